@@ -1,0 +1,1 @@
+"""What IT admins use: the doctor and the app package."""

@@ -1,0 +1,100 @@
+"""`teams-bridge doctor`: the whole chain, each line ok, failed or not checked, with its fix.
+
+A check that could not be made is reported as not made, with the reason; it is never passed and never failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+
+from bridge.app import Edges
+from bridge.core.errors import CredentialsRefused, StoreInUse, StoreUnavailable
+from bridge.gateway.probe import PERSISTS, Check, not_checked
+from bridge.settings import Settings
+
+TOKEN = "outbound token from Entra ID"  # noqa: S105  the name of a check
+KEYS = "signing keys of the Bot Framework"
+PUBLIC = "public address"
+STORE = "store"
+
+_KEYS_SECONDS = 15.0
+
+
+async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -> AsyncIterator[Check]:
+    """Every check in the order of the chain. Raises nothing that a check can say."""
+    yield Check("settings", "ok", "complete")
+    yield await _store(edges)
+    yield await _token(edges)
+    yield await _keys(edges)
+    gateway = await edges.probe.cheap()
+    for check in gateway:
+        yield check
+    yield await _persistence(edges, gateway, spend_model_call=spend_model_call)
+    yield await _public(settings)
+
+
+async def _store(edges: Edges) -> Check:
+    try:
+        await edges.store.open()
+        await edges.store.close()
+    except StoreInUse:
+        return Check(STORE, "ok", "in use by a running bridge")
+    except StoreUnavailable as error:
+        return Check(STORE, "failed", error.detail, "Set BRIDGE_STORE to a file in a folder the bridge may write.")
+    return Check(STORE, "ok", "can be opened and written")
+
+
+async def _token(edges: Edges) -> Check:
+    try:
+        await edges.token.header()
+    except CredentialsRefused as error:
+        fix = (
+            "Check TEAMS_APP_ID, TEAMS_APP_PASSWORD (the secret's value, not expired) and TEAMS_TENANT_ID, and that "
+            "the application has a service principal in the tenant."
+        )
+        return Check(TOKEN, "failed", error.detail, fix)
+    return Check(TOKEN, "ok", "the credentials give a token")
+
+
+async def _keys(edges: Edges) -> Check:
+    task = asyncio.create_task(edges.verifier.run())
+    try:
+        async with asyncio.timeout(_KEYS_SECONDS):
+            while not edges.verifier.ready:
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        return Check(KEYS, "failed", "could not be loaded", "Let the bridge reach the cloud's login host by HTTPS.")
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    return Check(KEYS, "ok", "loaded")
+
+
+async def _persistence(edges: Edges, gateway: tuple[Check, ...], *, spend_model_call: bool) -> Check:
+    if not spend_model_call:
+        return not_checked(PERSISTS, "it costs a model call, and --no-model-call was given")
+    failed = [check.name for check in gateway if check.verdict == "failed"]
+    if failed:
+        return not_checked(PERSISTS, f"because of: {failed[0]}")
+    return await edges.probe.persistence(edges.agent)
+
+
+async def _public(settings: Settings) -> Check:
+    if settings.public_url is None:
+        return not_checked(PUBLIC, "BRIDGE_PUBLIC_URL is not set")
+    address = f"{settings.public_url}/api/messages"
+    fix = (
+        "An unsigned POST must reach the bridge and be answered 401 with an empty body; anything else comes from a "
+        "proxy, a firewall or a sign-in page before it. Start the bridge first."
+    )
+    try:
+        async with httpx.AsyncClient(timeout=10.0) as http:
+            answer = await http.post(address, json={})
+    except httpx.HTTPError as error:
+        return Check(PUBLIC, "failed", type(error).__name__, fix)
+    if answer.status_code == 401 and not answer.content:
+        return Check(PUBLIC, "ok", "answers 401 to an unsigned POST")
+    return Check(PUBLIC, "failed", f"HTTP {answer.status_code} instead of an empty 401", fix)

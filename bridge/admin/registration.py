@@ -1,0 +1,24 @@
+"""From the settings to what the app package says about the bot."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from bridge.admin.app_package import AppDetails
+from bridge.core.commands import COMMANDS
+from bridge.settings import Settings
+
+
+def app_details(settings: Settings) -> AppDetails:
+    """The details of the app package; the commands are the bridge's own table."""
+    host = urlsplit(settings.public_url).hostname if settings.public_url else None
+    return AppDetails(
+        app_id=settings.app_id,
+        name=settings.app_name,
+        developer_name=settings.app_developer,
+        website_url=settings.app_website,
+        privacy_url=settings.app_privacy or settings.app_website,
+        terms_url=settings.app_terms or settings.app_website,
+        public_host=host,
+        commands=tuple((info.word, info.about) for info in COMMANDS),
+    )

@@ -1,0 +1,60 @@
+"""The bridge's own Adaptive Cards.
+
+Buttons are Action.Execute: Teams sends an invoke `adaptiveCard/action` that must be answered at once, so the click is
+stored first and worked on afterwards. https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bridge.core.texts import say
+from bridge.core.turn import Activity
+
+CARD_TYPE: Final = "application/vnd.microsoft.card.adaptive"
+MESSAGE_TYPE: Final = "application/vnd.microsoft.activity.message"
+ASK_AGAIN: Final = "askAgain"
+NEW_SESSION: Final = "newSession"
+
+
+def interrupted(turn: int, name: str, locale: str) -> Activity:
+    """The note after a crash, with *Ask again*; `name` is the turn's short id, shown small."""
+    return _card(say("interrupted", locale), say("ask_again", locale), ASK_AGAIN, {"turn": turn}, name)
+
+
+def confirm_new(locale: str) -> Activity:
+    """The question before `/new` in a group."""
+    return _card(say("new_ask", locale), say("new_yes", locale), NEW_SESSION, {})
+
+
+def done(words: str) -> dict[str, Any]:
+    """The card that replaces another after its button was used."""
+    return _content([_words(words)], [])
+
+
+def _card(words: str, button: str, verb: str, data: dict[str, Any], small: str = "") -> Activity:
+    action = {"type": "Action.Execute", "title": button, "verb": verb, "data": data}
+    body = [_words(words)]
+    if small:
+        body.append({"type": "TextBlock", "text": small, "size": "Small", "isSubtle": True, "spacing": "Small"})
+    content = _content(body, [action])
+    return {
+        "type": "message",
+        "summary": words,
+        "attachments": [{"contentType": CARD_TYPE, "content": content}],
+    }
+
+
+def _content(body: list[dict[str, Any]], actions: list[dict[str, Any]]) -> dict[str, Any]:
+    card: dict[str, Any] = {
+        "type": "AdaptiveCard",
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        # bots may send up to 1.5: https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-reference
+        "version": "1.5",
+        "body": body,
+    }
+    return {**card, "actions": actions} if actions else card
+
+
+def _words(words: str) -> dict[str, Any]:
+    return {"type": "TextBlock", "text": words, "wrap": True}

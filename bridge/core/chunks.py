@@ -1,0 +1,128 @@
+"""A text too long for one Teams message is cut into parts, where a reader would cut it.
+
+Pure. Borders, best first: a blank line, a line, a space, between two characters that do not belong together.
+A fenced code block that is cut is closed at the end of its part and reopened, with its language, at the start
+of the next one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# "Ensure that the size of the message itself is within 80 KB", encoded as UTF-16, so 40,000 units of two
+# bytes: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
+PART_UNITS = 40_000
+
+_PLACE_UNITS = 20  # "\n\n(123/456)" and some air
+_LONGEST_CLUSTER = 64  # a family emoji has 11 characters; a hostile pile of accents may be torn
+
+_FENCE = re.compile(
+    r"^(?P<prefix>(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*+)(?P<ticks>`{3,}+)(?P<info>[^`\n]*+)$", re.MULTILINE
+)
+_QUOTED = re.compile(r"[ ]*+>[ >]*+")
+_NOT_SPACES = re.compile(r"[^ \n>]")
+
+
+def units(text: str) -> int:
+    """Length in UTF-16 code units, the measure of Teams' limits."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, limit: int = PART_UNITS) -> tuple[str, ...]:
+    """Cut `text` into parts of at most `limit` UTF-16 units; a text that fits comes back as it is.
+
+    The fences of `text` must be closed and made of backticks, as `markdown.to_teams` writes them.
+    """
+    if len(text) * 2 <= limit or units(text) <= limit:
+        return (text,)
+    longest_fence = max((len(match[0]) for match in _FENCE.finditer(text)), default=0)
+    room = limit - _PLACE_UNITS - longest_fence - 1
+    parts: list[str] = []
+    while len(text) > room or units(text) > room:
+        head, text = _split(text, room)
+        parts.append(head)
+    if text.strip():
+        parts.append(text.rstrip("\n"))
+    return tuple(f"{part}\n\n({place}/{len(parts)})" for place, part in enumerate(parts, 1))
+
+
+def _split(text: str, room: int) -> tuple[str, str]:
+    """The first part of `text`, at most `room` units and a closing fence long, and what is left."""
+    window = text[:room].encode("utf-16-le")[: room * 2].decode("utf-16-le", "ignore")
+    end = _border(text, len(window))
+    head, rest = text[:end], text[end:]
+    mid_line = not head.endswith("\n") and not rest.startswith("\n")
+    fence = _open_fence(head)
+    if fence is None:
+        head, rest = head.rstrip(), rest.lstrip("\n")
+        if not mid_line:
+            return head, _outdent(rest, _indent(rest))
+        line = head[head.rfind("\n") + 1 :]
+        quoted = _QUOTED.match(line)
+        return head, (quoted[0].lstrip(" ") if quoted else "") + rest.lstrip(" ")
+    prefix, ticks, info = _NOT_SPACES.sub(" ", fence["prefix"]), fence["ticks"], fence["info"]
+    head += ("" if head.endswith("\n") else "\n") + prefix + ticks
+    rest = prefix + rest if mid_line else rest.removeprefix("\n")
+    closing, _, after = rest.partition("\n")
+    indent = len(prefix) - len(prefix.lstrip(" "))
+    if closing == prefix + ticks:
+        return head, _outdent(after.lstrip("\n"), indent)
+    return head, _outdent(f"{prefix}{ticks}{info}\n{rest}", indent)
+
+
+def _border(text: str, end: int) -> int:
+    """Where to cut at or before `end`: at a good border in the second half, else between two characters."""
+    for border in ("\n\n", "\n"):
+        found = text.rfind(border, end // 2, end)
+        if found > 0:
+            return found
+    space = text.rfind(" ", end // 2, end)
+    while space > 0:
+        # Inline code of three backticks would become a fence at the start of a line.
+        if not text.startswith(("```", "~~~"), space + 1):
+            return space
+        space = text.rfind(" ", end // 2, space)
+    for place in range(end, max(end - _LONGEST_CLUSTER, 1), -1):
+        if not _belong_together(text[place - 1], text[place]):
+            return place
+    return end
+
+
+def _belong_together(left: str, right: str) -> bool:
+    """Whether a cut between the two would show: accents, emoji sequences, flags, escapes, runs of marks."""
+    return (
+        unicodedata.category(right).startswith("M")  # accents and variation selectors
+        or "\u200d" in (left, right)  # zero width joiner
+        or "\U0001f3fb" <= right <= "\U0001f3ff"  # skin tones
+        or ("\U0001f1e6" <= left <= "\U0001f1ff" and "\U0001f1e6" <= right <= "\U0001f1ff")  # flags
+        or left == "\\"
+        or left == right == "`"
+    )
+
+
+def _open_fence(head: str) -> re.Match[str] | None:
+    """The fence that `head` opens and does not close."""
+    opened: re.Match[str] | None = None
+    for match in _FENCE.finditer(head):
+        if opened is None:
+            opened = match
+        elif match["ticks"] == opened["ticks"] and not match["info"]:
+            opened = None
+    return opened
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))
+
+
+def _outdent(text: str, width: int) -> str:
+    """Take `width` spaces from the lines of a list item that goes on; a message starting so would be code."""
+    if not width:
+        return text
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if line and not line.startswith(" " * width):
+            break
+        lines[number] = line[width:]
+    return "\n".join(lines)

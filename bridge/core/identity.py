@@ -1,0 +1,75 @@
+"""Who speaks, and the session and lane they speak in (design: identity, sessions, agents).
+
+Session key and user id come only from the verified activity, never from text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from enum import StrEnum
+
+from bridge.core.turn import Lane, Reference, Scope
+
+# The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when it names the
+# user's folder, so anything else would let two ids share files (goclaw-gateway.md section 2).
+_SAFE = frozenset(string.ascii_letters + string.digits + "-")
+_LONGEST = 200
+_THREAD = ";messageid="
+
+
+class GroupSession(StrEnum):
+    """Whose session a group chat or a channel thread speaks in."""
+
+    CONVERSATION = "conversation"
+    CHANNEL = "channel"
+    SENDER = "sender"
+
+
+def session_user(reference: Reference, aad_id: str, group: GroupSession, prefix: str = "") -> str:
+    """The X-GoClaw-User-Id of a message: ASCII, at most 255 bytes.
+
+    Personal chat: the sender's AAD object id, exactly (with the operator's prefix, if one is set). Group chats and
+    channels: a synthetic id of the conversation (for channels: the thread, or the whole channel), or the sender's.
+    """
+    if reference.scope is Scope.PERSONAL or group is GroupSession.SENDER:
+        return prefix + aad_id
+    conversation = reference.conversation
+    if group is GroupSession.CHANNEL:
+        conversation = conversation.partition(_THREAD)[0]
+    return prefix + synthetic_id(conversation)
+
+
+def synthetic_id(conversation: str) -> str:
+    """An injective id for a conversation, within the gateway's limits and apart from every GUID.
+
+    Characters outside [A-Za-z0-9-] become `_` and their code point in hexadecimal, closed by `_`. Ids that would be
+    too long become a hash under another prefix.
+    """
+    escaped = "".join(c if c in _SAFE else f"_{ord(c):x}_" for c in conversation)
+    if len(escaped) <= _LONGEST:
+        return f"teams-{escaped}"
+    return f"teams_{hashlib.sha256(conversation.encode()).hexdigest()}"
+
+
+def lane_of(reference: Reference, agent: str, user: str) -> Lane:
+    """What runs one at a time: a personal chat, whichever agent answers; elsewhere the session."""
+    if reference.scope is Scope.PERSONAL:
+        return Lane(f"chat:{reference.conversation}")
+    return Lane(f"session:{agent}:{user}")
+
+
+def notice_lane(reference: Reference) -> Lane:
+    """The lane of messages that never wait behind a run."""
+    return Lane(f"notice:{reference.conversation}")
+
+
+def speaker(name: str) -> str:
+    """A display name made safe for `[From: …]`: no brackets, no line breaks, at most 80 characters."""
+    flat = " ".join(name.replace("[", "(").replace("]", ")").split())
+    return flat[:80] or "somebody"
+
+
+def spoken(scope: Scope, name: str, text: str) -> str:
+    """What the agent reads: as typed in a personal chat, with the speaker's name elsewhere."""
+    return text if scope is Scope.PERSONAL else f"[From: {speaker(name)}] {text}"

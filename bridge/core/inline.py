@@ -1,0 +1,132 @@
+"""The words inside a paragraph, heading or cell, in the dialect that Teams shows.
+
+Pure: markdown-it's inline tokens in, text out. Text is written back as its source, so that what was no
+markup does not become any; the rules are those of `markdown`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it.token import Token
+
+BREAK = "  \n"  # Teams joins lines at a single line break
+_PICTURE = "🖼"
+_LINK_SCHEMES = ("https://", "http://", "mailto:")
+_BR = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
+_AT = re.compile(r"<(?=/?at\b)", re.IGNORECASE)
+_HARMFUL = re.compile(r"<|`{3,}|~{3,}")
+_KEEP = "\0"  # stands behind the "]" that are meant; the input has none
+
+
+def inline(tokens: Sequence[Token], *, in_bold: bool = False) -> str:
+    """The words of one paragraph. `in_bold`: they will stand between `**` on one line."""
+    out: list[str] = []
+    link_at = 0
+    href = title = ""
+    for token in tokens:
+        match token.type:
+            case "text":
+                out.append(_text(token.content, " " if in_bold else BREAK, in_bold=in_bold))
+            case "text_special":
+                out.append(_special(token))
+            case "softbreak" | "hardbreak":
+                out.append(" " if in_bold else BREAK)
+            case "code_inline":
+                out.append(_code(token.content))
+            case "strong_open" | "strong_close":
+                out.append("" if in_bold else token.markup)
+            case "link_open":
+                link_at, href, title = len(out), str(token.attrGet("href")), str(token.attrGet("title") or "")
+            case "link_close":
+                out[link_at:] = [_link("".join(out[link_at:]), href, title)]
+                href = ""
+            case "image":
+                alt = _text(plain(token.children or []))
+                out.append(alt if href else _image(alt, str(token.attrGet("src"))))
+            case _:  # emphasis and strikethrough
+                out.append(token.markup)
+    return _without_chance_links("".join(out)).strip(" ")
+
+
+def _without_chance_links(text: str) -> str:
+    """Escape each "](" and "]:" that no link of ours made: what stood apart may now stand together."""
+    return re.sub(r"\](?=[(:])", r"\\]", text).replace(_KEEP, "")
+
+
+def literal(content: str) -> str:
+    """Text that was never parsed, as such."""
+    return _without_chance_links(_text(content))
+
+
+def _text(content: str, line_break: str = BREAK, *, in_bold: bool = False) -> str:
+    """The text between the markup, with what would be HTML, a mention or a fence for Teams made harmless."""
+    if "<" in content:
+        content = _BR.sub(line_break, content)
+    if in_bold:
+        content = content.replace("*", "\\*")
+    return _HARMFUL.sub(_harmless, content)
+
+
+def _harmless(found: re.Match[str]) -> str:
+    return "&lt;" if found[0] == "<" else "".join("\\" + char for char in found[0])
+
+
+def _special(token: Token) -> str:
+    """An escape or an entity, as it was written where its character could be markup."""
+    if token.content in ("<", "&"):
+        return "&lt;" if token.content == "<" else "&amp;"
+    harmless = token.content.isprintable() and not token.content.isascii()
+    return token.content if harmless else token.markup + _KEEP
+
+
+def _code(content: str) -> str:
+    content = without_mentions(content).replace("]", "]" + _KEEP)
+    runs = set(map(len, re.findall("`+", content)))
+    if {1, 2} <= runs:  # a third kind of run would look like a fence at the start of a line
+        content = re.sub("`(?=`)", "`\u200b", content)
+        runs = {1}
+    ticks = "``" if 1 in runs else "`"
+    edges = content[0] + content[-1]
+    air = " " if "`" in edges or (edges == "  " and content.strip()) else ""
+    return f"{ticks}{air}{content}{air}{ticks}"
+
+
+def target(href: str) -> str:
+    href = href.replace("(", "%28").replace(")", "%29").replace("<", "%3C")
+    return re.sub(r"&(?=#?\w+;)", "&amp;", href)
+
+
+def _link(label: str, href: str, title: str) -> str:
+    """A link to the web or a mailbox; of others (`sandbox:`, a file, a script) only the label is left."""
+    if not href.casefold().startswith(_LINK_SCHEMES):
+        return label
+    quoted = f' "{_text(title, " ").replace(chr(34), "&quot;")}"' if title else ""
+    return f"[{label or _text(href)}]{_KEEP}({target(href)}{quoted})"
+
+
+def _image(alt: str, src: str) -> str:
+    label = alt or _PICTURE
+    return f"[{label}]{_KEEP}({target(src)})" if src.casefold().startswith("https://") else label
+
+
+def plain(tokens: Sequence[Token]) -> str:
+    """The words alone, on one line, for places in which markup would be shown as such."""
+    words = (
+        " "
+        if token.type in ("softbreak", "hardbreak")
+        else plain(token.children or [])
+        if token.type == "image"
+        else token.content
+        for token in tokens
+    )
+    return _BR.sub(" ", "".join(words))
+
+
+def without_mentions(code: str) -> str:
+    """Code, in which no entity works, with `<at>` broken by a space of no width."""
+    return _AT.sub("<\u200b", code)

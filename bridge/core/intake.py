@@ -1,0 +1,178 @@
+"""What to do about an event: policy in, decision out. The order is design section 6: access, commands, accept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from bridge.core.access import AccessPolicy, denial
+from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
+from bridge.core.commands import Command, help_lines, parse_command
+from bridge.core.identity import GroupSession, lane_of, notice_lane, session_user, spoken
+from bridge.core.notes import note
+from bridge.core.texts import say
+from bridge.core.turn import Activity, Kind, Lane, NewTurn, Payload, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decided: who may talk, which agent answers, whose session a group speaks in."""
+
+    access: AccessPolicy
+    agent: str
+    group: GroupSession = GroupSession.CONVERSATION
+    channel: GroupSession = GroupSession.CONVERSATION
+    user_prefix: str = ""
+    welcome: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Keep this turn."""
+
+    turn: NewTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id."""
+
+    lane: Lane
+    turn: NewTurn
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStatus:
+    """Answer with the lane's state; `turn` is the note, its content still to be filled in."""
+
+    lane: Lane
+    turn: NewTurn
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Run turn `n` once more, if `turn.payload.person` asked it in this conversation."""
+
+    n: int
+    turn: NewTurn
+
+
+Decision = Accept | Stop | ShowStatus | AskAgain | Ignored
+
+
+def decide(event: Event, policy: Policy, now: float) -> Decision:
+    """The decision about one event of a verified activity. `now` in seconds since the epoch."""
+    match event:
+        case Ignored():
+            return event
+        case Installed():
+            return _installed(event, policy, now)
+        case UserMessage():
+            return _message(event, policy, now)
+        case CardAction():
+            return _action(event, policy, now)
+        case _:
+            assert_never(event)
+
+
+def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
+    personal = event.reference.scope is Scope.PERSONAL
+    if not personal and not event.mentioned:
+        return Ignored("not_mentioned")
+    refused = denial(policy.access, event.facts)
+    if refused is not None:
+        words = say(refused, event.reference.locale, aad_id=event.facts.person.aad_id)
+        return Accept(_notice(event, note(words), now))
+    command = parse_command(event.text)
+    if command is not None:
+        return _command(event, command, policy, now)
+    if not event.text:
+        key = "files_only" if event.files else "help"
+        return Accept(_notice(event, _help(event) if key == "help" else note(say(key)), now))
+    return Accept(_ask(event, policy, now))
+
+
+def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
+    payload = _payload(event, policy)
+    text = spoken(event.reference.scope, event.facts.person.name, event.text)
+    if event.files:
+        text += "\n\n" + say("files_dropped", count=event.files)
+    lane = lane_of(event.reference, payload.agent, payload.user)
+    return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text), now)
+
+
+def _command(event: UserMessage, command: Command, policy: Policy, now: float) -> Decision:
+    payload = _payload(event, policy)
+    lane = lane_of(event.reference, payload.agent, payload.user)
+    locale = event.reference.locale
+    match command:
+        case Command.HELP:
+            return Accept(_notice(event, _help(event), now))
+        case Command.STATUS:
+            return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
+        case Command.STOP:
+            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), event.facts.person.name)
+        case Command.NEW:
+            if event.reference.scope is not Scope.PERSONAL:
+                return Accept(_notice(event, confirm_new(locale), now))
+            return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
+        case _:
+            assert_never(command)
+
+
+def _action(event: CardAction, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_action")
+    payload = _payload(event, policy)
+    lane = lane_of(event.reference, payload.agent, payload.user)
+    if event.verb == NEW_SESSION:
+        return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
+    n = event.data.get("turn")
+    if event.verb == ASK_AGAIN and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
+        return AskAgain(n, NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n))
+    return Ignored("invoke_malformed")
+
+
+def _installed(event: Installed, policy: Policy, now: float) -> Decision:
+    # Never to a whole team or group: a bot that greets hundreds of people unasked gets removed.
+    if event.reference.scope is not Scope.PERSONAL or not policy.welcome:
+        return Ignored("installed")
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_install")
+    words = say("welcome", event.reference.locale, agent=policy.agent, commands=help_lines())
+    payload = replace(_payload(event, policy), show=(note(words),))
+    return Accept(NewTurn(event.id, Kind.WELCOME, notice_lane(event.reference), payload, now))
+
+
+def _payload(event: UserMessage | CardAction | Installed, policy: Policy) -> Payload:
+    scope = event.reference.scope
+    group = policy.channel if scope is Scope.CHANNEL else policy.group
+    person = event.facts.person
+    user = session_user(event.reference, person.aad_id, group, policy.user_prefix)
+    return Payload(event.reference, person, policy.agent, user)
+
+
+def _notice(event: UserMessage, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
+    base = payload or Payload(event.reference, event.facts.person)
+    return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, show=(show,)), now)
+
+
+def _help(event: UserMessage) -> Activity:
+    key = "help" if event.reference.scope is Scope.PERSONAL else "help_group"
+    return note(say(key, event.reference.locale, commands=help_lines()))
+
+
+def _session(event: UserMessage, policy: Policy) -> str:
+    """The text key that says whose session this is."""
+    scope = event.reference.scope
+    if scope is Scope.PERSONAL:
+        return "session_personal"
+    group = policy.channel if scope is Scope.CHANNEL else policy.group
+    if group is GroupSession.SENDER:
+        return "session_sender"
+    if scope is Scope.CHANNEL:
+        return "session_channel" if group is GroupSession.CHANNEL else "session_thread"
+    return "session_shared"

@@ -1,0 +1,37 @@
+"""The content of outgoing activities: answers of the agent, notes of the bridge."""
+
+from __future__ import annotations
+
+from bridge.core.render import render_answer
+from bridge.core.turn import Activity
+
+# Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
+AI_LABEL: Activity = {
+    "type": "https://schema.org/Message",
+    "@type": "Message",
+    "@context": "https://schema.org",
+    "@id": "",
+    "additionalType": ["AIGeneratedContent"],
+}
+
+TYPING: Activity = {"type": "typing"}
+
+
+def note(words: str) -> Activity:
+    """A sentence of the bridge itself, in Markdown that Teams shows."""
+    return {"type": "message", "textFormat": "markdown", "text": words}
+
+
+def answer(markdown: str) -> tuple[Activity, ...]:
+    """The agent's answer as one or more finished activities, each within Teams' size limit."""
+    return tuple(
+        {"type": "message", "textFormat": "markdown", "text": part, "entities": [AI_LABEL]}
+        for part in render_answer(markdown)
+    )
+
+
+def plain(activity: Activity) -> Activity:
+    """The same words in the form that is refused least: plain text, nothing attached."""
+    text = activity.get("text") or activity.get("summary") or ""
+    return {"type": "message", "textFormat": "plain", "text": text}

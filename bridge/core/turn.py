@@ -1,0 +1,215 @@
+"""A turn: one user request and its one outcome (design: the turn table)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NewType
+
+Lane = NewType("Lane", str)
+"""What runs one at a time and in order."""
+
+Activity = dict[str, Any]
+"""The content of one outgoing activity: type, text, attachments; addressing is added by the channel."""
+
+
+class Scope(StrEnum):
+    """`conversation.conversationType` of Teams."""
+
+    PERSONAL = "personal"
+    GROUP = "groupChat"
+    CHANNEL = "channel"
+
+
+class Kind(StrEnum):
+    """What the turn is for. Only `ASK` asks the agent."""
+
+    ASK = "ask"
+    NEW = "new"
+    NOTIFY = "notify"
+    NOTE = "note"
+    WELCOME = "welcome"
+
+
+class State(StrEnum):
+    """Where a turn is; see TRANSITIONS."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    CLOSED = "closed"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.CLOSED}),
+    # back to queued: the request was provably not started
+    State.RUNNING: frozenset({State.ANSWERED, State.QUEUED, State.CLOSED}),
+    State.ANSWERED: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+
+
+class Outcome(StrEnum):
+    """How a turn ended. Exactly one for each accepted turn."""
+
+    DELIVERED = "delivered"
+    SILENT = "silent"
+    STOPPED = "stopped"
+    WITHDRAWN = "withdrawn"
+    MERGED = "merged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    UNDELIVERED = "undelivered"
+    EXPIRED = "expired"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Conversation reference: what is needed to answer later, from any process."""
+
+    service_url: str
+    conversation: str
+    scope: Scope
+    tenant: str
+    bot: str
+    user: str
+    activity: str = ""
+    locale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who speaks: Teams' id for this bot (`29:…`), the AAD object id, the display name."""
+
+    teams_id: str
+    aad_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a turn needs to run and to be answered, kept as one JSON value in its row.
+
+    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask). `show` is the
+    ready content of kinds that only show something.
+    """
+
+    reference: Reference
+    person: Person
+    agent: str = ""
+    user: str = ""
+    text: str = ""
+    show: tuple[Activity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """A turn to be accepted. `accepted` in seconds since the epoch; `again_of` is the asked-again turn's n."""
+
+    id: str
+    kind: Kind
+    lane: Lane
+    payload: Payload
+    accepted: float
+    again_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to write a claimed row: every write names it, and changes nothing once it is void."""
+
+    n: int
+    owner: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The finished activities of a turn, and how it will be closed when they are shown."""
+
+    outcome: Outcome
+    activities: tuple[Activity, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A row of the turn table. `shown` holds the ids of the parts already delivered, in order."""
+
+    n: int
+    id: str
+    kind: Kind
+    lane: Lane
+    state: State
+    payload: Payload
+    accepted: float
+    owner: str = ""
+    fence: int = 0
+    stop: bool = False
+    attempts: int = 0
+    again_of: int | None = None
+    outcome: Outcome | None = None
+    reply: Reply | None = None
+    shown: tuple[str, ...] = ()
+    error: str = ""
+    closed: float | None = None
+
+    @property
+    def ticket(self) -> Ticket:
+        """What a writer of this row must hold."""
+        return Ticket(self.n, self.owner, self.fence)
+
+    @property
+    def name(self) -> str:
+        """The short id that `/status`, logs and notes share."""
+        return turn_name(self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn."""
+
+    running: str | None = None
+    since: float = 0.0
+    waiting: int = 0
+    last: str | None = None
+
+
+class StopVerdict(StrEnum):
+    """What `/stop` found."""
+
+    STOPPING = "stopping"
+    WITHDRAWN = "withdrawn"
+    NOTHING = "nothing"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What `/stop` did; `n` is the turn that is stopping or was withdrawn."""
+
+    verdict: StopVerdict
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a NewTurn: a repeated id changes nothing; an idle lane is claimed at once."""
+
+    n: int
+    duplicate: bool = False
+    claimed: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What a start finds: claimed rows that nobody works on any more, and lanes that have something waiting."""
+
+    turns: tuple[Turn, ...] = ()
+    lanes: tuple[Lane, ...] = field(default=())
+
+
+def turn_name(n: int) -> str:
+    """Short id of turn number n, as people read it aloud: `T-1042`."""
+    return f"T-{n}"

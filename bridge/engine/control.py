@@ -1,0 +1,41 @@
+"""The handle by which a running turn is stopped from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Control:
+    """One turn's handle. Stopping ends the run's time limit at once, which closes its request like a time-out does.
+
+    `settles`: the request was closed early, so the gateway may still be at work for a moment.
+    """
+
+    __slots__ = ("_deadline", "by", "settles", "stopped")
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.by = ""
+        self.settles = False
+        self._deadline: asyncio.Timeout | None = None
+
+    @contextmanager
+    def armed(self, deadline: asyncio.Timeout) -> Iterator[None]:
+        """The run, under this limit; one that was stopped before ends at its first await."""
+        self._deadline = deadline
+        if self.stopped:
+            deadline.reschedule(0)
+        try:
+            yield
+        finally:
+            # a stop from now on changes only what is still to be shown
+            self._deadline = None
+
+    def stop(self, by: str) -> None:
+        """Stop the turn; `by` is the name of the person, for the note in groups."""
+        self.stopped = True
+        self.by = by
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(0)

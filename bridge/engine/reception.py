@@ -1,0 +1,130 @@
+"""From an event to what is done about it: the decision is `core.intake`'s, the deeds are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, assert_never
+
+from bridge import metrics
+from bridge.core.activities import Event, Ignored
+from bridge.core.identity import notice_lane
+from bridge.core.intake import Accept, AskAgain, Policy, ShowStatus, Stop, decide
+from bridge.core.notes import note
+from bridge.core.ports import Clock
+from bridge.core.texts import say
+from bridge.core.turn import Kind, NewTurn, StopVerdict, turn_name
+from bridge.engine.dispatcher import Dispatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """The answer to a click on a card: the words to show, and whether they replace the card."""
+
+    words: str
+    replaces: bool
+
+
+class GatewayHealth(Protocol):
+    """What `/status` says about the gateway: a text key and its holes."""
+
+    def __call__(self) -> str:
+        """One short phrase for users."""
+        ...
+
+
+class Reception:
+    """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept."""
+
+    def __init__(self, *, dispatcher: Dispatcher, policy: Policy, clock: Clock, gateway_health: GatewayHealth) -> None:
+        self._dispatcher = dispatcher
+        self._policy = policy
+        self._clock = clock
+        self._gateway_health = gateway_health
+
+    async def receive(self, event: Event) -> Click | None:
+        """Do what the event asks for; when it returns, what must be kept is on disk."""
+        decision = decide(event, self._policy, self._clock.now())
+        match decision:
+            case Ignored():
+                metrics.INBOUND.labels(decision.reason).inc()
+                return None
+            case Accept():
+                return await self._accept(decision.turn)
+            case Stop():
+                await self._stop(decision)
+            case ShowStatus():
+                await self._status(decision)
+            case AskAgain():
+                return await self._ask_again(decision)
+            case _:
+                assert_never(decision)
+        return None
+
+    async def _accept(self, new: NewTurn) -> Click | None:
+        if new.kind is Kind.ASK and not self._dispatcher.has_room(new.lane):
+            await self._dispatcher.accept(self._note_instead(new, say("overloaded", _locale(new))))
+            metrics.INBOUND.labels("overloaded").inc()
+            return None
+        accepted = await self._dispatcher.accept(new)
+        metrics.INBOUND.labels("duplicate" if accepted.duplicate else "accepted").inc()
+        # only a click on a card reads this
+        return Click(say("new_asked", _locale(new)), replaces=True) if new.kind is Kind.NEW else None
+
+    async def _stop(self, decision: Stop) -> None:
+        verdict = await self._dispatcher.stop(decision.lane, decision.turn.id, decision.by)
+        metrics.INBOUND.labels(f"stop_{verdict}").inc()
+        if verdict is StopVerdict.NOTHING:
+            await self._dispatcher.accept(decision.turn)
+        elif verdict is StopVerdict.WITHDRAWN:
+            turn = self._note_instead(decision.turn, say("stopped_early", _locale(decision.turn)))
+            await self._dispatcher.accept(replace(turn, id=f"{turn.id}|withdrawn"))
+
+    async def _status(self, decision: ShowStatus) -> None:
+        locale = _locale(decision.turn)
+        status = await self._dispatcher.status(decision.lane)
+        now = say("status_idle", locale)
+        if status.running:
+            seconds = max(0, round(self._clock.now() - status.since))
+            now = say("status_running", locale, turn=status.running, seconds=seconds)
+        if status.waiting:
+            now += say("status_waiting", locale, count=status.waiting)
+        words = say(
+            "status",
+            locale,
+            agent=decision.turn.payload.agent,
+            session=say(decision.session, locale),
+            now=now,
+            gateway=self._gateway_health(),
+            last=status.last or say("none", locale),
+        )
+        await self._accept(self._note_instead(decision.turn, words))
+
+    async def _ask_again(self, decision: AskAgain) -> Click:
+        locale = _locale(decision.turn)
+        asked = await self._dispatcher.find(decision.n)
+        mine = decision.turn.payload
+        if asked is None or not asked.payload.text:
+            return Click(say("again_gone", locale), replaces=False)
+        original = asked.payload
+        # by ids of the verified activity: nobody may run another's question, nor from another conversation
+        if (original.person.aad_id, original.reference.conversation, original.reference.tenant) != (
+            mine.person.aad_id,
+            mine.reference.conversation,
+            mine.reference.tenant,
+        ):
+            return Click(say("again_not_yours", locale), replaces=False)
+        reference = replace(original.reference, service_url=mine.reference.service_url)
+        turn = replace(decision.turn, lane=asked.lane, payload=replace(original, reference=reference))
+        if not self._dispatcher.has_room(turn.lane):
+            return Click(say("overloaded", locale), replaces=False)
+        accepted = await self._dispatcher.accept(turn)
+        metrics.INBOUND.labels("duplicate" if accepted.duplicate else "asked_again").inc()
+        return Click(f"{say('asked_again', locale)} {turn_name(decision.n)}", replaces=True)
+
+    def _note_instead(self, new: NewTurn, words: str) -> NewTurn:
+        payload = replace(new.payload, show=(note(words),), text="")
+        return replace(new, kind=Kind.NOTE, lane=notice_lane(new.payload.reference), payload=payload, again_of=None)
+
+
+def _locale(new: NewTurn) -> str:
+    return new.payload.reference.locale

@@ -1,0 +1,117 @@
+"""What the gateway remembers of a user, and how it is deleted for `/new`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from bridge.core.errors import GatewayForbidden, GatewayMergesUsers, SessionNotDeleted
+from bridge.gateway.rpc import Rpc, RpcError, connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+
+_NEWEST = 100
+"""How many sessions are looked through, newest first (admins see everybody's): ours was used last."""
+
+
+def session_key(agent: str, user: str) -> str:
+    """The key of the user's one session on a gateway that remembers (goclaw-gateway.md §4)."""
+    return f"agent:{agent}:http:direct:{user}"
+
+
+class GatewaySessions:
+    """Sessions over the WebSocket RPC (§6). `step`: time limit of every single step, in seconds."""
+
+    def __init__(self, *, http: aiohttp.ClientSession, base_url: str, token: str, step: float = 5.0) -> None:
+        self._http = http
+        self._base_url = base_url
+        self._token = token
+        self._step = step
+
+    async def forget(self, agent: str, user: str) -> None:
+        """Delete the user's session and see that it is gone; no session is gone too.
+
+        Also deletes whatever else the gateway lists of this user's HTTP runs with this agent: gateways that
+        forget leave one session per request. Raises SessionNotDeleted, GatewayDown, GatewayTokenRejected,
+        GatewayForbidden (the key may only read), GatewayMergesUsers.
+        """
+        try:
+            async with asyncio.timeout(6 * self._step), self.connected_as(user) as rpc:
+                await _delete_all(rpc, agent, user)
+        except RpcError as error:
+            raise SessionNotDeleted(f"WebSocket: {error.code}") from None
+        except TimeoutError:
+            raise SessionNotDeleted("WebSocket: too slow") from None
+
+    async def keys(self, agent: str, user: str) -> frozenset[str]:
+        """The keys of this user's HTTP sessions with this agent, among the newest 100 that the token may see.
+
+        Raises GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers, RpcError.
+        """
+        async with self.connected_as(user) as rpc:
+            return await _keys(rpc, agent, user)
+
+    async def user_seen(self, user: str) -> str:
+        """Whom the gateway takes us for when we connect as `user`: the owner, if the key is bound to one.
+
+        Raises GatewayDown, GatewayTokenRejected, RpcError.
+        """
+        async with connected(self._http, self._base_url, token=self._token, user=user, within=self._step) as rpc:
+            return rpc.user
+
+    @asynccontextmanager
+    async def connected_as(self, user: str) -> AsyncIterator[Rpc]:
+        """A socket that acts as `user` and nobody else. Raises as `keys`."""
+        async with connected(self._http, self._base_url, token=self._token, user=user, within=self._step) as rpc:
+            if rpc.user != user:
+                raise GatewayMergesUsers("WebSocket connect became another user")
+            if rpc.role == "viewer":
+                raise GatewayForbidden("the key may only read")
+            yield rpc
+
+
+async def _delete_all(rpc: Rpc, agent: str, user: str) -> None:
+    expected = session_key(agent, user)
+    doomed = {expected} | await _keys(rpc, agent, user)
+    for key in doomed:
+        await _delete(rpc, key)
+    # admins are told ok for whatever they delete, so the answer proves nothing
+    if await _remembers(rpc, expected) or doomed & await _keys(rpc, agent, user):
+        raise SessionNotDeleted("still there after the delete")
+
+
+async def _delete(rpc: Rpc, key: str) -> None:
+    try:
+        await rpc.call("sessions.delete", key=key)
+    except RpcError as error:
+        if error.code != "NOT_FOUND":
+            raise
+
+
+async def _remembers(rpc: Rpc, key: str) -> bool:
+    try:
+        preview = await rpc.call("sessions.preview", key=key)
+    except RpcError as error:
+        if error.code == "NOT_FOUND":
+            return False
+        raise
+    return bool(preview.get("messages"))  # null for an admin when there is none
+
+
+async def _keys(rpc: Rpc, agent: str, user: str) -> frozenset[str]:
+    payload = await rpc.call("sessions.list", agentId=agent, limit=_NEWEST)
+    rows = payload.get("sessions")
+    if not isinstance(rows, list):  # Go writes an empty slice as null
+        return frozenset()
+    return frozenset(
+        key
+        for row in rows
+        if isinstance(row, dict)
+        and row.get("userID") == user
+        and isinstance(key := row.get("key"), str)
+        and key.startswith(f"agent:{agent}:http")
+    )

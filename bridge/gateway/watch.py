@@ -1,0 +1,91 @@
+"""Looks after the gateway in the background: what `/readyz` tells, and whether anything may be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.core.errors import GatewayMergesUsers, TurnFailure
+from bridge.gateway.probe import USERS, Check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.gateway.probe import GatewayProbe
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """The last probing. `checked_at` in seconds since the epoch, None before the first."""
+
+    checks: tuple[Check, ...] = ()
+    checked_at: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Every check was made and passed."""
+        return bool(self.checks) and all(check.verdict == "ok" for check in self.checks)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The names of the checks that failed."""
+        return tuple(check.name for check in self.checks if check.verdict == "failed")
+
+
+class GatewayWatch:
+    """Probes at start, then every `when_failing` or `when_well` seconds; heals by itself."""
+
+    def __init__(
+        self,
+        *,
+        probe: GatewayProbe,
+        when_failing: float = 15.0,
+        when_well: float = 300.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._probe = probe
+        self._when_failing = when_failing
+        self._when_well = when_well
+        self._now = now
+        self._state = WatchState()
+        self._merging = ""
+
+    @property
+    def state(self) -> WatchState:
+        """The last probing."""
+        return self._state
+
+    def refusal(self) -> TurnFailure | None:
+        """Why nothing may be asked now: the gateway would answer all users in one session (guarantee 7).
+
+        Stays until a probing has seen the contrary; a gateway that cannot be reached proves nothing.
+        """
+        return GatewayMergesUsers(self._merging) if self._merging else None
+
+    async def check(self) -> WatchState:
+        """One probing, of at most 5 requests. Awaited before the first turn runs, it lets `refusal` know."""
+        checks = await self._probe.cheap()
+        before, self._state = self._state, WatchState(checks, self._now())
+        for check in checks:
+            if check.name == USERS and check.verdict != "not_checked":
+                self._merging = check.detail if check.verdict == "failed" else ""
+        if before.failing != self._state.failing or before.checked_at is None:
+            _log.info("gateway_checked", failing=self._state.failing, ok=self._state.ok)
+        return self._state
+
+    @property
+    def pause(self) -> float:
+        """Seconds to the next probing. What only could not be checked is not hurried: it would cost rate slots."""
+        return self._when_failing if self._state.failing else self._when_well
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        while True:
+            await self.check()
+            await asyncio.sleep(self.pause)

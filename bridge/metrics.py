@@ -1,0 +1,32 @@
+"""Prometheus metrics, one for each question an operator asks. No label ever holds an id, a name or a text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry()
+
+INBOUND: Final = Counter(
+    "bridge_inbound_requests_total",
+    "What came in, and what became of it?",
+    ["verdict"],
+    registry=REGISTRY,
+)
+TURNS: Final = Counter("bridge_turns_total", "How did turns end?", ["kind", "outcome", "error"], registry=REGISTRY)
+TURN_SECONDS: Final = Histogram(
+    "bridge_turn_seconds",
+    "How long from accepting a question to showing its answer?",
+    registry=REGISTRY,
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800),
+)
+RUNNING: Final = Gauge("bridge_lanes_running", "How many conversations are at work now?", registry=REGISTRY)
+DELIVERY_FAILURES: Final = Counter(
+    "bridge_delivery_failures_total", "Why did Teams not take a message?", ["error"], registry=REGISTRY
+)
+MAYBE_DOUBLED: Final = Counter(
+    "bridge_maybe_doubled_total",
+    "How often was a message sent again because nobody could know whether it was shown?",
+    registry=REGISTRY,
+)

@@ -1,0 +1,317 @@
+"""Environment variables and a TOML file in, one frozen `Settings` or all problems at once out.
+
+`load` is pure but for reading the files that the settings themselves name. The table in docs/settings.md is generated
+from `FIELDS`-describing metadata here, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from bridge.core.errors import SettingsInvalid
+
+_PREFIXES: Final = ("BRIDGE_", "TEAMS_")
+# Kubernetes sets these for a service called "bridge" or "teams"; they are not ours.
+_FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP)(_.*)?)$")
+
+
+def _names(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+def _guid(value: object) -> object:
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise ValueError("must be a GUID such as 00000000-0000-0000-0000-000000000000") from None
+
+
+def _url(value: object) -> object:
+    text = str(value).strip().rstrip("/")
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError("must be an address such as https://gateway.example.com, without user name or query")
+    return text
+
+
+def _list(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _thread(value: object) -> object:
+    return "conversation" if value == "thread" else value
+
+
+Guid = Annotated[str, BeforeValidator(_guid)]
+Url = Annotated[str, BeforeValidator(_url)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_list)]
+Guids = Annotated[tuple[Guid, ...], BeforeValidator(_list)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+
+
+def _setting(*names: str, about: str, default: Any = ...) -> Any:
+    return Field(default=default, validation_alias=_names(*names), description=about)
+
+
+class Settings(BaseModel):
+    """All settings of `teams-bridge run`, checked. Secrets print as stars."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    app_id: Guid = _setting(
+        "TEAMS_APP_ID", "MicrosoftAppId", about="The bot's Microsoft Entra application (client) id."
+    )
+    app_password: SecretStr = _setting(
+        "TEAMS_APP_PASSWORD", "MicrosoftAppPassword", about="The application's client secret (the value, not its id)."
+    )
+    tenant_id: Guid = _setting("TEAMS_TENANT_ID", "MicrosoftAppTenantId", about="The id of your organisation's tenant.")
+    allowed_tenants: Guids = _setting(
+        "TEAMS_ALLOWED_TENANTS", about="Further tenants whose members may talk with the bot.", default=()
+    )
+    cloud: Literal["public", "gcc", "gcc-high", "dod", "china", "custom"] = _setting(
+        "TEAMS_CLOUD", about="The Microsoft cloud of your tenant.", default="public"
+    )
+    openid_url: Url | None = _setting(
+        "TEAMS_OPENID_URL", about="Cloud `custom`: OpenID metadata of the Bot Framework.", default=None
+    )
+    login_url: Url | None = _setting("TEAMS_LOGIN_URL", about="Cloud `custom`: base address of Entra ID.", default=None)
+    service_hosts: Words = _setting(
+        "TEAMS_SERVICE_HOSTS", about="Cloud `custom`: hosts of the Bot Connector, `host` or `host:port`.", default=()
+    )
+
+    gateway_url: Url = _setting("GOCLAW_URL", "GATEWAY_URL", about="Where the GoClaw gateway listens.")
+    gateway_token: SecretStr = _setting(
+        "GOCLAW_TOKEN", about="The gateway's token, or an API key with the scope `operator.write`."
+    )
+    agent: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")] = _setting(
+        "GOCLAW_AGENT", about="The key of the agent that answers.", default="default"
+    )
+
+    host: str = _setting("BRIDGE_HOST", about="Address the public listener binds to.", default="0.0.0.0")  # noqa: S104  behind a proxy or in a container; every activity is verified
+    port: Port = _setting("BRIDGE_PORT", "PORT", about="Port of the public listener.", default=3978)
+    public_url: Url | None = _setting(
+        "BRIDGE_PUBLIC_URL", about="Where Teams reaches the bridge; used by `doctor` and `manifest`.", default=None
+    )
+    admin_host: str = _setting("BRIDGE_ADMIN_HOST", about="Address the admin listener binds to.", default="127.0.0.1")
+    admin_port: Port = _setting("BRIDGE_ADMIN_PORT", about="Port of the admin listener.", default=3979)
+    admin_token: SecretStr = _setting(
+        "BRIDGE_ADMIN_TOKEN", about="Bearer the admin listener asks for; needed off loopback.", default=SecretStr("")
+    )
+    store: str = _setting("BRIDGE_STORE", about="The file that keeps the turns.", default="teams-bridge.db")
+
+    guests: bool = _setting("BRIDGE_GUESTS", about="Whether guests may talk with the agent.", default=False)
+    meetings: bool = _setting("BRIDGE_MEETINGS", about="Whether the bot answers in meeting chats.", default=False)
+    people: Guids = _setting(
+        "BRIDGE_PEOPLE", about="If set, only these people (AAD object ids) may talk with the agent.", default=()
+    )
+    group_session: Literal["conversation", "sender"] = _setting(
+        "BRIDGE_GROUP_SESSION", about="Whose session a group chat speaks in.", default="conversation"
+    )
+    channel_session: Annotated[Literal["conversation", "channel", "sender"], BeforeValidator(_thread)] = _setting(
+        "BRIDGE_CHANNEL_SESSION",
+        about="Whose session a channel speaks in: `thread`, `channel` or `sender`.",
+        default="conversation",
+    )
+    user_prefix: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]*$")] = _setting(
+        "BRIDGE_USER_PREFIX", about="Put before every user id, where several bridges share a gateway.", default=""
+    )
+    welcome: bool = _setting(
+        "BRIDGE_WELCOME", about="Whether the bot greets when it is installed in a personal chat.", default=True
+    )
+    turn_timeout: Seconds = _setting(
+        "BRIDGE_TURN_TIMEOUT", about="The longest time for one answer, in seconds.", default=600.0
+    )
+    after_crash: Literal["note", "rerun"] = _setting(
+        "BRIDGE_AFTER_CRASH",
+        about="What happens to a question that was running in a crash: a note with *Ask again*, or `rerun`.",
+        default="note",
+    )
+    shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = _setting(
+        "BRIDGE_SHUTDOWN_GRACE", about="How long running answers may take after SIGTERM, in seconds.", default=120.0
+    )
+    keep_text_hours: Annotated[float, Field(gt=0)] = _setting(
+        "BRIDGE_KEEP_TEXT_HOURS", about="How long a closed turn's text is kept (for *Ask again*).", default=24.0
+    )
+    keep_ids_days: Annotated[float, Field(ge=1)] = _setting(
+        "BRIDGE_KEEP_IDS_DAYS", about="How long ids are kept, so that a repeated message runs once.", default=7.0
+    )
+    log: Literal["json", "console"] = _setting("BRIDGE_LOG", about="Form of the log.", default="json")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "BRIDGE_LOG_LEVEL", about="The least important level that is logged.", default="info"
+    )
+
+    app_name: str = _setting("BRIDGE_APP_NAME", about="Name of the app in Teams (30 characters).", default="GoClaw")
+    app_developer: str = _setting(
+        "BRIDGE_APP_DEVELOPER", about="Your organisation's name in the app package.", default="GoClaw Teams Bridge"
+    )
+    app_website: Url = _setting(
+        "BRIDGE_APP_WEBSITE", about="Website in the app package.", default="https://example.com"
+    )
+    app_privacy: Url | None = _setting(
+        "BRIDGE_APP_PRIVACY", about="Privacy statement in the app package; default: the website.", default=None
+    )
+    app_terms: Url | None = _setting(
+        "BRIDGE_APP_TERMS", about="Terms of use in the app package; default: the website.", default=None
+    )
+
+    @property
+    def tenants(self) -> frozenset[str]:
+        """All tenants whose members the bot answers."""
+        return frozenset({self.tenant_id, *self.allowed_tenants})
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables, with the TOML file of BRIDGE_CONFIG beneath them.
+
+    `NAME_FILE` gives the value of a secret `NAME` from a file. Raises SettingsInvalid with every problem found.
+    """
+    problems: list[str] = []
+    values = {**_from_toml(environment, problems), **environment}
+    _read_secret_files(values, problems)
+    problems.extend(_unknown_names(values))
+    # an empty variable counts as not set: compose files and manifests often pass them on empty
+    given = {name: value for name, value in values.items() if value != ""}
+    problems.extend(_conflicts(given))
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        problems.extend(_sentence(dict(item)) for item in error.errors())
+        raise SettingsInvalid(tuple(problems)) from None
+    if problems:
+        raise SettingsInvalid(tuple(problems))
+    return settings
+
+
+def describe() -> Iterator[tuple[str, tuple[str, ...], str, str]]:
+    """Each setting's name, aliases, default as text ("" where it must be set) and meaning, in order."""
+    for field in Settings.model_fields.values():
+        names = _aliases(field.validation_alias)
+        yield names[0], names[1:], _shown(field.default), field.description or ""
+
+
+def secret_names() -> tuple[str, ...]:
+    """The settings whose value can come from a file, by the name with `_FILE`."""
+    fields = Settings.model_fields.values()
+    return tuple(_aliases(f.validation_alias)[0] for f in fields if f.annotation is SecretStr)
+
+
+def effective(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each setting's name and value as text; secrets masked."""
+    for key, field in Settings.model_fields.items():
+        yield _aliases(field.validation_alias)[0], _shown(getattr(settings, key))
+
+
+def _aliases(alias: object) -> tuple[str, ...]:
+    return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else ()
+
+
+def _shown(value: object) -> str:
+    if value is None or repr(value) == "PydanticUndefined":
+        return ""
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
+def _known_names() -> set[str]:
+    names = {name for field in Settings.model_fields.values() for name in _aliases(field.validation_alias)}
+    return names | {f"{name}_FILE" for name in secret_names()} | {"BRIDGE_CONFIG"}
+
+
+def _unknown_names(values: Mapping[str, object]) -> Iterator[str]:
+    known = _known_names()
+    for name in sorted(values):
+        if name.startswith(_PREFIXES) and name not in known and not _FOREIGN.match(name):
+            close = difflib.get_close_matches(name, known, 1)
+            yield f"{name}: is not a setting" + (f"; did you mean {close[0]}?" if close else "; remove it")
+
+
+def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that need each other; looked at before the fields, so that one message holds everything."""
+    if given.get("TEAMS_CLOUD") == "custom":
+        for name in ("TEAMS_OPENID_URL", "TEAMS_LOGIN_URL", "TEAMS_SERVICE_HOSTS"):
+            if not given.get(name):
+                yield f"{name}: is needed with TEAMS_CLOUD=custom"
+    if not _is_loopback(str(given.get("BRIDGE_ADMIN_HOST", "127.0.0.1"))) and not given.get("BRIDGE_ADMIN_TOKEN"):
+        yield "BRIDGE_ADMIN_TOKEN: is needed when BRIDGE_ADMIN_HOST is not a loopback address"
+    if str(given.get("BRIDGE_STORE", "")).startswith(("postgresql://", "postgres://")):
+        yield "BRIDGE_STORE: PostgreSQL is not supported in this version; give a file's path"
+
+
+def _read_secret_files(values: dict[str, Any], problems: list[str]) -> None:
+    for name in secret_names():
+        path = values.get(f"{name}_FILE")
+        if not path or values.get(name):
+            continue
+        try:
+            values[name] = Path(str(path)).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            problems.append(f"{name}_FILE: cannot be read ({reason}); check the path and its permissions")
+            values.pop(name, None)
+
+
+def _from_toml(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    path = environment.get("BRIDGE_CONFIG")
+    if not path:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            return dict(_flat(tomllib.load(file)))
+    except OSError as error:
+        problems.append(f"BRIDGE_CONFIG: cannot be read ({error.strerror}); check the path")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"BRIDGE_CONFIG: is not valid TOML: {error}")
+    return {}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`[teams] app_id = …` is TEAMS_APP_ID."""
+    for key, value in table.items():
+        name = f"{prefix}{key}".upper()
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}_")
+        else:
+            yield name, tuple(value) if isinstance(value, list) else value
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    if error["type"] == "missing":
+        about = next(about for known, _, _, about in describe() if known == name)
+        file = f" (or {name}_FILE)" if name in secret_names() else ""
+        return f"{name}{file}: is not set. {about}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,284 @@
+"""The stand-in agent: a small, honest script instead of a model.
+
+Pure: the text, the session's history and the time in; a script of steps out. It remembers only what stands in the
+history it is given, so whoever sees it remember sees the gateway's session at work. It never pretends to be a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from bridge.simulator.gateway.samples import CODE, MARKDOWN, TABLE, long_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from bridge.simulator.gateway.sessions import Message
+
+_LONGEST_WAIT = 600.0  # seconds; a demo needs no more, and a typing error shall not hold a session for days
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Text of the answer; several in a row make one text that comes piece by piece."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Silence, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class UseTool:
+    """A tool call that runs for ``seconds`` and ends with ``result``; text said before it is no part of the answer."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """A text file for the user, kept in the gateway's workspace and linked from the answer."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The model's provider refuses with this HTTP status and these raw words."""
+
+    status: int
+    words: str
+
+
+Step = Say | Wait | UseTool | Deliver | Fail
+Script = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an answer may depend on: the person's words, their name if the text bears it, the past, the time."""
+
+    speaker: str
+    text: str
+    past: tuple[tuple[str, str], ...]  # (speaker, line) of earlier user messages, oldest first
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One thing to say and what it shows; ``pattern`` finds it in a message, ``answer`` writes the script."""
+
+    say: str
+    shows: str
+    pattern: re.Pattern[str] = field(repr=False)
+    answer: Callable[[Heard, re.Match[str]], Script] = field(repr=False)
+
+
+def reply(text: str, history: Iterable[Message], now: datetime) -> Script:
+    """The script that answers ``text`` in a session with this ``history`` (messages oldest first)."""
+    past = chain.from_iterable(_lines(str(m["content"])) for m in history if m["role"] == "user")
+    lines = _lines(text)
+    speaker = lines[-1][0] if lines else ""
+    said = "\n".join(line for _, line in lines)
+    heard = Heard(speaker, said, (*past, *lines), now)
+    for phrase in PHRASES:
+        if found := phrase.pattern.search(said):
+            return phrase.answer(heard, found)
+    return _echo(heard)
+
+
+def phrases() -> list[dict[str, str]]:
+    """The table for people: what to say, and what it shows."""
+    return [{"say": phrase.say, "shows": phrase.shows} for phrase in PHRASES]
+
+
+_FROM = re.compile(r"^\[From: (?P<name>[^\]]+)\]\s*")
+_NAME = re.compile(
+    r"^(?:(?P<loose>i['’]m|i am)|(?:my name is|call me))\s+"
+    r"(?P<name>[^\W\d_][\w'’-]*(?: [^\W\d_a-z][\w'’-]*){0,2})\s*(?:[.!,;].*)?$",
+    re.IGNORECASE,
+)
+_FACT = re.compile(r"^(?:please\s+)?remember(?:\s*[:,]\s*|\s+that\s+)(?P<fact>\S.*)$", re.IGNORECASE)
+
+
+def _lines(text: str) -> list[tuple[str, str]]:
+    """(speaker, line) of each line that says something; a ``[From: Name]`` counts until the next one."""
+    speaker, lines = "", []
+    for line in text.splitlines():
+        if found := _FROM.match(line):
+            speaker, line = found["name"].strip(), line[found.end() :]  # noqa: PLW2901 - the prefix is no part of it
+        if line.strip():
+            lines.append((speaker, line.strip()))
+    return lines
+
+
+def _name_in(line: str) -> str:
+    """The name a line introduces, or "": "I'm tired" is no introduction, "I'm Alice" and "my name is bob" are."""
+    found = _NAME.match(line)
+    if found is None or (found["loose"] and found["name"][0].islower()):
+        return ""
+    return found["name"]
+
+
+def _greet(heard: Heard, _: re.Match[str]) -> Script:
+    name = next((name for _, line in _lines(heard.text) if (name := _name_in(line))), "")
+    if not name:
+        return _echo(heard)
+    return (Say(f"Hello {name}. I am the stand-in agent, and I will remember your name in this conversation."),)
+
+
+def _tell_name(heard: Heard, _: re.Match[str]) -> Script:
+    told = [name for speaker, line in heard.past if speaker == heard.speaker and (name := _name_in(line))]
+    if told:
+        return (Say(f"Your name is {told[-1]}."),)
+    if heard.speaker:
+        return (Say(f"Teams says your name is {heard.speaker}. You have not told me another one here."),)
+    return (Say("I do not know your name: you have not told me in this conversation. Try “I'm Alice”."),)
+
+
+def _facts(heard: Heard) -> list[str]:
+    facts = []
+    for speaker, line in heard.past:
+        if found := _FACT.match(line):
+            facts.append(f"{speaker}: {found['fact']}" if speaker else found["fact"])
+    return facts
+
+
+def _note(heard: Heard, _: re.Match[str]) -> Script:
+    noted = [found["fact"] for _, line in _lines(heard.text) if (found := _FACT.match(line))]
+    return (Say("Noted: " + "; ".join(noted)),)
+
+
+def _recall(heard: Heard, _: re.Match[str]) -> Script:
+    known = [f"Your name is {name}." for s, line in heard.past if s == heard.speaker and (name := _name_in(line))]
+    entries = [*known[-1:], *_facts(heard)]
+    if not entries:
+        return (Say("Nothing that I was to remember. Try “Remember: the launch is on Friday”."),)
+    return (Say("In this conversation I was told:\n\n" + "\n".join(f"- {entry}" for entry in entries)),)
+
+
+def _seconds(found: re.Match[str], default: float) -> float:
+    number = float(found["n"].replace(",", ".")) if found["n"] else default
+    return min(number * (60 if found["unit"].lower().startswith("min") else 1), _LONGEST_WAIT)
+
+
+def _slow(_: Heard, found: re.Match[str]) -> Script:
+    seconds = _seconds(found, 20)
+    return (Wait(seconds), Say(f"Done. That took {seconds:g} seconds, as you asked."))
+
+
+def _slow_tool(_: Heard, found: re.Match[str]) -> Script:
+    seconds = _seconds(found, 20)
+    tool = UseTool("exec", {"command": f"sleep {seconds:g}"}, "", seconds)
+    return (Say("Let me run that."), tool, Say(f"The tool has run for {seconds:g} seconds."))
+
+
+def _count(_: Heard, found: re.Match[str]) -> Script:
+    last = min(max(int(found["n"]), 1), 120)
+    script: list[Step] = [Say("1")]
+    for n in range(2, last + 1):
+        script += [Wait(0.5), Say(f"\n{n}")]
+    return tuple(script)
+
+
+def _time(heard: Heard, _: re.Match[str]) -> Script:
+    written = heard.now.isoformat(timespec="seconds")
+    tool = UseTool("datetime", {}, written, 0.3)
+    return (Say("Let me look."), tool, Say(f"The gateway's clock says {written}."))
+
+
+def _fail(_: Heard, found: re.Match[str]) -> Script:
+    status = int(found["status"] or 500)
+    words = (
+        f'{{"error": {{"message": "The stand-in provider fails as asked (account acct_4711 at '
+        f'https://provider.invalid/v1)", "type": "stand_in_error", "code": "{status}"}}}}'
+    )
+    return (Fail(status, words),)
+
+
+def _file(heard: Heard, _: re.Match[str]) -> Script:
+    facts = "\n".join(f"- {fact}" for fact in _facts(heard)) or "- nothing yet"
+    text = f"Notes of the stand-in agent\n\nWhat I was told in this conversation:\n{facts}\n"
+    # named by its content, so that two sessions never write over each other's notes
+    name = f"notes-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}.txt"
+    return (Deliver(name, text), Say(f"Here are my notes: [{name}](/v1/files/workspace/{name})"))
+
+
+def _help(_: Heard, __: re.Match[str]) -> Script:
+    table = "\n".join(f"- “{phrase.say}” — {phrase.shows}" for phrase in PHRASES)
+    return (Say(f"I am the stand-in agent of the simulated gateway, not a model. I know these:\n\n{table}"),)
+
+
+def _echo(heard: Heard) -> Script:
+    quoted = "\n".join(f"> {line}" for line in heard.text[:600].splitlines()) or "> (no text)"
+    listed = "\n".join(f"- {phrase.say}" for phrase in PHRASES[:6])
+    return (
+        Say(
+            f"I read{f', from {heard.speaker}' if heard.speaker else ''}:\n\n{quoted}\n\n"
+            "I am the stand-in agent, not a model: I answer a few phrases, for example\n\n"
+            f"{listed}\n\n“What can you do?” lists them all."
+        ),
+    )
+
+
+def _text(*texts: str) -> Callable[[Heard, re.Match[str]], Script]:
+    return lambda _heard, _found: tuple(map(Say, texts))
+
+
+def _phrase(say: str, shows: str, pattern: str, answer: Callable[[Heard, re.Match[str]], Script]) -> Phrase:
+    return Phrase(say, shows, re.compile(pattern, re.IGNORECASE | re.MULTILINE), answer)
+
+
+_DURATION = r"(?P<n>\d{1,6}(?:[.,]\d{1,3})?)?\s*(?P<unit>s|sec|secs|seconds?|min|mins|minutes?)\b"
+# Questions stand before statements: a message may hold both, and then the question is what wants an answer.
+PHRASES: Sequence[Phrase] = (
+    _phrase("What's my name?", "whether it remembers you", r"\bwhat(?:['’]s| is) my name\b", _tell_name),
+    _phrase(
+        "What did I tell you?", "all it remembers of this conversation", r"\bwhat did (?:i|we) tell you\b", _recall
+    ),
+    _phrase("I'm Alice", "it remembers your name", r"^(?:i['’]m|i am|my name is|call me)\s+\S", _greet),
+    _phrase(
+        "Remember: the launch is on Friday",
+        "it remembers what it is told",
+        r"^(?:please\s+)?remember(?:\s*[:,]\s*|\s+that\s+)\S",
+        _note,
+    ),
+    _phrase(
+        "use a tool for 20 seconds", "a tool that runs for long", rf"\buse a (?:slow )?tool for {_DURATION}", _slow_tool
+    ),
+    _phrase("take 20 seconds", "a slow answer (any number up to 600)", rf"\btake (?:about )?{_DURATION}", _slow),
+    _phrase("count to 10", "text that comes piece by piece", r"\bcount to (?P<n>\d{1,3})\b", _count),
+    _phrase(
+        "write a long answer",
+        "over 100 KB, sent in parts",
+        r"\blong answer\b",
+        lambda _heard, _found: (Say(long_answer()),),
+    ),
+    _phrase("show me code", "a code block", r"\bshow me (?:some )?code\b", _text(CODE)),
+    _phrase("show me a table", "a table", r"\bshow me a table\b", _text(TABLE)),
+    _phrase("show me markdown", "headings, lists, quotes, links", r"\bshow me (?:some )?markdown\b", _text(MARKDOWN)),
+    _phrase("what time is it?", "a tool call, then the answer", r"\bwhat time is it\b", _time),
+    _phrase("send me a file", "a file from the gateway", r"\bsend me a file\b", _file),
+    _phrase(
+        "let the provider fail",
+        "the model's provider fails (add “with 429” for another status)",
+        r"\bprovider fail(?: with (?P<status>[45]\d\d))?\b",
+        _fail,
+    ),
+    _phrase("stay silent", "the agent chooses not to answer", r"^stay silent\b", _text("NO_REPLY")),
+    _phrase("say nothing", "an empty answer", r"^say nothing\b", _text("")),
+    _phrase("What can you do?", "this table", r"\bwhat can you do\b|^help\b", _help),
+)

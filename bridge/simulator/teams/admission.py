@@ -1,0 +1,117 @@
+"""Who gets to the Bot Connector at all: bearer, tenant, rate limits; and a record of what was asked.
+
+Sources: learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication, "Bot to
+connector"; the limits' beside their numbers in limits.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from bridge.simulator.teams.answers import error_answer, json_answer, json_object
+from bridge.simulator.teams.limits import READS, REQUESTS, SENDS, SlidingWindows, retry_after
+from bridge.simulator.teams.rules import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bridge.simulator.teams.identity import Identity
+
+    Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+_LOG_LENGTH = 1000
+_BODY = web.RequestKey("body", dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class BotRequest:
+    """One request that the bot made. `at` is time.monotonic(); `body` is None when none was read."""
+
+    at: float
+    method: str
+    conversation: str
+    activity: str
+    body: dict[str, Any] | None
+    status: int
+
+
+async def activity_body(request: web.Request) -> dict[str, Any]:
+    """The JSON object that was sent, kept for the record; raises Refused when there is none."""
+    if request.content_type != "application/json":
+        raise Refused(415, "UnsupportedMediaType", "The body must be application/json.")
+    try:
+        body = await json_object(request)
+    except web.HTTPRequestEntityTooLarge as large:
+        raise Refused(413, "MessageSizeTooBig", "The request is too large.") from large
+    except ValueError as damage:
+        raise Refused(400, "BadSyntax", "The body is no JSON object.") from damage
+    request[_BODY] = body
+    return body
+
+
+class Admission:
+    """Checks in front of the Connector's handlers. `log` holds the bot's latest requests, oldest first.
+
+    `clock` gives seconds that only go forward; `send_limits=False` switches all rate limits off.
+    """
+
+    def __init__(self, identity: Identity, *, send_limits: bool, clock: Callable[[], float]) -> None:
+        self.log: deque[BotRequest] = deque(maxlen=_LOG_LENGTH)
+        self._identity = identity
+        self._limited = send_limits
+        self._clock = clock
+        self._requests = SlidingWindows(REQUESTS)
+        self._sends = SlidingWindows(SENDS)
+        self._reads = SlidingWindows(READS)
+
+    def guarded(self, handler: Handler) -> Handler:
+        """The handler behind the checks that every request has to pass; its refusals become answers."""
+
+        async def answered(request: web.Request) -> web.Response:
+            at = time.monotonic()
+            try:
+                answer = self._stranger(request)
+                if answer is None:
+                    self._spend(self._requests, "app in tenant")
+                    answer = await handler(request)
+            except Refused as refused:
+                headers = {"Retry-After": refused.retry_after} if refused.retry_after else None
+                answer = error_answer(refused.status, refused.code, refused.message, headers)
+            self._remember(request, at, answer.status)
+            return answer
+
+        return answered
+
+    def spend_send(self, conversation: str) -> None:
+        """Count a send; raises Refused (429) when the conversation's budget is spent."""
+        self._spend(self._sends, conversation)
+
+    def spend_read(self, conversation: str) -> None:
+        """Count a look at the members; raises Refused (429) when the conversation's budget is spent."""
+        self._spend(self._reads, conversation)
+
+    def _spend(self, windows: SlidingWindows, key: str) -> None:
+        wait = windows.take(key, self._clock()) if self._limited else 0.0
+        if wait > 0:
+            raise Refused(429, "Throttled", "API calls quota exceeded!", retry_after(wait))
+
+    def _stranger(self, request: web.Request) -> web.Response | None:
+        """The answer to a request without a valid bearer of this app, or for another tenant."""
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self._identity.accepts(bearer):
+            # the words the service uses: github.com/MicrosoftDocs/bot-docs/issues/1593
+            words = {"message": "Authorization has been denied for this request."}
+            return json_answer(words, 401, {"WWW-Authenticate": "Bearer"})
+        if request.match_info["tenant"].lower() != self._identity.app.tenant_id:
+            return error_answer(404, "ServiceError", "No such tenant.")
+        return None
+
+    def _remember(self, request: web.Request, at: float, status: int) -> None:
+        where = request.match_info
+        conversation, activity = where.get("conversation", ""), where.get("activity", "")
+        self.log.append(BotRequest(at, request.method, conversation, activity, request.get(_BODY), status))

@@ -1,0 +1,33 @@
+"""JSON in and out of aiohttp, shared by the simulator's HTTP sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=headers)
+
+
+def error_answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An error in the Bot Connector's form (rest-connector-api-reference, "ErrorResponse object")."""
+    return json_answer({"error": {"code": code, "message": message}}, status, headers)
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The request's body.
+
+    Raises:
+        ValueError: it is not a JSON object.
+        aiohttp.web.HTTPRequestEntityTooLarge: it is larger than the application's limit.
+    """
+    body = orjson.loads(await request.read())
+    if not isinstance(body, dict):
+        raise ValueError("the body is no JSON object")  # noqa: TRY004 - one error for every body that is not one
+    return body

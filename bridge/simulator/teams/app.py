@@ -1,0 +1,102 @@
+"""The simulated tenant as one aiohttp application: chat page, identity services, Bot Connector."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from bridge.simulator.teams.admission import Admission, BotRequest
+from bridge.simulator.teams.chat_api import BridgeControl, ChatApi
+from bridge.simulator.teams.connector import Connector
+from bridge.simulator.teams.delivery import Courier
+from bridge.simulator.teams.faults import Faults
+from bridge.simulator.teams.guard import add_headers, guard
+from bridge.simulator.teams.identity import Identity
+from bridge.simulator.teams.identity_api import IdentityApi
+from bridge.simulator.teams.people import People
+from bridge.simulator.teams.tenant import Tenant
+
+TENANT = web.AppKey("tenant", Tenant)
+PEOPLE = web.AppKey("people", People)
+IDENTITY = web.AppKey("identity", Identity)
+FAULTS = web.AppKey("faults", Faults)
+CONNECTOR_LOG = web.AppKey("connector_log", deque[BotRequest])
+
+# more than any activity that Teams takes (100 KB as UTF-16 may be 150 KB as UTF-8, and cards add escapes)
+_LARGEST_BODY = 512 * 1024
+_STATIC = Path(__file__).parent / "static"
+
+
+@dataclass(frozen=True, slots=True)
+class TeamsOptions:
+    """How the tenant is set up.
+
+    `data` is its folder; `bot_endpoint` the URL of the bot's `/api/messages`; `public_base` where this
+    application is reached (`http://127.0.0.1:P`); `phrases` are things to say (`{"say", "shows"}`);
+    `agent_kind` is `stand-in`, `model` or `goclaw`. Times in seconds. `send_limits=False` switches the
+    Connector's rate limits off; `clock` is what they go by.
+    """
+
+    data: Path
+    bot_endpoint: str
+    public_base: str
+    phrases: list[dict[str, str]]
+    agent_label: str
+    agent_kind: str
+    resend_after: float = 15.0
+    retry_for: float = 60.0
+    send_limits: bool = True
+    clock: Callable[[], float] = time.monotonic
+
+
+def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = None) -> web.Application:
+    """The application, to be served on loopback at `options.public_base`.
+
+    Reads the data folder, and at first use makes it with two RSA keys (a few tenths of a second): call it
+    before the event loop is busy. Raises OSError or ValueError when the folder cannot be used.
+    """
+    options.data.mkdir(parents=True, exist_ok=True)
+    base = options.public_base.rstrip("/")
+    identity = Identity(options.data, base)
+    tenant = Tenant(options.data, identity.app.app_id, lambda: time.time_ns() // 1_000_000)
+    courier = Courier(
+        options.bot_endpoint,
+        identity.channel_token,
+        resend_after=options.resend_after,
+        retry_for=options.retry_for,
+    )
+    people = People(tenant, courier, identity.app, identity.service_url)
+    faults = Faults()
+    admission = Admission(identity, send_limits=options.send_limits, clock=options.clock)
+    connector = Connector(tenant, identity, faults, admission)
+    agent = {"kind": options.agent_kind, "label": options.agent_label}
+    chat_api = ChatApi(tenant, people, courier, agent=agent, phrases=options.phrases, control=bridge_control)
+
+    app = web.Application(middlewares=[guard], client_max_size=_LARGEST_BODY)
+    app[TENANT], app[PEOPLE], app[IDENTITY] = tenant, people, identity
+    app[FAULTS], app[CONNECTOR_LOG] = faults, admission.log
+    app.add_routes([web.get("/", _page), web.static("/static", _STATIC)])
+    app.add_routes(IdentityApi(identity, faults, base).routes())
+    app.add_routes(connector.routes())
+    app.add_routes(chat_api.routes())
+    app.on_response_prepare.append(add_headers)
+
+    async def stop_listening(_app: web.Application) -> None:
+        tenant.news.close()  # else the open event streams would hold up the end of the server
+
+    async def close(_app: web.Application) -> None:
+        await courier.close()
+        await tenant.close()
+
+    app.on_shutdown.append(stop_listening)
+    app.on_cleanup.append(close)
+    return app
+
+
+async def _page(_request: web.Request) -> web.FileResponse:
+    return web.FileResponse(_STATIC / "index.html")

@@ -1,0 +1,72 @@
+"""Faults on order: the next requests of a kind are refused, delayed or cut off, as Teams now and then does.
+
+Reachable only in this process (`app[FAULTS]`): no request can switch a fault on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from aiohttp import web
+
+from bridge.simulator.teams.answers import error_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Operation = Literal["message", "typing", "edit", "delete", "members", "create", "token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to one request.
+
+    With a `status` the request is refused with it after `delay` seconds and changes nothing. Without one it
+    is carried out, and the answer is held back for `delay` seconds or, with `cut`, replaced by the end of
+    the connection. `body` replaces the usual JSON, to imitate a proxy's HTML or an empty answer.
+    """
+
+    status: int | None = None
+    code: str = "ServiceError"
+    retry_after: str | None = None
+    body: str | None = None
+    delay: float = 0.0
+    cut: bool = False
+
+    def answer(self) -> web.Response:
+        headers = {"Retry-After": self.retry_after} if self.retry_after else None
+        status = self.status or 200
+        if self.body is not None:
+            return web.Response(text=self.body, status=status, content_type="text/html", headers=headers)
+        return error_answer(status, self.code, "A fault on order.", headers)
+
+
+class Faults:
+    """The faults still to come, first ordered first, per kind of operation."""
+
+    def __init__(self) -> None:
+        self._coming: dict[Operation, deque[Fault]] = {}
+
+    def order(self, operation: Operation, fault: Fault, *, times: int = 1) -> None:
+        """The next `times` requests of that kind meet `fault`."""
+        self._coming.setdefault(operation, deque()).extend([fault] * times)
+
+    async def around(
+        self, operation: Operation, request: web.Request, work: Callable[[], Awaitable[web.Response]]
+    ) -> web.Response:
+        """Do `work` under the next fault of that kind, if one is due."""
+        coming = self._coming.get(operation)
+        if not coming:
+            return await work()
+        fault = coming.popleft()
+        if fault.status is not None:
+            await asyncio.sleep(fault.delay)
+            return fault.answer()
+        answer = await work()
+        await asyncio.sleep(fault.delay)
+        if fault.cut and request.transport is not None:
+            request.transport.abort()
+        return answer

@@ -1,0 +1,178 @@
+"""Microsoft's identity services in small: Bot Framework's signing keys and tokens, and Entra ID's token
+endpoint.
+
+All tokens are real RS256 tokens. Sources: learn.microsoft.com/azure/bot-service/rest-api/
+bot-framework-rest-connector-authentication (reference: teams-platform.md §6.1) and
+learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bridge.simulator.teams.world import TENANT_ID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ISSUER = "https://api.botframework.com"
+CONNECTOR_AUDIENCE = "https://api.botframework.com"
+CONNECTOR_SCOPE = f"{CONNECTOR_AUDIENCE}/.default"
+# Entra's usual life of an app-only token for this resource is a day; an hour shows the renewal sooner
+TOKEN_LIFE = 3600
+CHANNEL_TOKEN_LIFE = 3600
+_RENEW_BEFORE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an administrator would copy from the app registration."""
+
+    app_id: str
+    app_password: str
+    tenant_id: str
+
+
+def credentials(data: Path) -> Credentials:
+    """The app registration of the data folder, made at first use; small blocking file work.
+
+    Raises OSError when the folder cannot be written, ValueError when its file is damaged.
+    """
+    path = data / "credentials.json"
+    if not path.exists():
+        fresh = Credentials(str(uuid.uuid4()), secrets.token_urlsafe(30), TENANT_ID)
+        _write_private(path, orjson.dumps(asdict(fresh)))
+    try:
+        return Credentials(**orjson.loads(path.read_bytes()))
+    except (orjson.JSONDecodeError, TypeError) as damage:
+        raise ValueError(f"{path} is damaged: delete it, and new credentials are made") from damage
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Readable for the owner alone, and whole or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    fresh.replace(path)
+
+
+def _load_key(path: Path) -> rsa.RSAPrivateKey:
+    if not path.exists():
+        pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _write_private(path, pem)
+    # the check of the numbers takes 80 ms a key, and this program made them itself
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None, unsafe_skip_rsa_key_validation=True)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError(f"{path} holds no RSA key: delete it, and a new one is made")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key and the name under which its public half is published."""
+
+    kid: str
+    private: rsa.RSAPrivateKey
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        return jwt.encode(claims, self.private, algorithm="RS256", headers={"kid": self.kid, "x5t": self.kid})
+
+    def published(self) -> dict[str, Any]:
+        """The public half as an entry of a JSON Web Key Set."""
+        jwk: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        del jwk["key_ops"]
+        return {**jwk, "kid": self.kid, "x5t": self.kid, "use": "sig", "alg": "RS256"}
+
+
+class Identity:
+    """Issues and checks tokens for one app registration. Reads the data folder when made (blocking)."""
+
+    def __init__(self, data: Path, public_base: str) -> None:
+        self.app = credentials(data)
+        # a region, then the tenant: teams-platform.md §5 "serviceUrl"
+        self.service_url = f"{public_base}/emea/{self.app.tenant_id}/"
+        self._bot_framework = SigningKey("simulated-teams-1", _load_key(data / "bot-framework.pem"))
+        self._entra = SigningKey("simulated-entra-1", _load_key(data / "entra.pem"))
+        self._channel_token = ""
+        self._channel_token_until = 0.0
+
+    def channel_token(self) -> str:
+        """The bearer that comes with each activity, renewed before it expires."""
+        now = time.time()
+        if now > self._channel_token_until - _RENEW_BEFORE:
+            self._channel_token = self.sign_as_channel(now)
+            self._channel_token_until = now + CHANNEL_TOKEN_LIFE
+        return self._channel_token
+
+    def sign_as_channel(self, now: float, **other_claims: Any) -> str:
+        """A fresh channel token; `other_claims` replace its own (None takes one out): for tests of bots."""
+        claims = {
+            "serviceurl": self.service_url,
+            "nbf": int(now) - 300,
+            "exp": int(now) + CHANNEL_TOKEN_LIFE,
+            "iss": ISSUER,
+            "aud": self.app.app_id,
+            **other_claims,
+        }
+        return self._bot_framework.sign({name: value for name, value in claims.items() if value is not None})
+
+    def bot_framework_keys(self) -> list[dict[str, Any]]:
+        # the endorsement is what ties a key to its channel (authentication page, "Verify the JWT token",
+        # step 6)
+        return [{**self._bot_framework.published(), "endorsements": ["msteams"]}]
+
+    def entra_keys(self) -> list[dict[str, Any]]:
+        return [self._entra.published()]
+
+    def is_secret(self, presented: str) -> bool:
+        return hmac.compare_digest(presented.encode(), self.app.app_password.encode())
+
+    def issue(self) -> str:
+        """An app-only access token for the Bot Connector, with the claims of Entra's version 1 tokens."""
+        now = int(time.time())
+        issuer = f"https://sts.windows.net/{self.app.tenant_id}/"
+        return self._entra.sign(
+            {
+                "aud": CONNECTOR_AUDIENCE,
+                "iss": issuer,
+                "iat": now,
+                "nbf": now,
+                "exp": now + TOKEN_LIFE,
+                "appid": self.app.app_id,
+                "appidacr": "1",
+                "idp": issuer,
+                "tid": self.app.tenant_id,
+                "uti": secrets.token_urlsafe(16),
+                "ver": "1.0",
+            }
+        )
+
+    def accepts(self, bearer: str) -> bool:
+        """Whether the bearer is an unexpired token of Entra ID for this app and the Bot Connector."""
+        try:
+            claims = jwt.decode(
+                bearer,
+                self._entra.private.public_key(),
+                algorithms=["RS256"],
+                audience=CONNECTOR_AUDIENCE,
+                issuer=f"https://sts.windows.net/{self.app.tenant_id}/",
+                options={"require": ["exp", "aud", "iss", "appid"]},
+            )
+        except (jwt.InvalidTokenError, UnicodeError):
+            return False
+        return bool(claims["appid"] == self.app.app_id)

@@ -1,0 +1,110 @@
+"""What the Bot Connector refuses in an activity that a bot sends. Pure.
+
+Codes and limits: learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages and
+…/build-conversational-capability, "status codes" (reference: teams-platform.md §2 to §4).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
+ROOT_MESSAGE = "https://schema.org/Message"
+# "approximately 100 KB" counted as UTF-16: text and cards together
+MESSAGE_BYTES = 100 * 1024
+MOST_CITATIONS = 20
+# the simulator's own limit
+_DEEPEST = 100
+
+
+class Refused(Exception):
+    """The Connector's refusal: HTTP status, the error's code and message, perhaps Retry-After in seconds."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: str | None = None) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+def entities(activity: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entity for entity in activity.get("entities") or () if isinstance(entity, dict)]
+
+
+def attachments(activity: dict[str, Any]) -> list[dict[str, Any]]:
+    return [attachment for attachment in activity.get("attachments") or () if isinstance(attachment, dict)]
+
+
+def roots(activity: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entities that hold the AI label, citations and sensitivity."""
+    return [entity for entity in entities(activity) if entity.get("type") == ROOT_MESSAGE]
+
+
+def check(activity: dict[str, Any]) -> None:
+    """Raise Refused when Teams would not take this activity; a bot may send `typing` and `message`."""
+    _check_form(activity)
+    if any(str(entity.get("type")).lower() == "streaminfo" for entity in entities(activity)):
+        raise Refused(400, "BadArgument", "Streaming api is not enabled.")
+    if activity["type"] == "typing":
+        return
+    if not activity.get("text") and not attachments(activity):
+        raise Refused(400, "BadSyntax", "Activity must include non empty 'text' field or at least 1 attachment.")
+    if not _is_flat(attachments(activity)):
+        raise Refused(400, "BadArgument", "An attachment is nested too deeply.")
+    if size(activity) > MESSAGE_BYTES:
+        raise Refused(413, "MessageSizeTooBig", "Message size too large.")
+    _check_root(activity)
+    _check_mentions(activity)
+
+
+def size(activity: dict[str, Any]) -> int:
+    """Bytes of the text and the cards as UTF-16."""
+    text = activity.get("text") or ""
+    cards = (orjson.dumps(attachment.get("content")).decode() for attachment in attachments(activity))
+    return sum(2 * len(part) + 2 * sum(char > "\uffff" for char in part) for part in (text, *cards))
+
+
+def _is_flat(content: object) -> bool:
+    """Whether the content can be walked and written without danger to the stack."""
+    level: list[object] = [content]
+    for _ in range(_DEEPEST):
+        inner: list[object] = []
+        for part in level:
+            if isinstance(part, dict):
+                inner.extend(part.values())
+            elif isinstance(part, list):
+                inner.extend(part)
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _check_form(activity: dict[str, Any]) -> None:
+    if activity.get("type") not in ("message", "typing"):
+        raise Refused(400, "BadArgument", "Unknown activity type.")
+    if not isinstance(activity.get("text"), str | None):
+        raise Refused(400, "BadSyntax", "The field 'text' is no string.")
+    for field in ("entities", "attachments"):
+        listed = activity.get(field)
+        if listed is not None and (not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed)):
+            raise Refused(400, "BadSyntax", f"The field '{field}' is no list of objects.")
+
+
+def _check_root(activity: dict[str, Any]) -> None:
+    found = roots(activity)
+    if len(found) > 1:
+        raise Refused(400, "BadArgument", "Multiple root message entities found.")
+    citations = found[0].get("citation") if found else None
+    if isinstance(citations, list) and len(citations) > MOST_CITATIONS:
+        raise Refused(400, "BadArgument", f"A message can have {MOST_CITATIONS} citations at most.")
+
+
+def _check_mentions(activity: dict[str, Any]) -> None:
+    """A mention's text must occur in the message's text, letter by letter."""
+    for entity in entities(activity):
+        if entity.get("type") == "mention" and str(entity.get("text")) not in (activity.get("text") or ""):
+            raise Refused(400, "BadArgument", "The text of a mention does not occur in the message.")

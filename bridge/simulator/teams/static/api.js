@@ -1,0 +1,60 @@
+// The page's two lines to the simulator: requests, and the stream of what happens.
+
+/** A request that failed; `message` is a sentence for the person at the page. */
+export class ApiError extends Error {}
+
+async function call(path, body, method = body === undefined ? "GET" : "POST") {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      // Longer than the 15 s that Teams gives a bot, so that the simulator's own verdict arrives first.
+      signal: AbortSignal.timeout(30_000),
+    });
+  } catch {
+    throw new ApiError("The simulator does not answer. Is it still running in your terminal?");
+  }
+  const answer = response.status === 204 ? {} : await response.json().catch(() => ({}));
+  if (!response.ok) {
+    const sentence = answer.error ?? answer.message;
+    throw new ApiError(sentence || `The simulator answered ${response.status}.`);
+  }
+  return answer;
+}
+
+const chatPath = (chat) => `/api/chats/${encodeURIComponent(chat)}`;
+
+export const loadState = () => call("/api/state");
+export const loadMessages = async (chat) => (await call(`${chatPath(chat)}/messages`)).messages;
+export const sendMessage = (chat, message) => call(`${chatPath(chat)}/messages`, message);
+export const openChat = (chat, person) => call(`${chatPath(chat)}/open`, { as: person });
+export const killBridge = () => call("/api/bridge/kill", {});
+export const clickAction = (chat, message, person, action) =>
+  call(`${chatPath(chat)}/messages/${encodeURIComponent(message)}/actions`, { as: person, action });
+
+/**
+ * Follows `/api/events` for as long as the page lives. `onOpen` runs at every (re)connection: what happened in
+ * between was missed, so the caller loads everything again then. `onLost` runs when a connection breaks.
+ */
+export function followEvents({ onEvent, onOpen, onLost }) {
+  let wait = 500;
+  const connect = () => {
+    const source = new EventSource("/api/events");
+    source.onopen = () => {
+      wait = 500;
+      onOpen();
+    };
+    source.onmessage = ({ data }) => onEvent(JSON.parse(data));
+    source.onerror = () => {
+      onLost();
+      // The browser retries a broken stream by itself, but gives up for good after an HTTP error; and its own pause
+      // may be long. One rule for both: close and try again ourselves, at most 5 s later.
+      source.close();
+      setTimeout(connect, wait);
+      wait = Math.min(wait * 2, 5_000);
+    };
+  };
+  connect();
+}

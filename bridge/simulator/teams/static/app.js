@@ -1,0 +1,157 @@
+// Puts the page together: the address says who and where, the event stream says what happened, and after each change the
+// views draw what is different.
+
+import { followEvents, loadMessages, loadState, openChat } from "./api.js";
+import { composer, say } from "./composer.js";
+import { drawHead, drawLog, newLog } from "./conversation.js";
+import { drawChips, drawPhrases } from "./phrases.js";
+import { drawSidebar, startSidebar } from "./sidebar.js";
+import {
+  addressOf, applyMessage, applyTyping, chatsOf, fillChat, markSeen, me, messagesOf, openedChat, readAddress, store,
+  unreadIn,
+} from "./state.js";
+import { bridgeChanged, connectionChanged, drawStatus, drawUnreachable, startStatus } from "./status.js";
+import { toast } from "./toasts.js";
+
+const byId = (id) => document.getElementById(id);
+const wide = matchMedia("(min-width: 760px)");
+const NEAR_END_PX = 120;
+let log = null; // the element of the open chat's messages
+let atEnd = true; // whether the reader is at the newest message: then new ones keep scrolling in
+let phrasesOpen = false;
+let planned = false;
+
+/** Draws once for all changes of this turn of the event loop. Not by animation frame: those stop in hidden tabs. */
+function redraw() {
+  if (planned) return;
+  planned = true;
+  queueMicrotask(() => {
+    planned = false;
+    draw();
+  });
+}
+
+function draw() {
+  if (!store.state) return drawUnreachable();
+  drawStatus();
+  const chat = openedChat();
+  const reading = document.visibilityState === "visible" && (wide.matches || store.pane === "chat");
+  if (chat && reading) markSeen(chat.id);
+  drawSidebar();
+  document.body.dataset.pane = store.pane;
+  drawPhrases(byId("phrases"), phrasesOpen, { sayIt, close: togglePhrases });
+  if (chat) drawConversation(chat);
+  const unread = chatsOf(store.person).reduce((sum, { id }) => sum + unreadIn(id), 0);
+  document.title = `${unread ? `(${unread}) ` : ""}${me().name} · GoClaw Teams Bridge`;
+}
+
+function drawConversation(chat) {
+  if (log?.dataset.chat !== chat.id || log.dataset.person !== store.person) startConversation(chat);
+  drawHead(byId("conversation-head"), chat, { phrasesOpen, togglePhrases });
+  drawChips(byId("chips"), sayIt);
+  const height = log.scrollHeight;
+  drawLog(log, redraw);
+  if (atEnd) log.scrollTop = log.scrollHeight;
+  else if (log.scrollHeight > height) byId("to-latest").hidden = false;
+}
+
+function startConversation(chat) {
+  log = newLog(chat);
+  log.dataset.person = store.person;
+  log.addEventListener("scroll", () => {
+    atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
+    if (atEnd) byId("to-latest").hidden = true;
+  });
+  atEnd = true;
+  byId("to-latest").hidden = true;
+  byId("log-slot").replaceChildren(log);
+  byId("composer-slot").replaceChildren(composer({ chat }));
+  if (wide.matches) byId("composer").focus({ preventScroll: true }); // on a phone the keyboard would cover the messages
+}
+
+function sayIt(text) {
+  const chat = openedChat();
+  if (!wide.matches) phrasesOpen = false;
+  atEnd = true;
+  say(chat, text, { onError: (sentence) => toast(sentence, "warn") });
+  redraw();
+}
+
+function togglePhrases() {
+  phrasesOpen = !phrasesOpen;
+  redraw();
+  if (!phrasesOpen) document.querySelector("[data-testid=things-to-try]")?.focus();
+}
+
+/** Follows the address: another person, another chat, or the list on a phone. `afresh` loads what is known as well. */
+async function follow({ afresh = false } = {}) {
+  readAddress(location.hash, wide.matches);
+  const address = addressOf(store.person, store.pane === "chat" ? store.chat : null);
+  if (location.hash !== address) history.replaceState(null, "", address);
+  redraw();
+  const wanted = chatsOf(store.person).filter(({ id }) => afresh || !store.messages.has(id));
+  await Promise.all(wanted.map(({ id }) => fillChat(id, () => loadMessages(id))));
+  redraw();
+  const chat = openedChat();
+  // Opening a personal chat installs the app there, as in Teams; the simulator does so once only.
+  if (chat?.kind === "personal" && store.pane === "chat") await openChat(chat.id, store.person);
+}
+
+/** At every (re)connection of the event stream: what was missed is unknown, so everything is loaded again. */
+async function reload() {
+  const before = store.state?.bridge;
+  store.state = await loadState();
+  bridgeChanged(before, store.state.bridge);
+  const own = new Set(chatsOf(store.person).map(({ id }) => id));
+  for (const id of store.messages.keys()) if (!own.has(id)) store.messages.delete(id); // stale; loaded when looked at
+  await follow({ afresh: true });
+}
+
+const EVENTS = {
+  message: ({ message }) => {
+    const own = message.from.id === store.person && message.chat === store.chat && !message.thread;
+    if (own && !messagesOf(message.chat).some(({ id }) => id === message.id)) atEnd = true; // who writes wants to see it
+    applyMessage(message);
+  },
+  typing: (event) => applyTyping(event, redraw),
+  bridge: ({ bridge }) => {
+    bridgeChanged(store.state.bridge, bridge);
+    store.state.bridge = bridge;
+  },
+  notice: ({ text, level }) => toast(text, level),
+};
+
+const complain = (error) => toast(error.message, "warn");
+
+startSidebar();
+startStatus({ redraw, saySlow: () => sayIt("take 20 seconds") });
+followEvents({
+  onOpen: () => {
+    connectionChanged(true, redraw);
+    reload().catch(complain);
+  },
+  onLost: () => {
+    connectionChanged(false, redraw);
+    redraw();
+  },
+  onEvent: (event) => {
+    if (!store.state || !Object.hasOwn(EVENTS, event.type)) return; // not loaded yet, or of a later version
+    EVENTS[event.type](event);
+    redraw();
+  },
+});
+
+addEventListener("hashchange", () => store.state && follow().catch(complain));
+wide.addEventListener("change", () => store.state && follow().catch(complain));
+document.addEventListener("visibilitychange", redraw);
+// A phone's keyboard or a growing text shortens the log: the newest message stays in sight.
+new ResizeObserver(() => {
+  if (log && atEnd) log.scrollTop = log.scrollHeight;
+}).observe(byId("log-slot"));
+byId("to-latest").addEventListener("click", () => log.scrollTo({ top: log.scrollHeight }));
+for (const link of document.querySelectorAll("[data-skip]")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault(); // the address belongs to the choice of person and chat
+    byId(link.dataset.skip)?.focus();
+  });
+}

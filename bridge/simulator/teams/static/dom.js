@@ -1,0 +1,77 @@
+// Making and updating elements. All text goes in as text nodes, so nothing foreign is ever parsed as HTML here;
+// the one exception is richtext.js.
+
+/**
+ * One element. `attributes`: `class`, `dataset` (object), `on` (object of listeners), everything else as an
+ * attribute (true: present without a value; false, null and undefined: absent).
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "dataset") Object.assign(element.dataset, value);
+    else if (name === "on") for (const [type, listener] of Object.entries(value)) element.addEventListener(type, listener);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, String(value));
+  }
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  return element;
+}
+
+/** Text for screen readers only. */
+export function hidden(text) {
+  return h("span", { class: "visually-hidden" }, text);
+}
+
+/** Replaces the children; focus survives when an element with the same `data-key` is there afterwards. */
+export function replaceKeepingFocus(parent, ...children) {
+  const active = document.activeElement;
+  const key = active && parent.contains(active) ? active.dataset.key : undefined;
+  parent.replaceChildren(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  if (key === undefined) return;
+  for (const candidate of parent.querySelectorAll("[data-key]")) {
+    if (candidate.dataset.key === key) return candidate.focus({ preventScroll: true });
+  }
+}
+
+const shown = new WeakMap();
+
+/** True when `value` differs from what `element` was last asked about: lets a view skip work that changes nothing. */
+export function differs(element, value) {
+  const signature = JSON.stringify(value);
+  if (shown.get(element) === signature) return false;
+  shown.set(element, signature);
+  return true;
+}
+
+/**
+ * Makes the children of `parent` be `items` in order: `{key, make(), update(element)}`. Elements are kept by key, so that
+ * scrolling, focus, selection and a half-typed reply survive every live update.
+ */
+export function reconcile(parent, items) {
+  const known = new Map([...parent.children].map((child) => [child.dataset.item, child]));
+  let next = parent.firstElementChild;
+  for (const { key, make, update } of items) {
+    let element = known.get(key);
+    known.delete(key);
+    if (!element) {
+      element = make();
+      element.dataset.item = key;
+    }
+    update?.(element);
+    if (element === next) next = next.nextElementSibling;
+    else parent.insertBefore(element, next);
+  }
+  for (const leftover of known.values()) leftover.remove();
+}
+
+/** Up, Down, Home and End move between the links of a list; Tab still visits each of them. */
+export function arrowKeys(list, forward = "ArrowDown", back = "ArrowUp") {
+  list.addEventListener("keydown", (event) => {
+    const links = [...list.querySelectorAll("a, button")];
+    const at = links.indexOf(document.activeElement);
+    const target = { [forward]: at + 1, [back]: at - 1, Home: 0, End: links.length - 1 }[event.key];
+    if (at < 0 || target === undefined || !links[target]) return;
+    event.preventDefault();
+    links[target].focus();
+  });
+}

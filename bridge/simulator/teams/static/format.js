@@ -1,0 +1,31 @@
+// Times as people say them. Hours follow the browser's own habit; the words of the page are English.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long" });
+const shortDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
+
+const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+const daysAgo = (date) => Math.round((midnight(new Date()) - midnight(date)) / 86_400_000);
+
+export const timeOf = (at) => clock.format(new Date(at));
+export const exactTime = (at) => whole.format(new Date(at));
+export const dayKey = (at) => String(midnight(new Date(at)));
+
+export function dayName(at) {
+  const date = new Date(at);
+  return ["Today", "Yesterday"][daysAgo(date)] ?? weekday.format(date);
+}
+
+/** For the list of chats: the time today, the day before that. */
+export function shortWhen(at) {
+  const date = new Date(at);
+  return daysAgo(date) === 0 ? clock.format(date) : shortDay.format(date);
+}
+
+export const firstName = (name) => name.split(" ")[0];
+
+/** "Alice", "Alice and Bob", "Alice, Bob and Chen". */
+export function listed(names) {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}

@@ -1,0 +1,71 @@
+// The one place where foreign HTML enters the page: `message.html`, which the simulator has sanitised (nh3).
+
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+
+/**
+ * Puts sanitised HTML into `target`. It is parsed in a template first, whose document is inert: nothing in it loads or runs
+ * before the few changes below were made.
+ */
+export function setRichText(target, html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  for (const link of template.content.querySelectorAll("a[href]")) {
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+  }
+  // The page loads nothing from other hosts (Content-Security-Policy), so a remote picture becomes a link to it.
+  for (const image of template.content.querySelectorAll("img")) {
+    const source = image.getAttribute("src") ?? "";
+    if (!isOwnImage(source)) image.replaceWith(remoteImage(source, image.alt));
+  }
+  for (const table of template.content.querySelectorAll("table")) scrollable(table, "Table");
+  for (const code of template.content.querySelectorAll("pre")) {
+    const box = scrollable(code, "Code");
+    box.classList.add("code-box");
+    const language = /language-([\w+#-]+)/.exec(code.firstElementChild?.className ?? "")?.[1] ?? "";
+    box.prepend(codeHead(language, () => code.textContent));
+  }
+  target.replaceChildren(template.content);
+}
+
+/** Same origin, or the picture itself as a data: address. */
+export function isOwnImage(source) {
+  if (/^data:image\//i.test(source)) return true;
+  const address = URL.parse ? URL.parse(source, location.href) : null;
+  return address !== null && address.origin === location.origin;
+}
+
+function remoteImage(source, words) {
+  const label = `Picture: ${words || "untitled"}`;
+  if (!/^https:\/\//i.test(source)) return h("span", {}, label);
+  return h("a", { href: source, target: "_blank", rel: "noopener noreferrer" }, label);
+}
+
+/** Wide content scrolls inside itself, by keyboard too (that is what the tabindex is for). */
+function scrollable(element, label) {
+  const scroller = h("div", { class: "scroller", tabindex: "0", role: "group", "aria-label": label });
+  const box = h("div", { class: "scroll-box" }, scroller);
+  element.replaceWith(box);
+  scroller.append(element);
+  return box;
+}
+
+/** The bar above a code block: its language, if known, and a button that copies it. */
+export function codeHead(language, text) {
+  return h("div", { class: "code-head" }, h("span", {}, language), copyButton(text));
+}
+
+function copyButton(text) {
+  const word = h("span", { "aria-live": "polite" }, "Copy");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      word.textContent = "Copied";
+    } catch {
+      word.textContent = "Select and copy by hand";
+    }
+    setTimeout(() => (word.textContent = "Copy"), 2_000);
+  };
+  return h("button", { type: "button", class: "copy", on: { click: copy } }, icon("copy"), word);
+}

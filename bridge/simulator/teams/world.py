@@ -1,0 +1,181 @@
+"""The demo world's words: who works at Contoso, which chats they have, what a message is.
+
+Ids have the shapes that Teams gives them (reference: teams-platform.md §5 "Fields") and are derived from the
+names, so that they are the same after every restart.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+ChatKind = Literal["personal", "groupChat", "channel"]
+Delivery = Literal["sending", "delivered", "refused", "retrying", "lost"]
+
+BOT_NAME = "GoClaw"
+TENANT_NAME = "Contoso"
+TENANT_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, "contoso.example"))
+BOT_SENDER = "bot"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who can write to the bot. `locale` is a language tag, `timezone` an IANA name.
+
+    `utc_offset` in hours is the zone's winter time: not every machine has the zone's own data.
+    """
+
+    id: str
+    name: str
+    locale: str
+    timezone: str
+    utc_offset: int
+    guest: bool = False
+
+    @property
+    def aad_id(self) -> str:
+        """The Entra object id. A guest's is made in the home tenant's name: it never equals a member's."""
+        home = "fabrikam.example" if self.guest else "contoso.example"
+        return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.id}.{home}"))
+
+    @property
+    def initials(self) -> str:
+        return "".join(word[0] for word in self.name.split()).upper()
+
+    @property
+    def country(self) -> str:
+        return self.locale.partition("-")[2]
+
+    @property
+    def user_principal_name(self) -> str:
+        # Entra's form for invited guests: learn.microsoft.com/entra/external-id/user-properties
+        guest_form = f"{self.id}_fabrikam.example#EXT#@contoso.example"
+        return guest_form if self.guest else f"{self.id}@contoso.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A place where people meet the bot. `conversation` is its Teams id, without any thread suffix."""
+
+    id: str
+    kind: ChatKind
+    title: str
+    members: tuple[str, ...]
+    conversation: str
+    team: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message belongs: a chat and, in a channel, the id of the thread's root message."""
+
+    chat: Chat
+    thread: str | None = None
+
+    @property
+    def conversation(self) -> str:
+        """The conversation id as the Bot Connector spells it: a channel's thread rides on `;messageid=`."""
+        return f"{self.chat.conversation};messageid={self.thread}" if self.thread else self.chat.conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as the page shows it. `at` is ISO 8601 in UTC; `html` is already sanitised.
+
+    `sender` is a person's id or BOT_SENDER. `thread` is the root's id, on replies in channels.
+    """
+
+    id: str
+    chat: str
+    thread: str | None
+    at: str
+    sender: str
+    name: str
+    text: str
+    html: str
+    edited: bool = False
+    deleted: bool = False
+    ai: bool = False
+    card: dict[str, Any] | None = None
+    delivery: Delivery | None = None
+    answered_action: str | None = None
+
+    @property
+    def from_bot(self) -> bool:
+        return self.sender == BOT_SENDER
+
+
+PEOPLE = {
+    person.id: person
+    for person in (
+        Person("alice", "Alice Nguyen", "en-US", "America/New_York", -5),
+        Person("bob", "Bob Tran", "vi-VN", "Asia/Ho_Chi_Minh", 7),
+        Person("chen", "Chen Wei", "zh-CN", "Asia/Shanghai", 8),
+        Person("gina", "Gina Guest", "en-GB", "Europe/London", 0, guest=True),
+    )
+}
+
+
+def _opaque(seed: str, length: int) -> str:
+    """A stable id of `length` URL-safe characters."""
+    digest = hashlib.sha512(seed.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=").replace("-", "x")[:length]
+
+
+def teams_user_id(person: Person, app_id: str) -> str:
+    """`29:…`: Teams gives every bot another id for the same person."""
+    return f"29:1{_opaque(f'{app_id}/{person.id}', 64)}"
+
+
+def teams_bot_id(app_id: str) -> str:
+    return f"28:{app_id}"
+
+
+def team_id() -> str:
+    """The id of the team's general channel is the team's id too."""
+    return f"19:{_opaque('team Contoso', 32).lower()}@thread.tacv2"
+
+
+def roster_entry(person: Person, app_id: str, tenant_id: str) -> dict[str, Any]:
+    """A TeamsChannelAccount: learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context."""
+    given, _, family = person.name.partition(" ")
+    return {
+        "id": teams_user_id(person, app_id),
+        "name": person.name,
+        "objectId": person.aad_id,
+        "aadObjectId": person.aad_id,
+        "givenName": given,
+        "surname": family,
+        "email": person.user_principal_name,
+        "userPrincipalName": person.user_principal_name,
+        "tenantId": tenant_id,
+        "userRole": "guest" if person.guest else "user",
+    }
+
+
+def iso_now() -> str:
+    """The time as the page API gives it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def demo_chats(app_id: str) -> dict[str, Chat]:
+    """Each person's chat with the bot, a group chat and a channel, by the page's chat id."""
+    everybody = tuple(PEOPLE)
+    chats = [
+        Chat(
+            id=f"personal-{person.id}",
+            kind="personal",
+            title=BOT_NAME,
+            members=(person.id,),
+            conversation=f"a:1{_opaque(f'{app_id}/personal/{person.id}', 70)}",
+        )
+        for person in PEOPLE.values()
+    ]
+    group = hashlib.sha256(b"launch team").hexdigest()[:32]
+    launch_team = Chat("launch-team", "groupChat", "Launch team", ("alice", "bob", "chen"), f"19:{group}@thread.v2")
+    general = Chat("general", "channel", "General", everybody, team_id(), team=TENANT_NAME)
+    return {chat.id: chat for chat in (*chats, launch_team, general)}

@@ -1,0 +1,99 @@
+"""Turn values to and from the columns of a row, the same for every store."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import orjson
+
+from bridge.core.turn import (
+    Kind,
+    Lane,
+    NewTurn,
+    Outcome,
+    Payload,
+    Person,
+    Reference,
+    Reply,
+    Scope,
+    State,
+    Turn,
+)
+
+
+class Row(Protocol):
+    """A row of the turn table, by column name."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """The column's value."""
+        ...
+
+
+def new_row(new: NewTurn, owner: str | None) -> dict[str, Any]:
+    """The parameters of the `accept` statement."""
+    payload = new.payload
+    return {
+        "id": new.id,
+        "kind": new.kind.value,
+        "lane": new.lane,
+        "session": f"agent:{payload.agent}:http:direct:{payload.user}" if payload.user else "",
+        "owner": owner,
+        "again_of": new.again_of,
+        "payload": orjson.dumps(payload),
+        "accepted": new.accepted,
+    }
+
+
+def dump_reply(reply: Reply) -> bytes:
+    """The `reply` column."""
+    return orjson.dumps(reply)
+
+
+def dump_ids(ids: tuple[str, ...]) -> bytes | None:
+    """The `delivery` column: the ids of the parts that were shown."""
+    return orjson.dumps(ids) if ids else None
+
+
+def turn_of(row: Row) -> Turn:
+    """A whole row as a Turn. A blanked text gives an empty payload of the same shape."""
+    return Turn(
+        n=row["n"],
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        lane=Lane(row["lane"]),
+        state=State(row["state"]),
+        payload=_payload(row["payload"]),
+        accepted=row["accepted"],
+        owner=row["owner"] or "",
+        fence=row["fence"],
+        stop=bool(row["stop"]),
+        attempts=row["attempts"],
+        again_of=row["again_of"],
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        reply=_reply(row["reply"]),
+        shown=tuple(orjson.loads(row["delivery"])) if row["delivery"] else (),
+        error=row["error"],
+        closed=row["closed"],
+    )
+
+
+def _payload(raw: bytes | None) -> Payload:
+    if not raw:
+        return Payload(Reference("", "", Scope.PERSONAL, "", "", ""), Person("", "", ""))
+    data: dict[str, Any] = orjson.loads(raw)
+    reference = data["reference"]
+    return Payload(
+        reference=Reference(**{**reference, "scope": Scope(reference["scope"])}),
+        person=Person(**data["person"]),
+        agent=data["agent"],
+        user=data["user"],
+        text=data["text"],
+        show=tuple(data["show"]),
+    )
+
+
+def _reply(raw: bytes | None) -> Reply | None:
+    if not raw:
+        return None
+    data: dict[str, Any] = orjson.loads(raw)
+    return Reply(Outcome(data["outcome"]), tuple(data["activities"]), data["error"])

@@ -1,0 +1,335 @@
+"""The way back to Teams: the Bot Connector's REST API, as the port `Channel`.
+
+Content comes in, addressing is added from the conversation reference, and every answer of the connector is
+one leaf of the error tree. The policies for sending again are the objects at the top. Limits and codes:
+teams-platform.md §4; protocol:
+learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference
+"""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import parsedate_to_datetime
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_exponential_jitter,
+    wait_random,
+)
+from yarl import URL
+
+from bridge.core.errors import (
+    ConnectorUnreachable,
+    CredentialsRefused,
+    DeliveryDelayed,
+    DeliveryFailure,
+    DeliveryRefused,
+    DeliveryRejected,
+    DeliveryUnknown,
+    Throttled,
+)
+from bridge.core.turn import Activity, Reference, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bridge.teams.clouds import Cloud
+    from bridge.teams.credentials import OutboundToken
+
+CONNECT_LIMIT = 5.0  # seconds, TLS included
+CALL_LIMIT = 15.0  # seconds for one call
+PATIENCE = 60.0  # seconds for sending one thing again; then the lane waits (design §4), not this call
+LONGEST_ANSWER = 64 * 1024  # bytes of an answer that are worth reading: it holds an id or a code
+
+_backoff = wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Teams' own `Retry-After` where it gave one, else exponential backoff with jitter (§4)."""
+    failure = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(failure, Throttled) and failure.retry_after is not None:
+        return failure.retry_after + wait_random(0, 0.2)(state)
+    return _backoff(state)
+
+
+# Nothing was shown: sending again is safe. A `Retry-After` that goes beyond our patience ends it at once.
+WHILE_DELAYED = AsyncRetrying(
+    retry=retry_if_exception_type(DeliveryDelayed),
+    wait=_wait,
+    stop=stop_before_delay(PATIENCE),
+    reraise=True,
+)
+# A new message that may have been shown: once more and never again (guarantee 6).
+ONCE_MORE = AsyncRetrying(
+    retry=retry_if_exception_type(DeliveryUnknown),
+    wait=wait_random(0.5, 1.5),
+    stop=stop_after_attempt(2),
+    reraise=True,
+)
+# An edit changes nothing when it is repeated.
+WHILE_UNSETTLED = AsyncRetrying(
+    retry=retry_if_exception_type((DeliveryDelayed, DeliveryUnknown)),
+    wait=_wait,
+    stop=stop_before_delay(PATIENCE),
+    reraise=True,
+)
+
+# identity: an answer is an id or a code, and its size must be what it says.
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+# Nothing was sent yet.
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+
+# 403 that hold for the whole conversation (§4). InvalidBotApiHost: the reference's host is not its tenant's.
+_NEVER_HERE = frozenset(
+    {
+        "BotDisabledByAdmin",
+        "BotNotInConversationRoster",
+        "ConversationBlockedByUser",
+        "ForbiddenOperationException",
+        "InvalidBotApiHost",
+        "NotEnoughPermissions",
+    }
+)
+
+
+_Answer = dict[str, Any]
+
+
+class TeamsChannel:
+    """`Channel` over the connector. The session is the process's one shared session.
+
+    `on_maybe_doubled` is called each time a message is sent again whose first sending may have been shown.
+    `call_limit` is the time for one call, in seconds.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        token: OutboundToken,
+        cloud: Cloud,
+        on_maybe_doubled: Callable[[], None],
+        *,
+        call_limit: float = CALL_LIMIT,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._token = token
+        self._cloud = cloud
+        self._on_maybe_doubled = on_maybe_doubled
+        self._limit = aiohttp.ClientTimeout(total=call_limit, sock_connect=min(CONNECT_LIMIT, call_limit))
+        self._sleep = sleep
+
+    async def send(self, to: Reference, activity: Activity) -> str:
+        """Show one activity; gives its id, or "" where Teams names none. Raises DeliveryFailure.
+
+        Waits out throttling for up to a minute; sends once more where the first sending's result is unknown.
+        """
+        post = partial(self._call, "POST", self._activities(to), _addressed(to, activity))
+        try:
+            return _id(await self._repeated(WHILE_DELAYED, post))
+        except DeliveryUnknown as failure:
+            return _id(await self._retried(ONCE_MORE, partial(self._send_again, post), failure))
+
+    async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
+        """Show `activity` in place of the one with this id; gives the id. Raises DeliveryFailure."""
+        url = URL(f"{self._activities(to)}/{segment(activity_id)}", encoded=True)
+        put = partial(self._call, "PUT", url, _addressed(to, activity | {"id": activity_id}))
+        return _id(await self._repeated(WHILE_UNSETTLED, put)) or activity_id
+
+    async def typing(self, to: Reference) -> None:
+        """Show the typing indicator once; sent once only, it is cheap to lose. Raises DeliveryFailure."""
+        await self._call("POST", self._activities(to), _addressed(to, {"type": "typing"}))
+
+    async def look_up(self, to: Reference, path: str) -> dict[str, Any]:
+        """What the connector answers to a GET below `to`'s service URL. Raises DeliveryFailure."""
+        if not self._cloud.allows(to.service_url):
+            raise DeliveryRefused("serviceUrl is not a connector of this cloud")
+        url = URL(f"{_base(to.service_url)}{path}", encoded=True)
+        return await self._repeated(WHILE_UNSETTLED, partial(self._call, "GET", url, None))
+
+    async def _send_again(self, post: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        self._on_maybe_doubled()
+        return await self._repeated(WHILE_DELAYED, post)
+
+    async def _repeated(self, policy: AsyncRetrying, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            return await call()
+        except (DeliveryDelayed, DeliveryUnknown) as failure:
+            return await self._retried(policy, call, failure)
+
+    async def _retried(
+        self, policy: AsyncRetrying, call: Callable[[], Awaitable[_Answer]], first: DeliveryFailure
+    ) -> _Answer:
+        """Go on as the policy says after a first try that ended in `first`.
+
+        The first try runs outside of tenacity, whose bookkeeping costs 70 us a call (measured). A copy of the
+        policy runs, because one policy object must not run twice at a time.
+        """
+        async for attempt in policy.copy(sleep=self._sleep):
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:
+                    raise first
+                return await call()
+        raise first  # not reached: the policies raise again what ended the last try
+
+    def _activities(self, to: Reference) -> URL:
+        # The token goes to the connector and nowhere else, also when a stored reference says otherwise.
+        if not self._cloud.allows(to.service_url):
+            raise DeliveryRefused("serviceUrl is not a connector of this cloud")
+        return _activities_url(to.service_url, to.conversation)
+
+    async def _call(self, method: str, url: URL, body: bytes | None) -> _Answer:
+        header = self._token.cached or await self._token.header()
+        try:
+            return await self._exchange(method, url, body, header)
+        except CredentialsRefused:
+            # Revoked, or a clock that runs ahead: a fresh token may do. At most one fetch in some seconds.
+            self._token.invalidate(header)
+            fresh = await self._token.header()
+            if fresh == header:
+                raise
+        return await self._exchange(method, url, body, fresh)
+
+    async def _exchange(self, method: str, url: URL, body: bytes | None, header: str) -> _Answer:
+        try:
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers={"Authorization": header, **_HEADERS},
+                timeout=self._limit,
+                allow_redirects=False,
+            ) as response:
+                status = response.status
+                if status < 300:
+                    return await _answer(response)
+                raise _failure(status, _code(await _read(response)), _retry_after(response.headers))
+        except _NOT_CONNECTED as failure:
+            raise ConnectorUnreachable(type(failure).__name__) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+            raise DeliveryUnknown(type(failure).__name__) from None
+
+
+def _addressed(to: Reference, activity: Activity) -> bytes:
+    """The activity as JSON, with from, recipient, conversation and the rest from the reference."""
+    addressed = activity | {
+        "from": {"id": to.bot},
+        "conversation": {"id": to.conversation, "conversationType": to.scope, "tenantId": to.tenant},
+        "channelId": "msteams",
+        "serviceUrl": to.service_url,
+    }
+    if to.user:
+        addressed["recipient"] = {"id": to.user}
+    if to.activity and to.scope is not Scope.CHANNEL:
+        # In channels the conversation's id names the thread, and replyToId routes nothing (§5).
+        addressed["replyToId"] = to.activity
+    if to.locale:
+        addressed["locale"] = to.locale
+    try:
+        return orjson.dumps(addressed)
+    except orjson.JSONEncodeError:
+        raise DeliveryRejected("not expressible as JSON") from None
+
+
+@lru_cache(maxsize=4096)
+def _activities_url(service_url: str, conversation: str) -> URL:
+    return URL(f"{_base(service_url)}v3/conversations/{segment(conversation)}/activities", encoded=True)
+
+
+def _base(service_url: str) -> str:
+    return service_url if service_url.endswith("/") else f"{service_url}/"
+
+
+def segment(id_: str) -> str:
+    """An id as one path segment. Raises DeliveryRefused for one that a path cannot hold.
+
+    What RFC 3986 §3.3 allows in a segment stays raw: Teams' ids hold `:`, `@`, `;messageid=`, and Microsoft's
+    SDK 2.1.1 sends them so (§6.4). The rest is escaped, so that no id reaches beyond its segment.
+    """
+    if not id_.strip("."):
+        raise DeliveryRefused("an id that no path can hold")
+    return quote(id_, safe="!$&'()*+,;=:@")
+
+
+async def _answer(response: aiohttp.ClientResponse) -> _Answer:
+    """The object in a 2xx answer. 202 and streams may have an empty body (§1)."""
+    try:
+        return _json(await _read(response))
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return {}  # the status says that it is shown; an unknown id must not send it twice
+
+
+def _id(answer: _Answer) -> str:
+    id_ = answer.get("id")
+    return id_ if isinstance(id_, str) else ""
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length <= LONGEST_ANSWER:
+        return await response.read()
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > LONGEST_ANSWER:
+            break
+    return bytes(content)
+
+
+def _json(answer: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _code(answer: bytes) -> str:
+    """`error.code` of the connector's error body; "" for a proxy's page or anything else that is none."""
+    error = _json(answer).get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) and code.isascii() and code.isalnum() and len(code) <= 80 else ""
+
+
+def _failure(status: int, code: str, retry_after: float | None) -> DeliveryFailure:
+    """The connector's status and code as a leaf of the error tree: the table of §4, with design §4 and §5."""
+    detail = f"HTTP {status} {code}".rstrip()
+    if status in (412, 429):
+        return Throttled(detail, retry_after)
+    if status == 401:
+        return CredentialsRefused(detail)
+    # 500 too: the table advises against repeating it, but does not say that nothing was shown, and a doubled
+    # answer is better than a lost one (guarantee 6). 408 is a time-out by another name.
+    if status == 408 or status >= 500:
+        return DeliveryUnknown(detail)
+    # A deleted message cannot be edited, but its conversation lives. Another 403 (a stream's message size,
+    # a firewall's page) speaks of this message: "refused for good" would silence a chat that works.
+    gone = status == 404 and code != "ActivityNotFoundInConversation"
+    if gone or (status == 403 and code in _NEVER_HERE):
+        return DeliveryRefused(detail)
+    return DeliveryRejected(detail)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """`Retry-After` in seconds: a number or an HTTP date (RFC 9110 §10.2.3); None for anything else.
+
+    A date is held against the answer's own `Date`, so that no clock of ours matters.
+    """
+    value = headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit() and len(value) <= 9:
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, until.total_seconds())

@@ -1,0 +1,195 @@
+"""A POST of the Bot Connector, from its bearer to the turn on disk: botbuilder's adapter behind our own verdict.
+
+Order (design section 6): bearer -> size and type -> JSON object -> claims bound to the body -> event. Before the
+verdict nothing of the body is used. Which symbols of botbuilder are in use, and what would replace each: docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+import structlog
+from botbuilder.core import ActivityHandler, InvokeResponse, TurnContext
+from botbuilder.core.cloud_adapter_base import CloudAdapterBase
+from botbuilder.schema import Activity
+from botframework.connector.auth import (
+    AuthenticateRequestResult,
+    BotFrameworkAuthentication,
+    ClaimsIdentity,
+    ConnectorFactory,
+)
+
+from bridge import metrics
+from bridge.core import cards
+from bridge.core.activities import Event, parse_activity
+from bridge.core.errors import StoreUnavailable
+from bridge.teams.authentication import Claims, Refused, Verifier
+
+_log = structlog.get_logger()
+
+
+class Clicked(Protocol):
+    """What a click on a card is answered with."""
+
+    @property
+    def words(self) -> str:
+        """The sentence to show."""
+        ...
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it takes the card's place."""
+        ...
+
+
+Receive = Callable[[Event], Awaitable[Clicked | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The HTTP answer: a status, and a JSON body for invokes only."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What the door needs of a request. `read` gives the body, or None where it is larger than the limit."""
+
+    authorization: str | None
+    content_type: str
+    read: Callable[[], Awaitable[bytes | None]]
+
+
+class Inbound:
+    """The door for activities. Every failure is a status with an empty body, and bad input never a 5xx."""
+
+    def __init__(self, verifier: Verifier, receive: Receive) -> None:
+        self._verifier = verifier
+        self._adapter = _Adapter(_Authentication())
+        self._bot = _Bot(receive)
+
+    async def post(self, request: Post) -> Reply:
+        """Take one activity in. 200 only after what must be kept is on disk; 503 where it cannot be."""
+        try:
+            claims = await self._verifier.verify_header(request.authorization)
+            activity = await _activity(request)
+            self._verifier.bind(claims, activity)
+        except Refused as refused:
+            metrics.INBOUND.labels(refused.reason).inc()
+            return Reply(refused.status)
+        try:
+            return await self._process(claims, activity)
+        except StoreUnavailable as error:
+            metrics.INBOUND.labels(error.label).inc()
+            _log.error("not_accepted", error=error.label, detail=error.detail)
+            return Reply(503)
+
+    async def _process(self, claims: Claims, activity: dict[str, Any]) -> Reply:
+        result = AuthenticateRequestResult()
+        result.claims_identity = ClaimsIdentity({}, is_authenticated=True)
+        result.connector_factory = _NO_CONNECTOR
+        response = await self._adapter.process_activity(result, _envelope(activity), self._bot.on_turn)
+        if response is None:
+            return Reply(200)
+        return Reply(int(response.status), orjson.dumps(response.body) if response.body else b"")
+
+
+async def _activity(request: Post) -> dict[str, Any]:
+    kind = request.content_type.partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(415, "content_type")
+    body = await request.read()
+    if body is None:
+        raise Refused(413, "too_large")
+    try:
+        activity = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Refused(400, "not_json") from None
+    if not isinstance(activity, dict):
+        raise Refused(400, "not_an_object")
+    return activity
+
+
+def _envelope(activity: dict[str, Any]) -> Activity:
+    """botbuilder's Activity with what its adapter and handler look at.
+
+    msrest's own reader costs 300 us and loses fields, so the JSON travels whole in `additional_properties`.
+    """
+    kind, name = activity.get("type"), activity.get("name")
+    envelope = Activity(
+        type=kind if isinstance(kind, str) and kind else "unknown",
+        name=name if isinstance(name, str) else None,
+        service_url=activity["serviceUrl"],
+    )
+    envelope.additional_properties = activity  # msrest's constructor ignores it
+    return envelope
+
+
+class _Bot(ActivityHandler):
+    """Every kind of activity becomes one of core's events; unknown ones are counted there."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def _event(self, turn_context: TurnContext) -> Clicked | None:
+        return await self._receive(parse_activity(turn_context.activity.additional_properties))
+
+    async def on_invoke_activity(self, turn_context: TurnContext) -> InvokeResponse:
+        clicked = await self._event(turn_context)
+        if clicked is None:
+            # also for invokes we do not know: a 501 would show "Unable to reach app"
+            return InvokeResponse(status=200, body=None)
+        value: Any = cards.done(clicked.words) if clicked.replaces else clicked.words
+        kind = cards.CARD_TYPE if clicked.replaces else cards.MESSAGE_TYPE
+        return InvokeResponse(status=200, body={"statusCode": 200, "type": kind, "value": value})
+
+    async def _counted(self, turn_context: TurnContext) -> None:
+        await self._event(turn_context)
+
+    on_message_activity = _counted
+    on_message_update_activity = _counted
+    on_message_delete_activity = _counted
+    on_message_reaction_activity = _counted
+    on_conversation_update_activity = _counted
+    on_installation_update = _counted
+    on_event_activity = _counted
+    on_end_of_conversation_activity = _counted
+    on_typing_activity = _counted
+    on_unrecognized_activity_type = _counted
+
+
+class _Adapter(CloudAdapterBase):
+    """botbuilder's cloud adapter; answers leave through teams.channel, so nothing is sent from here."""
+
+
+class _NoConnector(ConnectorFactory):
+    """The adapter insists on a connector client; nobody uses it, and a real one costs 3 ms a turn."""
+
+    async def create(self, service_url: str, audience: str) -> object:
+        return self
+
+
+_NO_CONNECTOR = _NoConnector()
+
+
+class _Authentication(BotFrameworkAuthentication):
+    """The seam where botbuilder would verify tokens by itself; the verdict was given before (authentication.py)."""
+
+    async def authenticate_request(self, activity: Activity, auth_header: str) -> AuthenticateRequestResult:
+        raise NotImplementedError("requests are verified by teams.authentication")
+
+    async def authenticate_streaming_request(
+        self, auth_header: str, channel_id_header: str
+    ) -> AuthenticateRequestResult:
+        raise NotImplementedError("streaming connections are not offered")
+
+    def create_connector_factory(self, claims_identity: ClaimsIdentity) -> ConnectorFactory:
+        return _NO_CONNECTOR
+
+    async def create_user_token_client(self, claims_identity: ClaimsIdentity) -> None:
+        return None

@@ -1,0 +1,524 @@
+"""The verdict on inbound requests, against a local Microsoft with keys of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from bridge.teams.authentication import CACHED_TOKENS, Refused, Verifier
+from bridge.teams.clouds import custom
+
+APP = "00000000-0000-4000-8000-0000000000aa"
+TENANT = "00000000-0000-4000-8000-0000000000bb"
+ISSUER = "https://api.botframework.com"
+KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
+WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - weak on purpose
+
+
+def public_jwk(key: rsa.RSAPrivateKey, kid: str, endorsements: object = ("msteams",)) -> dict[str, Any]:
+    numbers = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {**numbers, "kid": kid, "use": "sig", "endorsements": endorsements}
+
+
+@dataclass
+class Microsoft:
+    """Publishes metadata and keys, and counts who asks."""
+
+    keys: list[Any] = field(default_factory=lambda: [public_jwk(KEYS[0], "k0")])
+    metadata: dict[str, Any] = field(default_factory=lambda: {"issuer": ISSUER})
+    status: int = 200
+    fetches: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    async def openid(self, _request: web.Request) -> web.Response:
+        self.fetches += 1
+        await self.gate.wait()
+        document = {"jwks_uri": f"{self.url}/keys", **self.metadata}
+        return web.json_response(document, status=self.status)
+
+    async def jwks(self, _request: web.Request) -> web.Response:
+        return web.json_response({"keys": self.keys})
+
+    def token(self, key: rsa.RSAPrivateKey = KEYS[0], kid: str | None = "k0", **changes: Any) -> str:
+        return jwt.encode(self.claims(**changes), key, "RS256", {"kid": kid} if kid else None)
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        now = int(time.time())
+        claims: dict[str, Any] = {"iss": ISSUER, "aud": APP, "nbf": now - 300, "exp": now + 3600}
+        claims |= {"serviceurl": f"{self.url}/emea/"} | changes
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def activity(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "type": "message",
+            "channelId": "msteams",
+            "serviceUrl": f"{self.url}/emea/",
+            "conversation": {"id": "a:1", "tenantId": TENANT},
+            "channelData": {"tenant": {"id": TENANT}},
+        } | changes
+
+
+@dataclass
+class Times:
+    """Clocks that go when told, and sleeps that end when told."""
+
+    wall: float = field(default_factory=time.time)
+    monotonic: float = 1000.0
+    sleeps: list[float] = field(default_factory=list)
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.monotonic += seconds
+        await self.awake.wait()
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Bench:
+    microsoft: Microsoft
+    verifier: Verifier
+    times: Times
+
+    async def verdict(self, token: str) -> int:
+        """200, or the status of the refusal."""
+        return await self.header_verdict(f"Bearer {token}")
+
+    async def header_verdict(self, header: str | None) -> int:
+        try:
+            await self.verifier.verify_header(header)
+        except Refused as refused:
+            return refused.status
+        return 200
+
+    async def bound(self, activity: dict[str, Any]) -> int:
+        claims = await self.verifier.verify_header(f"Bearer {self.microsoft.token()}")
+        try:
+            self.verifier.bind(claims, activity)
+        except Refused as refused:
+            return refused.status
+        return 200
+
+
+@asynccontextmanager
+async def bench(microsoft: Microsoft | None = None) -> AsyncIterator[Bench]:
+    if microsoft is None:
+        microsoft = Microsoft()
+        microsoft.gate.set()
+    app = web.Application()
+    app.router.add_get("/openid", microsoft.openid)
+    app.router.add_get("/keys", microsoft.jwks)
+    async with TestServer(app) as server, httpx.AsyncClient() as http:
+        microsoft.url = f"http://127.0.0.1:{server.port}"
+        cloud = custom(f"{microsoft.url}/openid", microsoft.url, [f"127.0.0.1:{server.port}"])
+        times = Times()
+        verifier = Verifier(
+            cloud,
+            APP,
+            frozenset({TENANT}),
+            http,
+            wall=lambda: times.wall,
+            monotonic=lambda: times.monotonic,
+            sleep=times.sleep,
+        )
+        yield Bench(microsoft, verifier, times)
+
+
+@asynccontextmanager
+async def running(verifier: Verifier) -> AsyncIterator[None]:
+    task = asyncio.create_task(verifier.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def part(value: dict[str, Any] | bytes) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def signed(header: dict[str, Any] | bytes, payload: dict[str, Any] | bytes) -> str:
+    """A token over exactly these bytes, with the right key."""
+    text = f"{part(header)}.{part(payload)}"
+    return f"{text}.{part(RSAAlgorithm(RSAAlgorithm.SHA256).sign(text.encode(), KEYS[0]))}"
+
+
+def hmac_with_public_key(claims: dict[str, Any]) -> str:
+    pem = KEYS[0].public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    text = f"{part({'alg': 'HS256', 'kid': 'k0'})}.{part(claims)}"
+    return f"{text}.{part(hmac.new(pem, text.encode(), hashlib.sha256).digest())}"
+
+
+async def test_a_token_of_microsofts_gives_its_claims() -> None:
+    async with bench() as b:
+        claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token()}")
+
+    assert claims.service_url == f"{b.microsoft.url}/emea/"
+    assert claims.endorsements == {"msteams"}
+    assert claims.values["aud"] == APP
+
+
+BAD_TOKENS: dict[str, Callable[[Microsoft], str]] = {
+    "expired": lambda m: m.token(exp=int(time.time()) - 301),
+    "not yet valid": lambda m: m.token(nbf=int(time.time()) + 400),
+    "without exp": lambda m: m.token(exp=None),
+    "exp is text": lambda m: m.token(exp="tomorrow"),
+    "exp is true": lambda m: m.token(exp=True),
+    "exp beyond a float": lambda m: m.token(exp=10**400),
+    "exp is infinite": lambda m: signed({"alg": "RS256", "kid": "k0"}, json.dumps(m.claims(exp=float("inf"))).encode()),
+    "nbf is text": lambda m: signed({"alg": "RS256", "kid": "k0"}, m.claims(nbf="now")),
+    "nbf is true": lambda m: signed({"alg": "RS256", "kid": "k0"}, m.claims(nbf=True)),
+    "signed with another key": lambda m: m.token(KEYS[1]),
+    "truncated": lambda m: m.token()[:-20],
+    "garbage": lambda _: "garbage",
+    "three parts of garbage": lambda _: "a.b.c",
+    "another issuer": lambda m: m.token(iss="https://evil.example"),
+    "issuer with a slash more": lambda m: signed({"alg": "RS256", "kid": "k0"}, m.claims(iss=f"{ISSUER}/")),
+    "without issuer": lambda m: m.token(iss=None),
+    "another audience": lambda m: m.token(aud="someone-else"),
+    "audience as a list": lambda m: m.token(aud=[APP]),
+    "without audience": lambda m: m.token(aud=None),
+    "without serviceurl": lambda m: m.token(serviceurl=None),
+    "serviceurl is a number": lambda m: m.token(serviceurl=1),
+    "without kid": lambda m: m.token(kid=None),
+    "kid is a number": lambda m: signed({"alg": "RS256", "kid": 1}, m.claims()),
+    "unknown kid": lambda m: m.token(kid="nobody"),
+    "alg none": lambda m: f"{part({'alg': 'none', 'kid': 'k0'})}.{part(m.claims())}.AA",
+    "alg none without signature": lambda m: f"{part({'alg': 'none', 'kid': 'k0'})}.{part(m.claims())}.",
+    "HS256 with the public key": lambda m: hmac_with_public_key(m.claims()),
+    "RS512": lambda m: jwt.encode(m.claims(), KEYS[0], "RS512", {"kid": "k0"}),
+    "critical extension": lambda m: signed({"alg": "RS256", "kid": "k0", "crit": ["b64"], "b64": True}, m.claims()),
+    "a claim twice": lambda m: signed(
+        {"alg": "RS256", "kid": "k0"}, b'{"aud":"other",' + json.dumps(m.claims()).encode()[1:]
+    ),
+    "alg twice": lambda m: signed(b'{"alg":"none","alg":"RS256","kid":"k0"}', m.claims()),
+    "claims are a list": lambda _: signed({"alg": "RS256", "kid": "k0"}, b"[]"),
+    "claims are deep": lambda _: signed({"alg": "RS256", "kid": "k0"}, b"[" * 5000),
+    "claims are no JSON": lambda _: signed({"alg": "RS256", "kid": "k0"}, b"\xff\xfe"),
+    "ten kilobytes": lambda m: m.token(padding="x" * 10_000),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TOKENS)
+async def test_a_worthless_token_is_refused(case: str) -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+
+        assert await b.verdict(BAD_TOKENS[case](b.microsoft)) == 401
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [None, "", "Bearer", "Bearer ", "{}", "bearer {}", "BEARER {}", "Bearer  {}", " Bearer {}", "Bearer {} ",
+     "Bearer\t{}", "Bearer {}\n", "Basic {}", "Bearer {},Bearer {}", "Bearer {}\udcff", "Bearer ключ"],
+)  # fmt: skip
+async def test_the_header_is_exactly_bearer_and_a_token(frame: str | None) -> None:
+    async with bench() as b:
+        token = b.microsoft.token()
+        assert await b.verdict(token) == 200
+
+        header = frame.replace("{}", token) if frame is not None else None
+        assert await b.header_verdict(header) == 401
+
+
+@pytest.mark.parametrize("changes", [{"exp": -299}, {"nbf": 299}, {"nbf": None}])
+async def test_five_minutes_of_skew_are_granted(changes: dict[str, int | None]) -> None:
+    async with bench() as b:
+        now = int(b.times.wall)
+        shifted: dict[str, Any] = {name: None if by is None else now + by for name, by in changes.items()}
+
+        assert await b.verdict(b.microsoft.token(**shifted)) == 200
+
+
+async def test_a_cached_verdict_ends_with_its_token() -> None:
+    async with bench() as b:
+        token = b.microsoft.token()
+        assert await b.verdict(token) == 200
+
+        b.times.wall += 3600 + 290
+        assert await b.verdict(token) == 200
+        b.times.wall += 20
+        assert await b.verdict(token) == 401
+
+
+async def test_the_cache_of_verdicts_is_bounded() -> None:
+    async with bench() as b:
+        first = b.microsoft.token()
+        claims = await b.verifier.verify_header(f"Bearer {first}")
+        assert await b.verifier.verify_header(f"Bearer {first}") is claims
+        for n in range(CACHED_TOKENS):
+            b.verifier._verified[n.to_bytes(4)] = claims  # noqa: SLF001 - 4096 signatures would take seconds
+
+        await b.verdict(b.microsoft.token(jti="another"))
+
+        assert len(b.verifier._verified) <= CACHED_TOKENS + 1  # noqa: SLF001
+        assert await b.verifier.verify_header(f"Bearer {first}") is not claims
+
+
+async def test_activities_that_match_their_token_are_bound() -> None:
+    async with bench() as b:
+        assert await b.bound(b.microsoft.activity()) == 200
+        assert await b.bound(b.microsoft.activity(serviceUrl=f"{b.microsoft.url}/emea")) == 200
+        assert await b.bound(b.microsoft.activity(conversation={"id": "a:1"})) == 200
+        upper = {"tenant": {"id": TENANT.upper()}}
+        assert await b.bound(b.microsoft.activity(channelData=upper)) == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"serviceUrl": "https://evil.example/"},
+        {"serviceUrl": None},
+        {"serviceUrl": 7},
+        {"serviceUrl": ""},
+        {"channelId": "webchat"},
+        {"channelId": None},
+        {"channelId": ["msteams"]},
+        {"channelData": None},
+        {"channelData": {}},
+        {"channelData": []},
+        {"channelData": {"tenant": TENANT}},
+        {"channelData": {"tenant": {"id": None}}},
+        {"channelData": {"tenant": {"id": "another"}}},
+        {"channelData": {"tenant": {"id": [TENANT]}}},
+        {"conversation": None},
+        {"conversation": "a:1"},
+        {"conversation": {"id": "a:1", "tenantId": "another"}},
+        {"conversation": {"id": "a:1", "tenantId": None}},
+    ],
+)
+async def test_an_activity_that_does_not_match_its_token_is_forbidden(changes: dict[str, Any]) -> None:
+    async with bench() as b:
+        assert await b.bound(b.microsoft.activity(**changes)) == 403
+        assert await b.bound({k: v for k, v in b.microsoft.activity().items() if k not in changes}) == 403
+
+
+async def test_a_signed_address_outside_the_cloud_is_forbidden() -> None:
+    async with bench() as b:
+        evil = "https://evil.trafficmanager.net/"
+        claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token(serviceurl=evil)}")
+
+        with pytest.raises(Refused) as refused:
+            b.verifier.bind(claims, b.microsoft.activity(serviceUrl=evil))
+        assert (refused.value.status, refused.value.reason) == (403, "foreign_service_host")
+
+
+@pytest.mark.parametrize("endorsements", [[], ["webchat"], "msteams", None, [["msteams"]]])
+async def test_a_key_that_may_not_speak_for_teams_is_forbidden(endorsements: object) -> None:
+    async with bench() as b:
+        b.microsoft.keys = [public_jwk(KEYS[0], "k0", endorsements)]
+
+        assert await b.bound(b.microsoft.activity()) == 403
+
+
+async def test_a_new_key_is_found_half_a_minute_after_the_last_look_at_the_latest() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
+        new = b.microsoft.token(KEYS[1], "k1")
+        assert await b.verdict(new) == 401
+
+        b.times.monotonic += 30
+
+        assert await b.verdict(new) == 200
+        assert await b.verdict(b.microsoft.token()) == 200
+        assert b.microsoft.fetches == 2
+
+
+async def test_strangers_cannot_make_us_ask_oftener() -> None:
+    async with bench() as b:
+        for n in range(250):
+            assert await b.verdict(b.microsoft.token(KEYS[1], f"invented-{n}")) == 401
+            b.times.monotonic += 0.04
+
+        assert b.microsoft.fetches == 1
+
+
+async def test_a_token_for_somebody_else_makes_us_ask_nobody() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token(kid="invented", aud="somebody")) == 401
+
+        assert b.microsoft.fetches == 0
+
+
+async def test_a_withdrawn_key_stops_working_with_the_next_key_set() -> None:
+    async with bench() as b:
+        old = b.microsoft.token()
+        assert await b.verdict(old) == 200
+        b.microsoft.keys = [public_jwk(KEYS[1], "k1")]
+        b.times.monotonic += 30
+
+        assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 200
+        assert await b.verdict(old) == 401
+
+
+async def test_while_no_keys_were_ever_had_an_honest_looking_token_is_asked_to_come_again() -> None:
+    async with bench() as b:
+        b.microsoft.status = 503
+
+        assert await b.verdict(b.microsoft.token()) == 503
+        assert await b.verdict(b.microsoft.token(aud="somebody")) == 401
+        assert await b.verdict("garbage") == 401
+        assert not b.verifier.ready
+
+
+async def test_the_keys_heal_by_themselves_when_microsoft_comes_back() -> None:
+    async with bench() as b:
+        b.microsoft.status = 503
+        async with running(b.verifier):
+            await until(lambda: len(b.times.sleeps) == 1)
+            assert not b.verifier.ready
+
+            b.microsoft.status = 200
+            b.times.awake.set()
+            await until(lambda: b.verifier.ready)
+
+        assert b.times.sleeps[0] <= 3
+        assert await b.verdict(b.microsoft.token()) == 200
+
+
+async def test_keys_are_refreshed_ahead_without_any_request() -> None:
+    async with bench() as b, running(b.verifier):
+        await until(lambda: len(b.times.sleeps) == 1)
+        assert b.microsoft.fetches == 1
+        assert b.times.sleeps[0] <= 24 * 3600 / 2
+        b.microsoft.keys = [public_jwk(KEYS[1], "k1")]
+
+        b.times.awake.set()
+        await until(lambda: b.microsoft.fetches >= 2)
+        b.times.awake.clear()
+
+        assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 200
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"status": 500},
+        {"status": 302},
+        {"keys": []},
+        {"keys": "none"},
+        {"keys": [{"kid": "k0"}]},
+        {"metadata": {"issuer": ISSUER, "jwks_uri": "http://127.0.0.1:9/keys"}},
+        {"metadata": {"issuer": ISSUER, "jwks_uri": "https://evil.example/keys"}},
+        {"metadata": {"issuer": ISSUER, "jwks_uri": 7}},
+        {"metadata": {"issuer": 7}},
+        {"metadata": {"issuer": ISSUER, "padding": "x" * 600_000}},
+    ],
+)
+async def test_the_old_keys_stay_when_a_refresh_fails(trouble: dict[str, Any]) -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        for name, value in trouble.items():
+            setattr(b.microsoft, name, value)
+        if "keys" not in trouble:
+            b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
+        b.times.monotonic += 30
+
+        assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 401
+        assert b.microsoft.fetches == 2
+        assert await b.verdict(b.microsoft.token(jti="another")) == 200
+
+
+async def test_keys_are_taken_from_the_metadatas_own_origin_only() -> None:
+    async with bench() as b:
+        elsewhere = b.microsoft.url.replace("127.0.0.1", "localhost")
+        b.microsoft.metadata["jwks_uri"] = f"{elsewhere}/keys"
+
+        assert await b.verdict(b.microsoft.token()) == 503
+        b.microsoft.metadata["jwks_uri"] = f"{b.microsoft.url}/keys"
+        b.times.monotonic += 30
+        assert await b.verdict(b.microsoft.token()) == 200
+
+
+async def test_one_strange_key_does_not_spoil_the_others() -> None:
+    async with bench() as b:
+        strange = [None, 7, {}, {"kid": "e", "kty": "EC"}, {"kid": "k0", "kty": "RSA", "n": "!", "e": 1}]
+        b.microsoft.keys = [*strange, *b.microsoft.keys, public_jwk(WEAK, "weak")]
+
+        assert await b.verdict(b.microsoft.token()) == 200
+        assert await b.verdict(b.microsoft.token(KEYS[1], "weak")) == 401
+
+
+async def test_a_private_key_in_the_list_is_no_key() -> None:
+    async with bench() as b:
+        private = {**RSAAlgorithm.to_jwk(KEYS[1], as_dict=True), "kid": "k1", "use": "sig"}
+        b.microsoft.keys.append(private)
+
+        assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 401
+
+
+async def test_many_that_wait_for_the_first_keys_make_one_fetch() -> None:
+    slow = Microsoft()
+    async with bench(slow) as b:
+        waiting = [asyncio.create_task(b.verdict(slow.token(jti=str(n)))) for n in range(20)]
+        await until(lambda: slow.fetches == 1)
+        slow.gate.set()
+
+        assert await asyncio.gather(*waiting) == [200] * 20
+        assert slow.fetches == 1
+
+
+async def test_slow_metadata_does_not_hold_up_those_whose_key_is_known() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        b.microsoft.gate.clear()
+        b.times.monotonic += 30
+        stranger = asyncio.create_task(b.verdict(b.microsoft.token(KEYS[1], "k1")))
+        await until(lambda: b.microsoft.fetches == 2)
+
+        async with asyncio.timeout(1):
+            assert await b.verdict(b.microsoft.token(jti="another")) == 200
+        assert not stranger.done()
+
+        b.microsoft.gate.set()
+        assert await stranger == 401
+
+
+async def test_a_caller_that_goes_away_does_not_take_the_fetch_with_it() -> None:
+    slow = Microsoft()
+    async with bench(slow) as b:
+        leaver = asyncio.create_task(b.verdict(slow.token()))
+        stayer = asyncio.create_task(b.verdict(slow.token(jti="2")))
+        await until(lambda: slow.fetches == 1)
+        leaver.cancel()
+        slow.gate.set()
+
+        assert await stayer == 200
+        with pytest.raises(asyncio.CancelledError):
+            await leaver
+
+
+async def test_without_an_app_id_there_is_no_verifier() -> None:
+    """botbuilder lets everybody in then (teams-platform.md §6.3)."""
+    async with bench() as b, httpx.AsyncClient() as http:
+        cloud = custom(f"{b.microsoft.url}/openid", b.microsoft.url, ["127.0.0.1:1"])
+        with pytest.raises(ValueError, match="app id"):
+            Verifier(cloud, "", frozenset({TENANT}), http)

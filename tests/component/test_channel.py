@@ -1,0 +1,494 @@
+"""Sending to Teams, against a local Bot Connector."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from bridge.core.errors import (
+    ConnectorUnreachable,
+    CredentialsRefused,
+    DeliveryFailure,
+    DeliveryRefused,
+    DeliveryRejected,
+    DeliveryUnknown,
+    Throttled,
+)
+from bridge.core.turn import Reference, Scope
+from bridge.teams.channel import TeamsChannel
+from bridge.teams.clouds import custom
+from bridge.teams.credentials import OutboundToken
+
+HELLO = {"type": "message", "text": "hello"}
+
+
+@dataclass
+class Seen:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Say:
+    """An answer of the connector's."""
+
+    status: int = 201
+    code: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    text: str | None = None
+
+    def response(self, n: int) -> web.Response:
+        if self.text is None:
+            body: dict[str, Any] = {"error": {"code": self.code}} if self.status >= 300 else {"id": f"m{n}"}
+            return web.json_response(body, status=self.status, headers=self.headers)
+        return web.Response(status=self.status, text=self.text, headers=self.headers)
+
+
+HANG_UP, NEVER = Say(0), Say(-1)
+
+
+@dataclass
+class Connector:
+    """Bot Connector and Entra ID in one; answers with `script`, then with 201."""
+
+    script: list[Say] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    tokens: int = 0
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    async def activity(self, request: web.Request) -> web.StreamResponse:
+        raw_path = request.raw_path
+        self.seen.append(Seen(request.method, raw_path, dict(request.headers), json.loads(await request.read())))
+        say = self.script.pop(0) if self.script else Say()
+        if say is HANG_UP:
+            assert request.transport is not None
+            request.transport.close()
+        if say is NEVER:
+            await self.stop.wait()
+        if say.status <= 0:
+            return web.Response()
+        return say.response(len(self.seen))
+
+    async def discovery(self, _request: web.Request) -> web.Response:
+        endpoints = {"token_endpoint": f"{self.url}/t/token", "authorization_endpoint": f"{self.url}/t/a"}
+        return web.json_response(endpoints)
+
+    async def token(self, _request: web.Request) -> web.Response:
+        self.tokens += 1
+        return web.json_response({"token_type": "Bearer", "expires_in": 3600, "access_token": f"token.{self.tokens}"})
+
+
+@dataclass
+class Bench:
+    connector: Connector
+    channel: TeamsChannel
+    to: Reference
+    sleeps: list[float]
+    doubled: list[None]
+    clock: list[float]
+    token: OutboundToken
+
+    @property
+    def sent(self) -> int:
+        return len(self.connector.seen)
+
+
+@asynccontextmanager
+async def bench(*script: Say, call_limit: float = 5.0) -> AsyncIterator[Bench]:
+    connector = Connector(list(script))
+    app = web.Application()
+    app.router.add_get("/t/v2.0/.well-known/openid-configuration", connector.discovery)
+    app.router.add_post("/t/token", connector.token)
+    app.router.add_route("*", "/emea/{tail:.*}", connector.activity)
+    sleeps: list[float] = []
+    doubled: list[None] = []
+    clock = [1000.0]
+
+    async def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        await asyncio.sleep(0)
+
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        connector.url = f"http://127.0.0.1:{server.port}"
+        cloud = custom(f"{connector.url}/openid", connector.url, [f"127.0.0.1:{server.port}"])
+        token = OutboundToken(cloud, "app", "secret", "t", monotonic=lambda: clock[0])
+        channel = TeamsChannel(session, token, cloud, lambda: doubled.append(None), call_limit=call_limit, sleep=sleep)
+        to = Reference(
+            service_url=f"{connector.url}/emea/",
+            conversation="a:1x-y_z",
+            scope=Scope.PERSONAL,
+            tenant="tenant",
+            bot="28:app",
+            user="29:alice",
+            activity="170000",
+            locale="de-DE",
+        )
+        yield Bench(connector, channel, to, sleeps, doubled, clock, token)
+        connector.stop.set()
+
+
+async def test_a_message_goes_to_its_conversation_and_gives_its_id() -> None:
+    async with bench() as b:
+        assert await b.channel.send(b.to, HELLO) == "m1"
+
+        (seen,) = b.connector.seen
+        assert (seen.method, seen.path) == ("POST", "/emea/v3/conversations/a:1x-y_z/activities")
+        assert seen.headers["Authorization"] == "Bearer token.1"
+        assert seen.headers["Content-Type"] == "application/json"
+        assert seen.body == {
+            "type": "message",
+            "text": "hello",
+            "from": {"id": "28:app"},
+            "recipient": {"id": "29:alice"},
+            "conversation": {"id": "a:1x-y_z", "conversationType": "personal", "tenantId": "tenant"},
+            "channelId": "msteams",
+            "serviceUrl": b.to.service_url,
+            "replyToId": "170000",
+            "locale": "de-DE",
+        }
+        assert HELLO == {"type": "message", "text": "hello"}
+
+
+async def test_content_cannot_change_where_a_message_goes() -> None:
+    async with bench() as b:
+        evil = {"conversation": {"id": "a:other"}, "serviceUrl": "https://evil.example", "from": {"id": "me"}}
+        await b.channel.send(b.to, HELLO | evil)
+
+        assert b.connector.seen[0].body["conversation"]["id"] == b.to.conversation
+        assert b.connector.seen[0].body["serviceUrl"] == b.to.service_url
+        assert b.connector.seen[0].body["from"] == {"id": "28:app"}
+
+
+async def test_a_channels_thread_keeps_its_suffix_and_needs_no_reply_to() -> None:
+    async with bench() as b:
+        thread = replace(b.to, conversation="19:abc@thread.tacv2;messageid=1700000000001", scope=Scope.CHANNEL)
+        await b.channel.send(thread, HELLO)
+
+        (seen,) = b.connector.seen
+        wanted = "/emea/v3/conversations/19:abc@thread.tacv2;messageid=1700000000001/activities"
+        assert seen.path == wanted
+        assert seen.body["conversation"]["id"] == thread.conversation
+        assert "replyToId" not in seen.body
+
+
+async def test_an_id_cannot_leave_its_place_in_the_path() -> None:
+    async with bench() as b:
+        await b.channel.send(replace(b.to, conversation="a/../../b?c=d#e%2f é"), HELLO)
+
+        assert b.connector.seen[0].path == ("/emea/v3/conversations/a%2F..%2F..%2Fb%3Fc=d%23e%252f%20%C3%A9/activities")
+
+
+@pytest.mark.parametrize("conversation", ["", ".", ".."])
+async def test_an_id_that_no_path_can_hold_is_refused(conversation: str) -> None:
+    async with bench() as b:
+        with pytest.raises(DeliveryRefused):
+            await b.channel.send(replace(b.to, conversation=conversation), HELLO)
+
+        assert b.sent == 0
+
+
+async def test_a_service_url_without_its_last_slash_and_a_bare_reference_work() -> None:
+    async with bench() as b:
+        bare = replace(
+            b.to, service_url=b.to.service_url.rstrip("/"), user="", activity="", locale="", scope=Scope.GROUP
+        )
+        await b.channel.send(bare, HELLO)
+
+        (seen,) = b.connector.seen
+        assert seen.path == "/emea/v3/conversations/a:1x-y_z/activities"
+        assert not {"recipient", "replyToId", "locale"} & seen.body.keys()
+
+
+@pytest.mark.parametrize("host", ["https://evil.example/", "http://127.0.0.1:1/", ""])
+async def test_a_reference_to_a_foreign_host_gets_no_request_and_no_token(host: str) -> None:
+    async with bench() as b:
+        elsewhere = replace(b.to, service_url=host)
+        for call in (
+            b.channel.send(elsewhere, HELLO),
+            b.channel.update(elsewhere, "m1", HELLO),
+            b.channel.typing(elsewhere),
+        ):
+            with pytest.raises(DeliveryRefused):
+                await call
+
+        assert b.sent == 0
+        assert b.connector.tokens == 0
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with bench(Say(307, headers={"Location": "/emea/elsewhere"})) as b:
+        with pytest.raises(DeliveryRejected):
+            await b.channel.send(b.to, HELLO)
+
+        assert b.sent == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (Say(400, "BadArgument"), DeliveryRejected),
+        (Say(400, "BadSyntax"), DeliveryRejected),
+        (Say(403, "BotDisabledByAdmin"), DeliveryRefused),
+        (Say(403, "BotNotInConversationRoster"), DeliveryRefused),
+        (Say(403, "ConversationBlockedByUser"), DeliveryRefused),
+        (Say(403, "ForbiddenOperationException"), DeliveryRefused),
+        (Say(403, "NotEnoughPermissions"), DeliveryRefused),
+        (Say(403, "InvalidBotApiHost"), DeliveryRefused),
+        (Say(403, "MessageSizeTooBig"), DeliveryRejected),
+        (Say(403, text="<html>firewall</html>"), DeliveryRejected),
+        (Say(404, "ConversationNotFound"), DeliveryRefused),
+        (Say(404, "ActivityNotFoundInConversation"), DeliveryRejected),
+        (Say(404, text=""), DeliveryRefused),
+        (Say(405), DeliveryRejected),
+        (Say(413, "MessageSizeTooBig"), DeliveryRejected),
+        (Say(415), DeliveryRejected),
+        (Say(422, text="[1]"), DeliveryRejected),
+    ],
+)
+async def test_a_final_no_is_told_as_what_it_is(answer: Say, failure: type[DeliveryFailure]) -> None:
+    async with bench(answer) as b:
+        with pytest.raises(failure) as told:
+            await b.channel.send(b.to, HELLO)
+
+        assert type(told.value) is failure
+        assert told.value.detail == f"HTTP {answer.status} {answer.code}".strip()
+        assert b.sent == 1
+
+
+async def test_an_error_body_that_is_no_code_stays_out_of_the_logs() -> None:
+    async with bench(Say(400, "user wrote: my secret")) as b:
+        with pytest.raises(DeliveryRejected) as told:
+            await b.channel.send(b.to, HELLO)
+
+        assert told.value.detail == "HTTP 400"
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({"Retry-After": "7"}, 7.0, 7.3),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:30 GMT"}, 7.0, 7.3),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:59:30 GMT"}, 0.0, 0.3),
+        ({"Retry-After": "soon"}, 0.5, 1.1),
+        ({"Retry-After": "-7"}, 0.5, 1.1),
+        ({}, 0.5, 1.1),
+    ],
+)
+@pytest.mark.parametrize("status", [412, 429])
+async def test_throttling_is_waited_out_as_teams_asks(
+    status: int, headers: dict[str, str], least: float, most: float
+) -> None:
+    async with bench(Say(status, headers=headers)) as b:
+        assert await b.channel.send(b.to, HELLO) == "m2"
+
+        (pause,) = b.sleeps
+        assert least <= pause <= most
+        assert b.doubled == []
+
+
+async def test_pauses_grow_where_teams_names_none() -> None:
+    async with bench(*[Say(429)] * 4) as b:
+        await b.channel.send(b.to, HELLO)
+
+        assert b.sleeps[3] > b.sleeps[1] > b.sleeps[0]
+        assert max(b.sleeps) <= 10.5
+
+
+async def test_throttling_beyond_a_minute_is_left_to_the_lane() -> None:
+    async with bench(Say(429, "Throttled", {"Retry-After": "300"})) as b:
+        with pytest.raises(Throttled) as told:
+            await b.channel.send(b.to, HELLO)
+
+        assert told.value.retry_after == 300
+        assert b.sent == 1
+        assert b.sleeps == []
+
+
+@pytest.mark.parametrize("trouble", [Say(408), Say(500), Say(502), Say(503), Say(504), Say(599), HANG_UP])
+async def test_a_message_that_may_have_been_shown_is_sent_once_more_and_counted(trouble: Say) -> None:
+    async with bench(trouble) as b:
+        assert await b.channel.send(b.to, HELLO) == "m2"
+
+        assert len(b.doubled) == 1
+        assert len(b.sleeps) == 1
+
+
+async def test_a_message_that_may_have_been_shown_twice_is_not_sent_again() -> None:
+    async with bench(*[Say(502)] * 5) as b:
+        with pytest.raises(DeliveryUnknown, match="HTTP 502"):
+            await b.channel.send(b.to, HELLO)
+
+        assert b.sent == 2
+        assert len(b.doubled) == 1
+
+
+async def test_throttling_before_and_after_an_unknown_result_changes_nothing() -> None:
+    async with bench(Say(429), Say(502), Say(429), Say(429), Say(502), Say(201)) as b:
+        with pytest.raises(DeliveryUnknown):
+            await b.channel.send(b.to, HELLO)
+
+        assert b.sent == 5
+        assert len(b.doubled) == 1
+
+
+async def test_a_final_no_ends_the_waiting() -> None:
+    async with bench(Say(429), Say(403, "ConversationBlockedByUser"), Say(201)) as b:
+        with pytest.raises(DeliveryRefused):
+            await b.channel.send(b.to, HELLO)
+
+        assert b.sent == 2
+
+
+async def test_a_connector_that_says_nothing_is_given_up_in_time() -> None:
+    async with bench(NEVER, call_limit=0.2) as b:
+        assert await b.channel.send(b.to, HELLO) == "m2"
+
+        assert len(b.doubled) == 1
+
+
+async def test_an_edit_is_repeated_until_it_is_known_and_never_counted() -> None:
+    async with bench(Say(502), HANG_UP, Say(429), Say(504), Say(200, text="")) as b:
+        assert await b.channel.update(b.to, "170:1", HELLO) == "170:1"
+
+        assert {(s.method, s.path) for s in b.connector.seen} == {
+            ("PUT", "/emea/v3/conversations/a:1x-y_z/activities/170:1")
+        }
+        assert b.connector.seen[-1].body["id"] == "170:1"
+        assert b.connector.seen[-1].body["text"] == "hello"
+        assert b.doubled == []
+
+
+async def test_an_edit_of_a_message_that_is_gone_is_rejected() -> None:
+    async with bench(Say(404, "ActivityNotFoundInConversation")) as b:
+        with pytest.raises(DeliveryRejected):
+            await b.channel.update(b.to, "170:1", HELLO)
+
+
+async def test_typing_is_shown_once() -> None:
+    async with bench() as b:
+        await b.channel.typing(b.to)
+
+        (seen,) = b.connector.seen
+        assert seen.body["type"] == "typing"
+        assert seen.body["conversation"]["id"] == b.to.conversation
+        assert "text" not in seen.body
+
+
+@pytest.mark.parametrize(("answer", "failure"), [(Say(429), Throttled), (Say(502), DeliveryUnknown)])
+async def test_typing_is_not_sent_again(answer: Say, failure: type[DeliveryFailure]) -> None:
+    async with bench(answer) as b:
+        with pytest.raises(failure):
+            await b.channel.typing(b.to)
+
+        assert b.sent == 1
+        assert b.sleeps == []
+
+
+async def test_a_refused_token_is_replaced_once() -> None:
+    async with bench(Say(201), Say(401)) as b:
+        await b.channel.send(b.to, HELLO)
+        b.clock[0] += 600
+
+        assert await b.channel.send(b.to, HELLO) == "m3"
+
+        tokens = [seen.headers["Authorization"] for seen in b.connector.seen]
+        assert tokens == ["Bearer token.1", "Bearer token.1", "Bearer token.2"]
+        assert b.sleeps == []
+
+
+async def test_a_bot_that_is_not_registered_costs_few_tokens() -> None:
+    async with bench(Say(201), *[Say(401, "BotNotRegistered")] * 3) as b:
+        await b.channel.typing(b.to)
+        b.clock[0] += 600
+
+        with pytest.raises(CredentialsRefused, match="HTTP 401 BotNotRegistered"):
+            await b.channel.typing(b.to)
+        with pytest.raises(CredentialsRefused, match="HTTP 401 BotNotRegistered"):
+            await b.channel.typing(b.to)
+
+        assert b.sent == 4
+        assert b.connector.tokens == 2
+
+
+async def test_a_connector_that_is_not_there_is_tried_again_without_doubt() -> None:
+    async with bench() as b, aiohttp.ClientSession() as session:
+        port = unused_port()
+        cloud = custom(f"{b.connector.url}/openid", b.connector.url, [f"127.0.0.1:{port}"])
+        pauses: list[float] = []
+
+        async def enough(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                raise asyncio.CancelledError
+
+        channel = TeamsChannel(session, b.token, cloud, lambda: b.doubled.append(None), sleep=enough)
+        nowhere = replace(b.to, service_url=f"http://127.0.0.1:{port}/emea/")
+
+        with pytest.raises(ConnectorUnreachable):
+            await channel.typing(nowhere)
+        with pytest.raises(asyncio.CancelledError):
+            await channel.send(nowhere, HELLO)
+        assert len(pauses) == 3
+        assert b.doubled == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "<html>", "[]", '{"id":7}'])
+async def test_an_accepted_message_without_readable_id_is_not_sent_again(text: str) -> None:
+    async with bench(Say(202, text=text)) as b:
+        assert await b.channel.send(b.to, HELLO) == ""
+
+        assert b.sent == 1
+
+
+async def test_an_id_in_a_chunked_answer_is_read() -> None:
+    async with bench() as b:
+
+        async def chunked(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(status=201)
+            await response.prepare(request)
+            await response.write(b'{"id":')
+            await asyncio.sleep(0.01)
+            await response.write(b'"m9"}')
+            return response
+
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", chunked)
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{server.port}"
+            cloud = custom(f"{url}/openid", url, [f"127.0.0.1:{server.port}"])
+            channel = TeamsChannel(session, b.token, cloud, lambda: None)
+
+            assert await channel.send(replace(b.to, service_url=f"{url}/"), HELLO) == "m9"
+
+
+async def test_what_is_no_json_is_rejected_and_not_sent() -> None:
+    async with bench() as b:
+        with pytest.raises(DeliveryRejected):
+            await b.channel.send(b.to, {"type": "message", "text": "half a pair \ud83d"})
+
+        assert b.sent == 0
+
+
+async def test_cancelling_a_send_cancels_it() -> None:
+    async with bench(NEVER) as b:
+        task = asyncio.create_task(b.channel.send(b.to, HELLO))
+        async with asyncio.timeout(5):
+            while b.sent == 0:
+                await asyncio.sleep(0.005)
+        task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert b.doubled == []

@@ -1,0 +1,292 @@
+"""What only the SQLite file can promise: durability, one process, group commit. The rest: contract/test_turn_store.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_world import EPOCH, new_turn
+
+from bridge.core.errors import StoreInUse, StoreUnavailable
+from bridge.core.turn import Outcome, Reply, State
+from bridge.store.sqlite import SqliteStore
+from bridge.store.statements import load_migrations
+from bridge.store.writer import Writer
+
+ME = "life-1"
+TESTS = Path(__file__).parent.parent
+
+# Accepts for ever, 50 at a time, and prints each number as soon as it is acknowledged.
+ACKNOWLEDGING = """
+import asyncio, itertools, sys
+from pathlib import Path
+from engine_world import new_turn
+from bridge.store.sqlite import SqliteStore
+
+async def one(store, count):
+    while True:
+        id_ = f"id-{next(count)}"
+        await store.accept(new_turn(id_, lane=id_), "child")
+        print(id_, flush=True)
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]))
+    await store.open()
+    count = itertools.count()
+    await asyncio.gather(*(one(store, count) for _ in range(50)))
+
+asyncio.run(main())
+"""
+
+
+def _child(path: Path) -> subprocess.Popen[str]:
+    search = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    return subprocess.Popen(
+        [sys.executable, "-c", ACKNOWLEDGING, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": search},
+    )
+
+
+def _read(child: subprocess.Popen[str], lines: int) -> list[str]:
+    assert child.stdout is not None
+    return [child.stdout.readline().strip() for _ in range(lines)]
+
+
+def _file_mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    with _child(path) as child:
+        acknowledged = await asyncio.to_thread(_read, child, 300)
+        child.kill()
+        assert child.stdout is not None
+        acknowledged += [line.strip() for line in child.stdout if line.endswith("\n")]
+    store = SqliteStore(path)
+    await store.open()
+    again = await asyncio.gather(*(store.accept(new_turn(id_, lane="x"), None) for id_ in acknowledged))
+    orphans = await store.adopt(ME)
+    await store.close()
+    assert len(set(acknowledged)) >= 300
+    assert all(accepted.duplicate for accepted in again)
+    assert {turn.id for turn in orphans.turns} >= set(acknowledged)
+
+
+async def test_a_second_process_is_refused_in_clear_words(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    with _child(path) as child:
+        await asyncio.to_thread(_read, child, 1)
+        with pytest.raises(StoreInUse, match=r"another process uses turns\.db"):
+            await SqliteStore(path, patience=0.05).open()
+        child.kill()
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
+
+
+async def test_a_store_that_was_refused_opens_when_the_file_is_free(tmp_path: Path) -> None:
+    first, second = SqliteStore(tmp_path / "turns.db"), SqliteStore(tmp_path / "turns.db", patience=0.02)
+    await first.open()
+    with pytest.raises(StoreInUse):
+        await second.open()
+    with pytest.raises(StoreUnavailable):
+        await second.accept(new_turn("a"), ME)
+    await first.close()
+    await second.open()
+    assert (await second.accept(new_turn("a"), ME)).n == 1
+    await second.close()
+
+
+async def test_a_repeated_activity_is_known_after_a_restart(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "turns.db")
+    await store.open()
+    accepted = await store.accept(new_turn("a", "words"), ME)
+    assert accepted.claimed is not None
+    await store.answer(accepted.claimed, Reply(Outcome.DELIVERED, ({"text": "x"}, {"text": "y"})))
+    await store.shown(accepted.claimed, ("m1",))
+    await store.close()
+    later = SqliteStore(tmp_path / "turns.db")
+    await later.open()
+    assert (await later.accept(new_turn("a"), "life-2")).duplicate
+    (turn,) = (await later.adopt("life-2")).turns
+    assert (turn.n, turn.state, turn.shown, turn.payload.text) == (1, State.ANSWERED, ("m1",), "words")
+    await later.close()
+
+
+async def test_opening_twice_is_opening_once(tmp_path: Path) -> None:
+    """A start that failed after the file was opened is tried again as a whole."""
+    store = SqliteStore(tmp_path / "turns.db", patience=0.02)
+    await store.open()
+    await store.open()
+    assert (await store.accept(new_turn("a"), ME)).n == 1
+    await store.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits; the folder's access list protects the file")
+async def test_the_files_are_readable_by_the_service_account_only(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        store = SqliteStore(tmp_path / "deep" / "turns.db")
+        await store.open()
+        await store.accept(new_turn("a"), ME)
+        modes = {path.name: _file_mode(path) for path in (tmp_path / "deep").iterdir()}
+        await store.close()
+    finally:
+        os.umask(old)
+    assert modes == {"turns.db": 0o600, "turns.db-wal": 0o600}
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    newer = len(load_migrations()) + 1
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {newer}")
+    connection.close()
+    with pytest.raises(StoreUnavailable, match="newer than this version"):
+        await SqliteStore(path).open()
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (newer,)
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    with pytest.raises(StoreUnavailable, match="cannot open"):
+        await SqliteStore(path).open()
+
+
+async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match="cannot open"):
+        await SqliteStore(tmp_path / "file" / "turns.db").open()
+
+
+async def test_a_store_that_is_not_open_is_unavailable(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "turns.db")
+    with pytest.raises(StoreUnavailable):
+        await store.accept(new_turn("a"), ME)
+    await store.open()
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable):
+        await store.accept(new_turn("a"), ME)
+    await closing
+    await store.close()
+
+
+async def test_closing_writes_what_waits(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "turns.db")
+    await store.open()
+    callers = [asyncio.ensure_future(store.accept(new_turn(f"id-{n}"), None)) for n in range(1000)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert [accepted.n for accepted in await asyncio.gather(*callers)] == list(range(1, 1001))
+
+
+async def test_a_value_that_no_database_can_hold_harms_only_its_caller(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "turns.db")
+    await store.open()
+    neighbours = [store.accept(new_turn("a"), ME), store.find(2**64), store.accept(new_turn("b"), ME)]
+    one, bad, two = await asyncio.gather(*neighbours, return_exceptions=True)
+    assert isinstance(bad, OverflowError)
+    assert not isinstance(one, BaseException)
+    assert not isinstance(two, BaseException)
+    assert (await store.accept(new_turn("c"), ME)).n == 3
+    await store.close()
+
+
+def _small(path: Path, statements: list[str]) -> sqlite3.Connection:
+    """A database that is full after a few pages, and that tells which transactions it saw."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA max_page_count = 20")
+    connection.execute("CREATE TABLE IF NOT EXISTS t (x UNIQUE)")
+    connection.set_trace_callback(statements.append)
+    return connection
+
+
+def _insert(value: Any) -> Any:
+    return lambda connection: connection.execute("INSERT INTO t VALUES (?)", (value,)).rowcount
+
+
+async def _rows(writer: Writer) -> list[Any]:
+    rows: list[Any] = await writer.submit(lambda c: [row[0] for row in c.execute("SELECT x FROM t ORDER BY 1")])
+    return rows
+
+
+async def test_whatever_waits_shares_one_commit_and_a_failing_job_undoes_only_itself(tmp_path: Path) -> None:
+    seen: list[str] = []
+    writer = Writer(lambda: _small(tmp_path / "t.db", seen))
+    await writer.start()
+
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (100)")
+        connection.execute("INSERT INTO t VALUES (1)")  # there already: the whole job is undone
+
+    # the first job holds the thread until the others wait behind it
+    held = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def first(connection: sqlite3.Connection) -> None:
+        asyncio.run_coroutine_threadsafe(held.wait(), loop).result(5)
+        connection.execute("INSERT INTO t VALUES (1)")
+
+    jobs = [writer.submit(first)]
+    await asyncio.sleep(0.01)
+    jobs += [writer.submit(job) for job in (_insert(2), half, _insert(3), _insert(object()), _insert(4))]
+    held.set()
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert results[1] == results[3] == results[5] == 1
+    assert isinstance(results[2], StoreUnavailable)
+    assert isinstance(results[4], StoreUnavailable)
+    assert seen.count("COMMIT") == 2
+    assert await _rows(writer) == [1, 2, 3, 4]
+    await writer.stop()
+
+
+async def test_a_full_disk_fails_its_callers_and_heals(tmp_path: Path) -> None:
+    writer = Writer(lambda: _small(tmp_path / "t.db", []))
+    await writer.start()
+    await writer.submit(_insert("kept"))
+    jobs = [writer.submit(_insert(f"{n}" + "x" * 30_000)) for n in range(8)]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert any(isinstance(result, StoreUnavailable) for result in results)
+    acknowledged = 1 + results.count(1)
+    assert len(await _rows(writer)) == acknowledged
+    await writer.submit(lambda c: c.execute("DELETE FROM t WHERE x <> 'kept'"))
+    assert await writer.submit(_insert("again")) == 1
+    assert await _rows(writer) == ["again", "kept"]
+    await writer.stop()
+
+
+async def test_two_claimed_turns_in_one_lane_are_refused_by_the_database_itself(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "turns.db")
+    await store.open()
+    await store.accept(new_turn("a"), ME)
+    await store.accept(new_turn("b"), ME)
+    await store.close()
+    connection = sqlite3.connect(tmp_path / "turns.db")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("UPDATE turns SET state = 'running'")
+    connection.close()
+
+
+async def test_the_session_key_is_kept_for_operators(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "turns.db")
+    await store.open()
+    await store.accept(new_turn("a", accepted=EPOCH), ME)
+    await store.close()
+    connection = sqlite3.connect(tmp_path / "turns.db")
+    assert connection.execute("SELECT session FROM turns").fetchall() == [("agent:helper:http:direct:user-chat",)]
+    connection.close()

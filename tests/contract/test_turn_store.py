@@ -1,0 +1,450 @@
+"""What every turn store promises the engine (core/ports.py, design section 4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from engine_world import EPOCH, new_turn
+from memory_store import MemoryStore
+
+from bridge.core.ports import TurnStore
+from bridge.core.turn import (
+    TRANSITIONS,
+    Kind,
+    Lane,
+    NewTurn,
+    Orphans,
+    Outcome,
+    Reply,
+    State,
+    StopVerdict,
+    Ticket,
+    Turn,
+)
+from bridge.store.sqlite import SqliteStore
+
+ME, OTHER = "life-1", "life-2"
+CHAT = Lane("chat")
+AT = EPOCH + 60
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TurnStore]:
+    store: TurnStore = SqliteStore(tmp_path / "turns.db") if request.param == "sqlite" else MemoryStore()
+    await store.open()
+    yield store
+    await store.close()
+
+
+def reply(parts: int = 1, outcome: Outcome = Outcome.DELIVERED) -> Reply:
+    return Reply(outcome, tuple({"type": "message", "text": f"part {n} – ✓"} for n in range(parts)))
+
+
+async def row(store: TurnStore, n: int) -> Turn:
+    found = await store.find(n)
+    assert found is not None
+    return found
+
+
+async def running(store: TurnStore, id_: str = "a", *, kind: Kind = Kind.ASK, lane: str = "chat") -> Ticket:
+    accepted = await store.accept(new_turn(id_, kind=kind, lane=lane), ME)
+    assert accepted.claimed is not None
+    return accepted.claimed
+
+
+async def queued(store: TurnStore, *ids: str) -> list[int]:
+    return [(await store.accept(new_turn(id_), None)).n for id_ in ids]
+
+
+async def answered(store: TurnStore, id_: str = "a", parts: int = 1) -> Ticket:
+    ticket = await running(store, id_)
+    assert await store.answer(ticket, reply(parts))
+    return ticket
+
+
+async def closed(store: TurnStore, id_: str = "a", at: float = AT) -> int:
+    ticket = await answered(store, id_)
+    assert await store.settle(ticket, Outcome.DELIVERED, ("m1",), at)
+    return ticket.n
+
+
+async def test_a_turn_comes_back_as_it_was_accepted(store: TurnStore) -> None:
+    new = new_turn("a", "Grüße \u0000 \U0001f600 'quoted'; DROP TABLE turns; --", show=({"type": "message", "x": [1]},))
+    found = await row(store, (await store.accept(new, None)).n)
+    assert found.payload == new.payload
+    assert (found.id, found.kind, found.lane, found.accepted) == (new.id, new.kind, new.lane, new.accepted)
+    assert (found.state, found.owner, found.fence, found.stop, found.attempts) == (State.QUEUED, "", 0, False, 0)
+    assert (found.reply, found.shown, found.outcome, found.closed) == (None, (), None, None)
+
+
+async def test_numbers_grow_in_the_order_of_acceptance(store: TurnStore) -> None:
+    numbers = await queued(store, "a", "b", "c")
+    assert numbers == sorted(set(numbers))
+
+
+async def test_a_repeated_id_changes_nothing_in_any_state(store: TurnStore) -> None:
+    ticket = await running(store)
+    for step in ("running", "answered", "closed"):
+        again = await store.accept(replace(new_turn("a"), lane=Lane("elsewhere")), ME)
+        assert again.duplicate
+        assert again.n == ticket.n
+        assert again.claimed is None
+        assert (await row(store, ticket.n)).state == step
+        if step == "running":
+            await store.answer(ticket, reply())
+        else:
+            await store.settle(ticket, Outcome.DELIVERED, (), AT)
+
+
+async def test_an_idle_lane_is_claimed_at_acceptance(store: TurnStore) -> None:
+    ticket = await running(store)
+    found = await row(store, ticket.n)
+    assert (found.state, found.ticket) == (State.RUNNING, ticket)
+    assert (ticket.owner, ticket.fence) == (ME, 1)
+
+
+async def test_nothing_is_claimed_without_an_owner(store: TurnStore) -> None:
+    accepted = await store.accept(new_turn("a"), None)
+    assert accepted.claimed is None
+    assert (await row(store, accepted.n)).state is State.QUEUED
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.ANSWERED])
+async def test_a_lane_with_anything_open_is_not_idle(store: TurnStore, state: State) -> None:
+    if state is State.QUEUED:
+        await queued(store, "a")
+    else:
+        await (running(store) if state is State.RUNNING else answered(store))
+    assert (await store.accept(new_turn("b"), ME)).claimed is None
+    assert (await store.accept(new_turn("c", lane="other"), ME)).claimed is not None
+
+
+async def test_a_lane_whose_turns_are_closed_is_idle(store: TurnStore) -> None:
+    await closed(store)
+    assert (await store.accept(new_turn("b"), ME)).claimed is not None
+
+
+async def test_a_claim_takes_the_head_and_only_the_head(store: TurnStore) -> None:
+    a, b = await queued(store, "a", "b")
+    first = await store.claim(CHAT, ME)
+    assert first is not None
+    assert (first.n, first.state, first.owner, first.fence) == (a, State.RUNNING, ME, 1)
+    assert await store.claim(CHAT, ME) is None
+    assert await store.claim(CHAT, OTHER) is None
+    assert await store.answer(first.ticket, reply())
+    assert await store.claim(CHAT, ME) is None
+    assert await store.settle(first.ticket, Outcome.DELIVERED, (), AT)
+    second = await store.claim(CHAT, ME)
+    assert second is not None
+    assert second.n == b
+
+
+async def test_an_empty_lane_gives_no_claim(store: TurnStore) -> None:
+    await queued(store, "a")
+    assert await store.claim(Lane("empty"), ME) is None
+
+
+async def test_of_many_claims_at_once_one_succeeds(store: TurnStore) -> None:
+    await queued(store, "a", "b", "c")
+    claims = await asyncio.gather(*(store.claim(CHAT, f"owner-{n}") for n in range(20)))
+    assert len([claim for claim in claims if claim]) == 1
+
+
+async def test_a_released_turn_is_queued_again_in_its_old_place(store: TurnStore) -> None:
+    ticket = await running(store, "a")
+    await queued(store, "b")
+    assert await store.release(ticket)
+    again = await store.claim(CHAT, ME)
+    assert again is not None
+    assert (again.n, again.fence) == (ticket.n, ticket.fence + 1)
+
+
+async def test_neither_an_answered_nor_a_stopped_turn_is_released(store: TurnStore) -> None:
+    ticket = await answered(store)
+    assert not await store.release(ticket)
+    other = await running(store, "b", lane="other")
+    await store.stop(Lane("other"), "stop", AT)
+    assert not await store.release(other)
+
+
+async def _old_ticket(store: TurnStore, how: str, state: State) -> tuple[Ticket, Turn]:
+    """A ticket that is void, because of a newer claim by the same or by another process; the row as it is now."""
+    old = await running(store)
+    if how == "reclaimed":
+        await store.release(old)
+        await store.claim(CHAT, ME)
+    else:
+        await store.adopt(OTHER)
+    if state is State.ANSWERED:
+        assert await store.answer((await row(store, old.n)).ticket, reply(3))
+    return old, await row(store, old.n)
+
+
+@pytest.mark.parametrize("how", ["reclaimed", "adopted"])
+@pytest.mark.parametrize("state", [State.RUNNING, State.ANSWERED])
+async def test_the_holder_of_an_old_ticket_can_write_nothing(store: TurnStore, how: str, state: State) -> None:
+    old, now = await _old_ticket(store, how, state)
+    for void in (old, replace(now.ticket, owner="nobody"), replace(now.ticket, fence=now.fence + 1)):
+        assert not await store.answer(void, reply())
+        assert not await store.answer(void, reply(), even_if_stopped=True)
+        assert not await store.shown(void, ("stolen",))
+        assert await store.attempted(void) == 0
+        assert not await store.settle(void, Outcome.DELIVERED, ("stolen",), AT)
+        assert not await store.release(void)
+        assert await row(store, old.n) == now
+
+
+async def test_a_stop_that_came_first_keeps_the_answer_out(store: TurnStore) -> None:
+    ticket = await running(store)
+    await store.stop(CHAT, "stop", AT)
+    assert not await store.answer(ticket, reply())
+    assert (await row(store, ticket.n)).state is State.RUNNING
+    assert await store.answer(ticket, reply(outcome=Outcome.STOPPED), even_if_stopped=True)
+    assert (await row(store, ticket.n)).state is State.ANSWERED
+
+
+async def test_an_answer_is_stored_once(store: TurnStore) -> None:
+    ticket = await running(store)
+    assert await store.answer(ticket, reply(2))
+    assert not await store.answer(ticket, reply(1))
+    assert (await row(store, ticket.n)).reply == reply(2)
+
+
+async def test_parts_and_failures_are_recorded_while_the_answer_is_shown(store: TurnStore) -> None:
+    ticket = await running(store)
+    assert not await store.shown(ticket, ("early",))
+    assert await store.attempted(ticket) == 0
+    await store.answer(ticket, reply(3))
+    assert await store.shown(ticket, ("m1",))
+    assert await store.shown(ticket, ("m1", "m2"))
+    assert [await store.attempted(ticket) for _ in range(3)] == [1, 2, 3]
+    found = await row(store, ticket.n)
+    assert (found.shown, found.attempts) == (("m1", "m2"), 3)
+
+
+async def test_a_settled_turn_has_its_outcome_and_is_never_opened_again(store: TurnStore) -> None:
+    ticket = await answered(store)
+    assert await store.settle(ticket, Outcome.FAILED, ("m1",), AT, "run_lost")
+    found = await row(store, ticket.n)
+    assert (found.state, found.outcome, found.shown) == (State.CLOSED, Outcome.FAILED, ("m1",))
+    assert (found.closed, found.error) == (AT, "run_lost")
+    assert TRANSITIONS[State.CLOSED] == frozenset()
+    assert not await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    assert not await store.answer(ticket, reply(), even_if_stopped=True)
+    assert not await store.release(ticket)
+    assert not await store.shown(ticket, ())
+    assert await store.claim(CHAT, ME) is None
+    assert await store.adopt(OTHER) == Orphans()
+    assert await row(store, ticket.n) == found
+
+
+async def test_stop_marks_what_runs(store: TurnStore) -> None:
+    ticket = await running(store)
+    await queued(store, "b")
+    stopped = await store.stop(CHAT, "stop", AT)
+    assert (stopped.verdict, stopped.n) == (StopVerdict.STOPPING, ticket.n)
+    assert (await row(store, ticket.n)).stop
+
+
+async def test_stop_leaves_the_turns_behind_the_running_one_alone(store: TurnStore) -> None:
+    ticket = await running(store)
+    (b,) = await queued(store, "b")
+    await store.stop(CHAT, "stop", AT)
+    await store.settle(ticket, Outcome.STOPPED, (), AT)
+    found = await store.claim(CHAT, ME)
+    assert found is not None
+    assert (found.n, found.stop) == (b, False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown", "verdict"),
+    [
+        (3, 0, StopVerdict.STOPPING),
+        (3, 1, StopVerdict.STOPPING),
+        (2, 0, StopVerdict.STOPPING),
+        (3, 2, StopVerdict.NOTHING),
+        (2, 1, StopVerdict.NOTHING),
+        (1, 0, StopVerdict.NOTHING),
+    ],
+)
+async def test_stop_of_an_answer_that_is_being_shown(
+    store: TurnStore, parts: int, shown: int, verdict: StopVerdict
+) -> None:
+    ticket = await answered(store, parts=parts)
+    await store.shown(ticket, tuple(f"m{n}" for n in range(shown)))
+    assert (await store.stop(CHAT, "stop", AT)).verdict is verdict
+    assert (await row(store, ticket.n)).stop is (verdict is StopVerdict.STOPPING)
+
+
+async def test_stop_withdraws_a_head_that_waits(store: TurnStore) -> None:
+    a, b = await queued(store, "a", "b")
+    stopped = await store.stop(CHAT, "stop", AT)
+    assert (stopped.verdict, stopped.n) == (StopVerdict.WITHDRAWN, a)
+    found = await row(store, a)
+    assert (found.state, found.outcome, found.closed) == (State.CLOSED, Outcome.STOPPED, AT)
+    assert (await row(store, b)).state is State.QUEUED
+
+
+async def test_stop_with_nothing_open_says_so_and_leaves_its_id_free(store: TurnStore) -> None:
+    await closed(store)
+    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.NOTHING
+    assert not (await store.accept(new_turn("stop"), None)).duplicate
+
+
+async def test_stop_does_not_touch_other_lanes(store: TurnStore) -> None:
+    ticket = await running(store, lane="other")
+    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.NOTHING
+    assert not (await row(store, ticket.n)).stop
+
+
+@pytest.mark.parametrize("kind", [Kind.NEW, Kind.NOTE, Kind.NOTIFY, Kind.WELCOME])
+async def test_only_questions_are_stopped(store: TurnStore, kind: Kind) -> None:
+    ticket = await running(store, kind=kind)
+    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.NOTHING
+    assert not (await row(store, ticket.n)).stop
+
+
+async def test_a_repeated_stop_never_hits_the_next_turn(store: TurnStore) -> None:
+    ticket = await running(store)
+    (b,) = await queued(store, "b")
+    await store.stop(CHAT, "stop", AT)
+    await store.settle(ticket, Outcome.STOPPED, (), AT)
+    await store.claim(CHAT, ME)
+    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.DUPLICATE
+    assert not (await row(store, b)).stop
+
+
+async def test_adopting_voids_the_tickets_of_the_process_before(store: TurnStore) -> None:
+    a = await running(store, "a", lane="one")
+    b = await running(store, "b", lane="two")
+    assert await store.answer(b, reply(2))
+    assert await store.shown(b, ("m1",))
+    await store.accept(new_turn("c", lane="two"), None)
+    await store.accept(new_turn("d", lane="three"), None)
+    orphans = await store.adopt(OTHER)
+    assert {turn.n: (turn.state, turn.owner, turn.fence) for turn in orphans.turns} == {
+        a.n: (State.RUNNING, OTHER, 2),
+        b.n: (State.ANSWERED, OTHER, 2),
+    }
+    assert [(turn.reply, turn.shown) for turn in orphans.turns if turn.n == b.n] == [(reply(2), ("m1",))]
+    assert set(orphans.lanes) == {"two", "three"}
+
+
+async def test_adopting_leaves_what_is_already_ours_alone(store: TurnStore) -> None:
+    ticket = await running(store)
+    orphans = await store.adopt(ME)
+    assert orphans.turns == ()
+    assert (await row(store, ticket.n)).ticket == ticket
+
+
+async def test_stalled_names_our_old_claims_and_old_heads_only(store: TurnStore) -> None:
+    async def accept(id_: str, owner: str | None, accepted: float) -> int:
+        return (await store.accept(new_turn(id_, lane=id_, accepted=accepted), owner)).n
+
+    old = await accept("old", ME, EPOCH)
+    await accept("young", ME, EPOCH + 10)
+    await accept("foreign", OTHER, EPOCH)
+    await accept("waits", None, EPOCH)
+    await accept("just-came", None, EPOCH + 10)
+    done = await closed(store, "done")
+    stalled = await store.stalled(ME, EPOCH + 5)
+    assert [turn.n for turn in stalled.turns] == [old]
+    assert stalled.lanes == ("waits",)
+    assert done not in [turn.n for turn in stalled.turns]
+
+
+async def test_a_turn_is_asked_again_at_most_once(store: TurnStore) -> None:
+    n = await closed(store)
+    first = await store.accept(new_turn("click-1", again_of=n), None)
+    second = await store.accept(new_turn("click-2", again_of=n), None)
+    assert not first.duplicate
+    assert second.duplicate
+    assert (await row(store, first.n)).again_of == n
+
+
+async def test_nothing_is_found_under_an_unknown_number(store: TurnStore) -> None:
+    assert await store.find(4711) is None
+    assert await store.find(2**63 - 1) is None
+
+
+async def test_the_state_of_a_lane(store: TurnStore) -> None:
+    assert (await store.lane_status(CHAT)).last is None
+    done = await closed(store, "done")
+    ticket = await running(store)
+    await queued(store, "b", "c")
+    await store.accept(new_turn("elsewhere", lane="other"), ME)
+    status = await store.lane_status(CHAT)
+    assert (status.running, status.since, status.waiting) == (f"T-{ticket.n}", EPOCH, 2)
+    assert status.last == f"T-{done}"
+
+
+async def test_the_last_turn_of_a_lane_is_a_question(store: TurnStore) -> None:
+    done = await closed(store, "done")
+    ticket = await running(store, "note", kind=Kind.NOTE)
+    await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    assert (await store.lane_status(CHAT)).last == f"T-{done}"
+
+
+async def test_old_texts_are_blanked_and_ids_still_dedupe(store: TurnStore) -> None:
+    old, young = await closed(store, "old", AT), await closed(store, "young", AT + 100)
+    await queued(store, "waits")
+    assert await store.forget_old(AT + 50, 0) == 1
+    blank = await row(store, old)
+    assert (blank.payload.text, blank.payload.person.name, blank.reply) == ("", "", None)
+    assert (blank.outcome, blank.state) == (Outcome.DELIVERED, State.CLOSED)
+    assert (await row(store, young)).payload.text == "young"
+    assert (await store.accept(new_turn("old"), ME)).duplicate
+    assert await store.forget_old(AT + 50, 0) == 0
+
+
+async def test_old_rows_are_deleted_and_open_ones_never(store: TurnStore) -> None:
+    old = await closed(store, "old", AT)
+    (waits,) = await queued(store, "waits")
+    assert await store.forget_old(0, AT + 50) == 1
+    assert await store.find(old) is None
+    assert (await row(store, waits)).payload.text == "waits"
+    assert await store.forget_old(AT + 10_000, AT + 10_000) == 0
+
+
+async def test_a_number_is_never_given_twice(store: TurnStore) -> None:
+    old = await closed(store, "old", AT)
+    await store.forget_old(0, AT + 50)
+    (new,) = await queued(store, "new")
+    assert new > old
+
+
+async def test_retention_works_in_batches(store: TurnStore) -> None:
+    async def one(n: int) -> None:
+        await store.accept(new_turn(f"id-{n}", lane=f"lane-{n}"), None)
+        await store.stop(Lane(f"lane-{n}"), f"stop-{n}", AT)
+
+    await asyncio.gather(*(one(n) for n in range(510)))
+    assert await store.forget_old(AT + 1, 0) == 500
+    assert await store.forget_old(AT + 1, 0) == 10
+    assert await store.forget_old(AT + 1, 0) == 0
+    done = [await store.forget_old(0, AT + 1) for _ in range(4)]
+    assert done == [500, 500, 20, 0]
+
+
+async def test_a_cancelled_caller_undoes_nothing(store: TurnStore) -> None:
+    caller = asyncio.ensure_future(store.accept(new_turn("a"), ME))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    again = await store.accept(new_turn("a"), ME)
+    assert again.duplicate
+    assert (await row(store, again.n)).state is State.RUNNING
+
+
+async def test_many_at_once_are_each_kept_once_and_claimed_once_a_lane(store: TurnStore) -> None:
+    news = [new_turn(f"id-{n}", lane=f"lane-{n % 20}") for n in range(200)]
+    twice: list[NewTurn] = [*news, *news]
+    accepted = await asyncio.gather(*(store.accept(new, ME) for new in twice))
+    assert len({one.n for one in accepted}) == 200
+    assert [one.duplicate for one in accepted] == [False] * 200 + [True] * 200
+    assert len([one for one in accepted if one.claimed]) == 20

@@ -1,0 +1,214 @@
+"""A simulated tenant on a free port with a small bot behind it, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from bridge.simulator.teams import (
+    CONNECTOR_LOG,
+    FAULTS,
+    IDENTITY,
+    PEOPLE,
+    TENANT,
+    BridgeControl,
+    TeamsOptions,
+    build_app,
+)
+from bridge.simulator.teams.identity import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+CONNECTOR_SCOPE = "https://api.botframework.com/.default"
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until the condition holds; fail when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def free_socket() -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+class Bot:
+    """Listens where a bot would and keeps what it hears; `answer` may be replaced."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+        self.bearers: list[str] = []
+        self.answer: Callable[[dict[str, Any]], Awaitable[web.Response]] = self._accept
+        self._runner: web.AppRunner | None = None
+        first = free_socket()
+        self.port = int(first.getsockname()[1])
+        first.close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/messages"
+
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
+        return [activity for activity in self.heard if activity["type"] == kind]
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.add_routes([web.post("/api/messages", self._hear)])
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _hear(self, request: web.Request) -> web.Response:
+        activity = orjson.loads(await request.read())
+        self.heard.append(activity)
+        self.bearers.append(request.headers["Authorization"].removeprefix("Bearer "))
+        return await self.answer(activity)
+
+    @staticmethod
+    async def _accept(_activity: dict[str, Any]) -> web.Response:
+        return web.Response()
+
+
+class Stage:
+    """The tenant, reached over HTTP as the page and as the bot, and in this process."""
+
+    def __init__(self, app: web.Application, base: str, session: aiohttp.ClientSession, bot: Bot) -> None:
+        self.app = app
+        self.base = base
+        self.session = session
+        self.bot = bot
+        self.tenant = app[TENANT]
+        self.people = app[PEOPLE]
+        self.identity = app[IDENTITY]
+        self.faults = app[FAULTS]
+        self.log = app[CONNECTOR_LOG]
+        self._token = ""
+
+    def conversation(self, chat: str) -> str:
+        return self.tenant.chats[chat].conversation
+
+    async def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """One request to the page API: status and JSON."""
+        async with self.session.request(
+            method, self.base + path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}
+        ) as response:
+            read = await response.read()
+            return response.status, orjson.loads(read) if read else None
+
+    async def say(self, chat: str, who: str, text: str, **more: object) -> str:
+        status, body = await self.call("POST", f"/api/chats/{chat}/messages", {"as": who, "text": text, **more})
+        assert status == 201, body
+        return str(body["id"])
+
+    async def messages(self, chat: str) -> list[dict[str, Any]]:
+        _, body = await self.call("GET", f"/api/chats/{chat}/messages")
+        listed: list[dict[str, Any]] = body["messages"]
+        return listed
+
+    async def ask_token(self, tenant: str | None = None, **changes: str) -> tuple[int, dict[str, Any]]:
+        """The client credentials grant; `changes` replace fields of the form."""
+        app = self.identity.app
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": app.app_id,
+            "client_secret": app.app_password,
+            "scope": CONNECTOR_SCOPE,
+            **changes,
+        }
+        path = f"{self.base}/{tenant or app.tenant_id}/oauth2/v2.0/token"
+        async with self.session.post(path, data=form) as response:
+            body: dict[str, Any] = await response.json()
+            return response.status, body
+
+    async def as_bot(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        bearer: str | None = None,
+        data: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """One request to the Bot Connector: status, JSON, headers. `path` is below `v3/conversations`."""
+        if not self._token:
+            self._token = (await self.ask_token())[1]["access_token"]
+        payload = orjson.dumps(body) if body is not None else data
+        headers = {"Authorization": f"Bearer {self._token if bearer is None else bearer}"}
+        if payload is not None:
+            headers["Content-Type"] = content_type
+        async with self.session.request(
+            method,
+            f"{self.identity.service_url}v3/conversations{path}",
+            data=payload,
+            headers=headers,
+        ) as response:
+            return response.status, await response.json(), response.headers
+
+    async def send(self, chat: str, text: str = "hello", **more: object) -> tuple[int, dict[str, Any]]:
+        """The bot posts a message."""
+        status, body, _ = await self.as_bot(
+            "POST", f"/{self.conversation(chat)}/activities", {"type": "message", "text": text, **more}
+        )
+        return status, body
+
+
+@cache
+def _registration() -> dict[str, bytes]:
+    """One app registration with its keys for all tests: making keys takes long."""
+    with TemporaryDirectory() as made:
+        Identity(Path(made), "http://127.0.0.1")
+        return {path.name: path.read_bytes() for path in Path(made).iterdir()}
+
+
+@asynccontextmanager
+async def stage(
+    data: Path, *, control: BridgeControl | None = None, listening: bool = True, **options: Any
+) -> AsyncIterator[Stage]:
+    """A running tenant whose data lie in `data`, and a bot that listens (or not yet)."""
+    for name, content in _registration().items():
+        if not (data / name).exists():
+            (data / name).write_bytes(content)
+            (data / name).chmod(0o600)
+    bound = free_socket()
+    base = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    bot = Bot()
+    settings = TeamsOptions(
+        data=data,
+        bot_endpoint=bot.endpoint,
+        public_base=base,
+        phrases=[{"say": "hi", "shows": "a greeting"}],
+        agent_label="stand-in agent (no model)",
+        agent_kind="stand-in",
+        **options,
+    )
+    runner = web.AppRunner(build_app(settings, bridge_control=control), shutdown_timeout=1.0)
+    await runner.setup()
+    await web.SockSite(runner, bound).start()
+    if listening:
+        await bot.start()
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            yield Stage(runner.app, base, session, bot)
+    finally:
+        await bot.stop()
+        await runner.cleanup()

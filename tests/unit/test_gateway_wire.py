@@ -1,0 +1,151 @@
+"""What the bridge makes of the gateway's statuses and bodies, and what it refuses to send."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.errors import (
+    AgentUnknown,
+    AnswerEmpty,
+    AnswerUnreadable,
+    GatewayBusy,
+    GatewayForbidden,
+    GatewayTokenRejected,
+    GatewayUnavailable,
+    ProviderFailed,
+    QuestionRejected,
+    QuestionTooLong,
+    TurnFailure,
+)
+from bridge.core.ports import Answer, Question
+from bridge.gateway.probe import Check, persistence_by
+from bridge.gateway.watch import WatchState
+from bridge.gateway.wire import answer_from, failure_of, request_body
+
+USER = "teams-1f0c"
+
+
+def reply(content: object) -> bytes:
+    return orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]})
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body", "leaf"),
+    [
+        (400, "text/plain", b'{"error":{"message":"X-GoClaw-User-Id header is required"}}', QuestionRejected),
+        (400, "application/json", b'{"error":{"code":"INVALID_REQUEST"}}', QuestionRejected),
+        (401, "text/plain", b'{"error":{"message":"invalid authentication"}}', GatewayTokenRejected),
+        (403, "text/plain", b'{"error":{"message":"permission denied"}}', GatewayForbidden),
+        (404, "text/plain", b'{"error":{"message":"agent not found: ghost"}}', AgentUnknown),
+        (404, "application/json", b'{"error":{"message":"API route not found: /x"}}', GatewayUnavailable),
+        (404, "text/html", b"<h1>Not here</h1>", GatewayUnavailable),
+        (405, "text/plain", b"method not allowed", GatewayUnavailable),
+        (413, "text/html", b"", QuestionTooLong),
+        (418, "text/plain", b"", QuestionRejected),
+        (429, "text/plain", b'{"error":{"type":"rate_limit_error"}}', GatewayBusy),
+        (431, "text/plain", b"", QuestionRejected),
+        (500, "text/plain", b'{"error":{"message":"internal error: iter 0"}}', ProviderFailed),
+        (500, "text/html", b"<h1>nginx</h1>", GatewayUnavailable),
+        (502, "text/html", b"", GatewayUnavailable),
+        (503, "text/html", b"", GatewayUnavailable),
+        (504, "text/html", b"", GatewayUnavailable),
+        (520, "text/html", b"", GatewayUnavailable),
+        (302, "text/html", b"", GatewayUnavailable),
+        (204, "", b"", AnswerUnreadable),
+    ],
+)
+def test_each_status_has_its_leaf(status: int, content_type: str, body: bytes, leaf: type[TurnFailure]) -> None:
+    failure = failure_of(status, content_type, body)
+    assert type(failure) is leaf
+    assert failure.detail.startswith(f"HTTP {status}")
+
+
+@given(st.integers(100, 599), st.sampled_from(["text/html", "text/plain", ""]))
+def test_no_word_of_a_body_gets_into_an_error(status: int, content_type: str) -> None:
+    failure = failure_of(status, content_type, b"secret-account agent not found")
+    assert "secret" not in str(failure)
+    assert failure.label
+
+
+def test_words_are_the_answer_as_they_are() -> None:
+    assert answer_from(reply("**hi**\n <b>")) == Answer("**hi**\n <b>")
+
+
+def test_an_empty_content_is_chosen_silence() -> None:
+    assert answer_from(reply("")) == Answer("", silent=True)
+
+
+@pytest.mark.parametrize("content", ["...", "... ", " \n"])
+def test_a_model_that_said_nothing_is_an_empty_answer(content: str) -> None:
+    with pytest.raises(AnswerEmpty):
+        answer_from(reply(content))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices":[]}', reply(None), reply([]), reply("x")[:-2]])
+def test_anything_else_in_a_200_is_unreadable(body: bytes) -> None:
+    with pytest.raises(AnswerUnreadable):
+        answer_from(body)
+
+
+@given(st.binary())
+def test_no_bytes_break_the_reader_of_answers(body: bytes) -> None:
+    with pytest.raises(TurnFailure):
+        answer_from(body)
+
+
+def test_the_request_names_the_agent_and_holds_only_the_new_text() -> None:
+    assert orjson.loads(request_body(Question("sales", USER, 'Hi "you"'))) == {
+        "model": "goclaw:sales",
+        "stream": False,
+        "messages": [{"role": "user", "content": 'Hi "you"'}],
+    }
+
+
+def test_a_text_is_measured_in_bytes_and_refused_above_32000() -> None:
+    fits, too_long = "ä" * 16_000, "ä" * 16_000 + "x"
+    assert orjson.loads(request_body(Question("a", USER, fits)))["messages"][0]["content"] == fits
+    with pytest.raises(QuestionTooLong):
+        request_body(Question("a", USER, too_long))
+
+
+@given(st.text(st.characters(), max_size=50))
+def test_every_text_can_be_sent_even_with_half_a_surrogate_pair(text: str) -> None:
+    sent = orjson.loads(request_body(Question("a", USER, text)))["messages"][0]["content"]
+    assert sent == text.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize("user", ["", "a b", "a\r\nX: y", "ü", "x" * 256, "system", "group:1", "guild:1"])
+def test_a_user_id_the_gateway_would_change_or_honour_is_refused(user: str) -> None:
+    with pytest.raises(QuestionRejected):
+        request_body(Question("a", user, "hi"))
+
+
+@pytest.mark.parametrize("user", ["1f0c0f3e-0000-4000-8000-000000000001", "teams-g_1-2", "systems", "x" * 255])
+def test_ids_of_people_and_conversations_are_taken(user: str) -> None:
+    assert request_body(Question("a", user, "hi"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "verdict"),
+    [
+        ({"agent:a:http:direct:u-1"}, "ok"),
+        ({"agent:a:http-u-1-0123abcd"}, "failed"),
+        ({"agent:a:http-u-1-x-0123abcd", "agent:a:ws:direct:u-1"}, "not_checked"),
+        (set(), "not_checked"),
+    ],
+)
+def test_the_session_key_tells_whether_a_gateway_remembers(keys: set[str], verdict: str) -> None:
+    check = persistence_by(frozenset(keys), "a", "u-1")
+    assert check.verdict == verdict
+    assert bool(check.fix) == (verdict == "failed")
+
+
+def test_a_state_is_ok_only_when_every_check_was_made_and_passed() -> None:
+    good, unknown = Check("a", "ok", ""), Check("b", "not_checked", "why")
+    assert not WatchState().ok
+    assert WatchState((good,), 1.0).ok
+    assert not WatchState((good, unknown), 1.0).ok
+    assert WatchState((good, unknown, Check("c", "failed", "")), 1.0).failing == ("c",)

@@ -1,0 +1,136 @@
+"""What people write in Teams' editor reaches the agent as readable text."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.html_text import html_to_text, is_plain_echo
+
+REPLY = (
+    '<div><blockquote itemscope itemtype="http://schema.skype.com/Reply" itemid="1600457867820">'
+    '<strong itemprop="mri" itemid="8:orgid:0">Jane Doe</strong><span itemprop="time" itemid="1">t</span>'
+    '<p itemprop="preview">first<br>second</p></blockquote><p>/stop</p></div>'
+)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a</p><p>&nbsp;</p><p>b</p>", "a\n\nb"),
+        ("<div>a</div><div>b<br>c</div>", "a\nb\nc"),
+        ("a<b> bold </b>and <em>it</em> <s>gone</s>", "a **bold** and *it* ~~gone~~"),
+        ("<b><strong>x</strong></b><i> </i>y", "**x** y"),
+        ("<h2>Title</h2>text<hr>", "## Title\n\ntext\n\n---"),
+        ("<ul><li>a<ol start='3'><li>x</li><li>y</li></ol></li><li>b</li></ul>", "- a\n  3. x\n  4. y\n- b"),
+        ("<ul><li>a</li><ul><li>sub</li></ul><li>b</ul>", "- a\n  - sub\n- b"),
+        ("use <code>x `y`</code>", "use `` x `y` ``"),
+        ("<pre>a\n  b</pre>", "```\na\n  b\n```"),
+        (
+            '<codeblock class="Python"><code>if x:<br>&nbsp;&nbsp;y &lt; 2</code></codeblock>',
+            "```python\nif x:\n  y < 2\n```",
+        ),
+        (
+            "<table><tr><td><p>A</p></td><td>B</td></tr><tr><td>1|2</td><td>x<br>y</td></tr></table>",
+            "| A | B |\n| --- | --- |\n| 1\\|2 | x y |",
+        ),
+        ('<a href="https://x.y/">https://x.y</a>', "https://x.y"),
+        ('<a href="https://x.y/(a)">label</a>', "[label](https://x.y/%28a%29)"),
+        ('<a href="javascript:x">label</a>', "label"),
+        ('<img itemtype="http://schema.skype.com/Emoji" alt="😀"> <emoji alt="🎉">x</emoji>', "😀 🎉"),
+        ('<emoji alt="🎉"/> <attachment id="1"/>ok', "🎉 ok"),
+        ("<blockquote>a<br>b</blockquote>c", "> a\n> b\n\nc"),
+        (REPLY, "> Jane Doe: first\n> second\n\n/stop"),
+        ("1 < 2 &amp; 3 &unknown; <!-- note -->end <!-- open", "1 < 2 & 3 &unknown; end <!-- open"),
+        ("<style>x</style><script>if (a<b) {}</script>shown", "shown"),
+        ('<span title="a<b">x</span>', "x"),
+        ("a\x00b&#0;&#xD800;c", "ab\ufffd\ufffdc"),
+        ("", ""),
+    ],
+)
+def test_html_becomes_markdown(html: str, text: str) -> None:
+    assert text == html_to_text(html)
+
+
+def test_mentions_are_what_the_caller_says() -> None:
+    html = (
+        '<p><at id="0">Bot</at>&nbsp;ask <span itemtype="http://schema.skype.com/Mention" itemid="1">'
+        "<span>Ann</span> Lee</span>, <at>Bo</at></p>"
+    )
+
+    assert html_to_text(html) == "Bot ask Ann Lee, Bo"
+    assert html_to_text(html, lambda ident, name: "" if ident == "0" else f"{ident}@{name}") == "ask 1@Ann Lee, @Bo"
+
+
+@pytest.mark.parametrize(
+    ("html", "text", "echo"),
+    [
+        ("<p>Hello</p>", "Hello", True),
+        ("<div><div>Hello&nbsp;you &amp; me</div>\n</div>", "Hello you & me", True),
+        ("Hello", "Hello", True),
+        ("<p>a<br>b</p>", "a b", False),
+        ("<p><strong>Hello</strong></p>", "Hello", False),
+        ("<p>Hello</p>", "<at>Bot</at> Hello", False),
+        ("<p>one</p><p>two</p>", "one two", False),
+    ],
+)
+def test_an_attachment_that_only_repeats_the_text_is_recognised(html: str, text: str, echo: bool) -> None:
+    assert is_plain_echo(html, text) is echo
+
+
+HOSTILE = [
+    "<a ",
+    "<!--",
+    "<a \"'",
+    "<a b='",
+    "<b>",
+    "<ul><li>",
+    "<blockquote>",
+    "<td>",
+    "</b>",
+    "<pre>",
+    "<br>x",
+    "&#9",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_html_takes_linear_time(piece: str) -> None:
+    """Quadratic reading of 4,000 pieces takes html.parser up to 3 s."""
+    started = time.perf_counter()
+
+    html_to_text(piece * 4_000)
+
+    assert time.perf_counter() - started < 1
+
+
+def test_a_number_of_thousands_of_digits_is_no_character() -> None:
+    assert html_to_text("&#" + "9" * 10_000 + ";") == "\ufffd"
+
+
+TAGS = ["p", "b", "ul", "ol", "li", "table", "tr", "td", "pre", "code", "blockquote", "span", "at", "h1", "div"]
+PIECE = st.sampled_from(
+    [*(f"<{tag}>" for tag in TAGS), *(f"</{tag}>" for tag in TAGS), "<a href=x>", "</a>", "<br>", "<hr/>"]
+) | st.sampled_from(["<", ">", "&", "&lt;", "\n", "`", "|", "<!"])
+WORD = st.integers(10, 99).map(" w{} ".format)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(PIECE | WORD, max_size=30).map("".join))
+def test_no_word_is_lost_whatever_the_markup(html: str) -> None:
+    words = re.findall(r"w\d\d", html)
+
+    text = html_to_text(html)
+
+    assert sorted(re.findall(r"w\d\d", text)) == sorted(words)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_read_without_an_error(html: str) -> None:
+    html_to_text(html).encode("utf-8")
+    is_plain_echo(html, html)

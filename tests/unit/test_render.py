@@ -1,0 +1,209 @@
+"""What the agent wrote arrives in Teams: readable, complete, harmless."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from bridge.core.chunks import PART_UNITS, units
+from bridge.core.render import render_answer
+
+PROSE = (
+    "Thank you for the question. Here is what I found in the **knowledge base**: the request was received, "
+    "checked and filed; the next step is a short review by the owning team. - first, read the summary\n"
+    "- then confirm the dates\n- finally, sign the form\n"
+)
+
+
+def rendered(markdown: str) -> str:
+    (part,) = render_answer(markdown)
+    return part
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        PROSE * 3,
+        "One line.",
+        "Xin chào, 你好 🙂\n\nTwo paragraphs with *italic*, `code` and ~~strike~~ inside, at 10:30.",
+        "**Bold** first\n\n1. one\n2. two\n\n* star",
+        "It costs 5 - 3 = 2 (really)!",
+    ],
+)
+def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
+    (part,) = render_answer(text)
+
+    assert part is text
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("# Title", "**Title**"),
+        ("## A **b** `c`", "**A b `c`**"),
+        ("Title\n===", "**Title**"),
+        ("# 2 ** 3", r"**2 \*\* 3**"),
+        ("one\ntwo", "one  \ntwo"),
+        ("one\r\n\r\ntwo", "one\n\ntwo"),
+        ("a\n\n---\n\nb", "a\n\n———\n\nb"),
+        ("a<br>b", "a  \nb"),
+        ("- [ ] open\n- [x] done", "- ☐ open\n- ☑ done"),
+        ("- a\n  - b\n    1. c\n    2. d", "- a\n  - b\n    1. c\n    2. d"),
+        ("- a\n\n  second\n- b", "- a\n\n  second\n\n- b"),
+        ("3. three\n4. four\n\n    code", "3. three\n\n4. four\n\n   code"),
+        ("> quoted\n> more\n>\n> - item", "> quoted  \n> more\n>\n> - item"),
+        ("```python\nx = 1\n```", "```python\nx = 1\n```"),
+        ("~~~\nnever closed", "```\nnever closed\n```"),
+        ("````\n```\n````", "````\n```\n````"),
+        ("    indented", "```\nindented\n```"),
+        ('```sh title="a b"\nls\n```', 'title="a b"\n\n```sh\nls\n```'),
+        ("![chart](https://x.y/c.png)", "[chart](https://x.y/c.png)"),
+        ("![](https://x.y/c.png)", "[🖼](https://x.y/c.png)"),
+        ("![chart](sandbox:/c.png)", "chart"),
+        ("[![badge](https://x/b.svg)](https://x/)", "[badge](https://x/)"),
+        ("[file](sandbox:/mnt/a.csv)", "file"),
+        ("[run](javascript:alert(1))", "run"),
+        ("[local](docs/a.md)", "local"),
+        ('[l](https://x.y/a_(b) "T")', '[l](https://x.y/a_%28b%29 "T")'),
+        ("[mail](mailto:a@b.c)", "[mail](mailto:a@b.c)"),
+        ("<https://x.y>", "[https://x.y](https://x.y)"),
+        ("[a][1] and [1]\n\n[1]: https://x.y", "[a](https://x.y) and [1](https://x.y)"),
+        ("text\n\n[1]: https://x.y", "text\n\n1: https://x.y"),
+        ("[Note]: see", r"[Note\]: see"),
+        (r"\*no\* &copy; AT&T \# x", r"\*no\* © AT&T \# x"),
+        ("`a | b` [1] x_y_z", "`a | b` [1] x_y_z"),
+        ("``` a`b ```", "``a`b``"),
+        ("`` `a` ``", "`` `a` ``"),
+        ("", ""),
+    ],
+)
+def test_markdown_becomes_what_teams_shows(markdown: str, expected: str) -> None:
+    assert expected == "".join(render_answer(markdown))
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("<at>Bob</at>", "&lt;at>Bob&lt;/at>"),
+        (r"\<at>Bob</at>", "&lt;at>Bob&lt;/at>"),
+        ("&lt;at&gt;Bob", "&lt;at&gt;Bob"),
+        ("&amp;lt;at>", "&amp;lt;at>"),
+        ("`<at>Bob</at>`", "`<\u200bat>Bob<\u200b/at>`"),
+        ("```\n<AT id=0>\n```", "```\n<\u200bAT id=0>\n```"),
+        ("<script>x</script>", "&lt;script>x&lt;/script>"),
+        ("<div>\n# Title\n</div>", "&lt;div>\n\n**Title**\n\n&lt;/div>"),
+        ("```html-widget\n{}\n```", "```\n{}\n```"),
+        ("~~~ HTML\\-Widget\n{}\n~~~", "```\n{}\n```"),
+        ("x<br>``` html-widget", "x  \n\\`\\`\\` html-widget"),
+        ("[[x]](sandbox:y)(javascript:z)", r"[x\](javascript:z)"),
+        ("[foo]![(javascript:x)](sandbox:a)", r"[foo\](javascript:x)"),
+        (r"[a\](javascript:z)", r"[a\](javascript:z)"),
+        ("[x]: javascript:z\n[x]", "[x\\]: javascript:z  \n[x]"),
+    ],
+)
+def test_an_agent_can_neither_mention_nor_inject(markdown: str, expected: str) -> None:
+    assert expected == rendered(markdown)
+
+
+def test_a_narrow_table_is_aligned_in_code() -> None:
+    text = rendered("| Name | Qty |\n|---|--:|\n| **Apple** | 3 |\n| 苹果 | 14 |")
+
+    assert text == "```\nName   Qty\n─────  ───\nApple    3\n苹果    14\n```"
+
+
+def test_a_wide_table_becomes_labelled_rows() -> None:
+    wide = "a description that is far too long for a phone"
+
+    text = rendered(f"| Name | About |\n|---|---|\n| A | {wide} |\n| B | short |")
+
+    assert text == f"**Name:** A  \n**About:** {wide}\n\n**Name:** B  \n**About:** short"
+
+
+def test_a_table_with_links_keeps_them() -> None:
+    assert rendered("| L |\n|---|\n| [a](https://x.y) |") == "**L:** [a](https://x.y)"
+
+
+def test_a_row_with_too_many_cells_loses_none() -> None:
+    assert rendered("> |a|b|\n> |-|-|\n> |1|2|3|") == "> ```\n> |a|b|\n> |-|-|\n> |1|2|3|\n> ```"
+
+
+def test_nesting_beyond_reason_is_shown_as_written() -> None:
+    text = rendered(">" * 200 + " deep and " + "![" * 200 + "x" + "](https://y)" * 200)
+
+    assert "deep and" in text
+    assert rendered("\n".join("  " * depth + "- item" for depth in range(100))).count("item") == 100
+
+
+@pytest.mark.parametrize("piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``"])
+def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
+    """10,000 "![" took 5 s before paragraphs of brackets were given up."""
+    started = time.perf_counter()
+
+    assert render_answer(piece * 2_000)
+
+    assert time.perf_counter() - started < 2
+
+
+def test_a_lone_surrogate_and_controls_do_not_get_through() -> None:
+    assert rendered("a\ud83d b\x00c\x1b") == "a\ufffd bc"
+
+
+# Pieces of Markdown around words: "w7" is a word that must come out again.
+WORD = st.integers(0, 99).map("w{}".format)
+SPAN = st.one_of(
+    WORD,
+    st.sampled_from(["**", "*", "_", "~~", "`", "``", "<at>", "</at>", "<b>", "[", "]", "](", "![", ")", "&lt;", "&"]),
+    st.sampled_from(["\\", "|", "#", ">", "-", "1.", "(javascript:x)", "(https://x.y)", "<br>", "```", "~~~", "🙂"]),
+)
+LINE = st.tuples(
+    st.sampled_from(
+        ["", "", "", "- ", "  - ", "1. ", "> ", "# ", "    ", "```", "```py", "| ", "|-|-|", "---", "- > "]
+    ),
+    st.lists(SPAN, max_size=6).map(" ".join) | st.lists(SPAN, max_size=6).map("".join),
+).map("".join)
+DOCUMENT = st.lists(LINE, max_size=12).map("\n".join)
+
+
+PARSER = MarkdownIt("commonmark")
+
+
+def unbalanced(part: str) -> list[str]:
+    """The fences of `part` that nothing closes."""
+    lines = part.split("\n")
+    fences = [token for token in PARSER.parse(part) if token.type == "fence" and token.map]
+    return [
+        fence.markup
+        for fence in fences
+        if fence.map and (fence.map[1] - fence.map[0] < 2 or lines[fence.map[1] - 1].strip(" >") != fence.markup)
+    ]
+
+
+@settings(max_examples=30, deadline=None)
+@given(DOCUMENT)
+def test_whatever_the_agent_writes_arrives_complete_and_harmless(markdown: str) -> None:
+    text = "\n".join(render_answer(markdown))
+
+    assert set(re.findall(r"w\d+", markdown)) <= set(re.findall(r"w\d+", text.replace("\u200b", "")))
+    assert not re.search(r"<\s*/?at\b", text, re.IGNORECASE)
+    assert unbalanced(text) == []
+    assert all(
+        str(token.attrGet("href")).startswith(("http://", "https://", "mailto:"))
+        for block in PARSER.parse(text)
+        for token in block.children or []
+        if token.type == "link_open"
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.text(max_size=80))
+def test_any_text_renders_within_limits(markdown: str) -> None:
+    parts = render_answer(markdown)
+
+    assert all(part.strip() and units(part) <= PART_UNITS for part in parts)
+    assert bool(parts) == bool(re.sub(r"[\x00-\x1f\x7f]", "", markdown).strip())

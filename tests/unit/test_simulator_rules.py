@@ -1,0 +1,104 @@
+"""What the Connector refuses in an activity."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.simulator.teams.appearance import appearance
+from bridge.simulator.teams.rules import MESSAGE_BYTES, Refused, check
+
+ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
+CARD = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
+
+
+def refusal(activity: dict[str, Any]) -> tuple[int, str]:
+    with pytest.raises(Refused) as caught:
+        check(activity)
+    return caught.value.status, caught.value.code
+
+
+@pytest.mark.parametrize(
+    "activity",
+    [
+        {"type": "message", "text": "hello"},
+        {"type": "message", "attachments": [CARD]},
+        {"type": "message", "text": "hello", "entities": [ROOT]},
+        {"type": "typing"},
+        {"type": "message", "text": "x" * (MESSAGE_BYTES // 2)},
+    ],
+)
+def test_what_teams_takes_passes(activity: dict[str, Any]) -> None:
+    check(activity)
+
+
+@pytest.mark.parametrize(
+    ("activity", "code"),
+    [
+        ({"type": "message"}, "BadSyntax"),
+        ({"type": "message", "text": "", "attachments": []}, "BadSyntax"),
+        ({"type": "message", "text": 7}, "BadSyntax"),
+        ({"type": "message", "text": "a", "entities": {}}, "BadSyntax"),
+        ({"type": "message", "text": "a", "attachments": [None]}, "BadSyntax"),
+        ({"type": "trace", "text": "a"}, "BadArgument"),
+        ({"text": "a"}, "BadArgument"),
+        ({"type": "message", "text": "a", "entities": [ROOT, ROOT]}, "BadArgument"),
+        ({"type": "message", "text": "a", "entities": [{**ROOT, "citation": [{}] * 21}]}, "BadArgument"),
+        (
+            {"type": "message", "text": "a", "entities": [{"type": "mention", "text": "<at>B</at>"}]},
+            "BadArgument",
+        ),
+        ({"type": "typing", "text": "a", "entities": [{"type": "streaminfo"}]}, "BadArgument"),
+    ],
+)
+def test_what_teams_does_not_take_is_400_with_its_code(activity: dict[str, Any], code: str) -> None:
+    assert refusal(activity) == (400, code)
+
+
+def test_streaming_is_refused_in_the_words_of_teams() -> None:
+    with pytest.raises(Refused, match="Streaming api is not enabled"):
+        check({"type": "message", "text": "a", "entities": [{"type": "streaminfo"}]})
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "漢", "🙂"])
+def test_the_size_counts_as_utf_16_whatever_the_letters(letter: str) -> None:
+    fits = MESSAGE_BYTES // len(letter.encode("utf-16-le"))
+    check({"type": "message", "text": letter * fits})
+    assert refusal({"type": "message", "text": letter * (fits + 1)}) == (413, "MessageSizeTooBig")
+
+
+def test_cards_count_too() -> None:
+    big = {"contentType": CARD["contentType"], "content": {"text": "x" * (MESSAGE_BYTES // 2)}}
+    assert refusal({"type": "message", "attachments": [big]}) == (413, "MessageSizeTooBig")
+
+
+def test_a_bottomless_card_is_refused() -> None:
+    content: dict[str, Any] = {}
+    for _ in range(500):
+        content = {"items": [content]}
+    card = {"contentType": CARD["contentType"], "content": content}
+    assert refusal({"type": "message", "attachments": [card]}) == (400, "BadArgument")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["message", "mention", "<at>a</at>", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "text", "mentioned", "name", "content"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"type": st.just("message") | ANYTHING, "text": st.just("a") | ANYTHING},
+        optional={"entities": ANYTHING, "attachments": ANYTHING, "textFormat": ANYTHING},
+    )
+)
+def test_an_activity_of_any_shape_is_refused_or_shown_and_breaks_nothing(activity: dict[str, Any]) -> None:
+    with suppress(Refused):
+        check(activity)
+        assert isinstance(appearance(activity).html, str)

@@ -1,0 +1,81 @@
+"""The named SQL: each statement is used, each use exists, none reads the whole table, and the schema grows from nothing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import bridge.store.sqlite
+from bridge.store.statements import load_migrations, load_statements
+
+STATEMENTS = load_statements()
+# Reads at most 500 rows, by its own LIMIT.
+BOUNDED = {"delete"}
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for step in load_migrations():
+            connection.executescript(step)
+        yield connection
+
+
+def _holes(sql: str) -> dict[str, int]:
+    return dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+
+
+def test_every_statement_is_used_and_every_use_exists() -> None:
+    source = Path(bridge.store.sqlite.__file__).read_text(encoding="utf-8")
+    words = set(re.findall(r'"([a-z_]+)"', source))
+    fetched = set(re.findall(r'(?:_sql\[|sql\[|_one\(|_all\(|_orphans\()"([a-z_]+)"', source))
+    assert set(STATEMENTS) <= words
+    assert fetched <= set(STATEMENTS)
+    assert len(fetched) > 10
+
+
+def test_every_statement_fits_the_schema(database: sqlite3.Connection) -> None:
+    for sql in STATEMENTS.values():
+        database.execute(f"EXPLAIN {sql}", _holes(sql))
+
+
+@pytest.mark.parametrize("name", sorted(set(STATEMENTS) - BOUNDED))
+def test_no_statement_reads_the_whole_table(database: sqlite3.Connection, name: str) -> None:
+    """The table keeps a week of ids; one scan in the writer's thread would hold up everybody."""
+    sql = STATEMENTS[name]
+    plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", _holes(sql))]
+    assert [step for step in plan if re.fullmatch(r"(SCAN|SEARCH) turns", step)] == []
+
+
+def test_each_statement_is_one_statement_without_comments() -> None:
+    for name, sql in STATEMENTS.items():
+        assert sqlite3.complete_statement(f"{sql};"), name
+        assert ";" not in sql, name
+        assert "--" not in sql, name
+
+
+def test_every_write_of_a_claimed_row_names_number_owner_and_fence() -> None:
+    for name in ("release", "answer", "shown", "attempted", "settle"):
+        assert "WHERE n = :n AND owner = :owner AND fence = :fence" in STATEMENTS[name], name
+
+
+def test_the_schema_grows_from_nothing_step_by_step() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        bridge.store.sqlite._migrate(connection)  # noqa: SLF001  the step that `open` takes, without a file
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(load_migrations()),)
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1").fetchall()
+        assert ("turns",) in tables
+        bridge.store.sqlite._migrate(connection)  # noqa: SLF001  a second start changes nothing
+
+
+def test_the_database_refuses_a_second_claimed_row_of_a_lane(database: sqlite3.Connection) -> None:
+    insert = "INSERT INTO turns (id, kind, lane, session, state, accepted) VALUES (?, 'ask', 'lane', '', ?, 0)"
+    database.execute(insert, ("a", "running"))
+    database.execute(insert, ("b", "queued"))
+    with pytest.raises(sqlite3.IntegrityError):
+        database.execute(insert, ("c", "answered"))
