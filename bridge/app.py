@@ -73,7 +73,7 @@ def policy_of(settings: Settings) -> Policy:
         access=access,
         agent=settings.agent,
         group=GroupSession(settings.group_session),
-        channel=GroupSession(settings.channel_session),
+        channel=GroupSession("conversation" if settings.channel_session == "thread" else settings.channel_session),
         user_prefix=settings.user_prefix,
         welcome=settings.welcome,
     )

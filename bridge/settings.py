@@ -11,6 +11,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -54,10 +55,6 @@ def _list(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
-
-
-def _thread(value: object) -> object:
-    return "conversation" if value == "thread" else value
 
 
 Guid = Annotated[str, BeforeValidator(_guid)]
@@ -126,10 +123,8 @@ class Settings(BaseModel):
     group_session: Literal["conversation", "sender"] = _setting(
         "BRIDGE_GROUP_SESSION", about="Whose session a group chat speaks in.", default="conversation"
     )
-    channel_session: Annotated[Literal["conversation", "channel", "sender"], BeforeValidator(_thread)] = _setting(
-        "BRIDGE_CHANNEL_SESSION",
-        about="Whose session a channel speaks in: `thread`, `channel` or `sender`.",
-        default="conversation",
+    channel_session: Literal["thread", "channel", "sender"] = _setting(
+        "BRIDGE_CHANNEL_SESSION", about="Whose session a channel speaks in.", default="thread"
     )
     user_prefix: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]*$")] = _setting(
         "BRIDGE_USER_PREFIX", about="Put before every user id, where several bridges share a gateway.", default=""
@@ -201,17 +196,35 @@ def load(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def describe() -> Iterator[tuple[str, tuple[str, ...], str, str]]:
-    """Each setting's name, aliases, default as text ("" where it must be set) and meaning, in order."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as people read of it; `default` as text, "" where there is none."""
+
+    name: str
+    aliases: tuple[str, ...]
+    default: str
+    about: str
+    required: bool
+    secret: bool
+
+
+def describe() -> Iterator[Setting]:
+    """Every setting, in order."""
     for field in Settings.model_fields.values():
-        names = _aliases(field.validation_alias)
-        yield names[0], names[1:], _shown(field.default), field.description or ""
+        name, *aliases = _aliases(field.validation_alias)
+        yield Setting(
+            name=name,
+            aliases=tuple(aliases),
+            default="" if field.annotation is SecretStr else _shown(field.default),
+            about=field.description or "",
+            required=field.is_required(),
+            secret=field.annotation is SecretStr,
+        )
 
 
 def secret_names() -> tuple[str, ...]:
     """The settings whose value can come from a file, by the name with `_FILE`."""
-    fields = Settings.model_fields.values()
-    return tuple(_aliases(f.validation_alias)[0] for f in fields if f.annotation is SecretStr)
+    return tuple(setting.name for setting in describe() if setting.secret)
 
 
 def effective(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -303,7 +316,7 @@ def _sentence(error: dict[str, Any]) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     name = str(error["loc"][0])
     if error["type"] == "missing":
-        about = next(about for known, _, _, about in describe() if known == name)
+        about = next(setting.about for setting in describe() if setting.name == name)
         file = f" (or {name}_FILE)" if name in secret_names() else ""
         return f"{name}{file}: is not set. {about}"
     message = str(error["msg"]).removeprefix("Value error, ")

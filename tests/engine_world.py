@@ -80,7 +80,7 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait until the condition holds; fail when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(max(0.002, seconds / 2500))
 
 
 class LoopClock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.core.errors import StoreUnavailable
@@ -45,11 +44,10 @@ class MemoryStore:
         self.outages: dict[str, int] = {}
         self.calls: list[str] = []
         self.latency = latency
-        self.after: Callable[[str], None] = lambda _: None
         self._last = 0
 
     async def open(self) -> None:
-        await self._commit("open")
+        await self._commit()
 
     async def close(self) -> None:
         pass
@@ -61,7 +59,7 @@ class MemoryStore:
             asked = any(row.again_of == new.again_of for row in self.rows.values())
             known = new.again_of if asked else None
         if known is not None:
-            await self._commit("accept")
+            await self._commit()
             return Accepted(known, duplicate=True)
         idle = owner is not None and not self._open(new.lane)
         self._last += 1
@@ -78,7 +76,7 @@ class MemoryStore:
             again_of=new.again_of,
         )
         self.rows[turn.n] = turn
-        await self._commit("accept")
+        await self._commit()
         return Accepted(turn.n, claimed=turn.ticket if idle else None)
 
     async def claim(self, lane: Lane, owner: str) -> Turn | None:
@@ -88,7 +86,7 @@ class MemoryStore:
         if waiting and waiting[0].state is State.QUEUED:
             head = waiting[0]
             claimed = self._put(replace(head, state=State.RUNNING, owner=owner, fence=head.fence + 1))
-        await self._commit("claim")
+        await self._commit()
         return claimed
 
     async def release(self, ticket: Ticket) -> bool:
@@ -97,7 +95,7 @@ class MemoryStore:
         done = row is not None and not row.stop
         if row is not None and done:
             self._put(replace(row, state=State.QUEUED, owner=""))
-        await self._commit("release")
+        await self._commit()
         return done
 
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
@@ -106,7 +104,7 @@ class MemoryStore:
         done = row is not None and (even_if_stopped or not row.stop)
         if row is not None and done:
             self._put(replace(row, state=State.ANSWERED, reply=reply))
-        await self._commit("answer")
+        await self._commit()
         return done
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
@@ -114,7 +112,7 @@ class MemoryStore:
         row = self._held(ticket, State.ANSWERED)
         if row is not None:
             self._put(replace(row, shown=ids))
-        await self._commit("shown")
+        await self._commit()
         return row is not None
 
     async def attempted(self, ticket: Ticket) -> int:
@@ -123,7 +121,7 @@ class MemoryStore:
         attempts = row.attempts + 1 if row is not None else 0
         if row is not None:
             self._put(replace(row, attempts=attempts))
-        await self._commit("attempted")
+        await self._commit()
         return attempts
 
     async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
@@ -131,13 +129,13 @@ class MemoryStore:
         row = self._held(ticket, *_CLAIMED)
         if row is not None:
             self._put(replace(row, state=State.CLOSED, outcome=outcome, shown=ids, closed=at, error=error))
-        await self._commit("settle")
+        await self._commit()
         return row is not None
 
     async def stop(self, lane: Lane, id_: str, at: float) -> Stopped:
         self._enter("stop")
         stopped = self._stop(lane, id_, at)
-        await self._commit("stop")
+        await self._commit()
         return stopped
 
     async def adopt(self, owner: str) -> Orphans:
@@ -145,7 +143,7 @@ class MemoryStore:
         left = [row for row in self.rows.values() if row.state in _CLAIMED and row.owner != owner]
         turns = tuple(self._put(replace(row, owner=owner, fence=row.fence + 1)) for row in left)
         lanes = self._waiting(float("inf"))
-        await self._commit("adopt")
+        await self._commit()
         return Orphans(turns, lanes)
 
     async def stalled(self, owner: str, before: float) -> Orphans:
@@ -154,13 +152,13 @@ class MemoryStore:
             row for row in self.rows.values() if row.state in _CLAIMED and row.owner == owner and row.accepted < before
         )
         lanes = self._waiting(before)
-        await self._commit("stalled")
+        await self._commit()
         return Orphans(turns, lanes)
 
     async def find(self, n: int) -> Turn | None:
         self._enter("find")
         row = self.rows.get(n)
-        await self._commit("find")
+        await self._commit()
         return row
 
     async def lane_status(self, lane: Lane) -> LaneStatus:
@@ -172,7 +170,7 @@ class MemoryStore:
             for row in self.rows.values()
             if row.lane == lane and row.state is State.CLOSED and row.kind is Kind.ASK
         ]
-        await self._commit("lane_status")
+        await self._commit()
         return LaneStatus(
             running=head.name if head else None,
             since=head.accepted if head else 0.0,
@@ -189,7 +187,7 @@ class MemoryStore:
         delete = [row.n for at, row in closed if at < delete_before][:_BATCH]
         for n in delete:
             del self.rows[n]
-        await self._commit("forget_old")
+        await self._commit()
         return len(blank) + len(delete)
 
     def _stop(self, lane: Lane, id_: str, at: float) -> Stopped:
@@ -236,6 +234,5 @@ class MemoryStore:
             self.outages[name] = left - 1
             raise StoreUnavailable("out of order, on purpose")
 
-    async def _commit(self, name: str) -> None:
+    async def _commit(self) -> None:
         await asyncio.sleep(self.latency)
-        self.after(name)

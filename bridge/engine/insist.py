@@ -35,4 +35,9 @@ async def insist(write: Callable[[], Awaitable[_T]]) -> _T:
     try:
         return await write()  # the ordinary case pays nothing for the retry machinery
     except StoreUnavailable:
-        return await _UNTIL_WRITTEN.copy()(write)
+        return await _UNTIL_WRITTEN.copy()(_awaited, write)
+
+
+async def _awaited(write: Callable[[], Awaitable[_T]]) -> _T:
+    # tenacity awaits only what is a coroutine function by its looks, which a lambda is not
+    return await write()

@@ -15,6 +15,7 @@ import structlog
 from bridge import metrics
 from bridge.core import cards
 from bridge.core.errors import (
+    AnswerEmpty,
     DeliveryFailure,
     DeliveryRefused,
     DeliveryRejected,
@@ -153,7 +154,10 @@ class Pipeline:
         if said.silent:
             personal = payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
-        return Reply(Outcome.DELIVERED, answer(said.text))
+        activities = answer(said.text)
+        if not activities:
+            raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
+        return Reply(Outcome.DELIVERED, activities)
 
     async def _finish(self, turn: Turn, reply: Reply, control: Control) -> None:
         """Store the reply, then show it. A stop that came first wins over the answer, never over itself."""

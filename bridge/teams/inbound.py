@@ -1,7 +1,7 @@
 """A POST of the Bot Connector, from its bearer to the turn on disk: botbuilder's adapter behind our own verdict.
 
 Order (design section 6): bearer -> size and type -> JSON object -> claims bound to the body -> event. Before the
-verdict nothing of the body is used. Which symbols of botbuilder are in use, and what would replace each: docs/decisions.md.
+verdict nothing of the body is used. Which symbols of botbuilder are in use, and what replaces each: docs/decisions.md.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ async def test_the_state_shows_people_chats_agent_and_bridge(teams: Stage) -> No
     assert [person["initials"] for person in state["people"]] == ["AN", "BT", "CW", "GG"]
     assert [person["id"] for person in state["people"] if person["guest"]] == ["gina"]
     assert [(chat["id"], chat["kind"], chat["team"]) for chat in state["chats"]][-3:] == [
-        ("personal-gina", "personal", None),
+        ("personal-chen", "personal", None),
         ("launch-team", "groupChat", None),
         ("general", "channel", "Contoso"),
     ]

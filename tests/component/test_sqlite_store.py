@@ -1,4 +1,4 @@
-"""What only the SQLite file can promise: durability, one process, group commit. The rest: contract/test_turn_store.py."""
+"""What only the SQLite file can promise: durability, one process, group commit (see contract/test_turn_store.py)."""
 
 from __future__ import annotations
 

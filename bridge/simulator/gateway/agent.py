@@ -101,9 +101,13 @@ def reply(text: str, history: Iterable[Message], now: datetime) -> Script:
 
 
 def phrases() -> list[dict[str, str]]:
-    """The table for people: what to say, and what it shows."""
-    return [{"say": phrase.say, "shows": phrase.shows} for phrase in PHRASES]
+    """The table for people: what to say, and what it shows; what to try first stands first."""
+    order = {say: place for place, say in enumerate(_TRY_FIRST)}
+    sorted_for_people = sorted(PHRASES, key=lambda phrase: order.get(phrase.say, len(order)))
+    return [{"say": phrase.say, "shows": phrase.shows} for phrase in sorted_for_people]
 
+
+_TRY_FIRST = ("I'm Alice", "What's my name?", "take 20 seconds", "show me markdown", "What can you do?")
 
 _FROM = re.compile(r"^\[From: (?P<name>[^\]]+)\]\s*")
 _NAME = re.compile(

@@ -85,8 +85,9 @@ class People:
         if self._courier.full:
             raise NotPossible("Too much is on its way to the bot already.", 503)
         await self.open(chat_id, who)
-        heard = place.chat.kind == "personal" or mention or f"@{BOT_NAME}" in text
-        typed = text if f"@{BOT_NAME}" in text or not mention else f"@{BOT_NAME} {text}"
+        personal = place.chat.kind == "personal"
+        heard = personal or mention or f"@{BOT_NAME}" in text
+        typed = f"@{BOT_NAME} {text}" if mention and not personal and f"@{BOT_NAME}" not in text else text
         said = self._message(place, person, typed, "sending" if heard else None)
         await self._tenant.put(said)
         if heard:

@@ -163,7 +163,7 @@ def iso_now() -> str:
 
 
 def demo_chats(app_id: str) -> dict[str, Chat]:
-    """Each person's chat with the bot, a group chat and a channel, by the page's chat id."""
+    """Each member's chat with the bot, a group chat and a channel, by the page's chat id."""
     everybody = tuple(PEOPLE)
     chats = [
         Chat(
@@ -174,6 +174,7 @@ def demo_chats(app_id: str) -> dict[str, Chat]:
             conversation=f"a:1{_opaque(f'{app_id}/personal/{person.id}', 70)}",
         )
         for person in PEOPLE.values()
+        if not person.guest  # Teams offers guests no apps of their own
     ]
     group = hashlib.sha256(b"launch team").hexdigest()[:32]
     launch_team = Chat("launch-team", "groupChat", "Launch team", ("alice", "bob", "chen"), f"19:{group}@thread.v2")

@@ -1,0 +1,480 @@
+"""One turn from claim to outcome: what the user sees, whatever the agent and Teams do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from engine_world import EPOCH, WHOLE_TURN, World, until, virtual_time
+
+from bridge.core.errors import (
+    ConnectorUnreachable,
+    CredentialsRefused,
+    DeliveryDelayed,
+    DeliveryFailure,
+    DeliveryRefused,
+    DeliveryRejected,
+    DeliveryUnknown,
+    SessionNotDeleted,
+    Throttled,
+    TurnFailure,
+)
+from bridge.core.ports import Answer
+from bridge.core.texts import ENGLISH, say
+from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
+
+HOUR = 3600.0
+# Three messages: one holds under 80 KB (design section 8).
+LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
+
+
+def _leaves(root: type[TurnFailure]) -> Iterator[type[TurnFailure]]:
+    for child in root.__subclasses__():
+        yield from _leaves(child)
+    if not root.__subclasses__():
+        yield root
+
+
+FAILURES = sorted(_leaves(TurnFailure), key=lambda failure: failure.label)
+
+
+def test_the_error_tree_has_the_leaves_that_these_tests_are_about() -> None:
+    assert len(FAILURES) > 10
+    assert len({failure.label for failure in FAILURES}) == len(FAILURES)
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: str(failure.label))
+@virtual_time
+async def test_each_failure_of_a_run_is_told_in_its_own_sentence(failure: type[TurnFailure]) -> None:
+    async with World() as world:
+        world.agent.answers["q"] = failure("HTTP 599 for operators only")
+        await world.ask("q")
+        row = await world.closed("q")
+        assert (row.outcome, row.error) == (Outcome.FAILED, failure.label)
+        assert world.channel.texts() == [ENGLISH[failure.label]]
+        assert "599" not in world.channel.texts()[0]
+        assert world.agent.asked == ["q"]
+
+
+@virtual_time
+async def test_a_fault_of_the_bridge_is_told_too_without_its_words() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = ZeroDivisionError("secret words")
+        await world.ask("q")
+        assert (await world.closed("q")).error == "internal_error"
+        assert world.channel.texts() == [say("internal_error")]
+        await world.ask("next")
+        assert (await world.closed("next")).outcome is Outcome.DELIVERED
+
+
+@virtual_time
+async def test_an_answer_is_stored_before_it_is_shown() -> None:
+    async with World() as world:
+        states: list[State] = []
+
+        async def look(_: Activity) -> None:
+            states.append(world.row("q").state)
+
+        world.channel.on_send = look
+        await world.ask("q")
+        row = await world.closed("q")
+        assert states == [State.ANSWERED]
+        assert (row.outcome, row.shown, world.channel.texts()) == (Outcome.DELIVERED, ("m1",), ["echo q"])
+
+
+@virtual_time
+async def test_silence_is_a_line_in_a_personal_chat_and_nothing_in_a_group() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer("", silent=True)
+        await world.ask("alone", "q")
+        await world.ask("group", "q", lane="team", scope=Scope.GROUP)
+        await world.closed("alone", "group")
+        assert [world.row(id_).outcome for id_ in ("alone", "group")] == [Outcome.SILENT, Outcome.SILENT]
+        assert world.channel.texts() == [say("silent")]
+        assert world.channel.texts("team") == []
+
+
+@virtual_time
+async def test_an_answer_of_which_nothing_can_be_shown_is_told_as_empty() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer(" \n\t\n")
+        await world.ask("q")
+        assert (await world.closed("q")).error == "answer_empty"
+        assert world.channel.texts() == [say("answer_empty")]
+
+
+@virtual_time
+async def test_a_ready_note_is_shown_without_asking_the_agent() -> None:
+    async with World() as world:
+        await world.ask("n", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        assert (await world.closed("n")).outcome is Outcome.DELIVERED
+        assert (world.channel.texts(), world.agent.asked, world.channel.typed) == (["hello"], [], [])
+
+
+@virtual_time
+async def test_new_forgets_the_session_and_says_so() -> None:
+    async with World() as world:
+        await world.ask("n", kind=Kind.NEW)
+        await world.closed("n")
+        assert world.agent.forgotten == [("helper", "user-chat")]
+        assert world.channel.texts() == [say("new_done")]
+
+
+@virtual_time
+async def test_new_that_failed_never_says_that_it_worked() -> None:
+    async with World() as world:
+        world.agent.forgets.append(SessionNotDeleted())
+        await world.ask("n", kind=Kind.NEW)
+        assert (await world.closed("n")).outcome is Outcome.FAILED
+        assert world.channel.texts() == [say("session_not_deleted")]
+
+
+@virtual_time
+async def test_a_run_past_the_time_for_a_whole_turn_is_closed_told_and_settled() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 10 * WHOLE_TURN
+        await world.ask("q")
+        await world.ask("next")
+        assert (await world.closed("q", seconds=2 * WHOLE_TURN)).error == "run_timed_out"
+        await world.closed("next")
+        assert world.agent.cancelled == ["q"]
+        assert world.channel.sent[0].at == pytest.approx(WHOLE_TURN)
+        assert world.agent.times["next"] == pytest.approx(WHOLE_TURN + 3, abs=0.1)
+
+
+# typing
+
+
+@virtual_time
+async def test_typing_begins_with_the_run_is_renewed_and_never_follows_the_answer() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 10
+        await world.ask("q")
+        await world.closed("q")
+        await asyncio.sleep(30)
+        assert [shown.at for shown in world.channel.typed] == pytest.approx([0, 4, 8])
+        assert world.agent.times["q"] == pytest.approx(0, abs=0.01)
+        assert world.channel.sent[0].at == pytest.approx(10, abs=0.01)
+
+
+@virtual_time
+async def test_the_agent_does_not_wait_for_the_typing_indicator() -> None:
+    async with World() as world:
+        world.channel.typing_seconds = 1.0
+        await world.ask("q")
+        await world.closed("q")
+        assert world.agent.times["q"] < 0.1
+        # the answer lets the indicator under way land first
+        assert world.channel.typed[0].at < 0.1
+        assert world.channel.sent[0].at == pytest.approx(1, abs=0.1)
+
+
+@virtual_time
+async def test_an_indicator_that_hangs_does_not_keep_the_answer_for_long() -> None:
+    async with World() as world:
+        world.channel.typing_seconds = 1000.0
+        await world.ask("q")
+        await world.closed("q")
+        assert world.channel.sent[0].at == pytest.approx(2, abs=0.1)
+        assert world.channel.typed == []
+
+
+@pytest.mark.parametrize("failure", [DeliveryRefused(), Throttled(), ZeroDivisionError()], ids=repr)
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+@virtual_time
+async def test_an_indicator_that_fails_costs_nothing_but_itself(failure: Exception, seconds: float) -> None:
+    async with World() as world:
+        world.channel.typing_failure = failure
+        world.channel.typing_seconds = seconds
+        world.agent.takes["q"] = 0.5
+        await world.ask("q")
+        assert (await world.closed("q")).outcome is Outcome.DELIVERED
+        assert world.channel.texts() == ["echo q"]
+
+
+@pytest.mark.parametrize(("scope", "shown"), [(Scope.PERSONAL, 3), (Scope.GROUP, 3), (Scope.CHANNEL, 0)])
+@virtual_time
+async def test_typing_is_shown_where_teams_shows_it(scope: Scope, shown: int) -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 10
+        await world.ask("q", scope=scope)
+        await world.closed("q")
+        assert len(world.channel.typed) == shown
+        assert world.channel.texts() == ["echo q"]
+
+
+@virtual_time
+async def test_typing_slows_down_as_more_people_wait() -> None:
+    """All progress of a tenant together stays under 30 requests a second."""
+    async with World() as world:
+        for n in range(300):
+            world.agent.takes[f"q{n}"] = 60
+            await world.ask(f"q{n}", lane=f"lane-{n}")
+        await world.closed(*(f"q{n}" for n in range(300)), seconds=120)
+        moments = [shown.at for shown in world.channel.typed if 5 < shown.at < 55]
+        assert len(moments) / 50 <= 30
+        assert len(moments) / 50 > 15
+
+
+# delivery
+
+
+@pytest.mark.parametrize(
+    "failure", [Throttled(), ConnectorUnreachable(), CredentialsRefused(), DeliveryUnknown()], ids=repr
+)
+@virtual_time
+async def test_a_delivery_that_may_be_repeated_is_repeated_with_growing_pauses(failure: DeliveryFailure) -> None:
+    async with World() as world:
+        world.channel.failures = [failure] * 4
+        await world.ask("q")
+        await world.ask("next")
+        row = await world.closed("q", "next")
+        assert row.outcome is Outcome.DELIVERED
+        assert world.channel.texts() == ["echo q", "echo next"]
+        tries = [shown.at for shown in world.channel.tries if shown.text == "echo q"]
+        assert [round(b - a) for a, b in pairwise(tries)] == [1, 2, 5, 15]
+        assert world.agent.asked == ["q", "next"]
+
+
+@virtual_time
+async def test_a_delivery_is_given_up_after_a_day_and_the_lane_goes_on() -> None:
+    async with World() as world:
+        world.channel.failures = [ConnectorUnreachable()] * 1000
+        await world.ask("q", accepted=EPOCH - 23.5 * HOUR)
+        await asyncio.sleep(0.4 * HOUR)
+        assert world.row("q").state is State.ANSWERED
+        row = await world.closed("q", seconds=HOUR)
+        assert row.outcome is Outcome.UNDELIVERED
+        assert row.closed == pytest.approx(EPOCH + HOUR / 2, abs=600)
+        world.channel.failures.clear()
+        await world.ask("next")
+        assert (await world.closed("next")).outcome is Outcome.DELIVERED
+
+
+@virtual_time
+async def test_a_conversation_that_refuses_for_good_is_not_tried_again() -> None:
+    async with World() as world:
+        world.channel.failures = [DeliveryRefused()]
+        await world.ask("q")
+        assert (await world.closed("q")).outcome is Outcome.UNDELIVERED
+        assert len(world.channel.tries) == 1
+        assert world.clock.now() < EPOCH + 1
+
+
+@virtual_time
+async def test_a_form_that_is_rejected_three_times_is_sent_as_plain_text() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer("# Title\n\n**bold**")
+        world.channel.failures = [DeliveryRejected()] * 3
+        await world.ask("q")
+        row = await world.closed("q")
+        assert (row.outcome, row.attempts) == (Outcome.DELIVERED, 3)
+        forms = [shown.activity["textFormat"] for shown in world.channel.tries]
+        assert forms == ["markdown", "markdown", "markdown", "plain"]
+        assert "attachments" not in world.channel.sent[0].activity
+        assert "bold" in world.channel.texts()[0]
+
+
+@virtual_time
+async def test_what_is_rejected_five_times_is_undelivered() -> None:
+    async with World() as world:
+        world.channel.failures = [DeliveryRejected()] * 100
+        await world.ask("q")
+        assert (await world.closed("q")).outcome is Outcome.UNDELIVERED
+        assert len(world.channel.tries) == 5
+
+
+@virtual_time
+async def test_rejections_are_counted_over_restarts() -> None:
+    async with World() as world:
+        world.channel.failures = [DeliveryRejected()] * 100
+        await world.ask("q")
+        await until(lambda: world.row("q").attempts == 2)
+        await world.restart()
+        assert (await world.closed("q")).outcome is Outcome.UNDELIVERED
+        assert len(world.channel.tries) == 5
+
+
+@virtual_time
+async def test_a_fault_in_the_channel_does_not_lose_the_answer() -> None:
+    async with World() as world:
+        world.channel.failures = [ZeroDivisionError()]
+        await world.ask("q")
+        assert (await world.closed("q")).outcome is Outcome.DELIVERED
+        assert world.channel.texts() == ["echo q"]
+        assert world.agent.asked == ["q"]
+
+
+@virtual_time
+async def test_a_fault_that_stays_ends_the_turn_and_nobody_is_asked_twice() -> None:
+    async with World() as world:
+        world.channel.failures = [ZeroDivisionError() for _ in range(100)]
+        await world.ask("q")
+        assert (await world.closed("q")).outcome is Outcome.UNDELIVERED
+        world.channel.failures.clear()
+        await asyncio.sleep(60)
+        assert (world.agent.asked, world.channel.texts()) == (["q"], [])
+
+
+@virtual_time
+async def test_a_long_answer_is_recorded_part_by_part() -> None:
+    async with World() as world:
+        recorded: list[tuple[str, ...]] = []
+
+        async def look(_: Activity) -> None:
+            recorded.append(world.row("q").shown)
+
+        world.channel.on_send = look
+        world.agent.answers["q"] = Answer(LONG)
+        await world.ask("q")
+        row = await world.closed("q")
+        assert recorded == [(), ("m1",), ("m1", "m2")]
+        assert row.shown == ("m1", "m2", "m3")
+        shown = "\n\n".join(world.channel.texts())
+        assert all(f"paragraph {n} " in shown for n in range(100))
+
+
+@virtual_time
+async def test_a_restart_between_parts_sends_only_the_rest() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer(LONG)
+        world.channel.send_seconds = 1.0
+        await world.ask("q")
+        await until(lambda: world.row("q").shown == ("m1",))
+        await world.restart()
+        row = await world.closed("q")
+        assert (row.outcome, row.shown) == (Outcome.DELIVERED, ("m1", "m2", "m3"))
+        assert len(set(world.channel.texts())) == len(world.channel.texts()) == 3
+        assert world.agent.asked == ["q"]
+
+
+# the store away
+
+
+@pytest.mark.parametrize("method", ["answer", "settle", "shown"])
+@virtual_time
+async def test_an_answer_is_held_while_the_store_is_away_and_written_later(method: str) -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer(LONG)
+        world.memory.outages[method] = 25
+        await world.ask("q")
+        row = await world.closed("q", seconds=600)
+        assert row.outcome is Outcome.DELIVERED
+        assert len(world.channel.texts()) == 3
+        assert world.agent.asked == ["q"]
+        assert world.clock.now() > EPOCH + 20
+
+
+@virtual_time
+async def test_an_answer_that_is_not_stored_is_not_shown() -> None:
+    async with World() as world:
+        world.memory.outages["answer"] = 10**6
+        await world.ask("q")
+        await asyncio.sleep(300)
+        assert world.channel.tries == []
+        world.memory.outages["answer"] = 0
+        await world.closed("q")
+        assert world.channel.texts() == ["echo q"]
+
+
+# stop
+
+
+@virtual_time
+async def test_stop_closes_the_request_tells_so_and_lets_the_gateway_settle() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await world.ask("next")
+        await asyncio.sleep(5)
+        assert await world.dispatcher.stop(world.row("q").lane, "stop", "Ann") is StopVerdict.STOPPING
+        row = await world.closed("q")
+        await world.closed("next")
+        assert (row.outcome, world.agent.cancelled) == (Outcome.STOPPED, ["q"])
+        assert world.channel.texts() == [say("stopped"), "echo next"]
+        assert world.channel.sent[0].at == pytest.approx(5, abs=0.1)
+        assert world.agent.times["next"] == pytest.approx(8, abs=0.1)
+
+
+@virtual_time
+async def test_in_a_group_the_note_says_who_stopped() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q", scope=Scope.GROUP)
+        await until(lambda: world.agent.asked)
+        await world.dispatcher.stop(world.row("q").lane, "stop", "Bob")
+        await world.closed("q")
+        assert world.channel.texts() == [say("stopped_by", name="Bob")]
+
+
+@virtual_time
+async def test_a_stop_before_the_request_went_out_counts() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        assert world.agent.asked == []
+        await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
+        assert (await world.closed("q")).outcome is Outcome.STOPPED
+        assert world.channel.texts() == [say("stopped")]
+
+
+@virtual_time
+async def test_a_stop_that_comes_after_the_only_part_changes_nothing() -> None:
+    async with World() as world:
+        world.channel.send_seconds = 5
+        await world.ask("q")
+        await world.in_state("q", State.ANSWERED)
+        assert await world.dispatcher.stop(world.row("q").lane, "stop", "Ann") is StopVerdict.NOTHING
+        assert (await world.closed("q")).outcome is Outcome.DELIVERED
+        assert world.channel.texts() == ["echo q"]
+
+
+@pytest.mark.parametrize("moment", [0.999, 1.0, 1.001, 1.01])
+@virtual_time
+async def test_a_race_of_stop_and_answer_has_one_winner(moment: float) -> None:
+    async with World() as world:
+        world.memory.latency = 0.004
+        world.agent.takes["q"] = 1.0
+        await world.ask("q")
+        await asyncio.sleep(moment)
+        verdict = await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
+        row = await world.closed("q")
+        stopped = verdict is StopVerdict.STOPPING
+        assert row.outcome is (Outcome.STOPPED if stopped else Outcome.DELIVERED)
+        assert world.channel.texts() == [say("stopped") if stopped else "echo q"]
+
+
+@virtual_time
+async def test_a_stop_between_parts_drops_the_rest_and_says_so() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer(LONG)
+        world.channel.send_seconds = 1.0
+        await world.ask("q")
+        await until(lambda: world.row("q").shown == ("m1",))
+        assert await world.dispatcher.stop(world.row("q").lane, "stop", "Ann") is StopVerdict.STOPPING
+        row = await world.closed("q")
+        assert row.outcome is Outcome.STOPPED
+        # the part that was on its way arrives
+        assert len(world.channel.texts()) == 3
+        assert world.channel.texts()[-1] == say("stopped")
+        assert "paragraph 99 " not in "".join(world.channel.texts())
+
+
+@virtual_time
+async def test_dropped_parts_stay_dropped_after_a_restart() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = Answer(LONG)
+        world.channel.send_seconds = 1.0
+        await world.ask("q")
+        await until(lambda: world.row("q").shown == ("m1",))
+        await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
+        await world.restart()
+        assert (await world.closed("q")).outcome is Outcome.STOPPED
+        assert "paragraph 99 " not in "".join(world.channel.texts())
+        assert world.channel.texts()[-1] == say("stopped")
+
+
+def test_nothing_that_may_be_repeated_safely_is_missing_above() -> None:
+    assert set(DeliveryDelayed.__subclasses__()) == {Throttled, ConnectorUnreachable, CredentialsRefused}
