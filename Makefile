@@ -53,8 +53,8 @@ lint: setup  ## Style, types, layers, unused code and dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
-	@$(BIN)/deptry bridge
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
 	@$(BIN)/vulture
 
 format: setup  ## Format the code

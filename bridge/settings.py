@@ -82,10 +82,14 @@ class Settings(BaseModel):
     )
     tenant_id: Guid = _setting("TEAMS_TENANT_ID", "MicrosoftAppTenantId", about="The id of your organisation's tenant.")
     allowed_tenants: Guids = _setting(
-        "TEAMS_ALLOWED_TENANTS", about="Further tenants whose members may talk with the bot.", default=()
+        "TEAMS_ALLOWED_TENANTS",
+        about="Further tenants whose members may talk with the bot; lists are separated by commas.",
+        default=(),
     )
     cloud: Literal["public", "gcc", "gcc-high", "dod", "china", "custom"] = _setting(
-        "TEAMS_CLOUD", about="The Microsoft cloud of your tenant.", default="public"
+        "TEAMS_CLOUD",
+        about="The Microsoft cloud of your tenant: `public`, `gcc`, `gcc-high`, `dod`, `china` or `custom`.",
+        default="public",
     )
     openid_url: Url | None = _setting(
         "TEAMS_OPENID_URL", about="Cloud `custom`: OpenID metadata of the Bot Framework.", default=None
@@ -121,10 +125,14 @@ class Settings(BaseModel):
         "BRIDGE_PEOPLE", about="If set, only these people (AAD object ids) may talk with the agent.", default=()
     )
     group_session: Literal["conversation", "sender"] = _setting(
-        "BRIDGE_GROUP_SESSION", about="Whose session a group chat speaks in.", default="conversation"
+        "BRIDGE_GROUP_SESSION",
+        about="Whose session a group chat speaks in: `conversation` or `sender`.",
+        default="conversation",
     )
     channel_session: Literal["thread", "channel", "sender"] = _setting(
-        "BRIDGE_CHANNEL_SESSION", about="Whose session a channel speaks in.", default="thread"
+        "BRIDGE_CHANNEL_SESSION",
+        about="Whose session a channel speaks in: `thread`, `channel` or `sender`.",
+        default="thread",
     )
     user_prefix: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]*$")] = _setting(
         "BRIDGE_USER_PREFIX", about="Put before every user id, where several bridges share a gateway.", default=""
@@ -137,7 +145,7 @@ class Settings(BaseModel):
     )
     after_crash: Literal["note", "rerun"] = _setting(
         "BRIDGE_AFTER_CRASH",
-        about="What happens to a question that was running in a crash: a note with *Ask again*, or `rerun`.",
+        about="A question that was running in a crash gets a `note` with *Ask again*, or is asked again by itself (`rerun`).",
         default="note",
     )
     shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = _setting(
@@ -149,9 +157,13 @@ class Settings(BaseModel):
     keep_ids_days: Annotated[float, Field(ge=1)] = _setting(
         "BRIDGE_KEEP_IDS_DAYS", about="How long ids are kept, so that a repeated message runs once.", default=7.0
     )
-    log: Literal["json", "console"] = _setting("BRIDGE_LOG", about="Form of the log.", default="json")
+    log: Literal["json", "console"] = _setting(
+        "BRIDGE_LOG", about="Form of the log: `json` or `console`.", default="json"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
-        "BRIDGE_LOG_LEVEL", about="The least important level that is logged.", default="info"
+        "BRIDGE_LOG_LEVEL",
+        about="The least important level that is logged: `debug`, `info`, `warning`, `error`.",
+        default="info",
     )
 
     app_name: str = _setting("BRIDGE_APP_NAME", about="Name of the app in Teams (30 characters).", default="GoClaw")

@@ -16,9 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 Pixel = tuple[int, int, int, int]
-Shape = Callable[
-    [float, float], bool
-]  # is the point (x right, y down, in units of the mark's 100x100 square) inside?
+Shape = Callable[[float, float], bool]  # is the point (x right, y down, in units of the mark's 100x100 square) inside?
 
 ACCENT = (0x1B, 0x6B, 0x72)  # the default accentColor of bridge/admin/app_package.py
 WHITE = (255, 255, 255)
@@ -91,9 +89,7 @@ def colour_icon() -> list[list[Pixel]]:
             return *ACCENT, 255
         share = coverage(mark, x, y, scale=1.2, offset=36)
         full = SAMPLES * SAMPLES
-        red, green, blue = (
-            (a * (full - share) + w * share) // full for a, w in zip(ACCENT, WHITE, strict=True)
-        )
+        red, green, blue = ((a * (full - share) + w * share) // full for a, w in zip(ACCENT, WHITE, strict=True))
         return red, green, blue, 255
 
     return [[pixel(x, y) for x in range(192)] for y in range(192)]

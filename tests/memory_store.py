@@ -45,6 +45,8 @@ class MemoryStore:
         self.calls: list[str] = []
         self.latency = latency
         self._last = 0
+        self._ids: dict[str, int] = {}
+        self._lanes: dict[Lane, list[int]] = {}
 
     async def open(self) -> None:
         await self._commit()
@@ -54,7 +56,7 @@ class MemoryStore:
 
     async def accept(self, new: NewTurn, owner: str | None) -> Accepted:
         self._enter("accept")
-        known = next((row.n for row in self.rows.values() if row.id == new.id), None)
+        known = self._ids.get(new.id)
         if known is None and new.again_of is not None:
             asked = any(row.again_of == new.again_of for row in self.rows.values())
             known = new.again_of if asked else None
@@ -75,7 +77,7 @@ class MemoryStore:
             fence=1 if idle else 0,
             again_of=new.again_of,
         )
-        self.rows[turn.n] = turn
+        self._insert(turn)
         await self._commit()
         return Accepted(turn.n, claimed=turn.ticket if idle else None)
 
@@ -186,12 +188,14 @@ class MemoryStore:
             self._put(replace(row, payload=_EMPTY, reply=None))
         delete = [row.n for at, row in closed if at < delete_before][:_BATCH]
         for n in delete:
-            del self.rows[n]
+            row = self.rows.pop(n)
+            del self._ids[row.id]
+            self._lanes[row.lane].remove(n)
         await self._commit()
         return len(blank) + len(delete)
 
     def _stop(self, lane: Lane, id_: str, at: float) -> Stopped:
-        if any(row.id == id_ for row in self.rows.values()):
+        if id_ in self._ids:
             return Stopped(StopVerdict.DUPLICATE)
         head = next(iter(self._open(lane)), None)
         if head is None or head.kind is not Kind.ASK:
@@ -210,18 +214,24 @@ class MemoryStore:
     def _remember(self, lane: Lane, id_: str, at: float) -> None:
         self._last += 1
         row = Turn(self._last, id_, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
-        self._put(replace(row, outcome=Outcome.DELIVERED, closed=at))
+        self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
 
     def _held(self, ticket: Ticket, *states: State) -> Turn | None:
         row = self.rows.get(ticket.n)
         return row if row is not None and row.ticket == ticket and row.state in states else None
+
+    def _insert(self, turn: Turn) -> None:
+        self._ids[turn.id] = turn.n
+        self._lanes.setdefault(turn.lane, []).append(turn.n)
+        self._put(turn)
 
     def _put(self, turn: Turn) -> Turn:
         self.rows[turn.n] = turn
         return turn
 
     def _open(self, lane: Lane) -> list[Turn]:
-        return [row for row in self.rows.values() if row.lane == lane and row.state is not State.CLOSED]
+        rows = [self.rows[n] for n in self._lanes.get(lane, ())]
+        return [row for row in rows if row.state is not State.CLOSED]
 
     def _waiting(self, before: float) -> tuple[Lane, ...]:
         waiting = [r.lane for r in self.rows.values() if r.state is State.QUEUED and r.accepted < before]

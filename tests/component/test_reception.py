@@ -1,0 +1,374 @@
+"""What people can set off: questions, commands and clicks, from the verified event to what they read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+from engine_world import World, new_turn, reference, until, virtual_time
+
+from bridge.core.access import AccessPolicy, Facts
+from bridge.core.activities import CardAction, Ignored, Installed, UserMessage
+from bridge.core.cards import ASK_AGAIN, NEW_SESSION
+from bridge.core.commands import help_lines
+from bridge.core.errors import StoreUnavailable
+from bridge.core.intake import Policy
+from bridge.core.texts import say
+from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, turn_name
+from bridge.engine.dispatcher import Limits
+from bridge.engine.reception import Click, Reception
+
+ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
+INTERRUPTED = say("interrupted")
+
+
+@dataclass
+class Desk:
+    """A reception in a world; what its people do, as the events that Teams makes of it."""
+
+    world: World
+    count: int = 0
+
+    @property
+    def reception(self) -> Reception:
+        policy = Policy(AccessPolicy(frozenset({"tenant"})), "helper")
+        return Reception(
+            dispatcher=self.world.dispatcher,
+            policy=policy,
+            clock=self.world.clock,
+            gateway_health=lambda: "reachable",
+        )
+
+    async def writes(self, text: str, *, who: Person = ANN, where: Reference | None = None, id_: str = "") -> str:
+        """Somebody writes; gives the message's dedupe key."""
+        self.count += 1
+        key = id_ or f"message-{self.count}"
+        to = where or reference()
+        await self.reception.receive(
+            UserMessage(key, to, Facts(who, to.scope, "tenant"), text, mentioned=True, files=0)
+        )
+        return key
+
+    async def clicks(
+        self, verb: str, *, turn: int = 0, who: Person = ANN, where: Reference | None = None, id_: str = ""
+    ) -> Click | None:
+        self.count += 1
+        to = where or reference()
+        facts = Facts(who, to.scope, "tenant")
+        return await self.reception.receive(CardAction(id_ or f"click-{self.count}", to, facts, verb, {"turn": turn}))
+
+    @property
+    def read(self) -> list[str]:
+        """What the people of the conversation have read."""
+        return self.world.channel.texts()
+
+    async def quiet(self) -> None:
+        """Wait until every turn has its outcome."""
+        await until(lambda: all(row.state is State.CLOSED for row in self.world.memory.rows.values()))
+
+
+@asynccontextmanager
+async def desk(limits: Limits | None = None) -> AsyncIterator[Desk]:
+    async with World(limits=limits) as world:
+        yield Desk(world)
+
+
+async def _interrupted(at: Desk, where: Reference | None = None) -> int:
+    """Ann asks `q`, the bridge dies meanwhile and comes back; gives the turn's number."""
+    at.world.agent.takes["q"] = 100
+    key = await at.writes("q", where=where)
+    await until(lambda: at.world.agent.asked)
+    await at.world.restart()
+    at.world.agent.takes.clear()
+    at.world.agent.asked.clear()
+    row = await at.world.closed(key)
+    assert row.outcome is Outcome.INTERRUPTED
+    return row.n
+
+
+@virtual_time
+async def test_a_question_is_answered() -> None:
+    async with desk() as at:
+        await at.writes("hello")
+        await at.quiet()
+        assert at.read == ["echo hello"]
+
+
+@virtual_time
+async def test_a_repeated_message_is_answered_once() -> None:
+    async with desk() as at:
+        await at.writes("hello", id_="m")
+        await at.writes("hello", id_="m")
+        await at.quiet()
+        assert at.read == ["echo hello"]
+
+
+@virtual_time
+async def test_what_is_ignored_leaves_no_trace() -> None:
+    async with desk() as at:
+        assert await at.reception.receive(Ignored("type_typing")) is None
+        assert at.world.memory.rows == {}
+
+
+@virtual_time
+async def test_a_welcome_is_shown_once() -> None:
+    async with desk() as at:
+        event = Installed("installed", reference(), Facts(ANN, Scope.PERSONAL, "tenant"))
+        await at.reception.receive(event)
+        await at.reception.receive(event)
+        await at.quiet()
+        assert at.read == [say("welcome", agent="helper", commands=help_lines())]
+
+
+@virtual_time
+async def test_a_message_too_many_is_told_at_once_and_not_kept() -> None:
+    async with desk(Limits(lane=1)) as at:
+        at.world.agent.takes["one"] = 50
+        for text in ("one", "two", "three"):
+            await at.writes(text)
+        await until(lambda: at.read == [say("overloaded")], 1)
+        await at.world.closed("message-1", "message-2")
+        assert at.world.agent.asked == ["one", "two"]
+        assert at.read == [say("overloaded"), "echo one", "echo two"]
+
+
+@virtual_time
+async def test_commands_get_through_where_questions_are_too_many() -> None:
+    async with desk(Limits(lane=1)) as at:
+        at.world.agent.takes["one"] = 50
+        await at.writes("one")
+        await at.writes("two")
+        await at.writes("/help")
+        await until(lambda: at.read == [say("help", commands=help_lines())], 1)
+        await at.writes("/stop")
+        await until(lambda: say("stopped") in at.read, 1)
+
+
+@virtual_time
+async def test_stop_stops_what_runs_and_shows_one_note() -> None:
+    async with desk() as at:
+        at.world.agent.takes["q"] = 100
+        await at.writes("q")
+        await until(lambda: at.world.agent.asked)
+        await at.writes("/stop", id_="stop")
+        await at.writes("/stop", id_="stop")
+        await at.quiet()
+        assert at.read == [say("stopped")]
+
+
+@virtual_time
+async def test_stop_with_nothing_running_says_so_once() -> None:
+    async with desk() as at:
+        await at.writes("/stop", id_="stop")
+        await at.writes("/stop", id_="stop")
+        await at.quiet()
+        assert at.read == [say("stop_nothing")]
+
+
+@virtual_time
+async def test_stop_withdraws_a_question_that_waits_and_says_so_once() -> None:
+    async with desk() as at:
+        await at.world.memory.accept(new_turn("q", lane="chat:chat"), None)
+        await at.writes("/stop", id_="stop")
+        await at.writes("/stop", id_="stop")
+        await at.quiet()
+        assert at.read == [say("stopped_early")]
+        assert at.world.agent.asked == []
+
+
+@virtual_time
+async def test_in_a_group_anybody_may_stop_and_the_note_names_them() -> None:
+    async with desk() as at:
+        group = reference(scope=Scope.GROUP)
+        at.world.agent.takes["[From: Ann] q"] = 100
+        await at.writes("q", where=group)
+        await until(lambda: at.world.agent.asked)
+        await at.writes("/stop", who=BOB, where=group)
+        await at.quiet()
+        assert at.read == [say("stopped_by", name="Bob")]
+
+
+@virtual_time
+async def test_status_of_an_idle_chat() -> None:
+    async with desk() as at:
+        await at.writes("/status")
+        await at.quiet()
+        assert say("status_idle") in at.read[0]
+        assert say("none") in at.read[0]
+        assert "helper" in at.read[0]
+        assert "reachable" in at.read[0]
+
+
+@virtual_time
+async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
+    async with desk() as at:
+        await at.writes("first")
+        await at.quiet()
+        at.world.agent.takes["q"] = 100
+        key = await at.writes("q")
+        await at.writes("next")
+        await asyncio.sleep(7)
+        await at.writes("/status")
+        await until(lambda: len(at.read) == 2)
+        running = say("status_running", turn=at.world.row(key).name, seconds=7)
+        assert running + say("status_waiting", count=1) in at.read[1]
+        assert at.world.row("message-1").name in at.read[1]
+
+
+@virtual_time
+async def test_new_acts_at_once_in_a_personal_chat() -> None:
+    async with desk() as at:
+        await at.writes("/new")
+        await at.quiet()
+        assert at.world.agent.forgotten == [("helper", "aad-ann")]
+        assert at.read == [say("new_done")]
+
+
+@virtual_time
+async def test_new_asks_first_in_a_group() -> None:
+    async with desk() as at:
+        group = reference(scope=Scope.GROUP)
+        await at.writes("/new", where=group)
+        await at.quiet()
+        assert at.read == [say("new_ask")]
+        assert at.world.agent.forgotten == []
+        click = await at.clicks(NEW_SESSION, where=group)
+        await at.quiet()
+        assert click == Click(say("new_asked"), replaces=True)
+        assert len(at.world.agent.forgotten) == 1
+        assert at.read == [say("new_ask"), say("new_done")]
+
+
+# Ask again
+
+
+@virtual_time
+async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
+    async with desk() as at:
+        n = await _interrupted(at)
+        click = await at.clicks(ASK_AGAIN, turn=n)
+        await at.quiet()
+        assert click == Click(f"{say('asked_again')} {turn_name(n)}", replaces=True)
+        assert at.world.agent.asked == ["q"]
+        assert at.read == [INTERRUPTED, "echo q"]
+        again = at.world.row("click-2")
+        assert (again.again_of, again.lane, again.payload.user) == (n, "chat:chat", "aad-ann")
+
+
+@virtual_time
+async def test_ask_again_works_once_however_often_it_is_clicked() -> None:
+    async with desk() as at:
+        n = await _interrupted(at)
+        clicks = await asyncio.gather(*(at.clicks(ASK_AGAIN, turn=n) for _ in range(5)))
+        await at.quiet()
+        await at.clicks(ASK_AGAIN, turn=n)
+        await at.quiet()
+        assert all(click is not None and click.replaces for click in clicks)
+        assert at.world.agent.asked == ["q"]
+        assert at.read == [INTERRUPTED, "echo q"]
+
+
+@virtual_time
+async def test_ask_again_is_the_askers_alone() -> None:
+    async with desk() as at:
+        group = reference(scope=Scope.GROUP)
+        at.world.agent.takes["[From: Ann] q"] = 100
+        n = await _interrupted(at, group)
+        assert await at.clicks(ASK_AGAIN, turn=n, who=BOB, where=group) == Click(say("again_not_yours"), replaces=False)
+        assert at.world.agent.asked == []
+        at.world.agent.takes.clear()
+        click = await at.clicks(ASK_AGAIN, turn=n, where=group)
+        await at.quiet()
+        assert click is not None
+        assert click.replaces
+        assert at.world.agent.asked == ["[From: Ann] q"]
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [replace(reference(), conversation="another"), replace(reference(), tenant="another")]
+)
+@virtual_time
+async def test_ask_again_works_in_the_same_conversation_only(elsewhere: Reference) -> None:
+    async with desk() as at:
+        n = await _interrupted(at)
+        assert await at.clicks(ASK_AGAIN, turn=n, where=elsewhere) == Click(say("again_not_yours"), replaces=False)
+        assert at.world.agent.asked == []
+
+
+@virtual_time
+async def test_ask_again_says_that_the_text_is_gone() -> None:
+    async with desk() as at:
+        n = await _interrupted(at)
+        gone = Click(say("again_gone"), replaces=False)
+        await at.world.memory.forget_old(at.world.clock.now() + 1, 0)
+        assert await at.clicks(ASK_AGAIN, turn=n) == gone
+        await at.world.memory.forget_old(0, at.world.clock.now() + 1)
+        assert await at.clicks(ASK_AGAIN, turn=n) == gone
+        assert await at.clicks(ASK_AGAIN, turn=2**63 - 1) == gone
+        assert at.world.agent.asked == []
+
+
+@virtual_time
+async def test_ask_again_of_what_was_no_question_asks_nothing() -> None:
+    async with desk() as at:
+        key = await at.writes("/help")
+        await at.quiet()
+        n = at.world.row(key).n
+        assert await at.clicks(ASK_AGAIN, turn=n) == Click(say("again_gone"), replaces=False)
+
+
+@virtual_time
+async def test_ask_again_is_answered_at_the_address_of_the_click() -> None:
+    """Teams may have moved the conversation to another service URL since."""
+    async with desk() as at:
+        n = await _interrupted(at)
+        moved = replace(reference(), service_url="https://moved.example/")
+        await at.clicks(ASK_AGAIN, turn=n, where=moved)
+        await at.quiet()
+        assert at.world.row("click-2").payload.reference.service_url == "https://moved.example/"
+
+
+@virtual_time
+async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
+    async with desk(Limits(lane=1)) as at:
+        n = await _interrupted(at)
+        at.world.agent.takes["busy"] = 50
+        await at.writes("busy")
+        await at.writes("waits")
+        assert await at.clicks(ASK_AGAIN, turn=n) == Click(say("overloaded"), replaces=False)
+        await at.world.closed("message-2", "message-3")
+        click = await at.clicks(ASK_AGAIN, turn=n)
+        await at.quiet()
+        assert click is not None
+        assert click.replaces
+        assert at.world.agent.asked == ["busy", "waits", "q"]
+
+
+# the store away
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [("hello", "accept"), ("/help", "accept"), ("/new", "accept"), ("/stop", "stop"), ("/status", "lane_status")],
+)
+@virtual_time
+async def test_what_cannot_be_kept_is_not_acknowledged(text: str, method: str) -> None:
+    async with desk() as at:
+        at.world.memory.outages[method] = 1
+        with pytest.raises(StoreUnavailable):
+            await at.writes(text)
+        assert at.world.memory.rows == {}
+
+
+@virtual_time
+async def test_denied_people_read_why_and_ask_nothing() -> None:
+    async with desk() as at:
+        await at.writes("hello", who=Person("29:x", "", "X"))
+        await at.quiet()
+        assert at.read == [say("denied_no_aad_id")]
+        assert at.world.agent.asked == []
+        assert [row.kind for row in at.world.memory.rows.values()] == [Kind.NOTE]
+        assert [row.lane for row in at.world.memory.rows.values()] == [Lane("notice:chat")]

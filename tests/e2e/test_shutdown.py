@@ -1,0 +1,187 @@
+"""How the process ends and begins: the grace, a second signal, and what is missing at start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from process_world import BridgeProcess, World, clean_environment, eventually, eventually_async, free_port, world
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+INTERRUPTED = "I was restarted while the agent was working"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One world; each test leaves its bridge running."""
+    async with world(tmp_path_factory.mktemp("shutdown")) as here:
+        await here.start()
+        await here.meet("alice")
+        await here.meet("bob")
+        yield here
+
+
+async def asked(here: World, chat: str, who: str, text: str) -> str:
+    """Ask, and wait until the agent is at work on it; the question's id."""
+    id_ = await here.say(chat, who, text)
+    await eventually(lambda: here.gateway.times_asked(text), "the agent is asked")
+    return id_
+
+
+async def test_the_grace_lets_a_running_answer_out_and_keeps_what_still_arrives(running: World) -> None:
+    alice, bob = "personal-alice", "personal-bob"
+    first = await asked(running, alice, "alice", "take 3 seconds")
+    before = running.bridge.pid
+
+    running.bridge.ask_to_end()
+    await running.bridge.answers(running.http, 503)
+    behind = await running.say(alice, "alice", "Remember: behind the running one")
+    beside = await running.say(bob, "bob", "Remember: in an idle chat")
+
+    assert await running.bridge.ended() == 0
+    assert running.listen(alice, first) == ["Done. That took 3 seconds, as you asked."]
+    assert running.listen(bob, beside) == []
+    assert running.gateway.times_asked("Remember: in an idle chat") == 0
+
+    await running.start()
+    assert await running.heard(alice, 1, behind) == [
+        "Done. That took 3 seconds, as you asked.",
+        "Noted: behind the running one",
+    ][1:] or running.listen(alice, first) == [
+        "Done. That took 3 seconds, as you asked.",
+        "Noted: behind the running one",
+    ]
+    assert await running.heard(bob, 1, beside) == ["Noted: in an idle chat"]
+    assert running.gateway.times_asked("take 3 seconds") == 1
+    assert running.bridge.pid != before
+
+
+async def test_what_is_past_the_grace_is_told_after_the_restart(running: World) -> None:
+    running.bridge.kill()
+    await running.restart(BRIDGE_SHUTDOWN_GRACE="0.5")
+    first = await asked(running, "personal-alice", "alice", "take 41 seconds")
+
+    running.bridge.ask_to_end()
+    assert await running.bridge.ended(15) == 0
+    assert running.listen("personal-alice", first) == []
+
+    await running.start()
+    (note,) = await running.heard("personal-alice", 1, first)
+    assert note.startswith(INTERRUPTED)
+    assert running.gateway.times_asked("take 41 seconds") == 1
+
+
+async def test_a_second_signal_ends_the_grace(running: World) -> None:
+    running.bridge.kill()
+    await running.restart(BRIDGE_SHUTDOWN_GRACE="120")
+    first = await asked(running, "personal-bob", "bob", "take 42 seconds")
+
+    running.bridge.ask_to_end()
+    await running.bridge.answers(running.http, 503)
+    assert running.bridge.alive
+    running.bridge.ask_to_end()
+    assert await running.bridge.ended(15) == 0
+
+    await running.start()
+    (note,) = await running.heard("personal-bob", 1, first)
+    assert note.startswith(INTERRUPTED)
+    assert "turn_broken" not in running.bridge.output()
+
+
+async def test_an_idle_bridge_ends_at_once(running: World) -> None:
+    running.bridge.ask_to_end()
+    assert await running.bridge.ended(10) == 0
+    await running.start()
+
+
+async def test_a_second_process_on_the_same_store_is_refused_with_a_sentence(running: World, tmp_path: Path) -> None:
+    ports = {"BRIDGE_PORT": str(free_port()), "BRIDGE_ADMIN_PORT": str(free_port())}
+    second = BridgeProcess({**running.bridge.environment, **ports}, tmp_path / "second.log")
+    second.begin()
+    try:
+        assert await second.ended() == 1
+    finally:
+        second.kill()
+    assert "BRIDGE_STORE: another process uses bridge.db" in second.output()
+    assert "Traceback" not in second.output()
+    assert await running.bridge.readiness(running.http) == 200
+
+
+async def test_a_port_that_is_taken_is_refused_with_a_sentence(running: World, tmp_path: Path) -> None:
+    settings = {"BRIDGE_STORE": str(tmp_path / "own.db"), "BRIDGE_ADMIN_PORT": str(free_port())}
+    second = BridgeProcess({**running.bridge.environment, **settings}, tmp_path / "second.log")
+    second.begin()
+    try:
+        assert await second.ended() == 1
+    finally:
+        second.kill()
+    assert "cannot listen" in second.output()
+    assert running.bridge.environment["BRIDGE_PORT"] in second.output()
+    assert "Traceback" not in second.output()
+
+
+async def test_a_gateway_that_is_down_at_start_is_told_and_heals_by_itself(tmp_path: Path) -> None:
+    async with world(tmp_path / "world", gateway_up=False) as here:
+        await here.start()
+        chat = await here.meet("alice")
+        lost = await here.say(chat, "alice", "Remember: nobody hears this")
+        (told,) = await here.heard(chat, 1, lost, seconds=40)
+        assert told.startswith("I can't reach the agent right now.")
+        status = await here.say(chat, "alice", "/status")
+        assert "has a problem: gateway reachable" in (await here.heard(chat, 1, status))[0]
+        async with here.http.get(f"{here.bridge.admin}/healthz") as health:
+            assert health.status == 200
+            assert (await health.json())["gateway"]["gateway reachable"].startswith("failed")
+
+        await here.gateway.start()
+        found = await here.say(chat, "alice", "What did I tell you?")
+        assert (await here.heard(chat, 1, found))[0].startswith("Nothing that I was to remember.")
+        assert here.gateway.times_asked("Remember: nobody hears this") == 0
+
+        async def well() -> bool:
+            async with here.http.get(f"{here.bridge.admin}/healthz") as health:
+                return str((await health.json())["gateway"]["gateway reachable"]).startswith("ok")
+
+        await eventually_async(well, "the health report heals")
+
+
+async def test_a_store_that_cannot_be_written_at_start_is_told_and_heals_by_itself(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file stands where the folder should be")
+    async with world(tmp_path / "world", BRIDGE_STORE=str(blocked / "bridge.db")) as here:
+        here.bridge.begin()
+        await here.bridge.answers(here.http, 503)
+        activity = here.activity("alice", "Remember: the late store", "1700000000002")
+        assert await here.post(activity) == (503, b"")
+        assert await here.post(activity, bearer="") == (401, b"")
+        async with here.http.get(f"{here.bridge.base}/healthz") as alive:
+            assert alive.status == 200
+        async with here.http.get(f"{here.bridge.admin}/healthz") as health:
+            assert (await health.json())["store"] == "not open"
+
+        blocked.unlink()
+        blocked.mkdir()
+
+        await here.bridge.answers(here.http, 200)
+        chat = await here.meet("alice")
+        before = len(here.listen(chat))
+        assert await here.post(activity) == (200, b"")
+        await eventually(lambda: here.listen(chat)[before:] == ["Noted: the late store"], "it is answered")
+        assert here.gateway.times_asked("Remember: the late store") == 1
+
+
+async def test_signing_keys_that_cannot_be_fetched_at_start_are_told(tmp_path: Path) -> None:
+    async with world(tmp_path / "world") as here:
+        right = here.bridge.environment["TEAMS_OPENID_URL"]
+        here.bridge.environment["TEAMS_OPENID_URL"] = f"http://127.0.0.1:{free_port()}/none"
+        here.bridge.begin()
+        await here.bridge.answers(here.http, 503)
+        assert await here.post(here.activity("alice", "hello", "1700000000003")) == (503, b"")
+        assert await here.post({}, bearer="") == (401, b"")
+        assert here.bridge.alive
+        here.bridge.kill()
+        await here.restart(TEAMS_OPENID_URL=right)
+        assert clean_environment().keys() <= here.bridge.environment.keys()

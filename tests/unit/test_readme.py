@@ -1,0 +1,38 @@
+"""What the README says is what the code does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_of_settings_and_phrases_are_those_of_the_code() -> None:
+    tool = [sys.executable, str(ROOT / "docs" / "readme_tables.py"), "--check"]
+
+    checked = subprocess.run(tool, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert checked.returncode == 0, f"run `python docs/readme_tables.py`\n{checked.stderr}"
+
+
+def test_every_file_the_readme_points_to_exists() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", README) + re.findall(r"`(tests/[\w/]+\.py)`", README)
+
+    missing = [target for target in targets if not (ROOT / target).exists()]
+
+    assert targets
+    assert missing == []
+
+
+def test_every_guarantee_names_the_test_that_holds_it() -> None:
+    rows = re.findall(r"^\| (\d) \| \*\*.*\| `(tests/[^`]+)` \|$", README, flags=re.MULTILINE)
+
+    assert [number for number, _ in rows] == ["1", "2", "3", "4", "5", "6", "7"]
+
+
+def test_the_changelog_has_the_version_of_the_package() -> None:
+    from bridge import __version__  # noqa: PLC0415  read where it is compared
+
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
