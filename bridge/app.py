@@ -245,9 +245,10 @@ async def _open(bridge: Bridge) -> bool:
 async def _open_later(bridge: Bridge) -> None:
     while True:
         await asyncio.sleep(_STORE_RETRY_SECONDS)
-        if await _open(bridge):
-            _log.info("store_open")
-            return
+        with contextlib.suppress(StoreInUse):  # another process was faster; it may end
+            if await _open(bridge):
+                _log.info("store_open")
+                return
 
 
 @asynccontextmanager

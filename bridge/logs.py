@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import Literal
+from pathlib import PurePath
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -16,7 +17,7 @@ def configure(form: Literal["json", "console"], level: str) -> None:
     """Set up structlog and the standard library's logging for the whole process."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     # libraries log addresses and header values at INFO
-    logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr)
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[_Libraries()], force=True)
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -37,10 +38,25 @@ def configure(form: Literal["json", "console"], level: str) -> None:
         )
 
 
+class _Libraries(logging.Handler):
+    """What libraries log, without what they put into it: aiohttp quotes headers, asyncio an exception's words."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        fields: dict[str, Any] = {"error": type(error).__name__, "exc_info": error} if error else {}
+        if record.args:  # else the sentence may have been put together before
+            fields["template"] = str(record.msg)
+        level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
+        where = f"{record.module}:{record.lineno}"
+        structlog.get_logger().log(level, "library", library=record.name, where=where, **fields)
+
+
 def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Where an error came from, without its words: an exception's message may quote what a user wrote."""
     error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         frames = traceback.extract_tb(error.__traceback__)
-        event["trace"] = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-8:]]
+        event["trace"] = [f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames[-8:]]
     return event

@@ -1,19 +1,16 @@
 """Environment variables and a TOML file in, one frozen `Settings` or all problems at once out.
 
-`load` is pure but for reading the files that the settings themselves name. The table in docs/settings.md is generated
-from `FIELDS`-describing metadata here, and a test compares the two.
+`load` is pure but for reading the files that the settings themselves name (`sources`). The README's table is generated
+from what stands here, and a test compares the two.
 """
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -27,10 +24,7 @@ from pydantic import (
 )
 
 from bridge.core.errors import SettingsInvalid
-
-_PREFIXES: Final = ("BRIDGE_", "TEAMS_")
-# Kubernetes sets these for a service called "bridge" or "teams"; they are not ours.
-_FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP)(_.*)?)$")
+from bridge.sources import Names, read
 
 
 def _names(*names: str) -> AliasChoices:
@@ -46,7 +40,8 @@ def _guid(value: object) -> object:
 
 def _url(value: object) -> object:
     text = str(value).strip().rstrip("/")
-    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+    found = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+)(?::(\d{1,5}))?(?:/[^\s?#]*)?", text)
+    if found is None or int(found[1] or 0) > 65535:
         raise ValueError("must be an address such as https://gateway.example.com, without user name or query")
     return text
 
@@ -145,16 +140,17 @@ class Settings(BaseModel):
     )
     after_crash: Literal["note", "rerun"] = _setting(
         "BRIDGE_AFTER_CRASH",
-        about="A question that was running in a crash gets a `note` with *Ask again*, or is asked again by itself (`rerun`).",
+        about="A question that was running in a crash gets a `note` with *Ask again*, "
+        "or is asked again by itself (`rerun`).",
         default="note",
     )
     shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = _setting(
         "BRIDGE_SHUTDOWN_GRACE", about="How long running answers may take after SIGTERM, in seconds.", default=120.0
     )
-    keep_text_hours: Annotated[float, Field(gt=0)] = _setting(
+    keep_text_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _setting(
         "BRIDGE_KEEP_TEXT_HOURS", about="How long a closed turn's text is kept (for *Ask again*).", default=24.0
     )
-    keep_ids_days: Annotated[float, Field(ge=1)] = _setting(
+    keep_ids_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] = _setting(
         "BRIDGE_KEEP_IDS_DAYS", about="How long ids are kept, so that a repeated message runs once.", default=7.0
     )
     log: Literal["json", "console"] = _setting(
@@ -192,16 +188,12 @@ def load(environment: Mapping[str, str]) -> Settings:
     `NAME_FILE` gives the value of a secret `NAME` from a file. Raises SettingsInvalid with every problem found.
     """
     problems: list[str] = []
-    values = {**_from_toml(environment, problems), **environment}
-    _read_secret_files(values, problems)
-    problems.extend(_unknown_names(values))
-    # an empty variable counts as not set: compose files and manifests often pass them on empty
-    given = {name: value for name, value in values.items() if value != ""}
+    given = read(environment, _known(), problems)
     problems.extend(_conflicts(given))
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        problems.extend(_sentence(dict(item)) for item in error.errors())
+        problems.extend(_sentence(dict(item)) for item in error.errors() if not _told(dict(item), problems))
         raise SettingsInvalid(tuple(problems)) from None
     if problems:
         raise SettingsInvalid(tuple(problems))
@@ -261,17 +253,12 @@ def _shown(value: object) -> str:
     return ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
 
 
-def _known_names() -> set[str]:
-    names = {name for field in Settings.model_fields.values() for name in _aliases(field.validation_alias)}
-    return names | {f"{name}_FILE" for name in secret_names()} | {"BRIDGE_CONFIG"}
-
-
-def _unknown_names(values: Mapping[str, object]) -> Iterator[str]:
-    known = _known_names()
-    for name in sorted(values):
-        if name.startswith(_PREFIXES) and name not in known and not _FOREIGN.match(name):
-            close = difflib.get_close_matches(name, known, 1)
-            yield f"{name}: is not a setting" + (f"; did you mean {close[0]}?" if close else "; remove it")
+def _known() -> Names:
+    settings = list(describe())
+    return Names(
+        settings={name: setting.name for setting in settings for name in (setting.name, *setting.aliases)},
+        secrets=frozenset(setting.name for setting in settings if setting.secret),
+    )
 
 
 def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
@@ -286,41 +273,9 @@ def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
         yield "BRIDGE_STORE: PostgreSQL is not supported in this version; give a file's path"
 
 
-def _read_secret_files(values: dict[str, Any], problems: list[str]) -> None:
-    for name in secret_names():
-        path = values.get(f"{name}_FILE")
-        if not path or values.get(name):
-            continue
-        try:
-            values[name] = Path(str(path)).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            problems.append(f"{name}_FILE: cannot be read ({reason}); check the path and its permissions")
-            values.pop(name, None)
-
-
-def _from_toml(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    path = environment.get("BRIDGE_CONFIG")
-    if not path:
-        return {}
-    try:
-        with Path(path).open("rb") as file:
-            return dict(_flat(tomllib.load(file)))
-    except OSError as error:
-        problems.append(f"BRIDGE_CONFIG: cannot be read ({error.strerror}); check the path")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"BRIDGE_CONFIG: is not valid TOML: {error}")
-    return {}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`[teams] app_id = …` is TEAMS_APP_ID."""
-    for key, value in table.items():
-        name = f"{prefix}{key}".upper()
-        if isinstance(value, dict):
-            yield from _flat(value, f"{name}_")
-        else:
-            yield name, tuple(value) if isinstance(value, list) else value
+def _told(error: dict[str, Any], problems: list[str]) -> bool:
+    """Whether a missing value was already told of by its file."""
+    return error["type"] == "missing" and any(told.startswith(f"{error['loc'][0]}_FILE:") for told in problems)
 
 
 def _sentence(error: dict[str, Any]) -> str:

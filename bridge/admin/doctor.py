@@ -53,7 +53,7 @@ async def _token(edges: Edges) -> Check:
     except CredentialsRefused as error:
         fix = (
             "Check TEAMS_APP_ID, TEAMS_APP_PASSWORD (the secret's value, not expired) and TEAMS_TENANT_ID, and that "
-            "the application has a service principal in the tenant."
+            "the application has a service principal in the tenant, and let the bridge reach Entra ID by HTTPS."
         )
         return Check(TOKEN, "failed", error.detail, fix)
     return Check(TOKEN, "ok", "the credentials give a token")
@@ -93,7 +93,7 @@ async def _public(settings: Settings) -> Check:
     try:
         async with httpx.AsyncClient(timeout=10.0) as http:
             answer = await http.post(address, json={})
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Check(PUBLIC, "failed", type(error).__name__, fix)
     if answer.status_code == 401 and not answer.content:
         return Check(PUBLIC, "ok", "answers 401 to an unsigned POST")

@@ -19,7 +19,10 @@ class Denial(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """The operator's choice. `tenants` are the bot's own; `people` limits access to some AAD ids, where set."""
+    """The operator's choice. `tenants` are the bot's own; `people` limits access to some AAD ids, where set.
+
+    All of them in small letters; GUIDs may arrive in either.
+    """
 
     tenants: frozenset[str]
     meetings: bool = False
@@ -38,12 +41,12 @@ class Facts:
 
 def denial(policy: AccessPolicy, facts: Facts) -> Denial | None:
     """None where the message may go to the agent, else why not."""
-    if facts.tenant not in policy.tenants:
+    if facts.tenant.lower() not in policy.tenants:
         return Denial.TENANT
     if not facts.person.aad_id:
         return Denial.NO_AAD_ID
     if facts.meeting and not policy.meetings:
         return Denial.MEETING
-    if policy.people and facts.person.aad_id not in policy.people:
+    if policy.people and facts.person.aad_id.lower() not in policy.people:
         return Denial.PERSON
     return None

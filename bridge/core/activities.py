@@ -7,6 +7,7 @@ Fields: teams-platform.md section 5; https://learn.microsoft.com/azure/bot-servi
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,10 @@ from bridge.core.turn import Person, Reference, Scope
 
 BOT_PREFIX = "28:"
 """Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
+
+# Other words in this place would be a user id with a meaning of its own to the gateway: `system` is its owner,
+# `group:…` a group (goclaw-gateway.md section 2). Who has none is refused by access.py.
+_AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,11 @@ def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Eve
         return Ignored("invoke_malformed")
     data = _dict(action.get("data"))
     # A retried invoke has a new id, so what was clicked is the key: the message, the person, the button.
-    digest = hashlib.sha256(orjson.dumps([verb, data], option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]
+    try:
+        clicked = orjson.dumps([verb, data], option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # nested deeper than it writes, though not than it reads
+        return Ignored("invoke_malformed")
+    digest = hashlib.sha256(clicked).hexdigest()[:24]
     key = f"{_str(activity.get('replyToId'))}|{facts.person.aad_id}|{digest}"
     return CardAction(_key("invoke", reference, key), reference, facts, verb, data)
 
@@ -133,13 +142,12 @@ def _address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, 
     service_url = _str(activity.get("serviceUrl"))
     if not all(ids) or not service_url:
         return None, None
-    try:
-        # a personal chat may leave conversationType out in events
-        scope = Scope(_str(conversation.get("conversationType")) or Scope.PERSONAL)
-    except ValueError:
+    scope = _scope(conversation)
+    if scope is None:
         return None, None
     tenant = _str(_dict(channel_data.get("tenant")).get("id")) or _str(conversation.get("tenantId"))
-    person = Person(ids[0], _str(sender.get("aadObjectId")), _str(sender.get("name")))
+    aad_id = _str(sender.get("aadObjectId"))
+    person = Person(ids[0], aad_id if _AAD_ID.fullmatch(aad_id) else "", _str(sender.get("name")))
     reference = Reference(
         service_url=service_url,
         conversation=ids[2],
@@ -157,6 +165,17 @@ def _address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, 
         meeting="meeting" in channel_data or ids[2].startswith("19:meeting_"),
     )
     return reference, facts
+
+
+def _scope(conversation: dict[str, Any]) -> Scope | None:
+    """Events of a personal chat may leave conversationType out. A group is never taken for one: the answer would
+    come from the sender's own session, before everybody's eyes.
+    """
+    kind = conversation.get("conversationType")
+    if kind in tuple(Scope):
+        return Scope(kind)
+    group = conversation.get("isGroup") is True or _str(conversation.get("id")).startswith("19:")
+    return None if kind or group else Scope.PERSONAL
 
 
 @dataclass(frozen=True, slots=True)

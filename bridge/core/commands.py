@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import dropwhile
 
 
 class Command(StrEnum):
@@ -39,9 +40,11 @@ COMMANDS: tuple[CommandInfo, ...] = (
 def parse_command(text: str) -> Command | None:
     """The command a message consists of, or None: case and blanks around do not matter, further words do.
 
-    `/new idea for the launch` is a message to the agent, not a command.
+    `/new idea for the launch` is a message to the agent, not a command. In a reply, the message it quotes (the lines
+    with `>` at its beginning, as html_text.py writes them) does not count: pitfalls.md 21.
     """
-    word = text.strip().casefold()
+    own = dropwhile(lambda line: not line.strip() or line.startswith(">"), text.splitlines())
+    word = "\n".join(own).strip().casefold()
     return next((info.command for info in COMMANDS if word == info.word), None)
 
 

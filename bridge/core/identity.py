@@ -65,9 +65,10 @@ def notice_lane(reference: Reference) -> Lane:
 
 
 def speaker(name: str) -> str:
-    """A display name made safe for `[From: …]`: no brackets, no line breaks, at most 80 characters."""
-    flat = " ".join(name.replace("[", "(").replace("]", ")").split())
-    return flat[:80] or "somebody"
+    """A display name made safe for `[From: …]`: no brackets, line breaks or invisible characters, at most 80 long."""
+    words = name.replace("[", "(").replace("]", ")").split()
+    flat = "".join(character for character in " ".join(words) if character.isprintable())
+    return flat[:80].strip() or "somebody"
 
 
 def spoken(scope: Scope, name: str, text: str) -> str:

@@ -9,7 +9,7 @@ from bridge.core.access import AccessPolicy, denial
 from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
 from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
 from bridge.core.commands import Command, help_lines, parse_command
-from bridge.core.identity import GroupSession, lane_of, notice_lane, session_user, spoken
+from bridge.core.identity import GroupSession, lane_of, notice_lane, session_user, speaker, spoken
 from bridge.core.notes import note
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Lane, NewTurn, Payload, Scope
@@ -86,12 +86,13 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
     if refused is not None:
         words = say(refused, event.reference.locale, aad_id=event.facts.person.aad_id)
         return Accept(_notice(event, note(words), now))
-    command = parse_command(event.text)
+    # a message with files is never a command: pitfalls.md 21
+    command = None if event.files else parse_command(event.text)
     if command is not None:
         return _command(event, command, policy, now)
     if not event.text:
-        key = "files_only" if event.files else "help"
-        return Accept(_notice(event, _help(event) if key == "help" else note(say(key)), now))
+        show = note(say("files_only", event.reference.locale)) if event.files else _help(event, policy)
+        return Accept(_notice(event, show, now))
     return Accept(_ask(event, policy, now))
 
 
@@ -110,13 +111,13 @@ def _command(event: UserMessage, command: Command, policy: Policy, now: float) -
     locale = event.reference.locale
     match command:
         case Command.HELP:
-            return Accept(_notice(event, _help(event), now))
+            return Accept(_notice(event, _help(event, policy), now))
         case Command.STATUS:
             return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
         case Command.STOP:
-            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), event.facts.person.name)
+            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), speaker(event.facts.person.name))
         case Command.NEW:
-            if event.reference.scope is not Scope.PERSONAL:
+            if _session(event, policy) not in ("session_personal", "session_sender"):
                 return Accept(_notice(event, confirm_new(locale), now))
             return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
         case _:
@@ -160,9 +161,10 @@ def _notice(event: UserMessage, show: Activity, now: float, payload: Payload | N
     return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, show=(show,)), now)
 
 
-def _help(event: UserMessage) -> Activity:
+def _help(event: UserMessage, policy: Policy) -> Activity:
+    locale = event.reference.locale
     key = "help" if event.reference.scope is Scope.PERSONAL else "help_group"
-    return note(say(key, event.reference.locale, commands=help_lines()))
+    return note(say(key, locale, session=say(_session(event, policy), locale), commands=help_lines()))
 
 
 def _session(event: UserMessage, policy: Policy) -> str:

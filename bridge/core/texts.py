@@ -36,7 +36,7 @@ ENGLISH: Final[dict[str, str]] = {
     "denied_person": "You don't have access to me yet. Please ask your IT team; they need your id: `{aad_id}`",
     # commands and notes
     "help": "I pass your messages to the agent and bring back what it says. Just write to me.\n\n{commands}",
-    "help_group": "Mention me with a question and I pass it to the agent. Everybody here speaks in one shared conversation with it.\n\n{commands}",
+    "help_group": "Mention me with a question and I pass it to the agent. The conversation with it is {session}.\n\n{commands}",
     "welcome": "Hello! I connect you with the agent **{agent}**. Write to me as you would to a colleague: what you tell me here is remembered in our conversation.\n\nAnswers are written by an AI and can be wrong. The agent acts with its own rights, not with yours.\n\n{commands}",
     "new_done": "New conversation: the agent no longer remembers what was said here. Its long-term notes and files stay.",
     "new_ask": "Start a new conversation for **everybody here**? The agent forgets what was said; its long-term notes and files stay.",
@@ -81,4 +81,4 @@ def say(key: str, locale: str = "", **holes: str | int) -> str:
     """
     language = locale.partition("-")[0].lower()
     sentence = _LOCALES.get(language, ENGLISH).get(key) or ENGLISH[key]
-    return sentence.format(**holes) if holes else sentence
+    return sentence.format(**holes)

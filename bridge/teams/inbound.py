@@ -58,11 +58,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What the door needs of a request. `read` gives the body, or None where it is larger than the limit."""
+    """What the door needs of a request. `read` gives the body; raises Refused (400, 408, 413) where it cannot."""
 
     authorization: str | None
     content_type: str
-    read: Callable[[], Awaitable[bytes | None]]
+    read: Callable[[], Awaitable[bytes]]
 
 
 class Inbound:
@@ -104,8 +104,6 @@ async def _activity(request: Post) -> dict[str, Any]:
     if kind != "application/json":
         raise Refused(415, "content_type")
     body = await request.read()
-    if body is None:
-        raise Refused(413, "too_large")
     try:
         activity = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -15,6 +15,7 @@ from bridge.teams.channel import TeamsChannel, segment
 
 _KEPT_SECONDS = 6 * 3600.0
 _MOST_PEOPLE = 20_000
+_NO_MEMBERS = ("guest", "anonymous")
 
 
 class TeamsRoster:
@@ -46,7 +47,7 @@ class TeamsRoster:
             raise DeliveryRejected("the roster names nobody")  # unknown is not a member
         home = member.get("tenantId")
         return (
-            member.get("userRole") == "guest"
-            or "#EXT#" in str(member.get("userPrincipalName"))
-            or (isinstance(home, str) and home != where.tenant)
+            str(member.get("userRole")).lower() in _NO_MEMBERS
+            or "#ext#" in str(member.get("userPrincipalName")).lower()
+            or (isinstance(home, str) and home.lower() != where.tenant.lower())
         )

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from bridge.teams.authentication import Refused
 from bridge.teams.inbound import Post, Reply
 
 # An activity's text may have 100 KB counted as UTF-16 and comes twice, plain and as HTML, with entities beside it.
@@ -17,10 +19,10 @@ _READ_SECONDS = 10.0
 Door = Callable[[Post], Awaitable[Reply]]
 
 
-def public_app(door: Door, *, ready: Callable[[], bool]) -> web.Application:
-    """The application of the public listener. `ready` decides `/readyz`."""
-    app = web.Application(client_max_size=MAX_BODY)
-    messages = _Messages(door)
+def public_app(door: Door, *, ready: Callable[[], bool], read_seconds: float = _READ_SECONDS) -> web.Application:
+    """The application of the public listener. `ready` decides `/readyz`; a body must arrive in `read_seconds`."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_without_words])
+    messages = _Messages(door, read_seconds)
     app.router.add_post("/api/messages", messages.post)
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/readyz", lambda _: _status(200 if ready() else 503))
@@ -28,16 +30,21 @@ def public_app(door: Door, *, ready: Callable[[], bool]) -> web.Application:
 
 
 class _Messages:
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, read_seconds: float) -> None:
         self._door = door
+        self._read_seconds = read_seconds
 
     async def post(self, request: web.Request) -> web.Response:
-        async def read() -> bytes | None:
+        async def read() -> bytes:
             try:
-                async with asyncio.timeout(_READ_SECONDS):
+                async with asyncio.timeout(self._read_seconds):
                     return await request.read()
-            except (web.HTTPRequestEntityTooLarge, TimeoutError):
-                return None
+            except web.HTTPRequestEntityTooLarge:
+                raise Refused(413, "too_large") from None
+            except TimeoutError:
+                raise Refused(408, "too_slow") from None
+            except (web.RequestPayloadError, ConnectionError):  # bad chunks, bad compression, or nobody there any more
+                raise Refused(400, "broken_body") from None
 
         headers = request.headers
         content_type = headers.get("Content-Type", "")
@@ -45,6 +52,16 @@ class _Messages:
         if reply.body:
             return web.Response(status=reply.status, body=reply.body, content_type="application/json")
         return web.Response(status=reply.status)
+
+
+@web.middleware
+async def _without_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp refuses by itself (path, method) has an empty body, like every other refusal."""
+    try:
+        return await handler(request)
+    except web.HTTPClientError as refused:
+        allow = refused.headers.getall("Allow", [])
+        return web.Response(status=refused.status, headers=[("Allow", value) for value in allow])
 
 
 async def _alive(_: web.Request) -> web.Response:

@@ -13,7 +13,20 @@ from memory_store import MemoryStore
 from bridge.core.errors import StoreUnavailable
 from bridge.core.ports import Answer
 from bridge.core.texts import say
-from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, Reply, State, Stopped, StopVerdict, Ticket
+from bridge.core.turn import (
+    Accepted,
+    Kind,
+    Lane,
+    NewTurn,
+    Orphans,
+    Outcome,
+    Reply,
+    State,
+    Stopped,
+    StopVerdict,
+    Ticket,
+    Turn,
+)
 from bridge.engine.dispatcher import Limits
 from bridge.store.sqlite import SqliteStore
 
@@ -209,13 +222,27 @@ async def test_the_beat_wakes_a_head_that_nobody_was_told_of() -> None:
         assert world.agent.times["q"] < 3
 
 
+class _SlowLook(MemoryStore):
+    """What it has seen is old when it comes back, as over a busy network."""
+
+    async def stalled(self, owner: str, before: float) -> Orphans:
+        orphans = await super().stalled(owner, before)
+        await asyncio.sleep(0.5)
+        return orphans
+
+    async def claim(self, lane: Lane, owner: str) -> Turn | None:
+        claimed = await super().claim(lane, owner)
+        await asyncio.sleep(0.5)
+        return claimed
+
+
 @pytest.mark.parametrize("seed", range(3))
 @virtual_time
 async def test_the_beat_never_shows_again_what_a_runner_has_just_shown(seed: int) -> None:
     """It sees rows that are closed before it has read them all: such a row is no orphan."""
     dice = random.Random(seed)
     world = World(limits=Limits(lanes=5000))
-    world.memory.latency = 0.05
+    world.store = world.memory = _SlowLook()
     world.channel.send_seconds = 0.2
     async with world:
         names = [f"q{n}" for n in range(300)]
@@ -223,6 +250,18 @@ async def test_the_beat_never_shows_again_what_a_runner_has_just_shown(seed: int
         await asyncio.gather(*(world.ask(name, lane=name) for name in names))
         await asyncio.sleep(30)
         assert len(world.channel.sent) == len(world.agent.asked) == 300
+
+
+@virtual_time
+async def test_a_turn_that_comes_while_its_runner_looks_for_more_is_not_overlooked() -> None:
+    world = World()
+    world.store = world.memory = _SlowLook()
+    async with world:
+        await world.ask("one")
+        await until(lambda: "claim" in world.memory.calls, 0.2)
+        await world.ask("two")
+        # the runner looks twice, half a second each; the beat would need longer
+        await until(lambda: world.channel.texts() == ["echo one", "echo two"], 1.1)
 
 
 class _Unwritable(MemoryStore):
@@ -320,8 +359,8 @@ async def test_after_a_crash_a_queued_turn_runs() -> None:
     async with World() as world:
         await world.memory.accept(new_turn("q"), None)
         await world.restart()
-        await world.closed("q")
-        assert world.channel.texts() == ["echo q"]
+        # without waiting for the beat
+        await until(lambda: world.channel.texts() == ["echo q"], 0.5)
 
 
 @virtual_time

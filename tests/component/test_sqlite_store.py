@@ -8,17 +8,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import EPOCH, new_turn
+from engine_world import EPOCH, new_turn, until
 
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.turn import Outcome, Reply, State
 from bridge.store.sqlite import SqliteStore
 from bridge.store.statements import load_migrations
-from bridge.store.writer import Writer
+from bridge.store.writer import Job, Writer
 
 ME = "life-1"
 TESTS = Path(__file__).parent.parent
@@ -225,16 +226,8 @@ async def _rows(writer: Writer) -> list[Any]:
     return rows
 
 
-async def test_whatever_waits_shares_one_commit_and_a_failing_job_undoes_only_itself(tmp_path: Path) -> None:
-    seen: list[str] = []
-    writer = Writer(lambda: _small(tmp_path / "t.db", seen))
-    await writer.start()
-
-    def half(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO t VALUES (100)")
-        connection.execute("INSERT INTO t VALUES (1)")  # there already: the whole job is undone
-
-    # the first job holds the thread until the others wait behind it
+async def _behind_a_held_job(writer: Writer, jobs: list[Job]) -> list[object]:
+    """The jobs' results, when all of them waited while another job held the thread."""
     held = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -242,15 +235,37 @@ async def test_whatever_waits_shares_one_commit_and_a_failing_job_undoes_only_it
         asyncio.run_coroutine_threadsafe(held.wait(), loop).result(5)
         connection.execute("INSERT INTO t VALUES (1)")
 
-    jobs = [writer.submit(first)]
-    await asyncio.sleep(0.01)
-    jobs += [writer.submit(job) for job in (_insert(2), half, _insert(3), _insert(object()), _insert(4))]
+    waiting = [writer.submit(job) for job in (first, *jobs)]
     held.set()
-    results = await asyncio.gather(*jobs, return_exceptions=True)
-    assert results[1] == results[3] == results[5] == 1
-    assert isinstance(results[2], StoreUnavailable)
-    assert isinstance(results[4], StoreUnavailable)
-    assert seen.count("COMMIT") == 2
+    return (await asyncio.gather(*waiting, return_exceptions=True))[1:]
+
+
+async def test_whatever_waits_shares_one_commit(tmp_path: Path) -> None:
+    seen: list[str] = []
+    writer = Writer(lambda: _small(tmp_path / "t.db", seen))
+    await writer.start()
+
+    results = await _behind_a_held_job(writer, [_insert(2), _insert(3), _insert(4)])
+
+    assert results == [1, 1, 1]
+    assert seen.count("COMMIT") <= 2
+    assert await _rows(writer) == [1, 2, 3, 4]
+    await writer.stop()
+
+
+async def test_a_failing_job_undoes_only_itself(tmp_path: Path) -> None:
+    writer = Writer(lambda: _small(tmp_path / "t.db", []))
+    await writer.start()
+
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (100)")
+        connection.execute("INSERT INTO t VALUES (1)")  # there already: the whole job is undone
+
+    results = await _behind_a_held_job(writer, [_insert(2), half, _insert(3), _insert(object()), _insert(4)])
+
+    assert [results[0], results[2], results[4]] == [1, 1, 1]
+    assert isinstance(results[1], StoreUnavailable)
+    assert isinstance(results[3], StoreUnavailable)
     assert await _rows(writer) == [1, 2, 3, 4]
     await writer.stop()
 

@@ -27,16 +27,15 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
         await here.start()
         for who in ("alice", "bob", "chen"):
             await here.meet(who)
+        await here.idle()
         yield here
 
 
 async def settled(here: World, chat: str, count: int, after: str) -> list[str]:
-    """The bot's words once there are `count` of them and nothing of the chat is at work any more."""
+    """The bot's words since a message, once there are `count` of them and nothing is open any more."""
     await here.heard(chat, count, after)
-    last = await here.say(chat, chat.removeprefix("personal-"), "/status")
-    words = await here.heard(chat, 1, last)
-    assert "nothing is running" in words[0]
-    return here.listen(chat, after)[:-1]
+    await here.idle()
+    return here.listen(chat, after)
 
 
 def arrived(here: World, text: str) -> int:
@@ -81,8 +80,8 @@ async def test_ask_again_works_once_however_often_it_is_pressed(running: World) 
 
 async def test_a_new_session_waiting_behind_a_killed_turn_still_comes_in_its_place(running: World) -> None:
     chat = "personal-chen"
-    await running.say(chat, "chen", "I'm Chen")
-    await running.heard(chat, 2)
+    told = await running.say(chat, "chen", "I'm Chen")
+    await running.heard(chat, 1, told)
     first = await running.say(chat, "chen", "take 32 seconds")
     await running.say(chat, "chen", "/new")
     await running.say(chat, "chen", "What is my name?")
@@ -127,7 +126,7 @@ async def test_an_answer_is_doubled_only_where_teams_had_taken_it_and_the_kill_c
     assert await running.bridge.metric(running.http, "bridge_maybe_doubled_total") == {"": 1.0}
     # once settled it stays so: the next kill shows nothing more
     await running.kill_and_restart()
-    assert (await settled(running, chat, 2, first))[:2] == [answer, answer]
+    assert await settled(running, chat, 2, first) == [answer, answer]
     assert await running.bridge.metric(running.http, "bridge_maybe_doubled_total") == {"": 0.0}
 
 

@@ -1,0 +1,113 @@
+"""Where settings come from: the environment, a TOML file beneath it, and files that hold secrets.
+
+Raw values out; what they mean is the business of `settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_PREFIXES: Final = ("BRIDGE_", "TEAMS_")
+# Kubernetes tells every container about every service, also about one called `bridge` or `teams-bridge`:
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
+_FOREIGN_PORT: Final = re.compile(r"(tcp|udp|sctp)://\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names there are: each accepted one with the setting it stands for, the setting's own name first."""
+
+    settings: Mapping[str, str]
+    secrets: frozenset[str]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """All names that mean something here."""
+        files = {f"{name}_FILE" for name in self.secrets}
+        return frozenset({*self.settings, *(name.upper() for name in self.settings), *files, "BRIDGE_CONFIG"})
+
+
+def read(environment: Mapping[str, str], names: Names, problems: list[str]) -> dict[str, Any]:
+    """The values that are set, each under the name it was given by; one sentence more in `problems` for each fault.
+
+    The environment wins over the file of BRIDGE_CONFIG, whichever of a setting's names either uses, and an empty
+    variable counts as not set: compose files and manifests often pass them on empty.
+    """
+    ours = {name: value for name, value in environment.items() if value != "" and not _is_foreign(name, value)}
+    beneath = _from_toml(environment.get("BRIDGE_CONFIG", ""), problems)
+    # Other variables than ours are none of our business, but everything in the file was written for us.
+    problems.extend(_unknown({name: ours[name] for name in ours if name.startswith(_PREFIXES)}, names))
+    problems.extend(_unknown(beneath, names))
+    found = {**_found(beneath, names, problems), **_found(ours, names, problems)}
+    return dict(found.values())
+
+
+def _is_foreign(name: str, value: str) -> bool:
+    by_value = name.endswith("_PORT") and _FOREIGN_PORT.fullmatch(value) is not None
+    return by_value or _FOREIGN.fullmatch(name) is not None
+
+
+def _unknown(values: Mapping[str, object], names: Names) -> Iterator[str]:
+    for name in sorted(values.keys() - names.known):
+        close = difflib.get_close_matches(name, sorted(names.known), 1)
+        yield f"{name}: is not a setting" + (f"; did you mean {close[0]}?" if close else "; remove it")
+
+
+def _found(source: Mapping[str, Any], names: Names, problems: list[str]) -> dict[str, tuple[str, Any]]:
+    """What one source sets: the setting, and the name and value it is given by."""
+    found: dict[str, tuple[str, Any]] = {}
+    for name, setting in names.settings.items():
+        # Windows and the TOML reader know no small letters: MicrosoftAppId arrives as MICROSOFTAPPID.
+        value = source.get(name, source.get(name.upper()))
+        if value not in (None, ""):
+            found.setdefault(setting, (name, value))
+    for secret in sorted(names.secrets - found.keys()):
+        if path := source.get(f"{secret}_FILE"):
+            content = _content(f"{secret}_FILE", str(path), problems)
+            if content:
+                found[secret] = (secret, content)
+    return found
+
+
+def _content(name: str, path: str, problems: list[str]) -> str:
+    try:
+        content = Path(path).read_text(encoding="utf-8-sig").strip()
+    except OSError as error:
+        problems.append(f"{name}: cannot be read ({error.strerror}); check the path and its permissions")
+    except ValueError:
+        problems.append(f"{name}: cannot be read (not UTF-8 text); check the path and what the file holds")
+    else:
+        if not content:
+            problems.append(f"{name}: the file is empty; write the secret into it")
+        return content
+    return ""
+
+
+def _from_toml(path: str, problems: list[str]) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            return dict(_flat(tomllib.load(file)))
+    except OSError as error:
+        problems.append(f"BRIDGE_CONFIG: cannot be read ({error.strerror}); check the path")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"BRIDGE_CONFIG: is not valid TOML: {error}")
+    return {}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`[teams] app_id = …` is TEAMS_APP_ID."""
+    for key, value in table.items():
+        name = f"{prefix}{key}".upper()
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}_")
+        else:
+            yield name, tuple(value) if isinstance(value, list) else value

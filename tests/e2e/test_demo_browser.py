@@ -1,0 +1,248 @@
+"""What a newcomer does: `teams-bridge demo` as a process, its chat page in a real Chromium, a kill, a restart.
+
+With BRIDGE_SCREENSHOTS=folder the pictures of README are taken on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from process_world import Process, clean_environment, eventually, free_port
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))),
+    None,
+)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="module"),
+    # under CI its absence must fail, so the tests run and say so themselves
+    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
+]
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 780}
+SLOWEST = 30_000.0  # milliseconds; two busy cores
+
+
+class Demo:
+    """`python -m bridge demo` on a folder of its own."""
+
+    def __init__(self, data: Path) -> None:
+        data.mkdir()
+        ports = {name: free_port() for name in ("page", "gateway", "bridge", "admin")}
+        (data / "ports.json").write_text(json.dumps(ports))
+        self.base = f"http://127.0.0.1:{ports['page']}"
+        self._bridge_log = data / "bridge.log"
+        log = data.with_suffix(".log")
+        self.process = Process(clean_environment(), log, "demo", "--no-open", "--data", str(data))
+
+    async def start(self) -> None:
+        before = self.process.output() if self.process.log.exists() else ""
+        self.process.begin()
+        await eventually(lambda: self.base in self.process.output()[len(before) :], "the demo names its page", 60)
+
+    async def stop(self) -> None:
+        """Ctrl-C, as SIGTERM: it ends the bridge with it."""
+        self.process.ask_to_end()
+        assert await self.process.ended() == 0, self.process.output()
+
+    def bridge_log(self) -> str:
+        return self._bridge_log.read_text(encoding="utf-8")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
+    here = Demo(tmp_path_factory.mktemp("demo") / "state")
+    await here.start()
+    try:
+        yield here
+        await here.stop()
+    finally:
+        here.process.kill()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        yield started
+        await started.close()
+
+
+async def open_page(browser: Browser, demo: Demo, address: str, **context: Any) -> Page:
+    page = await (await browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **context})).new_page()
+    page.set_default_timeout(SLOWEST)
+    await page.goto(f"{demo.base}/{address}")
+    await expect(page.get_by_test_id("composer")).to_be_visible()
+    return page
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_test_id("composer").fill(text)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("composer")).to_have_value("")
+
+
+def answers(page: Page) -> Locator:
+    return page.locator("[data-testid=message][data-bot=true]")
+
+
+async def answered(page: Page, words: str) -> None:
+    """The newest answer holds these words."""
+    await expect(answers(page).last).to_contain_text(words, timeout=SLOWEST)
+
+
+async def ask(page: Page, text: str, words: str) -> None:
+    await say(page, text)
+    await answered(page, words)
+
+
+async def picture(page: Page, name: str) -> None:
+    """A picture for README, where somebody asked for them."""
+    folder = os.environ.get("BRIDGE_SCREENSHOTS")
+    if folder:
+        await expect(page.get_by_test_id("toast")).to_have_count(0, timeout=SLOWEST)
+        await page.mouse.move(0, 0)
+        await page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+
+async def test_the_agent_remembers_each_person_and_nobody_sees_anothers_chat(browser: Browser, demo: Demo) -> None:
+    alice = await open_page(browser, demo, "#alice")
+    await answered(alice, "Hello! I connect you with the agent")
+    await ask(alice, "I'm Alice", "Hello Alice.")
+    await ask(alice, "What's my name?", "Your name is Alice.")
+    bob = await open_page(browser, demo, "#bob")
+    await answered(bob, "Hello! I connect you with the agent")
+    await ask(bob, "What's my name?", "I do not know your name")
+
+    await expect(bob.get_by_text("Your name is Alice.")).to_have_count(0)
+    await bob.goto(f"{demo.base}/#bob/personal-alice")
+    await bob.reload()
+    await expect(bob.get_by_test_id("composer")).to_be_visible()
+    await expect(bob.get_by_text("Your name is Alice.")).to_have_count(0)
+
+    await ask(alice, "show me a table", "Tokyo")
+    await expect(answers(alice).last.locator("table")).to_be_visible()
+    await expect(answers(alice).last.get_by_test_id("ai-label")).to_be_visible()
+    await picture(alice, "chat")
+
+
+async def test_dark_and_phone_look_like_the_product(browser: Browser, demo: Demo) -> None:
+    alice = await open_page(browser, demo, "#alice", color_scheme="dark")
+    await ask(alice, "show me code", "Here is a function and how to call it:")
+    await expect(answers(alice).last.locator("pre").first).to_be_visible()
+    await picture(alice, "dark")
+    phone = await open_page(browser, demo, "#alice/personal-alice", viewport=PHONE)
+    await answered(phone, "Here is a function and how to call it:")
+    assert await phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    await picture(phone, "phone")
+
+
+async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(browser: Browser, demo: Demo) -> None:
+    page = await open_page(browser, demo, "#chen")
+    await ask(page, "I'm Chen", "Hello Chen.")
+    before = await answers(page).count()
+    await say(page, "take 6 seconds")
+    await expect(page.get_by_test_id("typing")).to_contain_text("GoClaw is typing", timeout=SLOWEST)
+    await say(page, "What's my name?")
+    await expect(page.get_by_test_id("delivery").last).to_have_text("Delivered", timeout=SLOWEST)
+
+    await page.get_by_test_id("kill-bridge").click()
+    await expect(page.get_by_test_id("banner")).to_be_visible()
+    await expect(page.get_by_test_id("bridge-state")).to_contain_text("Bridge running", timeout=SLOWEST)
+    await expect(page.get_by_test_id("bridge-state")).to_contain_text("restarted once")
+
+    again = page.get_by_role("button", name="Ask again")
+    await expect(again).to_be_visible(timeout=SLOWEST)
+    await answered(page, "Your name is Chen.")
+    await expect(answers(page)).to_have_count(before + 2)
+    await picture(page, "kill-and-recover")
+
+    await again.dblclick()
+    await expect(again).to_have_count(0, timeout=SLOWEST)
+    await answered(page, "Done. That took 6 seconds, as you asked.")
+    await ask(page, "What's my name?", "Your name is Chen.")
+    await expect(answers(page)).to_have_count(before + 4)
+    await expect(page.get_by_text("Done. That took 6 seconds")).to_have_count(1)
+
+
+async def test_the_commands_work_from_the_composer(browser: Browser, demo: Demo) -> None:
+    page = await open_page(browser, demo, "#bob")
+    await ask(page, "/help", "Start a new conversation: the agent forgets")
+    await ask(page, "call me Bobby", "Hello Bobby.")
+    await ask(page, "/status", "nothing is running")
+    await say(page, "take 45 seconds")
+    await expect(page.get_by_test_id("typing")).to_be_visible(timeout=SLOWEST)
+    await ask(page, "/status", "has been running for")
+    await ask(page, "/stop", "Stopped. The agent may already have done part of the work.")
+    await ask(page, "/stop", "there is nothing to stop")
+    await ask(page, "/new", "New conversation: the agent no longer remembers")
+    await ask(page, "What's my name?", "I do not know your name")
+
+
+async def test_in_a_group_the_bot_answers_when_it_is_mentioned_and_knows_who_speaks(
+    browser: Browser, demo: Demo
+) -> None:
+    alice = await open_page(browser, demo, "#alice/launch-team")
+    bob = await open_page(browser, demo, "#bob/launch-team")
+    await alice.get_by_test_id("mention").click()  # off: only for people
+    await say(alice, "only for people")
+    await expect(bob.get_by_text("only for people")).to_be_visible()
+    await say(bob, "Remember: the launch is on Friday")
+    await answered(alice, "Noted: the launch is on Friday")
+    await alice.get_by_test_id("mention").click()
+    await say(alice, "What did I tell you?")
+    await answered(alice, "the launch is on Friday")
+    await answered(bob, "Bob Tran: the launch is on Friday")
+    await expect(answers(bob)).to_have_count(2)
+
+    await say(bob, "/new")
+    await answered(bob, "Start a new conversation for everybody here?")
+    await bob.get_by_role("button", name="Start a new conversation").click()
+    await answered(bob, "New conversation: the agent no longer remembers")
+
+
+async def test_in_a_channel_the_answer_stands_in_the_thread(browser: Browser, demo: Demo) -> None:
+    page = await open_page(browser, demo, "#alice/general")
+    await say(page, "Remember: the plan is blue")
+    thread = page.get_by_test_id("thread")
+    await expect(thread).to_have_count(1)
+    words = thread.locator("[data-testid=message][data-bot=true]")
+    await expect(words).to_have_count(1, timeout=SLOWEST)
+    await expect(words.last).to_contain_text("Noted: the plan is blue")
+
+    await thread.get_by_test_id("reply").click()
+    await thread.get_by_test_id("reply-composer").fill("What did I tell you?")
+    await page.keyboard.press("Enter")
+    await expect(words).to_have_count(2, timeout=SLOWEST)
+    await expect(words.last).to_contain_text("Alice Nguyen: the plan is blue")
+    # another thread is another conversation
+    await say(page, "What did I tell you?")
+    other = page.get_by_test_id("thread").filter(has_text="Nothing that I was to remember.")
+    await expect(other).to_have_count(1, timeout=SLOWEST)
+
+
+async def test_after_a_restart_of_everything_it_is_still_alice(browser: Browser, demo: Demo) -> None:
+    page = await open_page(browser, demo, "#alice")
+    await ask(page, "my name is Alice", "Hello Alice.")
+    await page.close()
+
+    await demo.stop()
+    await demo.start()
+
+    page = await open_page(browser, demo, "#alice")
+    await answered(page, "Hello Alice.")
+    await ask(page, "What's my name?", "Your name is Alice.")
+    assert re.search(r'"level": ?"error"', demo.bridge_log()) is None, demo.bridge_log()
