@@ -24,6 +24,7 @@ from bridge.core.errors import (
 from bridge.core.ports import Answer
 from bridge.core.texts import ENGLISH, say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
+from bridge.engine.control import Control
 
 HOUR = 3600.0
 # Three messages: one holds under 80 KB (design section 8).
@@ -169,6 +170,8 @@ async def test_the_agent_does_not_wait_for_the_typing_indicator() -> None:
         # the answer lets the indicator under way land first
         assert world.channel.typed[0].at < 0.1
         assert world.channel.sent[0].at == pytest.approx(1, abs=0.1)
+        await asyncio.sleep(30)
+        assert len(world.channel.typed) == 1
 
 
 @virtual_time
@@ -418,6 +421,17 @@ async def test_a_stop_before_the_request_went_out_counts() -> None:
         await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
         assert (await world.closed("q")).outcome is Outcome.STOPPED
         assert world.channel.texts() == [say("stopped")]
+
+
+@virtual_time
+async def test_a_run_that_was_stopped_before_it_began_ends_at_its_first_wait() -> None:
+    control = Control()
+    control.stop("Ann")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(100) as deadline:
+            with control.armed(deadline):
+                await asyncio.sleep(50)
+    assert asyncio.get_running_loop().time() < 1
 
 
 @virtual_time

@@ -201,9 +201,7 @@ def test_what_lies_within_a_limit_is_accepted(path: Route, value: object) -> Non
 
 
 @pytest.mark.parametrize(("path", "value", "said"), REFUSED_BY_BOTH + REFUSED_BY_US, ids=case_name)
-def test_what_breaks_a_limit_is_named_in_one_sentence_with_its_field(
-    path: Route, value: object, said: str
-) -> None:
+def test_what_breaks_a_limit_is_named_in_one_sentence_with_its_field(path: Route, value: object, said: str) -> None:
     (problem,) = manifest_problems(with_value(path, value))
     assert said in problem
 
@@ -256,17 +254,16 @@ def microsofts_verdicts(manifests: list[dict[str, Any]]) -> list[list[str]]:
     return verdicts
 
 
-@pytest.mark.skipif(
-    not VALIDATOR,
-    reason="TEAMS_MANIFEST_VALIDATOR names no folder with @microsoft/app-manifest in node_modules",
-)
-def test_microsofts_validator_comes_to_the_verdicts_of_the_tables() -> None:
-    expected = [(with_value(*case), False) for case in ACCEPTED]
-    expected += [(with_value(path, value), True) for path, value, _ in REFUSED_BY_BOTH]
-    expected += [(with_value(path, value), False) for path, value, _ in REFUSED_BY_US]
+# Needs Node and an npm package, which `make test` does not install; the test exists where somebody names the folder.
+if VALIDATOR:
 
-    verdicts = microsofts_verdicts([manifest for manifest, _ in expected])
+    def test_microsofts_validator_comes_to_the_verdicts_of_the_tables() -> None:
+        expected = [(with_value(*case), False) for case in ACCEPTED]
+        expected += [(with_value(path, value), True) for path, value, _ in REFUSED_BY_BOTH]
+        expected += [(with_value(path, value), False) for path, value, _ in REFUSED_BY_US]
 
-    rows = [*ACCEPTED, *REFUSED_BY_BOTH, *REFUSED_BY_US]
-    found = zip(rows, expected, verdicts, strict=True)
-    assert [(row[0], row[1], said) for row, (_, refuses), said in found if bool(said) != refuses] == []
+        verdicts = microsofts_verdicts([manifest for manifest, _ in expected])
+
+        rows = [*ACCEPTED, *REFUSED_BY_BOTH, *REFUSED_BY_US]
+        found = zip(rows, expected, verdicts, strict=True)
+        assert [(row[0], row[1], said) for row, (_, refuses), said in found if bool(said) != refuses] == []
