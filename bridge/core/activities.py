@@ -15,6 +15,7 @@ import orjson
 
 from bridge.core.access import Facts
 from bridge.core.html_text import html_to_text, is_plain_echo
+from bridge.core.identity import speaker
 from bridge.core.turn import Person, Reference, Scope
 
 BOT_PREFIX = "28:"
@@ -188,7 +189,7 @@ class _Mention:
 
     @property
     def readable(self) -> str:
-        return "" if self.own else f"@{self.name}"
+        return "" if self.own else f"@{speaker(self.name)}"
 
 
 def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
@@ -231,7 +232,7 @@ def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
     if ident.isdecimal() and len(ident) < 4 and int(ident) < len(mentions):
         return mentions[int(ident)].readable
     own = any(mention.own and mention.name == name for mention in mentions)
-    return "" if own else f"@{name}"
+    return "" if own else f"@{speaker(name)}"
 
 
 def _key(kind: str, reference: Reference, suffix: str) -> str:

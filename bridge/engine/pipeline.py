@@ -45,6 +45,7 @@ SETTLE_SECONDS = 3.0
 _TYPING_SECONDS = 4.0
 # All progress of a tenant together stays under 30 requests a second (design section 8).
 _TYPING_PER_SECOND = 30.0
+_RENDERED_AT_ONCE = 8_000
 _PLAIN_AFTER = 3
 _UNDELIVERED_AFTER = 5
 _DELIVERY_BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
@@ -154,7 +155,9 @@ class Pipeline:
         if said.silent:
             personal = payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
-        activities = answer(said.text)
+        # a long answer takes a while to render, and everybody else shares this loop
+        long = len(said.text) > _RENDERED_AT_ONCE
+        activities = await asyncio.to_thread(answer, said.text) if long else answer(said.text)
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return Reply(Outcome.DELIVERED, activities)

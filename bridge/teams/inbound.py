@@ -6,6 +6,7 @@ verdict nothing of the body is used. Which symbols of botbuilder are in use, and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ from bridge.core.errors import StoreUnavailable
 from bridge.teams.authentication import Claims, Refused, Verifier
 
 _log = structlog.get_logger()
+
+_READ_AT_ONCE = 20_000
 
 
 class Clicked(Protocol):
@@ -128,6 +131,13 @@ def _envelope(activity: dict[str, Any]) -> Activity:
     return envelope
 
 
+def _size(activity: dict[str, Any]) -> int:
+    """About how many characters of text and HTML there are to read."""
+    attachments = activity.get("attachments")
+    contents = [a.get("content") for a in attachments if isinstance(a, dict)] if isinstance(attachments, list) else []
+    return sum(len(words) for words in (activity.get("text"), *contents) if isinstance(words, str))
+
+
 class _Bot(ActivityHandler):
     """Every kind of activity becomes one of core's events; unknown ones are counted there."""
 
@@ -135,7 +145,11 @@ class _Bot(ActivityHandler):
         self._receive = receive
 
     async def _event(self, turn_context: TurnContext) -> Clicked | None:
-        return await self._receive(parse_activity(turn_context.activity.additional_properties))
+        activity = turn_context.activity.additional_properties
+        if _size(activity) > _READ_AT_ONCE:
+            # long HTML takes a while to read, and everybody else shares this loop
+            return await self._receive(await asyncio.to_thread(parse_activity, activity))
+        return await self._receive(parse_activity(activity))
 
     async def on_invoke_activity(self, turn_context: TurnContext) -> InvokeResponse:
         clicked = await self._event(turn_context)
