@@ -64,6 +64,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._impatient.moment
 
+    def run_in_executor(self, _executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """No thread: what would run beside the loop is done at once."""
+        future: asyncio.Future[Any] = self.create_future()
+        future.set_result(func(*args))
+        return future
+
 
 def virtual_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
     """Run an asynchronous test in a loop of its own, in virtual time."""

@@ -54,7 +54,6 @@ ENGLISH: Final[dict[str, str]] = {
     "asked_again": "Asked again.",
     "again_gone": "The text of that question is no longer kept. Please write it again.",
     "again_not_yours": "Only the person who asked can do that.",
-    "undeliverable_form": "The answer could not be shown in its form; here it is as plain text.",
     # status
     "status": "- **Agent:** {agent}\n- **Conversation:** {session}\n- **Now:** {now}\n- **Agent's gateway:** {gateway}\n- **Last turn:** {last}",
     "status_idle": "nothing is running",

@@ -219,16 +219,17 @@ class Pipeline:
         _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
         if isinstance(failure, DeliveryRefused):
             return True
-        if isinstance(failure, DeliveryRejected):
+        if isinstance(failure, DeliveryRejected | DeliveryUnknown):
+            # not for ever: every try of an unknown result may show the answer once more
             attempts = await insist(lambda: self._store.attempted(turn.ticket))
             if attempts == 0 or attempts >= _UNDELIVERED_AFTER:
                 return True
-            if attempts >= _PLAIN_AFTER:
+            if isinstance(failure, DeliveryUnknown):
+                metrics.MAYBE_DOUBLED.inc()
+            elif attempts >= _PLAIN_AFTER:
                 activities[:] = [plain(activity) for activity in activities]
         elif self._clock.now() - turn.accepted > _DELIVERY_DEADLINE:
             return True
-        if isinstance(failure, DeliveryUnknown):
-            metrics.MAYBE_DOUBLED.inc()
         await asyncio.sleep(_DELIVERY_BACKOFF[min(failures, len(_DELIVERY_BACKOFF)) - 1])
         return False
 

@@ -1,8 +1,7 @@
 """One thread that owns the SQLite connection, and commits in groups.
 
 Whatever waits when the thread is free goes into one transaction, so that all of it shares one fsync. A job that fails
-undoes only itself. A caller hears back after COMMIT; a caller that was
-cancelled meanwhile undoes nothing.
+undoes only itself. A caller hears back after COMMIT; a caller that was cancelled meanwhile undoes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 from bridge.core.errors import StoreUnavailable
 
 Job = Callable[[sqlite3.Connection], Any]
+"""Statements on the connection, and nothing else: a job of a group that failed runs a second time."""
 _Waiting = tuple[Job, asyncio.Future[Any]]
 
 # More than this at once means the disk has stopped: refusing is better than growing.

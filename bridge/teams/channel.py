@@ -308,6 +308,8 @@ def _failure(status: int, code: str, retry_after: float | None) -> DeliveryFailu
         return Throttled(detail, retry_after)
     if status == 401:
         return CredentialsRefused(detail)
+    if status == 503:
+        return ConnectorUnreachable(detail)  # "unavailable" refuses the request, it does not lose its result
     # 500 too: the table advises against repeating it, but does not say that nothing was shown, and a doubled
     # answer is better than a lost one (guarantee 6). 408 is a time-out by another name.
     if status == 408 or status >= 500:

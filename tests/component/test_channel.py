@@ -298,6 +298,13 @@ async def test_throttling_is_waited_out_as_teams_asks(
         assert b.doubled == []
 
 
+async def test_an_unavailable_connector_has_shown_nothing() -> None:
+    async with bench(Say(503), Say(503)) as b:
+        assert await b.channel.send(b.to, HELLO) == "m3"
+
+        assert b.doubled == []
+
+
 async def test_pauses_grow_where_teams_names_none() -> None:
     async with bench(*[Say(429)] * 4) as b:
         await b.channel.send(b.to, HELLO)
@@ -316,7 +323,7 @@ async def test_throttling_beyond_a_minute_is_left_to_the_lane() -> None:
         assert b.sleeps == []
 
 
-@pytest.mark.parametrize("trouble", [Say(408), Say(500), Say(502), Say(503), Say(504), Say(599), HANG_UP])
+@pytest.mark.parametrize("trouble", [Say(408), Say(500), Say(502), Say(504), Say(599), HANG_UP])
 async def test_a_message_that_may_have_been_shown_is_sent_once_more_and_counted(trouble: Say) -> None:
     async with bench(trouble) as b:
         assert await b.channel.send(b.to, HELLO) == "m2"

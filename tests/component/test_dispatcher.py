@@ -230,6 +230,10 @@ class _SlowLook(MemoryStore):
         await asyncio.sleep(0.5)
         return orphans
 
+
+class _SlowClaim(MemoryStore):
+    """Finds the lane empty, and tells so half a second later."""
+
     async def claim(self, lane: Lane, owner: str) -> Turn | None:
         claimed = await super().claim(lane, owner)
         await asyncio.sleep(0.5)
@@ -255,7 +259,7 @@ async def test_the_beat_never_shows_again_what_a_runner_has_just_shown(seed: int
 @virtual_time
 async def test_a_turn_that_comes_while_its_runner_looks_for_more_is_not_overlooked() -> None:
     world = World()
-    world.store = world.memory = _SlowLook()
+    world.store = world.memory = _SlowClaim()
     async with world:
         await world.ask("one")
         await until(lambda: "claim" in world.memory.calls, 0.2)

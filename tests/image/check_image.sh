@@ -37,8 +37,8 @@ storage build --isolation chroot --format docker --layers=false --build-arg BASE
   --secret id=pip,src="$work/pip.conf" --secret id=ca,src="$authorities" \
   -t localhost/teams-bridge "$repo" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 storage images
-storage inspect --type image --format '{{json .Docker.Config}}' localhost/teams-bridge >"$work/config.json"
+storage inspect --type image localhost/teams-bridge >"$work/image.json"
 root=$(storage mount "$(storage from --pull-never localhost/teams-bridge)")
 
 echo "== try it, without any network but a loopback of its own"
-unshare --net "${PYTHON:-python3}" "$here/try_image.py" "$root" "$work/config.json" "$work/state"
+unshare --net "${PYTHON:-python3}" "$here/try_image.py" "$root" "$work/image.json" "$work/state"

@@ -1,34 +1,35 @@
 """Tries the unpacked image in namespaces of its own, as a container runtime would start it.
 
 `check_image.sh` calls this as root, inside a fresh network namespace (so ports are free), with the image's root
-folder, its configuration as JSON and a folder for state. Command, user, environment, health check and stop signal
-are the image's own. Read-only is a read-only mount, and is proved before anything else is believed.
+folder, what `buildah inspect` says of it and a folder for state. Command, user, environment, health check and stop
+signal are the image's own. Read-only is a read-only mount, and is proved before anything else is believed.
 Standard library only, so that it runs where nothing is set up.
 """
 
 from __future__ import annotations
 
 import ast
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _DEADLINE = 60.0  # seconds; every wait polls a condition
 _READ_ONLY = "Read-only file system"
 _PAGE = "http://127.0.0.1:8765"
 _BRIDGE = "http://127.0.0.1:3978"
 _GATEWAY = "http://127.0.0.1:8766"
-_TOKEN = "a-token-for-this-check"  # noqa: S105  of a stand-in that lives as long as this check
+_TOKEN = "a-token-for-this-check"
 _ALICE = f"{_PAGE}/api/chats/personal-alice/messages"
 
 # $1 root, $2 data, $3 user:group, then the command. `exec` to the end: the command is process 1, as in a container.
@@ -125,7 +126,7 @@ def main(root: Path, config: Mapping[str, Any], state: Path) -> None:
     gateway = Box(root, config, state / "gateway")
     serve_gateway = ("teams-bridge", "simulate", "gateway", "--token", _TOKEN)
     with teams.running("teams-bridge", "simulate", "teams"), gateway.running(*serve_gateway):
-        _until("the simulator serves", lambda: _status(_PAGE) == 200 and _status(_GATEWAY) is not None)
+        _until("the simulator serves", lambda: _answers(_PAGE) and _answers(_GATEWAY))
         settings = _printed_settings(teams.log) | {
             "GOCLAW_URL": _GATEWAY,
             "GOCLAW_TOKEN": _TOKEN,
@@ -157,7 +158,7 @@ def _check_rights(box: Box) -> None:
 
 def _check_read_only(box: Box) -> None:
     for user in (box.config["User"], "0:0"):
-        for path in ("/x", "/tmp/x", "/opt/bridge/x"):
+        for path in ("/x", "/tmp/x", "/opt/bridge/x"):  # noqa: S108  must be refused
             refused = box.run("touch", path, user=user)
             _require(refused.returncode != 0 and _READ_ONLY in refused.stderr, f"touch {path} as {user}: {refused}")
     _ok(box.run("touch", "/data/x"))
@@ -211,7 +212,7 @@ def _check_run(box: Box) -> None:
         _told("listeners: 0.0.0.0:3978, and the admin listener on 127.0.0.1:3979 only")
         public = Box(box.root, box.config, box.data, {**box.env, "BRIDGE_PUBLIC_URL": _BRIDGE})
         _check_doctor(public, "in use by a running bridge")
-        _post(_ALICE, {"as": "alice", "text": "I'm Alice"})
+        _require(_request(_ALICE, {"as": "alice", "text": "I'm Alice"})[0] == 201, "the chat page refuses")
         _until("the agent answers", lambda: any("Alice" in text for text in _bot_texts()), process, box.log)
         _told("a message went through Teams' protocol to the agent and its answer came back")
         started = time.monotonic()
@@ -232,8 +233,7 @@ def _printed_settings(log: Path) -> dict[str, str]:
 
 
 def _bot_texts() -> list[str]:
-    with urllib.request.urlopen(_ALICE, timeout=5) as answer:
-        messages = json.load(answer)["messages"]
+    messages = json.loads(_request(_ALICE)[1])["messages"]
     return [message["text"] for message in messages if message["from"]["bot"]]
 
 
@@ -248,20 +248,25 @@ def _process_one(unshare: subprocess.Popen[bytes]) -> int:
     return int(Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text())
 
 
-def _status(address: str) -> int | None:
+def _request(address: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
+    """Status and body; a POST where there is something to send."""
+    where = urlsplit(address)
+    connection = http.client.HTTPConnection(where.netloc, timeout=5)
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
+        content = None if body is None else json.dumps(body)
+        headers = {"Content-Type": "application/json"} if content else {}
+        connection.request("POST" if content else "GET", where.path or "/", content, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def _answers(address: str) -> bool:
+    try:
+        return _request(address)[0] > 0
     except OSError:
-        return None
-
-
-def _post(address: str, body: dict[str, Any]) -> None:
-    content = json.dumps(body).encode()
-    request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
-    urllib.request.urlopen(request, timeout=5).close()
+        return False
 
 
 def _until(
@@ -292,6 +297,6 @@ def _told(line: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), Path(sys.argv[3]))
+        main(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())["Docker"]["config"], Path(sys.argv[3]))
     except Broken as broken:
         sys.exit(f"BROKEN: {broken}")

@@ -1,0 +1,278 @@
+"""The commands as an operator meets them: words, exit codes, secrets that stay secret."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from process_world import (
+    AGENT,
+    TOKEN,
+    GatewayStandIn,
+    Process,
+    World,
+    clean_environment,
+    eventually_async,
+    free_port,
+    world,
+)
+
+from bridge import __version__
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+VERDICTS = ("ok", "failed", "not checked")
+GATEWAY_CHECKS = ("gateway token accepted", "agent exists", "user ids honoured", "sessions persist")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A world with a bridge that runs and is left alone."""
+    async with world(tmp_path_factory.mktemp("cli")) as here:
+        here.bridge.environment["BRIDGE_PUBLIC_URL"] = here.bridge.base
+        await here.start()
+        yield here
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def bridge(*arguments: str, **settings: str) -> Said:
+    """Run `teams-bridge …` to its end, with these settings alone."""
+    environment = clean_environment(**{"COLUMNS": "160", **settings})
+
+    def work() -> Said:
+        command = [sys.executable, "-m", "bridge", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    said = await asyncio.to_thread(work)
+    assert "Traceback" not in said.out + said.err
+    return said
+
+
+@dataclass(frozen=True)
+class Line:
+    verdict: str
+    detail: str
+    fix: str
+
+
+async def doctor(running: World, **changes: str) -> tuple[int, dict[str, Line]]:
+    """The doctor's exit code, and its lines by the name of the check."""
+    said = await bridge("doctor", **{**running.bridge.environment, **changes})
+    lines: dict[str, Line] = {}
+    for line in said.out.splitlines():
+        found = re.match(rf"({'|'.join(VERDICTS)})\s+(.+?): (.*)", line)
+        if found:
+            lines[found[2]] = Line(found[1], found[3], "")
+        elif "->" in line:
+            last = list(lines)[-1]
+            lines[last] = Line(lines[last].verdict, lines[last].detail, line.partition("->")[2].strip())
+    assert said.err == ""
+    return said.code, lines
+
+
+def verdicts(lines: dict[str, Line], verdict: str) -> set[str]:
+    return {name for name, line in lines.items() if line.verdict == verdict}
+
+
+async def test_the_doctor_finds_everything_well(running: World) -> None:
+    code, lines = await doctor(running)
+    assert verdicts(lines, "ok") == set(lines), lines
+    assert len(lines) == 10
+    assert code == 0
+
+
+async def test_the_doctor_without_a_model_call_or_a_public_address_says_that_it_has_not_looked(running: World) -> None:
+    runs = len(running.gateway.asked)
+    environment = {**running.bridge.environment, "BRIDGE_PUBLIC_URL": ""}
+    said = await bridge("doctor", "--no-model-call", **environment)
+    assert said.code == 0
+    assert re.search(r"^not checked\s+sessions persist: .*--no-model-call", said.out, re.MULTILINE)
+    assert re.search(r"^not checked\s+public address: BRIDGE_PUBLIC_URL is not set", said.out, re.MULTILINE)
+    assert len(running.gateway.asked) == runs
+
+
+async def test_the_doctor_names_a_wrong_secret_and_still_looks_at_the_rest(running: World) -> None:
+    code, lines = await doctor(running, TEAMS_APP_PASSWORD="not the secret")
+    assert code == 1
+    assert verdicts(lines, "failed") == {"outbound token from Entra ID"}
+    token = lines["outbound token from Entra ID"]
+    assert "TEAMS_APP_PASSWORD" in token.fix
+    assert "not the secret" not in token.detail
+    assert len(verdicts(lines, "ok")) == 9
+
+
+async def test_the_doctor_names_a_wrong_gateway_token_and_checks_nothing_behind_it(running: World) -> None:
+    code, lines = await doctor(running, GOCLAW_TOKEN="wrong")
+    assert code == 1
+    assert verdicts(lines, "failed") == {"gateway token accepted"}
+    assert "GOCLAW_TOKEN" in lines["gateway token accepted"].fix
+    assert verdicts(lines, "not checked") == {"agent exists", "user ids honoured", "sessions persist"}
+
+
+async def test_the_doctor_names_an_unknown_agent(running: World) -> None:
+    code, lines = await doctor(running, GOCLAW_AGENT="nobody")
+    assert code == 1
+    assert verdicts(lines, "failed") == {"agent exists"}
+    assert "GOCLAW_AGENT" in lines["agent exists"].fix
+    assert verdicts(lines, "not checked") == {"sessions persist"}
+
+
+async def test_the_doctor_names_a_gateway_that_forgets(running: World, tmp_path: Path) -> None:
+    gateway = GatewayStandIn(tmp_path / "forgetful", persistent=False)
+    await gateway.start()
+    try:
+        code, lines = await doctor(running, GOCLAW_URL=gateway.base)
+    finally:
+        await gateway.stop()
+    assert code == 1
+    assert verdicts(lines, "failed") == {"sessions persist"}
+    assert "one session per user" in lines["sessions persist"].fix
+
+
+async def test_the_doctor_on_a_machine_where_nothing_answers(running: World, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    (tmp_path / "file").write_text("no folder")
+    changes = {
+        "GOCLAW_URL": nobody,
+        "BRIDGE_PUBLIC_URL": nobody,
+        "BRIDGE_STORE": str(tmp_path / "file" / "bridge.db"),
+    }
+    code, lines = await doctor(running, **changes)
+    assert code == 1
+    assert verdicts(lines, "failed") == {"gateway reachable", "public address", "store"}
+    assert verdicts(lines, "not checked") == set(GATEWAY_CHECKS)
+    assert all(lines[name].fix for name in verdicts(lines, "failed"))
+    assert lines["gateway reachable"].fix.startswith("Set GOCLAW_URL")
+
+
+async def test_help_and_version_need_no_settings() -> None:
+    helped, version = await asyncio.gather(bridge("--help"), bridge("version"))
+    assert helped.code == version.code == 0
+    for command in ("run", "doctor", "manifest", "config", "demo", "simulate", "healthcheck", "version"):
+        assert re.search(rf"\b{command}\b", helped.out), command
+    assert version.out.strip() == __version__
+
+
+async def test_the_configuration_shows_no_secret(running: World) -> None:
+    own = {**running.bridge.environment, "BRIDGE_ADMIN_TOKEN": "the admin's own secret"}
+    said = await bridge("config", **own)
+    assert said.code == 0
+    for secret in (own["TEAMS_APP_PASSWORD"], TOKEN, own["BRIDGE_ADMIN_TOKEN"]):
+        assert secret not in said.out
+    assert re.search(r"TEAMS_APP_PASSWORD\s+\*{8}", said.out)
+    assert re.search(r"GOCLAW_TOKEN\s+\*{8}", said.out)
+    assert re.search(rf"GOCLAW_AGENT\s+{AGENT}", said.out)
+    assert own["TEAMS_APP_ID"] in said.out
+
+
+@pytest.mark.parametrize("command", ["run", "config", "doctor", "manifest", "healthcheck"])
+async def test_wrong_settings_are_told_all_at_once(command: str, tmp_path: Path) -> None:
+    wrong = {
+        "TEAMS_APP_ID": "not-a-guid",
+        "TEAMS_CLOUD": "custom",
+        "GOCLAW_URL": "gateway.example.com",
+        "GOCLAW_TOKEN_FILE": str(tmp_path / "missing"),
+        "BRIDGE_PORT": "99999",
+        "BRIDGE_SHUTDOWN_GRAC": "5",
+        "BRIDGE_ADMIN_HOST": "0.0.0.0",  # noqa: S104  the wrong setting itself
+    }
+    said = await bridge(command, **wrong)
+    assert said.code == 2
+    named = (*wrong, "TEAMS_APP_PASSWORD", "TEAMS_TENANT_ID", "TEAMS_OPENID_URL", "TEAMS_LOGIN_URL")
+    for name in {*named, "TEAMS_SERVICE_HOSTS", "BRIDGE_ADMIN_TOKEN"} - {"TEAMS_CLOUD", "BRIDGE_ADMIN_HOST"}:
+        assert name in said.err, name
+    assert "did you mean BRIDGE_SHUTDOWN_GRACE?" in said.err
+
+
+async def test_the_app_package_is_the_same_bytes_until_something_changes(running: World, tmp_path: Path) -> None:
+    settings = {**running.bridge.environment, "BRIDGE_PUBLIC_URL": "https://bot.contoso.example"}
+    one, two = tmp_path / "one.zip", tmp_path / "two.zip"
+    first, second = await asyncio.gather(
+        bridge("manifest", "--out", str(one), **settings), bridge("manifest", "--out", str(two), **settings)
+    )
+    assert (first.code, second.code) == (0, 0), first.err
+    assert one.read_bytes() == two.read_bytes()
+    same = await bridge("manifest", "--out", str(two), **settings)
+    assert "version 1.0.0, unchanged" in same.out
+    assert one.read_bytes() == two.read_bytes()
+
+    renamed = await bridge("manifest", "--out", str(two), **settings, BRIDGE_APP_NAME="Contoso Claw")
+    assert "version 1.0.1, written" in renamed.out
+    with zipfile.ZipFile(io.BytesIO(two.read_bytes())) as package:
+        assert sorted(package.namelist()) == ["color.png", "manifest.json", "outline.png"]
+        manifest = json.loads(package.read("manifest.json"))
+    assert manifest["version"] == "1.0.1"
+    assert manifest["name"]["short"] == "Contoso Claw"
+    assert manifest["bots"][0]["botId"] == settings["TEAMS_APP_ID"]
+
+
+async def test_the_health_check_tells_a_ready_bridge_from_none(running: World) -> None:
+    own = running.bridge.environment
+    well, ill = await asyncio.gather(
+        bridge("healthcheck", **own), bridge("healthcheck", **{**own, "BRIDGE_PORT": str(free_port())})
+    )
+    assert (well.code, well.out.strip()) == (0, "ready")
+    assert ill.code == 1
+    assert "not reachable" in ill.err
+
+
+async def test_the_simulated_gateway_and_tenant_run_alone(running: World, tmp_path: Path) -> None:
+    ports = free_port(), free_port()
+    bases = [f"http://127.0.0.1:{port}" for port in ports]
+    gateway = Process(clean_environment(COLUMNS="160"), tmp_path / "gateway.log",
+        "simulate", "gateway", "--token", "t", "--port", str(ports[0]), "--data", str(tmp_path / "g"))  # fmt: skip
+    teams = Process(clean_environment(COLUMNS="160"), tmp_path / "teams.log",
+        "simulate", "teams", "--port", str(ports[1]), "--data", str(tmp_path / "t"))  # fmt: skip
+
+    async def answers(url: str) -> bool:
+        try:
+            async with running.http.get(url) as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+    try:
+        gateway.begin()
+        teams.begin()
+        await eventually_async(lambda: answers(f"{bases[0]}/health"), "the gateway answers")
+        await eventually_async(lambda: answers(f"{bases[1]}/api/state"), "the tenant answers")
+        body = {"model": "goclaw:demo", "messages": [{"role": "user", "content": "I'm Alice"}]}
+        headers = {"Authorization": "Bearer t", "X-GoClaw-User-Id": "u"}
+        async with running.http.post(f"{bases[0]}/v1/chat/completions", json=body, headers=headers) as response:
+            assert "Hello Alice" in (await response.json())["choices"][0]["message"]["content"]
+        gateway.ask_to_end()
+        teams.ask_to_end()
+        assert [await gateway.ended(), await teams.ended()] == [0, 0]
+    finally:
+        gateway.kill()
+        teams.kill()
+    assert f"GOCLAW_URL={bases[0]}" in gateway.output()
+    # what is printed is all that a bot needs
+    printed = dict(re.findall(r"^\s*([A-Z_]+)=(\S+)$", teams.output(), re.MULTILINE))
+    assert printed["TEAMS_CLOUD"] == "custom"
+    assert (await bridge("config", **printed, GOCLAW_URL=bases[0], GOCLAW_TOKEN="t")).code == 0
+
+
+async def test_the_demo_with_a_gateway_asks_for_its_token(tmp_path: Path) -> None:
+    said = await bridge("demo", "--no-open", "--data", str(tmp_path / "demo"), "--gateway", "http://127.0.0.1:1")
+    assert said.code == 2
+    assert "--token-file" in said.err

@@ -1,0 +1,79 @@
+"""The bridge's own cards and notes, in the form Teams takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.core import cards
+from bridge.core.notes import AI_LABEL, answer, note, plain
+from bridge.core.texts import say
+from bridge.core.turn import Activity
+
+CARDS = {
+    "interrupted": cards.interrupted(42, "T-42", ""),
+    "confirm_new": cards.confirm_new(""),
+}
+
+
+def content(activity: Activity) -> dict[str, Any]:
+    (attachment,) = activity["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    card: dict[str, Any] = attachment["content"]
+    return card
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_a_small_adaptive_card_with_one_button_that_is_answered_by_us(name: str) -> None:
+    card = content(CARDS[name])
+    (action,) = card["actions"]
+
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.5")
+    assert action["type"] == "Action.Execute"
+    assert action["title"]
+    assert len(orjson.dumps(CARDS[name])) < 28_000
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_has_words_for_the_notification_and_the_screen_reader(name: str) -> None:
+    assert CARDS[name]["summary"] == content(CARDS[name])["body"][0]["text"]
+
+
+def test_ask_again_names_the_turn_and_nothing_else() -> None:
+    card = content(CARDS["interrupted"])
+    (action,) = card["actions"]
+
+    assert (action["verb"], action["data"]) == (cards.ASK_AGAIN, {"turn": 42})
+    assert card["body"][1]["text"] == "T-42"
+
+
+def test_a_used_card_is_replaced_by_words_without_a_button() -> None:
+    card = cards.done("Done.")
+
+    assert [block["text"] for block in card["body"]] == ["Done."]
+    assert "actions" not in card
+
+
+def test_only_what_a_model_wrote_has_the_label_that_says_so() -> None:
+    (answered,) = answer("hello")
+
+    assert answered["entities"] == [AI_LABEL]
+    assert "entities" not in note("hello")
+
+
+def test_every_part_of_a_long_answer_has_the_label_once() -> None:
+    parts = answer("word " * 40_000)
+
+    assert len(parts) > 1
+    assert all(part["entities"] == [AI_LABEL] for part in parts)
+
+
+@pytest.mark.parametrize("shown", [note("words"), *answer("words")])
+def test_the_plain_form_keeps_the_words(shown: Activity) -> None:
+    assert plain(shown) == {"type": "message", "textFormat": "plain", "text": "words"}
+
+
+def test_the_plain_form_of_a_card_is_its_summary() -> None:
+    assert plain(CARDS["interrupted"])["text"] == say("interrupted")
