@@ -5,7 +5,6 @@
 # build: --build-arg BASE=docker.io/library/python@sha256:…
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
-# hadolint ignore=DL3006  # BASE has a tag
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 # pip and what builds the wheel live in /tools and stay behind; the environment that is shipped has neither.
@@ -30,7 +29,6 @@ RUN /tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /
     && /opt/bridge/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/bridge/lib
 
 
-# hadolint ignore=DL3006  # BASE has a tag
 FROM ${BASE}
 LABEL org.opencontainers.image.title="GoClaw Teams Bridge" \
       org.opencontainers.image.description="The bot through which people in Microsoft Teams talk with their GoClaw agent" \

@@ -8,7 +8,7 @@ DEMO_VENV ?= .venv-demo
 PIP = -m pip --disable-pip-version-check
 BIN = $(VENV)/bin
 
-.PHONY: help demo setup test test-all lint format lock clean
+.PHONY: help demo setup test test-all lint format lock image-check clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ lock: setup  ## Pin all dependencies again, with hashes (needs uv)
 	  -q requirements/build.in -o requirements/build.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  -q pyproject.toml requirements/build.in --group dev -c requirements/run.txt -o requirements/dev.txt
+
+image-check:  ## Build the container image without a registry and try it (root, buildah, mmdebstrap; minutes)
+	@PYTHON="$(PYTHON)" sh tests/image/check_image.sh $(SUITE)
 
 clean:  ## Remove environments and caches (the demo's state in .demo stays)
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

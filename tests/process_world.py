@@ -1,4 +1,4 @@
-"""The real bridge as a process in a simulated world: what users saw, what the agent was asked, and a kill at any moment.
+"""The real bridge as a process in a simulated world: what users saw, what the agent was asked, a kill at any moment.
 
 Teams and the gateway run in the test's process, so that a test can hold back their answers; the bridge runs as
 `python -m bridge run`, like in production.

@@ -24,8 +24,12 @@ def public_app(door: Door, *, ready: Callable[[], bool], read_seconds: float = _
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_without_words])
     messages = _Messages(door, read_seconds)
     app.router.add_post("/api/messages", messages.post)
+
+    async def readiness(_: web.Request) -> web.Response:
+        return web.Response(status=200 if ready() else 503)
+
     app.router.add_get("/healthz", _alive)
-    app.router.add_get("/readyz", lambda _: _status(200 if ready() else 503))
+    app.router.add_get("/readyz", readiness)
     return app
 
 
@@ -66,7 +70,3 @@ async def _without_words(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def _alive(_: web.Request) -> web.Response:
     return web.Response(status=200)
-
-
-async def _status(status: int) -> web.Response:
-    return web.Response(status=status)

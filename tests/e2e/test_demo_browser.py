@@ -153,7 +153,7 @@ async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(brows
     page = await open_page(browser, demo, "#chen")
     await ask(page, "I'm Chen", "Hello Chen.")
     before = await answers(page).count()
-    await say(page, "take 6 seconds")
+    await say(page, "take 5 seconds")
     await expect(page.get_by_test_id("typing")).to_contain_text("GoClaw is typing", timeout=SLOWEST)
     await say(page, "What's my name?")
     await expect(page.get_by_test_id("delivery").last).to_have_text("Delivered", timeout=SLOWEST)
@@ -171,10 +171,10 @@ async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(brows
 
     await again.dblclick()
     await expect(again).to_have_count(0, timeout=SLOWEST)
-    await answered(page, "Done. That took 6 seconds, as you asked.")
+    await answered(page, "Done. That took 5 seconds, as you asked.")
     await ask(page, "What's my name?", "Your name is Chen.")
     await expect(answers(page)).to_have_count(before + 4)
-    await expect(page.get_by_text("Done. That took 6 seconds")).to_have_count(1)
+    await expect(page.get_by_text("Done. That took 5 seconds")).to_have_count(1)
 
 
 async def test_the_commands_work_from_the_composer(browser: Browser, demo: Demo) -> None:

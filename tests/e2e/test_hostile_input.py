@@ -1,9 +1,8 @@
-"""What strangers and broken clients may send: never a 5xx, never let in, nothing stored, and honest users notice nothing."""
+"""What strangers and broken clients may send: never a 5xx, never let in, nothing stored. Honest users notice none."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import io
 import random
 import re
@@ -112,7 +111,7 @@ def bad_tokens(here: Hostile) -> dict[str, str]:
         "known kid, other key": here.stranger.sign(claims(here)),
         "no kid": jwt.encode(claims(here), here.stranger.private, algorithm="RS256"),
         "kid is a number": jwt.encode(claims(here), here.stranger.private, algorithm="RS256", headers={"kid": "7"}),
-        "alg none": jwt.encode(claims(here), None, algorithm="none", headers={"kid": "simulated-teams-1"}),
+        "alg none": jwt.encode(claims(here), "", algorithm="none", headers={"kid": "simulated-teams-1"}),
         "alg HS256": jwt.encode(claims(here), "x" * 32, algorithm="HS256", headers={"kid": "simulated-teams-1"}),
         "alg RS512": jwt.encode(claims(here), here.unendorsed.private, "RS512", headers={"kid": here.unendorsed.kid}),
         "our own outbound token": identity.issue(),
@@ -134,10 +133,11 @@ async def test_a_good_token_opens_the_door_only_for_its_own_activity(here: Hosti
     foreign_tenant = {"tenant": {"id": "00000000-0000-0000-0000-000000000002"}}
     other_tenant = {**good["conversation"], "tenantId": "00000000-0000-0000-0000-000000000002"}
     elsewhere = "https://evil.example/"
+    for_elsewhere = identity.sign_as_channel(now, serviceurl=elsewhere)
     cases: dict[str, tuple[dict[str, Any], str]] = {
         "no serviceUrl": (without["serviceUrl"], ""),
         "other serviceUrl": ({**good, "serviceUrl": elsewhere}, ""),
-        "serviceUrl of no connector": ({**good, "serviceUrl": elsewhere}, identity.sign_as_channel(now, serviceurl=elsewhere)),
+        "serviceUrl of no connector": ({**good, "serviceUrl": elsewhere}, for_elsewhere),
         "no channelId": (without["channelId"], ""),
         "other channelId": ({**good, "channelId": "webchat"}, ""),
         "key not endorsed": (good, here.unendorsed.sign(claims(here))),
@@ -145,7 +145,7 @@ async def test_a_good_token_opens_the_door_only_for_its_own_activity(here: Hosti
         "foreign tenant": ({**good, "channelData": foreign_tenant}, ""),
         "two tenants": ({**good, "conversation": other_tenant}, ""),
         "no conversation": (without["conversation"], ""),
-    }  # fmt: skip
+    }
     answers = {name: await here.world.post(body, bearer=token or None) for name, (body, token) in cases.items()}
     assert {name: answer for name, answer in answers.items() if answer != (403, b"")} == {}
 
@@ -248,11 +248,12 @@ def expected(body: bytes, good: dict[str, Any], *, signed: bool) -> int:
     return 200 if lawful(activity, good) else 403
 
 
-ODD: tuple[object, ...] = (
+_ODD: tuple[object, ...] = (
     None, True, False, 0, -1, 2**63, 2**64 - 1, -(2**63), 1e308, 0.1, "", " ", "\x00", "\u202e", "😀" * 50, "x" * 5000,
     "/../..", "a:b;c|d", "%00%ff", [], {}, [[]], [None], {"": None}, {"id": 7}, {"id": "x", "name": []}, "28:bot",
     "<at>GoClaw</at>", "<div><p>" * 200, "{}", "' OR 1=1 --", ["a"] * 300, [{"type": "mention", "mentioned": None}],
 )  # fmt: skip
+ODD = [orjson.dumps(value) for value in _ODD]
 
 
 def nested(depth: int, *, lists: bool) -> str:
@@ -271,47 +272,60 @@ def with_odd_field(chance: random.Random, activity: dict[str, Any]) -> None:
     if isinstance(node, dict) and chance.random() < 0.15:
         del node[place]
     else:
-        node[place] = copy.deepcopy(chance.choice(ODD))
+        node[place] = orjson.loads(chance.choice(ODD))
 
 
-def mutated(chance: random.Random, number: int, bases: list[dict[str, Any]]) -> bytes:
+def mutated(chance: random.Random, number: int, bases: list[bytes]) -> bytes:
     """One hostile body. Where it still is a message, it has a text and a conversation of its own."""
-    activity = copy.deepcopy(chance.choice(bases))
+    activity = orjson.loads(chance.choice(bases))
     activity["id"] = f"{activity['id']}{number}"
     activity["conversation"]["id"] = f"a:mark-{number}-"
     if "text" in activity:
         activity["text"] = f"count to 1, mark-{number}-"
         del activity["attachments"]
-    kind = chance.randrange(10)
-    if kind == 0:
-        return chance.randbytes(chance.randrange(600))
-    if kind == 1:
-        return orjson.dumps(activity)[: chance.randrange(1500)]
-    if kind == 2:
-        damaged = bytearray(orjson.dumps(activity))
-        for _ in range(chance.randrange(1, 6)):
-            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
-        return bytes(damaged)
-    if kind == 3:
-        deep = nested(chance.choice((50, 250, 300, 900, 1100, 20_000)), lists=chance.random() < 0.5)
-        field = chance.choice((*activity, "data", "entities", "channelData"))
-        if chance.random() < 0.3:
-            return deep.encode()
-        buried = {**activity, field: "DEEP"}
-        if activity["type"] == "invoke":
-            del buried[field]
-            buried["value"] = {"action": {"type": "Action.Execute", "verb": "askAgain", "data": "DEEP"}}
-        return orjson.dumps(buried).replace(b'"DEEP"', deep.encode())
-    if kind == 4:
-        huge = chance.choice(("9" * 400, "-" + "9" * 30, "1e400", "1E-400", "0." + "0" * 300 + "1", "NaN", "-0"))
-        field = chance.choice((*activity, "value"))
-        return orjson.dumps({**activity, field: "HUGE"}).replace(b'"HUGE"', huge.encode())
+    damage = chance.choice((noise, cut_off, flipped, too_deep, too_large_a_number, *[odd_fields] * 5))
+    return damage(chance, activity)
+
+
+def noise(chance: random.Random, _activity: dict[str, Any]) -> bytes:
+    return chance.randbytes(chance.randrange(600))
+
+
+def cut_off(chance: random.Random, activity: dict[str, Any]) -> bytes:
+    return orjson.dumps(activity)[: chance.randrange(1500)]
+
+
+def flipped(chance: random.Random, activity: dict[str, Any]) -> bytes:
+    damaged = bytearray(orjson.dumps(activity))
+    for _ in range(chance.randrange(1, 6)):
+        damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+    return bytes(damaged)
+
+
+def too_deep(chance: random.Random, activity: dict[str, Any]) -> bytes:
+    deep = nested(chance.choice((50, 250, 300, 900, 1100, 20_000)), lists=chance.random() < 0.5)
+    if chance.random() < 0.3:
+        return deep.encode()
+    if activity["type"] == "invoke":
+        activity["value"] = {"action": {"type": "Action.Execute", "verb": "askAgain", "data": "DEEP"}}
+    else:
+        activity[chance.choice((*activity, "data", "entities"))] = "DEEP"
+    return orjson.dumps(activity).replace(b'"DEEP"', deep.encode())
+
+
+def too_large_a_number(chance: random.Random, activity: dict[str, Any]) -> bytes:
+    huge = chance.choice(("9" * 400, "-" + "9" * 30, "1e400", "1E-400", "0." + "0" * 300 + "1", "NaN", "-0"))
+    activity[chance.choice((*activity, "value"))] = "HUGE"
+    return orjson.dumps(activity).replace(b'"HUGE"', huge.encode())
+
+
+def odd_fields(chance: random.Random, activity: dict[str, Any]) -> bytes:
     for _ in range(chance.randrange(1, 4)):
         with_odd_field(chance, activity)
     return orjson.dumps(activity)
 
 
-def bases_of(here: World) -> list[dict[str, Any]]:
+def real_activities(here: World) -> list[dict[str, Any]]:
     """Real activities of every kind that Teams sends."""
     chat, group = here.envelope("alice", "personal-alice"), here.envelope("bob", "launch-team")
     action = {"type": "Action.Execute", "verb": "askAgain", "data": {"turn": 1}}
@@ -330,10 +344,11 @@ def bases_of(here: World) -> list[dict[str, Any]]:
 
 
 def attempts(here: World) -> Iterator[Attempt]:
-    chance, bases = random.Random(SEED), bases_of(here)
+    chance, real = random.Random(SEED), real_activities(here)
+    bases = [orjson.dumps(activity) for activity in real]
     for number in range(BODIES):
-        body, signed = mutated(chance, number, bases), chance.random() < 0.6
-        yield Attempt(body, signed, expected(body, bases[0], signed=signed))
+        body, signed = mutated(chance, number, bases), chance.random() < 0.5
+        yield Attempt(body, signed, expected(body, real[0], signed=signed))
 
 
 class Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,23 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
         await here.meet("bob")
         await here.idle()
         yield here
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A world whose gateway was down when its bridge started, and Alice's first question there."""
+
+    world: World
+    question: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone]:
+    """Made first and looked at last: the bridge tries for 15 s before it gives a question up."""
+    async with world(tmp_path_factory.mktemp("alone"), gateway_up=False) as here:
+        await here.start()
+        await here.meet("alice")
+        yield Alone(here, await here.say("personal-alice", "alice", "Remember: nobody hears this"))
 
 
 async def asked(here: World, chat: str, who: str, text: str) -> str:
@@ -122,31 +140,6 @@ async def test_a_port_that_is_taken_is_refused_with_a_sentence(running: World, t
     assert "Traceback" not in second.output()
 
 
-async def test_a_gateway_that_is_down_at_start_is_told_and_heals_by_itself(tmp_path: Path) -> None:
-    async with world(tmp_path / "world", gateway_up=False) as here:
-        await here.start()
-        chat = await here.meet("alice")
-        lost = await here.say(chat, "alice", "Remember: nobody hears this")
-        (told,) = await here.heard(chat, 1, lost, seconds=40)
-        assert told.startswith("I can't reach the agent right now.")
-        status = await here.say(chat, "alice", "/status")
-        assert "has a problem: gateway reachable" in (await here.heard(chat, 1, status))[0]
-        async with here.http.get(f"{here.bridge.admin}/healthz") as health:
-            assert health.status == 200
-            assert (await health.json())["gateway"]["gateway reachable"].startswith("failed")
-
-        await here.gateway.start()
-        found = await here.say(chat, "alice", "What did I tell you?")
-        assert (await here.heard(chat, 1, found))[0].startswith("Nothing that I was to remember.")
-        assert here.gateway.times_asked("Remember: nobody hears this") == 0
-
-        async def well() -> bool:
-            async with here.http.get(f"{here.bridge.admin}/healthz") as health:
-                return str((await health.json())["gateway"]["gateway reachable"]).startswith("ok")
-
-        await eventually_async(well, "the health report heals")
-
-
 async def test_a_store_that_cannot_be_written_at_start_is_told_and_heals_by_itself(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file stands where the folder should be")
@@ -183,3 +176,25 @@ async def test_signing_keys_that_cannot_be_fetched_at_start_are_told(tmp_path: P
         assert here.bridge.alive
         here.bridge.kill()
         await here.restart(TEAMS_OPENID_URL=right)
+
+
+async def test_a_gateway_that_is_down_at_start_is_told_and_heals_by_itself(alone: Alone) -> None:
+    here, chat = alone.world, "personal-alice"
+    (told,) = await here.heard(chat, 1, alone.question, seconds=40)
+    assert told.startswith("I can't reach the agent right now.")
+    status = await here.say(chat, "alice", "/status")
+    assert "has a problem: gateway reachable" in (await here.heard(chat, 1, status))[0]
+    async with here.http.get(f"{here.bridge.admin}/healthz") as health:
+        assert health.status == 200
+        assert (await health.json())["gateway"]["gateway reachable"].startswith("failed")
+
+    await here.gateway.start()
+    found = await here.say(chat, "alice", "What did I tell you?")
+    assert (await here.heard(chat, 1, found))[0].startswith("Nothing that I was to remember.")
+    assert here.gateway.times_asked("Remember: nobody hears this") == 0
+
+    async def well() -> bool:
+        async with here.http.get(f"{here.bridge.admin}/healthz") as health:
+            return str((await health.json())["gateway"]["gateway reachable"]).startswith("ok")
+
+    await eventually_async(well, "the health report heals")

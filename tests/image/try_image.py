@@ -89,7 +89,7 @@ class Box:
             owner = (self.root / "data").stat()
             os.chown(self.data, owner.st_uid, owner.st_gid)
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in self.env.items())]
-        namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+        namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork"]
         enter = ["sh", "-c", _ENTER, "sh", str(self.root), str(self.data), user or self.config["User"]]
         return [*namespaces, *enter, "env", "-i", "-C", self.config["WorkingDir"], *variables, *inside]
 
@@ -105,7 +105,9 @@ class Box:
             try:
                 yield process
             finally:
-                process.kill()
+                # --kill-child is forgotten when the user changes; the end of process 1 ends its whole namespace
+                if process.poll() is None:
+                    os.kill(_process_one(process), signal.SIGKILL)
                 process.wait()
 
     @property
@@ -219,7 +221,8 @@ def _check_run(box: Box) -> None:
         os.kill(_process_one(process), signal.Signals[box.config["StopSignal"]])
         code = process.wait(_DEADLINE)
         took = time.monotonic() - started
-    events = [json.loads(line)["event"] for line in box.log.read_text().splitlines()]
+    lines = box.log.read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line)["event"] for line in lines if line.startswith("{")]
     _require(code == 0 and "stopped" in events, f"after {box.config['StopSignal']}: exit code {code}, log {events}")
     _told(f"{box.config['StopSignal']}: ended in order after {took:.1f} s, exit code 0")
     store = (box.data / "bridge.db").stat()

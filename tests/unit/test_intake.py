@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy, Facts
@@ -75,7 +75,7 @@ def help_in(session: str) -> Activity:
 HELP = note(say("help", commands=help_lines()))
 HELP_GROUP = help_in("session_shared")
 FILES_ONLY = note(say("files_only"))
-STRANGER = {"person": Person("29:x", "", "Xi")}
+STRANGER = Person("29:x", "", "Xi")
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ STRANGER = {"person": Person("29:x", "", "Xi")}
         (message("/new", Scope.GROUP), confirm_new("en-US")),
         (message("/new", Scope.CHANNEL), confirm_new("en-US")),
         (message("hi", tenant="strangers"), note(say("denied_tenant"))),
-        (message("hi", **STRANGER), note(say("denied_no_aad_id"))),
-        (message("/stop", **STRANGER), note(say("denied_no_aad_id"))),
-        (message("/new", **STRANGER), note(say("denied_no_aad_id"))),
+        (message("hi", person=STRANGER), note(say("denied_no_aad_id"))),
+        (message("/stop", person=STRANGER), note(say("denied_no_aad_id"))),
+        (message("/new", person=STRANGER), note(say("denied_no_aad_id"))),
         (message("hi", Scope.GROUP, meeting=True), note(say("denied_meeting"))),
     ],
 )
@@ -112,8 +112,8 @@ def test_what_needs_no_agent_is_answered_with_a_note(event: Event, shown: Activi
         (installed(Scope.GROUP), "installed"),
         (installed(Scope.CHANNEL), "installed"),
         (installed(tenant="strangers"), "denied_install"),
-        (installed(**STRANGER), "denied_install"),
-        (click(ASK_AGAIN, {"turn": 1}, **STRANGER), "denied_action"),
+        (installed(person=STRANGER), "denied_install"),
+        (click(ASK_AGAIN, {"turn": 1}, person=STRANGER), "denied_action"),
         (click(NEW_SESSION, {}, Scope.GROUP, tenant="strangers"), "denied_action"),
         (click("delete everything", {"turn": 1}), "invoke_malformed"),
         (click("", {}), "invoke_malformed"),
@@ -154,6 +154,7 @@ def test_a_question_is_asked_in_the_session_of_its_place(
     assert text is None or turn.payload.text == text
 
 
+@settings(max_examples=40)
 @given(st.text(min_size=1).filter(lambda text: text.strip()), st.sampled_from(Scope), st.text(max_size=20))
 def test_nothing_that_is_written_changes_session_lane_or_agent(text: str, scope: Scope, name: str) -> None:
     usual = accepted(decide(message("hi", scope), POLICY, NOW), Kind.ASK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import string
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from bridge.core.texts import ENGLISH, say
 
 BRIDGE = Path(errors.__file__).parent.parent
 LABELS = {kind.label for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BridgeError)}
-# for `_word` and the like in a sentence, see test_a_sentence_has_no_words_of_programmers
 HTTP_WORDS = r"\bHTTPS?\b|\bJSON\b|\bAPI\b|\bWebSocket\b|\b[45]\d\d\b|\btoken\b|\bsession\b|\btime-?out\b|\bSQL"
 CLASS_NAMES = "|".join(name for name, kind in vars(errors).items() if isinstance(kind, type))
 
@@ -25,27 +25,23 @@ def holes(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
 
 
+@cache
+def nodes() -> tuple[ast.AST, ...]:
+    """Everything in the product's modules, but for the table itself and the simulator."""
+    paths = [path for path in BRIDGE.rglob("*.py") if path.name != "texts.py" and "simulator" not in path.parts]
+    return tuple(node for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def literals() -> set[str]:
-    """Every string that the product's modules contain, but for the table itself and the simulator."""
-    found: set[str] = set()
-    for path in BRIDGE.rglob("*.py"):
-        if path.name != "texts.py" and "simulator" not in path.parts:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            found |= {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    return found
+    """Every string in them."""
+    return {node.value for node in nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def said() -> set[str]:
     """The keys that are given to `say` as they stand."""
-    keys: set[str] = set()
-    for path in BRIDGE.rglob("*.py"):
-        if "simulator" in path.parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
-                key = node.args[0]
-                keys |= {key.value} if isinstance(key, ast.Constant) and isinstance(key.value, str) else set()
-    return keys
+    calls = [node for node in nodes() if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say"]
+    keys = [call.args[0] for call in calls if call.args]
+    return {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
 
 
 def test_no_sentence_is_kept_that_nobody_says() -> None:

@@ -1,0 +1,167 @@
+"""`teams-bridge doctor`: one line for each link of the chain, against the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+from simulator_stage import stage
+
+from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
+from bridge.app import connected
+from bridge.gateway.probe import AGENT, PERSISTS, REACHABLE, USERS, Check
+from bridge.gateway.probe import TOKEN as GATEWAY_TOKEN
+from bridge.settings import load
+from bridge.simulator.alone import bot_settings
+from bridge.simulator.gateway.app import GatewayOptions, build_app
+from bridge.store.sqlite import SqliteStore
+
+ORDER = ["settings", STORE, TOKEN, KEYS, REACHABLE, GATEWAY_TOKEN, AGENT, USERS, PERSISTS, PUBLIC]
+SECRETS = ("the-gateway-token", "not-the-app-password")
+
+
+@asynccontextmanager
+async def chain(data: Path, *, persistent: bool = True) -> AsyncIterator[dict[str, str]]:
+    """A tenant and a gateway that work; gives the settings that fit them."""
+    options = GatewayOptions(token=SECRETS[0], agent="demo", data=data / "gateway", persistent=persistent)
+    async with stage(data, listening=False) as teams, TestServer(build_app(options)) as gateway:
+        yield {
+            **bot_settings(data, teams.base),
+            "GOCLAW_URL": f"http://127.0.0.1:{gateway.port}",
+            "GOCLAW_TOKEN": SECRETS[0],
+            "GOCLAW_AGENT": "demo",
+            "BRIDGE_STORE": str(data / "turns.db"),
+        }
+
+
+async def lines(environment: dict[str, str], *, spend_model_call: bool = False) -> dict[str, Check]:
+    """What doctor says, by the names of the checks."""
+    settings = load(environment)
+    async with connected(settings) as edges:
+        checks = [check async for check in examine(settings, edges, spend_model_call=spend_model_call)]
+    assert [check.name for check in checks] == ORDER
+    for check in checks:
+        assert check.detail
+        assert bool(check.fix) == (check.verdict == "failed")
+        assert not [secret for secret in SECRETS if secret in f"{check.detail}{check.fix}"]
+    return {check.name: check for check in checks}
+
+
+def failed(found: dict[str, Check]) -> list[str]:
+    return [name for name, check in found.items() if check.verdict == "failed"]
+
+
+def not_made(found: dict[str, Check]) -> list[str]:
+    return [name for name, check in found.items() if check.verdict == "not_checked"]
+
+
+async def test_a_chain_that_holds_is_ok_from_end_to_end(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        found = await lines(environment, spend_model_call=True)
+
+        assert (failed(found), not_made(found)) == ([], [PUBLIC])
+
+
+async def test_without_a_model_call_nothing_is_said_about_memory(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        found = await lines(environment)
+
+        assert (failed(found), not_made(found)) == ([], [PERSISTS, PUBLIC])
+
+
+async def test_a_gateway_that_forgets_is_found_out(tmp_path: Path) -> None:
+    async with chain(tmp_path, persistent=False) as environment:
+        found = await lines(environment, spend_model_call=True)
+
+        assert failed(found) == [PERSISTS]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "broken", "unknown"),
+    [
+        ("TEAMS_APP_PASSWORD", SECRETS[1], [TOKEN], []),
+        ("GOCLAW_AGENT", "nobody", [AGENT], [PERSISTS]),
+        ("GOCLAW_TOKEN", "another-token", [GATEWAY_TOKEN], [AGENT, USERS, PERSISTS]),
+    ],
+)
+async def test_a_broken_link_is_named_with_its_fix_and_what_hangs_on_it_is_not_checked(
+    name: str, value: str, broken: list[str], unknown: list[str], tmp_path: Path
+) -> None:
+    async with chain(tmp_path) as environment:
+        found = await lines({**environment, name: value}, spend_model_call=True)
+
+        assert (failed(found), not_made(found)) == (broken, [*unknown, PUBLIC])
+        assert name in found[broken[0]].fix
+
+
+async def test_with_the_gateway_down_its_other_checks_are_not_made(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        down = {**environment, "GOCLAW_URL": f"http://127.0.0.1:{unused_port()}"}
+
+        found = await lines(down, spend_model_call=True)
+
+        assert failed(found) == [REACHABLE]
+        assert not_made(found) == [GATEWAY_TOKEN, AGENT, USERS, PERSISTS, PUBLIC]
+
+
+async def test_a_store_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        (tmp_path / "a file").touch()
+        found = await lines({**environment, "BRIDGE_STORE": str(tmp_path / "a file" / "turns.db")})
+
+        assert failed(found) == [STORE]
+        assert "BRIDGE_STORE" in found[STORE].fix
+
+
+async def test_a_store_in_use_is_a_running_bridge(tmp_path: Path) -> None:
+    running = SqliteStore(tmp_path / "turns.db")
+    await running.open()
+    try:
+        async with chain(tmp_path) as environment:
+            found = await lines(environment)
+    finally:
+        await running.close()
+
+    assert failed(found) == []
+    assert "running" in found[STORE].detail
+
+
+async def refuses(_: web.Request) -> web.Response:
+    return web.Response(status=401)
+
+
+async def explains(_: web.Request) -> web.Response:
+    return web.Response(status=401, text="Sign in")
+
+
+async def welcomes(_: web.Request) -> web.Response:
+    return web.Response(text="It works!")
+
+
+async def sends_away(_: web.Request) -> web.Response:
+    raise web.HTTPFound("/login")
+
+
+@pytest.mark.parametrize(
+    ("who", "verdict"), [(refuses, "ok"), (explains, "failed"), (welcomes, "failed"), (sends_away, "failed")]
+)
+async def test_the_public_address_must_refuse_a_stranger_with_an_empty_401(
+    who: Callable[[web.Request], Awaitable[web.Response]], verdict: str, tmp_path: Path
+) -> None:
+    app = web.Application()
+    app.router.add_post("/base/api/messages", who)
+    async with chain(tmp_path) as environment, TestServer(app) as public:
+        found = await lines({**environment, "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{public.port}/base/"})
+
+        assert found[PUBLIC].verdict == verdict
+
+
+async def test_a_public_address_where_nobody_answers_fails(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        found = await lines({**environment, "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{unused_port()}"})
+
+        assert failed(found) == [PUBLIC]

@@ -1,0 +1,389 @@
+"""The door for activities: a real server, real tokens, and what comes through."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import jwt
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from bridge import metrics
+from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.errors import StoreInUse, StoreUnavailable
+from bridge.engine.reception import Click
+from bridge.teams.authentication import Verifier
+from bridge.teams.clouds import custom
+from bridge.teams.inbound import Inbound
+from bridge.web.public import MAX_BODY, public_app
+
+SAMPLES = {
+    path.stem: orjson.loads(path.read_bytes()) for path in (Path(__file__).parent.parent / "samples").glob("*.json")
+}
+TENANT = "3f2b8c1e-6a4d-4c7e-9b55-0d1e2f3a4b5c"
+APP = "8a1d5c0e-2b7f-4e63-9d10-7c5b4a392816"
+ISSUER = "https://api.botframework.com"
+KEY, FOREIGN_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading the machine's takes 50 ms each time
+JSON = "application/json; charset=utf-8"
+IGNORED_IN_SILENCE = (
+    "typing",
+    "read_receipt",
+    "unknown_type",
+    "edit",
+    "delete",
+    "reaction",
+    "member_added",
+    "other_bot",
+)
+
+
+@dataclass
+class Door:
+    """The bridge's public listener, Microsoft's keys beside it, and what was let in."""
+
+    http: aiohttp.ClientSession
+    service_url: str = ""
+    url: str = ""
+    heard: list[Event] = field(default_factory=list)
+    click: Click | None = None
+    trouble: Exception | None = None
+
+    async def receive(self, event: Event) -> Click | None:
+        self.heard.append(event)
+        if self.trouble is not None:
+            raise self.trouble
+        return self.click
+
+    def token(self, key: rsa.RSAPrivateKey = KEY, **changes: Any) -> str:
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": APP, "nbf": now - 60, "exp": now + 600, "serviceurl": self.service_url}
+        return jwt.encode(claims | changes, key, "RS256", {"kid": "k"})
+
+    def activity(self, sample: str = "personal", /, **changes: Any) -> dict[str, Any]:
+        return {**SAMPLES[sample], "serviceUrl": self.service_url, **changes}
+
+    async def post(
+        self, body: Any, *, token: str | None = None, content_type: str = JSON, **headers: str
+    ) -> tuple[int, bytes]:
+        """Status and body of a POST with a good token, or another."""
+        data = (
+            body
+            if isinstance(body, AsyncIterator)
+            else io.BytesIO(body if isinstance(body, bytes) else orjson.dumps(body))
+        )
+        sent = {"Authorization": f"Bearer {token or self.token()}", "Content-Type": content_type, **headers}
+        async with self.http.post(f"{self.url}/api/messages", data=data, headers=sent) as answer:
+            return answer.status, await answer.read()
+
+    async def raw(self, *lines: str, body: bytes = b"") -> bytes:
+        """The status line that a hand-written request gets, with nothing more sent until it comes."""
+        host, port = self.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            head = "\r\n".join(["POST /api/messages HTTP/1.1", f"Host: {host}", *lines, "", ""])
+            writer.write(head.encode() + body)
+            await writer.drain()
+            async with asyncio.timeout(5):
+                return await reader.readline()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def door(read_seconds: float = 5.0) -> AsyncIterator[Door]:
+    async def openid(request: web.Request) -> web.Response:
+        return web.json_response({"issuer": ISSUER, "jwks_uri": f"http://{request.host}/keys"})
+
+    async def keys(_: web.Request) -> web.Response:
+        public = RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
+        return web.json_response({"keys": [{**public, "kid": "k", "endorsements": ["msteams"]}]})
+
+    microsoft = web.Application()
+    microsoft.add_routes([web.get("/openid", openid), web.get("/keys", keys)])
+    async with (
+        TestServer(microsoft) as theirs,
+        httpx.AsyncClient(verify=NO_ROOTS) as client,
+        aiohttp.ClientSession() as http,
+    ):
+        address = f"127.0.0.1:{theirs.port}"
+        cloud = custom(f"http://{address}/openid", f"http://{address}", [address])
+        opened = Door(http, service_url=f"http://{address}/emea/")
+        inbound = Inbound(Verifier(cloud, APP, frozenset({TENANT}), client), opened.receive)
+        app = public_app(inbound.post, ready=lambda: True, read_seconds=read_seconds)
+        async with TestServer(app) as ours:
+            opened.url = f"http://127.0.0.1:{ours.port}"
+            yield opened
+
+
+def counted(verdict: str) -> float:
+    return metrics.REGISTRY.get_sample_value("bridge_inbound_requests_total", {"verdict": verdict}) or 0.0
+
+
+# -- in which order --
+
+TOO_LARGE = b"[" + b" " * MAX_BODY + b"]"
+
+
+@pytest.mark.parametrize(
+    ("signed", "content_type", "body", "status", "reason"),
+    [
+        (False, "text/plain", b"{", 401, "bad_signature"),
+        (False, JSON, b"{", 401, "bad_signature"),
+        (True, "text/plain", b"{", 415, "content_type"),
+        (True, "", b"{}", 415, "content_type"),
+        (True, "application/json-patch", b"{}", 415, "content_type"),
+        (True, JSON, TOO_LARGE, 413, "too_large"),
+        (True, JSON, b"{", 400, "not_json"),
+        (True, JSON, b"", 400, "not_json"),
+        (True, JSON, b"\xff\xfe{}", 400, "not_json"),
+        (True, JSON, b'{"a": NaN}', 400, "not_json"),
+        (True, JSON, b"[" * 100_000, 400, "not_json"),
+        (True, JSON, b"[]", 400, "not_an_object"),
+        (True, JSON, b'"message"', 400, "not_an_object"),
+        (True, JSON, b"null", 400, "not_an_object"),
+        (True, JSON, b"{}", 403, "other_service_url"),
+    ],
+)
+async def test_the_first_fault_in_the_order_of_the_checks_decides(
+    signed: bool, content_type: str, body: bytes, status: int, reason: str
+) -> None:
+    """Signature, type, size, JSON, claims; the refusal has no words and nothing is let in."""
+    before = counted(reason)
+    async with door() as at:
+        token = at.token() if signed else at.token(FOREIGN_KEY)
+
+        assert await at.post(body, token=token, content_type=content_type) == (status, b"")
+        assert at.heard == []
+    assert counted(reason) == before + 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"channelId": "webchat"},
+        {"channelId": None},
+        {"serviceUrl": "https://smba.trafficmanager.net/emea/"},
+        {"serviceUrl": None},
+        {"channelData": {"tenant": {"id": "99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c"}}},
+        {"channelData": {}},
+        {"conversation": None},
+    ],
+)
+async def test_an_activity_that_is_not_what_the_token_is_for_is_forbidden(changes: dict[str, Any]) -> None:
+    async with door() as at:
+        assert await at.post(at.activity(**changes)) == (403, b"")
+        assert at.heard == []
+
+
+async def test_what_the_head_decides_is_decided_before_a_byte_of_the_body_is_there() -> None:
+    huge = f"Content-Length: {10 * MAX_BODY}"
+    async with door() as at:
+        stranger = await at.raw("Content-Type: application/json", huge)
+        text = await at.raw(f"Authorization: Bearer {at.token()}", "Content-Type: text/plain", huge)
+
+        assert b" 401 " in stranger
+        assert b" 415 " in text
+        assert at.heard == []
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer x", "Basic eDp5", "Bearer é.é.é", "Bearer a.b.c, Bearer d.e.f"]
+)
+async def test_a_header_that_is_no_bearer_is_refused(header: str) -> None:
+    async with door() as at:
+        sent = {"Authorization": header, "Content-Type": JSON}
+        async with at.http.post(f"{at.url}/api/messages", data=b"{}", headers=sent) as answer:
+            assert (answer.status, await answer.read()) == (401, b"")
+
+
+@pytest.mark.parametrize("changes", [{"aud": "another"}, {"exp": 1}, {"iss": "https://evil"}, {"nbf": 4_000_000_000}])
+async def test_a_token_for_another_time_or_bot_is_refused(changes: dict[str, Any]) -> None:
+    async with door() as at:
+        assert await at.post(at.activity(), token=at.token(**changes)) == (401, b"")
+        assert at.heard == []
+
+
+# -- bodies --
+
+
+async def test_a_body_that_does_not_come_is_a_client_error() -> None:
+    async with door(read_seconds=0.2) as at:
+        length, json = "Content-Length: 100", "Content-Type: application/json"
+
+        line = await at.raw(f"Authorization: Bearer {at.token()}", json, length, body=b'{"type":')
+
+        assert b" 408 " in line
+        assert at.heard == []
+
+
+async def test_a_body_of_unknown_length_is_cut_off_at_the_limit() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY // 65536 + 2):
+            yield b" " * 65536
+
+    async with door() as at:
+        assert await at.post(endless()) == (413, b"")
+        assert at.heard == []
+
+
+async def test_a_body_of_just_the_limit_is_read() -> None:
+    async with door() as at:
+        small = orjson.dumps(at.activity())
+
+        assert await at.post(small + b" " * (MAX_BODY - len(small))) == (200, b"")
+        assert await at.post(small + b" " * (MAX_BODY - len(small) + 1)) == (413, b"")
+
+
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 400), ("deflate", 400)])
+async def test_a_body_that_is_not_compressed_as_it_says_is_a_client_error(coding: str, status: int) -> None:
+    async with door() as at:
+        lines = (f"Authorization: Bearer {at.token()}", "Content-Type: application/json", "Content-Length: 5")
+
+        line = await at.raw(*lines, f"Content-Encoding: {coding}", body=b"abcde")
+
+        assert f" {status} ".encode() in line
+
+
+async def test_a_small_body_that_unpacks_to_a_huge_one_is_too_large() -> None:
+    async with door() as at:
+        bomb = gzip.compress(b" " * 20 * MAX_BODY)
+        lines = (f"Authorization: Bearer {at.token()}", "Content-Type: application/json", "Content-Encoding: gzip")
+
+        assert b" 413 " in await at.raw(*lines, f"Content-Length: {len(bomb)}", body=bomb)
+
+
+async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
+    dice = random.Random(7)
+    async with door() as at:
+        whole = orjson.dumps(at.activity())
+        for _ in range(300):
+            start, stop = sorted(dice.choices(range(len(whole)), k=2))
+            broken = whole[:start] + dice.randbytes(dice.randrange(4)) + whole[stop:]
+
+            status, body = await at.post(broken)
+
+            assert (status in (200, 400, 403), body) == (True, b"")
+            assert await at.post(broken, token="a.b.c") == (401, b"")
+
+
+# -- what comes through --
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("personal", UserMessage),
+        ("channel_reply", UserMessage),
+        ("file", UserMessage),
+        ("install_add", Installed),
+        ("bot_added", Installed),
+        ("card_ask_again", CardAction),
+        *((name, Ignored) for name in IGNORED_IN_SILENCE),
+    ],
+)
+async def test_every_kind_of_activity_is_answered_200_and_heard_once(name: str, kind: type[Event]) -> None:
+    async with door() as at:
+        assert await at.post(at.activity(name)) == (200, b"")
+        assert [type(event) for event in at.heard] == [kind]
+
+
+@pytest.mark.parametrize(
+    "kind", ["", None, 7, ["message"], "Message", "invokeResponse", "trace", "handoff", "é" * 1000]
+)
+async def test_a_type_that_nobody_knows_is_answered_200(kind: object) -> None:
+    async with door() as at:
+        assert await at.post(at.activity(type=kind)) == (200, b"")
+        assert at.heard == [Ignored("type_unknown")]
+
+
+async def test_the_whole_activity_comes_through() -> None:
+    async with door() as at:
+        await at.post(at.activity("table_and_code"))
+
+        (event,) = at.heard
+        assert isinstance(event, UserMessage)
+        assert event.text.startswith("Check **this**:\n\n| Name | Age |")
+        assert event.reference.service_url == at.service_url
+
+
+@pytest.mark.parametrize("mode", ["expectReplies", "ephemeral", "notification", "stream"])
+@pytest.mark.parametrize("name", ["personal", "card_ask_again", "unknown_type"])
+async def test_the_way_the_sender_wants_replies_delivered_changes_nothing(mode: str, name: str) -> None:
+    async with door() as at:
+        sent = at.activity(name, deliveryMode=mode, callerId="urn:botframework:azure", inputHint="x")
+
+        assert await at.post(sent) == (200, b"")
+        assert len(at.heard) == 1
+
+
+# -- clicks --
+
+
+async def test_a_click_is_answered_with_the_card_that_takes_its_place() -> None:
+    async with door() as at:
+        at.click = Click("Starting a new conversation.", replaces=True)
+
+        status, body = await at.post(at.activity("card_new_session"))
+
+        answer = orjson.loads(body)
+        assert (status, answer["statusCode"]) == (200, 200)
+        assert answer["type"] == "application/vnd.microsoft.card.adaptive"
+        assert answer["value"]["body"][0]["text"] == "Starting a new conversation."
+
+
+async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> None:
+    async with door() as at:
+        at.click = Click("Only the person who asked can do that.", replaces=False)
+
+        status, body = await at.post(at.activity("card_ask_again"))
+
+        expected = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": at.click.words}
+        assert (status, orjson.loads(body)) == (200, expected)
+
+
+@pytest.mark.parametrize("name", ["task/fetch", "fileConsent/invoke", "", None, 7, {"a": 1}])
+async def test_an_invoke_that_nobody_knows_is_answered_200(name: object) -> None:
+    async with door() as at:
+        assert await at.post(at.activity("invoke_unknown", name=name)) == (200, b"")
+        assert at.heard == [Ignored("invoke_unknown")]
+
+
+async def test_what_a_message_sets_off_never_becomes_the_http_answer() -> None:
+    async with door() as at:
+        at.click = Click("secret", replaces=True)
+
+        assert await at.post(at.activity("personal")) == (200, b"")
+
+
+# -- a store that cannot --
+
+
+@pytest.mark.parametrize("name", ["personal", "card_ask_again", "install_add"])
+@pytest.mark.parametrize("trouble", [StoreUnavailable("disk full"), StoreInUse("another")])
+async def test_what_cannot_be_kept_is_not_accepted(name: str, trouble: Exception) -> None:
+    before = counted("store_unavailable") + counted("store_in_use")
+    async with door() as at:
+        at.trouble = trouble
+
+        assert await at.post(at.activity(name)) == (503, b"")
+        at.trouble = None
+        assert await at.post(at.activity(name)) == (200, b"")
+    assert counted("store_unavailable") + counted("store_in_use") == before + 1

@@ -1,0 +1,109 @@
+"""What the process logs: one JSON object a line, and never what somebody wrote."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import orjson
+import pytest
+
+SECRET = "what Ann wrote"
+BEGIN = """
+import asyncio, logging, structlog
+from bridge.logs import configure
+configure({form!r}, {level!r})
+log = structlog.get_logger()
+SECRET = {secret!r}
+def fail():
+    raise ValueError(SECRET)
+"""
+CAUGHT = """
+try:
+    fail()
+except ValueError as error:
+    {statement}
+"""
+FORGOTTEN = """
+async def main():
+    task = asyncio.ensure_future(asyncio.to_thread(fail))
+    await asyncio.wait({task})
+    del task
+asyncio.run(main())
+"""
+
+
+def run(code: str, form: str = "json", level: str = "info") -> str:
+    """Everything that a process of its own prints."""
+    script = BEGIN.format(form=form, level=level, secret=SECRET) + code
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30)
+    return done.stdout + done.stderr
+
+
+def lines(code: str, level: str = "info") -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in run(code, level=level).splitlines()]
+
+
+def test_a_line_is_one_json_object_with_time_and_level() -> None:
+    (line,) = lines("log.info('turn_closed', turn='T-1', outcome='delivered')")
+
+    assert (line["event"], line["level"], line["turn"], line["outcome"]) == ("turn_closed", "info", "T-1", "delivered")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_what_is_less_important_than_asked_for_is_left_out() -> None:
+    code = "log.info('small'); log.warning('large'); logging.getLogger('x').warning('w')"
+
+    assert [line["event"] for line in lines(code, "warning")] == ["large", "library"]
+    assert lines(code, "error") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "log.error('turn_broken', error=type(error).__name__, exc_info=error)",
+        "log.error('turn_broken', error=type(error).__name__, exc_info=True)",
+        "log.exception('turn_broken', error=type(error).__name__)",
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_error_is_logged_by_kind_and_place_without_its_words(statement: str, form: str) -> None:
+    printed = run(CAUGHT.format(statement=statement), form)
+
+    assert SECRET not in printed
+    assert "ValueError" in printed
+    assert "<string>:" in printed
+
+
+@pytest.mark.parametrize(
+    ("code", "library"),
+    [
+        (
+            CAUGHT.format(statement="logging.getLogger('aiohttp.server').exception('Unhandled exception')"),
+            "aiohttp.server",
+        ),
+        ("logging.getLogger('msal').error(f'odd answer: {SECRET}')", "msal"),
+        ("logging.getLogger('x').warning('header %s', SECRET)", "x"),
+        ("async def main(): asyncio.get_running_loop().call_soon(fail)\nasyncio.run(main())", "asyncio"),
+        (FORGOTTEN, "asyncio"),
+    ],
+)
+def test_what_libraries_log_is_told_without_what_they_put_into_it(code: str, library: str) -> None:
+    """aiohttp quotes headers that it cannot read, asyncio the words of an exception that nobody took."""
+    printed = run(code)
+
+    (line,) = [orjson.loads(line) for line in printed.splitlines()]
+    assert SECRET not in printed
+    assert (line["event"], line["library"]) == ("library", library)
+    assert line["where"]
+
+
+def test_a_librarys_own_sentence_is_kept_where_its_values_stand_apart() -> None:
+    (line,) = lines("logging.getLogger('x').warning('gave up after %d tries', 3)")
+
+    assert line["template"] == "gave up after %d tries"
+
+
+def test_libraries_are_not_asked_for_details_even_when_debugging() -> None:
+    assert lines("logging.getLogger('httpx').info('GET http://x?secret')", "debug") == []

@@ -1,0 +1,181 @@
+"""The two listeners: what they answer, to whom, and what they never say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer, unused_port
+from simulator_stage import stage
+
+from bridge import metrics
+from bridge.app import Bridge, connected
+from bridge.core.activities import Event
+from bridge.core.errors import CredentialsRefused
+from bridge.engine.dispatcher import Dispatcher
+from bridge.settings import load
+from bridge.simulator.alone import bot_settings
+from bridge.teams.inbound import Inbound, Post, Reply
+from bridge.web.admin import admin_app
+from bridge.web.public import public_app
+
+Client = TestClient[web.Request, web.Application]
+
+
+@asynccontextmanager
+async def client(app: web.Application) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(app)) as made:
+        yield made
+
+
+@dataclass
+class Health:
+    """What the bridge would say about itself."""
+
+    ready: bool = True
+
+    def details(self) -> dict[str, Any]:
+        return {"ready": self.ready, "store": "ok"}
+
+
+async def door(_: Post) -> Reply:
+    """Lets nobody in."""
+    return Reply(401)
+
+
+# -- public --
+
+
+async def test_the_public_health_is_a_bare_status() -> None:
+    health = Health()
+    async with client(public_app(door, ready=lambda: health.ready)) as http:
+        for ready, status in ((True, 200), (False, 503), (True, 200)):
+            health.ready = ready
+            async with http.get("/readyz") as answer:
+                assert (answer.status, await answer.read()) == (status, b"")
+            async with http.get("/healthz") as answer:
+                assert (answer.status, await answer.read()) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/api/messages", 405, "POST"),
+        ("PUT", "/api/messages", 405, "POST"),
+        ("OPTIONS", "/api/messages", 405, "POST"),
+        ("POST", "/healthz", 405, "GET,HEAD"),
+        ("GET", "/", 404, None),
+        ("POST", "/api/messages/", 404, None),
+        ("GET", "/metrics", 404, None),
+        ("POST", "/api/notify", 404, None),
+    ],
+)
+async def test_anything_else_is_refused_without_a_word(method: str, path: str, status: int, allow: str | None) -> None:
+    async with (
+        client(public_app(door, ready=lambda: True)) as http,
+        http.request(method, path, headers={"Authorization": "Bearer x"}) as answer,
+    ):
+        assert (answer.status, await answer.read(), answer.headers.get("Allow")) == (status, b"", allow)
+
+
+async def test_only_an_answer_with_a_body_says_what_it_is() -> None:
+    async def asked(post: Post) -> Reply:
+        return Reply(200, await post.read())
+
+    async with client(public_app(asked, ready=lambda: True)) as http:
+        async with http.post("/api/messages", data=b'{"a":1}') as answer:
+            assert (answer.content_type, await answer.read()) == ("application/json", b'{"a":1}')
+        async with http.post("/api/messages", data=b"") as answer:
+            assert (answer.status, answer.headers["Content-Length"]) == (200, "0")
+
+
+# -- admin --
+
+PATHS = ("/healthz", "/readyz", "/metrics")
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer wrong", "Bearer tokeñ", "token", "bearer token ", "Basic x"]
+)
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
+async def test_the_admin_listener_tells_nobody_without_its_token(header: str | None, path: str) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    async with (
+        client(admin_app(details=Health().details, token="token")) as http,
+        http.get(path, headers=headers) as answer,
+    ):
+        assert (answer.status, await answer.read()) == (401, b"")
+
+
+@pytest.mark.parametrize("token", ["token", "tokeñ", ""])
+async def test_it_tells_whoever_has_it_and_everybody_on_loopback_where_none_is_set(token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with client(admin_app(details=Health().details, token=token)) as http:
+        for path in PATHS:
+            async with http.get(path, headers=headers) as answer:
+                assert answer.status == 200
+
+
+async def test_details_have_the_status_of_readiness() -> None:
+    for ready, status in ((True, 200), (False, 503)):
+        health = Health(ready)
+        async with client(admin_app(details=health.details, token="")) as http, http.get("/readyz") as answer:
+            assert (answer.status, orjson.loads(await answer.read())) == (status, health.details())
+
+
+async def test_metrics_are_what_prometheus_reads() -> None:
+    metrics.INBOUND.labels("accepted").inc()
+    async with client(admin_app(details=Health().details, token="")) as http, http.get("/metrics") as answer:
+        text = await answer.text()
+
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+        assert 'bridge_inbound_requests_total{verdict="accepted"}' in text
+
+
+def test_no_metric_has_a_label_for_people_conversations_or_turns() -> None:
+    allowed = {"verdict", "kind", "outcome", "error", "le"}
+    labels = {name for family in metrics.REGISTRY.collect() for sample in family.samples for name in sample.labels}
+
+    assert labels <= allowed
+    assert all(family.documentation.endswith("?") for family in metrics.REGISTRY.collect())
+
+
+async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path) -> None:
+    """Entra ID refuses the secret, and the gateway is down."""
+
+    async def nothing(_: Event) -> None:
+        return None
+
+    @dataclass
+    class Opened:
+        ready: bool = True
+
+    async with stage(tmp_path, listening=False) as teams:
+        environment = {
+            **bot_settings(tmp_path, teams.base),
+            "TEAMS_APP_PASSWORD": "not-the-app-password",
+            "GOCLAW_URL": f"http://127.0.0.1:{unused_port()}",
+            "GOCLAW_TOKEN": "the-gateway-token",
+            "BRIDGE_ADMIN_TOKEN": "the-admin-token",
+        }
+        async with connected(load(environment)) as edges:
+            await edges.watch.check()
+            with pytest.raises(CredentialsRefused):
+                await edges.token.header()
+            bridge = Bridge(edges, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing))
+            app = admin_app(details=bridge.details, token="")
+            async with client(app) as http, http.get("/healthz") as answer:
+                body = await answer.read()
+
+        report = orjson.loads(body)
+        assert (answer.status, report["ready"], report["signing_keys"]) == (503, False, "not loaded")
+        assert report["gateway"]["gateway reachable"].startswith("failed: ")
+        assert report["outbound_token"] not in ("ok", "not fetched yet")
+        for secret in ("not-the-app-password", "the-gateway-token", "the-admin-token"):
+            assert secret.encode() not in body

@@ -1,0 +1,344 @@
+"""Settings: from where they come, what is wrong with them, and what nobody gets to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from bridge.core.errors import SettingsInvalid
+from bridge.settings import Settings, describe, effective, load, secret_names
+
+APP = "00000000-0000-4000-8000-0000000000aa"
+TENANT = "00000000-0000-4000-8000-0000000000bb"
+SECRETS = ("the-app-password", "the-gateway-token", "the-admin-token")
+MINIMUM = {
+    "TEAMS_APP_ID": APP,
+    "TEAMS_APP_PASSWORD": SECRETS[0],
+    "TEAMS_TENANT_ID": TENANT,
+    "GOCLAW_URL": "http://gateway:8080",
+    "GOCLAW_TOKEN": SECRETS[1],
+}
+
+
+def with_minimum(**changes: str | None) -> dict[str, str]:
+    return {name: value for name, value in {**MINIMUM, **changes}.items() if value is not None}
+
+
+def problems(**changes: str | None) -> tuple[str, ...]:
+    """What is wrong with the minimum and these changes; None takes a variable away."""
+    with pytest.raises(SettingsInvalid) as caught:
+        load(with_minimum(**changes))
+    return caught.value.problems
+
+
+def names(found: tuple[str, ...]) -> list[str]:
+    """Which settings the sentences are about."""
+    return sorted(sentence.split(":")[0].split(" ")[0] for sentence in found)
+
+
+def toml(tmp_path: Path, text: str) -> dict[str, str]:
+    """The variable that names a TOML file with this text."""
+    file = tmp_path / "bridge.toml"
+    file.write_text(text, encoding="utf-8")
+    return {"BRIDGE_CONFIG": str(file)}
+
+
+# -- where they come from --
+
+
+def test_five_values_are_enough_and_the_rest_is_safe() -> None:
+    settings = load(MINIMUM)
+
+    assert (settings.app_id, settings.gateway_url) == (APP, "http://gateway:8080")
+    assert settings.tenants == {TENANT}
+    assert (settings.guests, settings.meetings, settings.people) == (False, False, ())
+    assert (settings.admin_host, settings.cloud, settings.port) == ("127.0.0.1", "public", 3978)
+
+
+@pytest.mark.parametrize(
+    ("name", "alias", "value"),
+    [
+        ("TEAMS_APP_ID", "MicrosoftAppId", APP),
+        ("TEAMS_APP_PASSWORD", "MicrosoftAppPassword", "p"),
+        ("TEAMS_TENANT_ID", "MicrosoftAppTenantId", TENANT),
+        ("GOCLAW_URL", "GATEWAY_URL", "http://gateway:8080"),
+        ("BRIDGE_PORT", "PORT", "8080"),
+        ("TEAMS_APP_ID", "MICROSOFTAPPID", APP),  # Windows gives all names in capitals
+    ],
+)
+def test_the_conventional_names_are_understood(name: str, alias: str, value: str) -> None:
+    assert load(with_minimum(**{name: None, alias: value})) == load(with_minimum(**{name: value}))
+
+
+def test_of_two_names_of_one_setting_its_own_wins() -> None:
+    assert load(with_minimum(BRIDGE_PORT="1", PORT="2")).port == 1
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = toml(tmp_path, '[bridge]\nport = 1\nwelcome = false\npeople = ["' + APP + '"]\n')
+
+    settings = load(with_minimum(**file, BRIDGE_PORT="2"))
+
+    assert (settings.port, settings.welcome, settings.people) == (2, False, (APP,))
+
+
+def test_the_environment_wins_over_the_file_under_another_name_too(tmp_path: Path) -> None:
+    file = toml(tmp_path, '[bridge]\nport = 1\n[goclaw]\nurl = "http://file"\ntoken = "file"\n')
+    token = tmp_path / "token"
+    token.write_text("mounted")
+
+    settings = load(
+        with_minimum(**file, PORT="2", GOCLAW_URL=None, GATEWAY_URL="http://env", GOCLAW_TOKEN=None)
+        | {"GOCLAW_TOKEN_FILE": str(token)}
+    )
+
+    assert (settings.port, settings.gateway_url) == (2, "http://env")
+    assert settings.gateway_token.get_secret_value() == "mounted"
+
+
+def test_everything_may_stand_in_the_file(tmp_path: Path) -> None:
+    text = "\n".join(f'{name} = "{value}"' for name, value in MINIMUM.items())
+
+    assert load(toml(tmp_path, text)) == load(MINIMUM)
+    assert load(toml(tmp_path, text.replace("TEAMS_APP_ID", "MicrosoftAppId"))) == load(MINIMUM)
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    file = toml(tmp_path, f'[goclaw]\nurl = "http://file"\ntoken = "{SECRETS[1]}"\n')
+
+    settings = load(with_minimum(**file, GOCLAW_URL="", GOCLAW_TOKEN="", BRIDGE_PORT="", TEAMS_NONSENSE=""))
+
+    assert (settings.gateway_url, settings.port) == ("http://file", 3978)
+    assert names(problems(GOCLAW_TOKEN="")) == ["GOCLAW_TOKEN"]
+
+
+@pytest.mark.parametrize("name", secret_names())
+def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes("\ufeffs3cret\r\n".encode())
+    field = {"TEAMS_APP_PASSWORD": "app_password", "GOCLAW_TOKEN": "gateway_token", "BRIDGE_ADMIN_TOKEN": "admin_token"}
+
+    settings = load(with_minimum(**{name: None}) | {f"{name}_FILE": str(file)})
+
+    assert getattr(settings, field[name]).get_secret_value() == "s3cret"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b" \n"])
+def test_a_secrets_file_that_gives_nothing_is_told_of_once(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+
+    assert names(problems(GOCLAW_TOKEN=None, GOCLAW_TOKEN_FILE=str(file))) == ["GOCLAW_TOKEN_FILE"]
+
+
+@pytest.mark.parametrize("text", ["port = ", "[bridge\n", "a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_told_of(text: str, tmp_path: Path) -> None:
+    assert "BRIDGE_CONFIG" in names(problems(**toml(tmp_path, text)))
+
+
+def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    assert names(problems(BRIDGE_CONFIG=str(tmp_path / "none"))) == ["BRIDGE_CONFIG"]
+
+
+# -- what is wrong --
+
+
+def test_everything_that_is_missing_is_said_at_once_with_what_to_do() -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        load({})
+
+    assert names(caught.value.problems) == sorted(MINIMUM)
+    assert all("is not set. " in sentence and len(sentence) > 40 for sentence in caught.value.problems)
+    assert any("GOCLAW_TOKEN_FILE" in sentence for sentence in caught.value.problems)
+
+
+def test_mistakes_of_every_kind_are_said_at_once(tmp_path: Path) -> None:
+    found = problems(
+        TEAMS_APP_ID="my bot",
+        GOCLAW_TOKEN=None,
+        BRIDGE_PORT="70000",
+        BRIDGE_PROT="1",
+        TEAMS_CLOUD="custom",
+        TEAMS_LOGIN_URL="login",
+        BRIDGE_ADMIN_HOST="0.0.0.0",  # noqa: S104  the mistake
+        TEAMS_APP_PASSWORD=None,
+        TEAMS_APP_PASSWORD_FILE=str(tmp_path / "none"),
+    )
+
+    assert names(found) == [
+        "BRIDGE_ADMIN_TOKEN",
+        "BRIDGE_PORT",
+        "BRIDGE_PROT",
+        "GOCLAW_TOKEN",
+        "TEAMS_APP_ID",
+        "TEAMS_APP_PASSWORD_FILE",
+        "TEAMS_LOGIN_URL",
+        "TEAMS_OPENID_URL",
+        "TEAMS_SERVICE_HOSTS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TEAMS_APP_ID", "x"),
+        ("MicrosoftAppId", "x"),
+        ("TEAMS_ALLOWED_TENANTS", f"{TENANT},contoso.com"),
+        ("TEAMS_CLOUD", "mars"),
+        ("GOCLAW_URL", "gateway:8080"),
+        ("GOCLAW_URL", "ftp://gateway"),
+        ("GOCLAW_URL", "http://user:pass@gateway"),
+        ("GOCLAW_URL", "http://gateway?x=1"),
+        ("GOCLAW_URL", "http://gateway:99999"),
+        ("GOCLAW_URL", "http://gateway:port"),
+        ("GOCLAW_URL", "http://"),
+        ("GOCLAW_AGENT", "my agent"),
+        ("BRIDGE_PORT", "-1"),
+        ("PORT", "http"),
+        ("BRIDGE_TURN_TIMEOUT", "0"),
+        ("BRIDGE_TURN_TIMEOUT", "nan"),
+        ("BRIDGE_KEEP_TEXT_HOURS", "inf"),
+        ("BRIDGE_KEEP_IDS_DAYS", "inf"),
+        ("BRIDGE_USER_PREFIX", "group:"),
+        ("BRIDGE_WELCOME", "perhaps"),
+        ("BRIDGE_CHANNEL_SESSION", "conversation"),
+        ("BRIDGE_STORE", "postgresql://localhost/x"),
+    ],
+)
+def test_a_wrong_value_is_told_under_the_name_it_was_given_by(name: str, value: str) -> None:
+    own = {"MicrosoftAppId": "TEAMS_APP_ID"}.get(name)
+    changes: dict[str, str | None] = {name: value} | ({own: None} if own else {})
+
+    assert names(problems(**changes)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("GOCLAW_URL", "https://gateway.example.com/base/", "https://gateway.example.com/base"),
+        ("GOCLAW_URL", "http://[::1]:8080", "http://[::1]:8080"),
+        ("TEAMS_APP_ID", APP.upper(), APP),
+        ("BRIDGE_PEOPLE", f" {APP.upper()} , {TENANT},", f"{APP},{TENANT}"),
+        ("BRIDGE_WELCOME", "off", "false"),
+        ("BRIDGE_TURN_TIMEOUT", "90", "90"),
+        ("BRIDGE_SHUTDOWN_GRACE", "0", "0"),
+    ],
+)
+def test_values_are_read_generously(name: str, value: str, shown: str) -> None:
+    assert dict(effective(load(with_minimum(**{name: value}))))[name] == shown
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("BRIDGE_PROT", "BRIDGE_PORT"),
+        ("TEAMS_APPID", "TEAMS_APP_ID"),
+        ("BRIDGE_ADMIN_TOKEN_FLIE", "BRIDGE_ADMIN_TOKEN"),
+    ],
+)
+def test_a_name_that_is_nearly_a_setting_is_refused_with_what_was_meant(typo: str, meant: str) -> None:
+    (sentence,) = problems(**{typo: "x"})
+
+    assert sentence.startswith(f"{typo}: is not a setting; did you mean {meant}")
+
+
+def test_in_the_file_every_unknown_name_is_a_mistake(tmp_path: Path) -> None:
+    file = toml(tmp_path, '[goclaw]\nagnet = "x"\n[colour]\nof = {the = "sky"}\n')
+
+    assert names(problems(**file)) == ["COLOUR_OF_THE", "GOCLAW_AGNET"]
+
+
+def test_other_programs_variables_are_none_of_our_business() -> None:
+    load({**MINIMUM, "PATH": "/bin", "GOCLAW_GATEWAY_TOKEN": "x", "GATEWAY_PORT": "tcp://10.0.0.1:1", "bridge": "x"})
+
+
+@pytest.mark.parametrize("service", ["BRIDGE", "TEAMS", "TEAMS_BRIDGE", "BRIDGE_ADMIN", "GOCLAW"])
+def test_what_kubernetes_says_about_a_service_of_our_name_is_no_setting(service: str) -> None:
+    told = {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "3978",
+        f"{service}_SERVICE_PORT_HTTP": "3978",
+        f"{service}_PORT": "tcp://10.0.0.1:3978",
+        f"{service}_PORT_3978_TCP": "tcp://10.0.0.1:3978",
+        f"{service}_PORT_3978_TCP_PROTO": "tcp",
+        f"{service}_PORT_3978_TCP_PORT": "3978",
+        f"{service}_PORT_3978_TCP_ADDR": "10.0.0.1",
+    }
+
+    assert load({**told, **MINIMUM}) == load(MINIMUM)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_on_loopback_the_admin_listener_needs_no_token(host: str) -> None:
+    assert load(with_minimum(BRIDGE_ADMIN_HOST=host)).admin_host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "admin.example.com", "localhost.example.com"])  # noqa: S104
+def test_elsewhere_it_does(host: str) -> None:
+    assert names(problems(BRIDGE_ADMIN_HOST=host)) == ["BRIDGE_ADMIN_TOKEN"]
+    assert load(with_minimum(BRIDGE_ADMIN_HOST=host, BRIDGE_ADMIN_TOKEN="t")).admin_host == host
+
+
+# -- what nobody gets to see --
+
+
+def test_a_secret_is_nowhere_in_what_settings_print() -> None:
+    settings = load({**MINIMUM, "BRIDGE_ADMIN_TOKEN": SECRETS[2]})
+
+    printed = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
+    printed.append(str(list(effective(settings))))
+
+    assert not [secret for secret in SECRETS for text in printed if secret in text]
+    assert dict(effective(settings))["GOCLAW_TOKEN"] == "********"
+
+
+@pytest.mark.parametrize("secret", secret_names())
+def test_a_secret_is_nowhere_in_an_error(secret: str, tmp_path: Path) -> None:
+    """Neither in the sentences nor in what a traceback would print."""
+    file = toml(tmp_path, f'{secret} = ["hunter2"]\nGOCLAW_URL = "http://u:hunter2@gateway"\n')
+
+    with pytest.raises(SettingsInvalid) as caught:
+        load(with_minimum(**{secret: None, "GOCLAW_URL": None, "TEAMS_APP_ID": "hunter2"}, **file))
+
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(caught.value.__context__)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: Any = load(MINIMUM)
+
+    with pytest.raises(ValidationError):
+        settings.port = 1
+
+
+# -- what people read --
+
+
+def test_every_setting_is_described_once() -> None:
+    described = list(describe())
+    taken = [name for setting in described for name in (setting.name, *setting.aliases)]
+
+    assert len(described) == len(Settings.model_fields) == len(list(effective(load(MINIMUM))))
+    assert len(set(taken)) == len(taken)
+    assert all(setting.about.endswith(".") for setting in described)
+    assert sorted(setting.name for setting in described if setting.required) == sorted(MINIMUM)
+
+
+def test_the_defaults_that_are_described_are_the_defaults() -> None:
+    said = {setting.name: setting.default for setting in describe() if setting.default}
+
+    assert {name: value for name, value in effective(load(MINIMUM)) if name in said} == said
+    assert load({**MINIMUM, **said}) == load(MINIMUM)
+
+
+def test_secrets_are_known_as_secrets() -> None:
+    held = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+
+    assert held == {"app_password", "gateway_token", "admin_token"}
+    assert [setting.name for setting in describe() if setting.secret] == list(secret_names())
