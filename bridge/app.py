@@ -24,7 +24,6 @@ from bridge.core.access import AccessPolicy
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
-from bridge.core.texts import say
 from bridge.engine.dispatcher import Dispatcher, Limits
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.reception import Reception
@@ -49,6 +48,7 @@ _log = structlog.get_logger()
 
 _STORE_RETRY_SECONDS = 5.0
 _FIRST_CHECK_SECONDS = 5.0
+_LINGERING_SECONDS = 2.0
 
 
 class _SystemClock:
@@ -190,10 +190,10 @@ def _compose(settings: Settings, edges: Edges) -> Bridge:
 
 
 def _gateway_health(watch: GatewayWatch) -> str:
+    """The text key of what users may know; which check failed is for operators."""
     if not watch.state.checks:
-        return say("gateway_unchecked")
-    failing = watch.state.failing
-    return say("gateway_ill", what=failing[0]) if failing else say("gateway_well")
+        return "gateway_unchecked"
+    return "gateway_ill" if watch.state.failing else "gateway_well"
 
 
 async def serve(settings: Settings) -> None:
@@ -253,7 +253,10 @@ async def _open_later(bridge: Bridge) -> None:
 
 @asynccontextmanager
 async def _listening(bridge: Bridge, settings: Settings) -> AsyncIterator[None]:
-    public = web.AppRunner(public_app(bridge.inbound.post, ready=bridge.ready), access_log=None)
+    # a refused request's body is not waited for long
+    public = web.AppRunner(
+        public_app(bridge.inbound.post, ready=bridge.ready), access_log=None, lingering_time=_LINGERING_SECONDS
+    )
     admin = web.AppRunner(
         admin_app(details=bridge.details, token=settings.admin_token.get_secret_value()), access_log=None
     )

@@ -6,6 +6,7 @@ Session key and user id come only from the verified activity, never from text.
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ from bridge.core.turn import Lane, Reference, Scope
 _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="
+_FORGED = re.compile(r"\[\s*from\s*:", re.IGNORECASE)
 
 
 class GroupSession(StrEnum):
@@ -52,10 +54,8 @@ def synthetic_id(conversation: str) -> str:
     return f"teams_{hashlib.sha256(conversation.encode()).hexdigest()}"
 
 
-def lane_of(reference: Reference, agent: str, user: str) -> Lane:
-    """What runs one at a time: a personal chat, whichever agent answers; elsewhere the session."""
-    if reference.scope is Scope.PERSONAL:
-        return Lane(f"chat:{reference.conversation}")
+def lane_of(agent: str, user: str) -> Lane:
+    """What runs one at a time: the session, in whichever conversation it is spoken in."""
     return Lane(f"session:{agent}:{user}")
 
 
@@ -72,5 +72,7 @@ def speaker(name: str) -> str:
 
 
 def spoken(scope: Scope, name: str, text: str) -> str:
-    """What the agent reads: as typed in a personal chat, with the speaker's name elsewhere."""
-    return text if scope is Scope.PERSONAL else f"[From: {speaker(name)}] {text}"
+    """What the agent reads: as typed in a personal chat, elsewhere with the speaker's name, which nobody can forge."""
+    if scope is Scope.PERSONAL:
+        return text
+    return f"[From: {speaker(name)}] {_FORGED.sub('(from:', text)}"

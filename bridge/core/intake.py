@@ -101,13 +101,13 @@ def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     text = spoken(event.reference.scope, event.facts.person.name, event.text)
     if event.files:
         text += "\n\n" + say("files_dropped", count=event.files)
-    lane = lane_of(event.reference, payload.agent, payload.user)
+    lane = lane_of(payload.agent, payload.user)
     return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text), now)
 
 
 def _command(event: UserMessage, command: Command, policy: Policy, now: float) -> Decision:
     payload = _payload(event, policy)
-    lane = lane_of(event.reference, payload.agent, payload.user)
+    lane = lane_of(payload.agent, payload.user)
     locale = event.reference.locale
     match command:
         case Command.HELP:
@@ -128,7 +128,7 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if denial(policy.access, event.facts) is not None:
         return Ignored("denied_action")
     payload = _payload(event, policy)
-    lane = lane_of(event.reference, payload.agent, payload.user)
+    lane = lane_of(payload.agent, payload.user)
     if event.verb == NEW_SESSION:
         return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
     n = event.data.get("turn")

@@ -65,7 +65,7 @@ ENGLISH: Final[dict[str, str]] = {
     "session_channel": "shared by everybody in this channel",
     "session_sender": "yours alone, also in this chat",
     "gateway_well": "reachable",
-    "gateway_ill": "has a problem: {what}",
+    "gateway_ill": "has a problem",
     "gateway_unchecked": "not checked yet",
     "none": "none yet",
 }

@@ -25,10 +25,10 @@ class Click:
 
 
 class GatewayHealth(Protocol):
-    """What `/status` says about the gateway: a text key and its holes."""
+    """What `/status` says about the gateway: a text key."""
 
     def __call__(self) -> str:
-        """One short phrase for users."""
+        """The key of one short phrase for users."""
         ...
 
 
@@ -94,7 +94,7 @@ class Reception:
             agent=decision.turn.payload.agent,
             session=say(decision.session, locale),
             now=now,
-            gateway=self._gateway_health(),
+            gateway=say(self._gateway_health(), locale),
             last=status.last or say("none", locale),
         )
         await self._accept(self._note_instead(decision.turn, words))

@@ -9,7 +9,6 @@ learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-
 from __future__ import annotations
 
 import asyncio
-from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -38,9 +37,10 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.core.turn import Activity, Reference, Scope
+from bridge.teams.connector_answers import Answer, error_code, failure_of, id_in, read_answer, read_body, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from bridge.teams.clouds import Cloud
     from bridge.teams.credentials import OutboundToken
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 CONNECT_LIMIT = 5.0  # seconds, TLS included
 CALL_LIMIT = 15.0  # seconds for one call
 PATIENCE = 60.0  # seconds for sending one thing again; then the lane waits (design §4), not this call
-LONGEST_ANSWER = 64 * 1024  # bytes of an answer that are worth reading: it holds an id or a code
 
 _backoff = wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
 
@@ -89,21 +88,6 @@ _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 # Nothing was sent yet.
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
-# 403 that hold for the whole conversation (§4). InvalidBotApiHost: the reference's host is not its tenant's.
-_NEVER_HERE = frozenset(
-    {
-        "BotDisabledByAdmin",
-        "BotNotInConversationRoster",
-        "ConversationBlockedByUser",
-        "ForbiddenOperationException",
-        "InvalidBotApiHost",
-        "NotEnoughPermissions",
-    }
-)
-
-
-_Answer = dict[str, Any]
-
 
 class TeamsChannel:
     """`Channel` over the connector. The session is the process's one shared session.
@@ -136,15 +120,15 @@ class TeamsChannel:
         """
         post = partial(self._call, "POST", self._activities(to), _addressed(to, activity))
         try:
-            return _id(await self._repeated(WHILE_DELAYED, post))
+            return id_in(await self._repeated(WHILE_DELAYED, post))
         except DeliveryUnknown as failure:
-            return _id(await self._retried(ONCE_MORE, partial(self._send_again, post), failure))
+            return id_in(await self._retried(ONCE_MORE, partial(self._send_again, post), failure))
 
     async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
         """Show `activity` in place of the one with this id; gives the id. Raises DeliveryFailure."""
         url = URL(f"{self._activities(to)}/{segment(activity_id)}", encoded=True)
         put = partial(self._call, "PUT", url, _addressed(to, activity | {"id": activity_id}))
-        return _id(await self._repeated(WHILE_UNSETTLED, put)) or activity_id
+        return id_in(await self._repeated(WHILE_UNSETTLED, put)) or activity_id
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator once; sent once only, it is cheap to lose. Raises DeliveryFailure."""
@@ -157,19 +141,19 @@ class TeamsChannel:
         url = URL(f"{_base(to.service_url)}{path}", encoded=True)
         return await self._repeated(WHILE_UNSETTLED, partial(self._call, "GET", url, None))
 
-    async def _send_again(self, post: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _send_again(self, post: Callable[[], Awaitable[Answer]]) -> Answer:
         self._on_maybe_doubled()
         return await self._repeated(WHILE_DELAYED, post)
 
-    async def _repeated(self, policy: AsyncRetrying, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _repeated(self, policy: AsyncRetrying, call: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             return await call()
         except (DeliveryDelayed, DeliveryUnknown) as failure:
             return await self._retried(policy, call, failure)
 
     async def _retried(
-        self, policy: AsyncRetrying, call: Callable[[], Awaitable[_Answer]], first: DeliveryFailure
-    ) -> _Answer:
+        self, policy: AsyncRetrying, call: Callable[[], Awaitable[Answer]], first: DeliveryFailure
+    ) -> Answer:
         """Go on as the policy says after a first try that ended in `first`.
 
         The first try runs outside of tenacity, whose bookkeeping costs 70 us a call (measured). A copy of the
@@ -188,7 +172,7 @@ class TeamsChannel:
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         return _activities_url(to.service_url, to.conversation)
 
-    async def _call(self, method: str, url: URL, body: bytes | None) -> _Answer:
+    async def _call(self, method: str, url: URL, body: bytes | None) -> Answer:
         header = self._token.cached or await self._token.header()
         try:
             return await self._exchange(method, url, body, header)
@@ -200,7 +184,7 @@ class TeamsChannel:
                 raise
         return await self._exchange(method, url, body, fresh)
 
-    async def _exchange(self, method: str, url: URL, body: bytes | None, header: str) -> _Answer:
+    async def _exchange(self, method: str, url: URL, body: bytes | None, header: str) -> Answer:
         try:
             async with self._session.request(
                 method,
@@ -212,8 +196,8 @@ class TeamsChannel:
             ) as response:
                 status = response.status
                 if status < 300:
-                    return await _answer(response)
-                raise _failure(status, _code(await _read(response)), _retry_after(response.headers))
+                    return await read_answer(response)
+                raise failure_of(status, error_code(await read_body(response)), retry_after(response.headers))
         except _NOT_CONNECTED as failure:
             raise ConnectorUnreachable(type(failure).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
@@ -259,79 +243,3 @@ def segment(id_: str) -> str:
     if not id_.strip("."):
         raise DeliveryRefused("an id that no path can hold")
     return quote(id_, safe="!$&'()*+,;=:@")
-
-
-async def _answer(response: aiohttp.ClientResponse) -> _Answer:
-    """The object in a 2xx answer. 202 and streams may have an empty body (§1)."""
-    try:
-        return _json(await _read(response))
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return {}  # the status says that it is shown; an unknown id must not send it twice
-
-
-def _id(answer: _Answer) -> str:
-    id_ = answer.get("id")
-    return id_ if isinstance(id_, str) else ""
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    length = response.content_length
-    if length is not None and length <= LONGEST_ANSWER:
-        return await response.read()
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > LONGEST_ANSWER:
-            break
-    return bytes(content)
-
-
-def _json(answer: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _code(answer: bytes) -> str:
-    """`error.code` of the connector's error body; "" for a proxy's page or anything else that is none."""
-    error = _json(answer).get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, str) and code.isascii() and code.isalnum() and len(code) <= 80 else ""
-
-
-def _failure(status: int, code: str, retry_after: float | None) -> DeliveryFailure:
-    """The connector's status and code as a leaf of the error tree: the table of §4, with design §4 and §5."""
-    detail = f"HTTP {status} {code}".rstrip()
-    if status in (412, 429):
-        return Throttled(detail, retry_after)
-    if status == 401:
-        return CredentialsRefused(detail)
-    if status == 503:
-        return ConnectorUnreachable(detail)  # "unavailable" refuses the request, it does not lose its result
-    # 500 too: the table advises against repeating it, but does not say that nothing was shown, and a doubled
-    # answer is better than a lost one (guarantee 6). 408 is a time-out by another name.
-    if status == 408 or status >= 500:
-        return DeliveryUnknown(detail)
-    # A deleted message cannot be edited, but its conversation lives. Another 403 (a stream's message size,
-    # a firewall's page) speaks of this message: "refused for good" would silence a chat that works.
-    gone = status == 404 and code != "ActivityNotFoundInConversation"
-    if gone or (status == 403 and code in _NEVER_HERE):
-        return DeliveryRefused(detail)
-    return DeliveryRejected(detail)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """`Retry-After` in seconds: a number or an HTTP date (RFC 9110 §10.2.3); None for anything else.
-
-    A date is held against the answer's own `Date`, so that no clock of ours matters.
-    """
-    value = headers.get("Retry-After", "")
-    if value.isascii() and value.isdigit() and len(value) <= 9:
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, until.total_seconds())

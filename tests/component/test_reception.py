@@ -39,7 +39,7 @@ class Desk:
             dispatcher=self.world.dispatcher,
             policy=policy,
             clock=self.world.clock,
-            gateway_health=lambda: "reachable",
+            gateway_health=lambda: "gateway_well",
         )
 
     async def writes(self, text: str, *, who: Person = ANN, where: Reference | None = None, id_: str = "") -> str:
@@ -171,7 +171,7 @@ async def test_stop_with_nothing_running_says_so_once() -> None:
 @virtual_time
 async def test_stop_withdraws_a_question_that_waits_and_says_so_once() -> None:
     async with desk() as at:
-        await at.world.memory.accept(new_turn("q", lane="chat:chat"), None)
+        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), None)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
         await at.quiet()
@@ -255,7 +255,7 @@ async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
         assert at.world.agent.asked == ["q"]
         assert at.read == [INTERRUPTED, "echo q"]
         again = at.world.row("click-2")
-        assert (again.again_of, again.lane, again.payload.user) == (n, "chat:chat", "aad-ann")
+        assert (again.again_of, again.lane, again.payload.user) == (n, "session:helper:aad-ann", "aad-ann")
 
 
 @virtual_time

@@ -230,9 +230,7 @@ print(hashlib.sha256(build_package(details).content).hexdigest())
 
 
 @pytest.mark.parametrize(("umask", "zone"), [("000", "Pacific/Kiritimati"), ("077", "America/Adak")])
-def test_the_same_details_give_the_same_bytes_in_every_environment(
-    umask: str, zone: str, tmp_path: Path
-) -> None:
+def test_the_same_details_give_the_same_bytes_in_every_environment(umask: str, zone: str, tmp_path: Path) -> None:
     elsewhere = os.environ | {"TEST_UMASK": umask, "TZ": zone, "PYTHONHASHSEED": umask, "LC_ALL": "C"}
     ran = subprocess.run(
         [sys.executable, "-c", BUILD_ELSEWHERE],
