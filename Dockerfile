@@ -53,6 +53,6 @@ VOLUME ["/data"]
 # By number: Kubernetes' runAsNonRoot cannot judge a name.
 USER 10001:10001
 STOPSIGNAL SIGTERM
-# /readyz: the store and the signing keys. A gateway that is down makes nobody unhealthy: turns wait for it.
+# /readyz: the store and the signing keys. A gateway that is down makes nobody unhealthy.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["teams-bridge", "healthcheck"]
 CMD ["teams-bridge", "run"]

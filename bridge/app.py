@@ -7,6 +7,7 @@ import contextlib
 import gc
 import secrets
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -43,6 +44,7 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 from bridge.web.admin import admin_app
 from bridge.web.public import public_app
+from bridge.web.sockets import BACKLOG, bound
 
 _log = structlog.get_logger()
 
@@ -153,6 +155,7 @@ def _edges(
             base_url=base,
             token=secret,
             refusal=watch.refusal,
+            look=watch.look,
             sessions=sessions,
             patience=Patience(),
         ),
@@ -202,18 +205,20 @@ async def serve(settings: Settings) -> None:
     async with connected(settings) as edges:
         bridge = _compose(settings, edges)
         background = Tasks()
-        try:
-            await _start(bridge, settings, background)
-            async with _listening(bridge, settings):
-                await _freeze()
-                _log.info("listening", host=settings.host, port=settings.port)
-                await stop.wait()
-                _log.info("stopping", grace=settings.shutdown_grace)
-                # activities that still arrive are committed and answered until the listener closes
-                await _drain(bridge.dispatcher, settings.shutdown_grace, hurry)
-        finally:
-            await background.cancel()
-            await bridge.edges.store.close()
+        # before anything is claimed: a process that cannot listen must not begin other people's turns
+        with bound((settings.admin_host, settings.admin_port), (settings.host, settings.port)) as sockets:
+            try:
+                await _start(bridge, settings, background)
+                async with _listening(bridge, settings, sockets):
+                    await _freeze()
+                    _log.info("listening", host=settings.host, port=settings.port)
+                    await stop.wait()
+                    _log.info("stopping", grace=settings.shutdown_grace)
+                    # activities that still arrive are committed and answered until the listener closes
+                    await _drain(bridge.dispatcher, settings.shutdown_grace, hurry)
+            finally:
+                await background.cancel()
+                await bridge.edges.store.close()
     _log.info("stopped")
 
 
@@ -252,7 +257,7 @@ async def _open_later(bridge: Bridge) -> None:
 
 
 @asynccontextmanager
-async def _listening(bridge: Bridge, settings: Settings) -> AsyncIterator[None]:
+async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.socket, ...]) -> AsyncIterator[None]:
     # a refused request's body is not waited for long
     public = web.AppRunner(
         public_app(bridge.inbound.post, ready=bridge.ready), access_log=None, lingering_time=_LINGERING_SECONDS
@@ -261,12 +266,9 @@ async def _listening(bridge: Bridge, settings: Settings) -> AsyncIterator[None]:
         admin_app(details=bridge.details, token=settings.admin_token.get_secret_value()), access_log=None
     )
     try:
-        for runner, host, port in (
-            (admin, settings.admin_host, settings.admin_port),
-            (public, settings.host, settings.port),
-        ):
+        for runner, listener in zip((admin, public), sockets, strict=True):
             await runner.setup()
-            await web.TCPSite(runner, host, port, backlog=1024).start()
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
         yield
     finally:
         await public.cleanup()

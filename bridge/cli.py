@@ -113,13 +113,17 @@ def manifest(
     from bridge.admin.registration import app_details  # noqa: PLC0415
 
     try:
+        settings = _settings()
         previous = out.read_bytes() if out.exists() else None
-        package = build_package(app_details(_settings()), previous=previous)
+        package = build_package(app_details(settings), previous=previous)
         out.write_bytes(package.content)
     except ValueError as error:
         _fail(str(error), 2)
     except OSError as error:
         _fail(f"{out}: {error.strerror}", 1)
+    for name, value in (("BRIDGE_APP_WEBSITE", settings.app_website), ("BRIDGE_APP_DEVELOPER", settings.app_developer)):
+        if value == Settings.model_fields[name.removeprefix("BRIDGE_").lower()].default:
+            _err.print(f"{name} is not set: the package says “{value}”, which people see in Teams.", markup=False)
     state = "written" if package.changed else "unchanged"
     _out.print(f"{out}: version {package.version}, {state}", markup=False)
 
@@ -155,7 +159,7 @@ LlmKeyFile = Annotated[Path | None, typer.Option(help="A file with the endpoint'
 @app.command()
 def demo(
     data: Data = Path(".demo"),
-    port: Annotated[int | None, typer.Option(help="Port of the chat page.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the chat page (8765).")] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
     gateway: Annotated[str | None, typer.Option(help="A real GoClaw gateway's address.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="A file with that gateway's token.")] = None,
@@ -172,6 +176,13 @@ def demo(
 
     if gateway and not token_file:
         _fail("--gateway needs --token-file: a file with the gateway's token.", 2)
+    if gateway and llm:
+        _fail("--gateway and --llm exclude each other: a real gateway has models of its own.", 2)
+    if llm_model and not llm:
+        _fail("--llm-model needs --llm: the address of the endpoint that has the model.", 2)
+    for name, address in (("--gateway", gateway), ("--llm", llm)):
+        if address and not address.startswith(("http://", "https://")):
+            _fail(f"{name}: must be an address such as http://127.0.0.1:18790", 2)
     options = DemoOptions(
         data=data.resolve(),
         port=port,
@@ -185,7 +196,8 @@ def demo(
     )
 
     def ready(address: str) -> None:
-        _out.print(f"\n  Open  [bold cyan]{address}[/]  and say hello. Ctrl-C ends it; the state stays in {data}.\n")
+        _out.print(f"\n  Open  [bold cyan]{address}[/]  and say hello. Ctrl-C ends it.")
+        _out.print(f"  The state stays in {data}\n", markup=False, soft_wrap=True)
         if not no_open:
             webbrowser.open(address)
 

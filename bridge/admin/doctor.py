@@ -6,7 +6,9 @@ A check that could not be made is reported as not made, with the reason; it is n
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 
@@ -21,12 +23,13 @@ PUBLIC = "public address"
 STORE = "store"
 
 _KEYS_SECONDS = 15.0
+_FIX_STORE = "Set BRIDGE_STORE to a file in a folder the bridge may write."
 
 
 async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -> AsyncIterator[Check]:
     """Every check in the order of the chain. Raises nothing that a check can say."""
     yield Check("settings", "ok", "complete")
-    yield await _store(edges)
+    yield await _store(settings, edges)
     yield await _token(edges)
     yield await _keys(edges)
     gateway = await edges.probe.cheap()
@@ -36,15 +39,31 @@ async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -
     yield await _public(settings)
 
 
-async def _store(edges: Edges) -> Check:
+async def _store(settings: Settings, edges: Edges) -> Check:
+    if (not_yet := _store_to_be(settings.store)) is not None:
+        return not_yet
     try:
         await edges.store.open()
         await edges.store.close()
     except StoreInUse:
         return Check(STORE, "ok", "in use by a running bridge")
     except StoreUnavailable as error:
-        return Check(STORE, "failed", error.detail, "Set BRIDGE_STORE to a file in a folder the bridge may write.")
+        return Check(STORE, "failed", error.detail, _FIX_STORE)
     return Check(STORE, "ok", "can be opened and written")
+
+
+def _store_to_be(store: str) -> Check | None:
+    """The verdict on a store that does not exist yet.
+
+    It is not made here: a file made by whoever runs the doctor could be closed to the service's account.
+    """
+    path = Path(store).absolute()
+    if path.exists():
+        return None
+    folder = next(parent for parent in path.parents if parent.exists())
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Check(STORE, "ok", f"will be made in {path.parent}")
+    return Check(STORE, "failed", f"{folder} cannot be written", _FIX_STORE)
 
 
 async def _token(edges: Edges) -> Check:
@@ -78,7 +97,7 @@ async def _persistence(edges: Edges, gateway: tuple[Check, ...], *, spend_model_
         return not_checked(PERSISTS, "it costs a model call, and --no-model-call was given")
     failed = [check.name for check in gateway if check.verdict == "failed"]
     if failed:
-        return not_checked(PERSISTS, f"because of: {failed[0]}")
+        return not_checked(PERSISTS, f"not before this is well: {failed[0]}")
     return await edges.probe.persistence(edges.agent)
 
 

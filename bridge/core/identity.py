@@ -6,8 +6,8 @@ Session key and user id come only from the verified activity, never from text.
 from __future__ import annotations
 
 import hashlib
-import re
 import string
+import unicodedata
 from enum import StrEnum
 
 from bridge.core.turn import Lane, Reference, Scope
@@ -17,7 +17,8 @@ from bridge.core.turn import Lane, Reference, Scope
 _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="
-_FORGED = re.compile(r"\[\s*from\s*:", re.IGNORECASE)
+_BRACKETS = "[\uff3b"
+_LOOK_AHEAD = 40
 
 
 class GroupSession(StrEnum):
@@ -72,7 +73,21 @@ def speaker(name: str) -> str:
 
 
 def spoken(scope: Scope, name: str, text: str) -> str:
-    """What the agent reads: as typed in a personal chat, elsewhere with the speaker's name, which nobody can forge."""
-    if scope is Scope.PERSONAL:
+    """What the agent reads: as typed in a personal chat, elsewhere with the speaker's name before it."""
+    return text if scope is Scope.PERSONAL else f"[From: {speaker(name)}] {_unforged(text)}"
+
+
+def _unforged(text: str) -> str:
+    """The text, with the bracket of everything that looks like another speaker's `[From: …]` made round."""
+    if not any(bracket in text for bracket in _BRACKETS):
         return text
-    return f"[From: {speaker(name)}] {_FORGED.sub('(from:', text)}"
+    return "".join(
+        "(" if character in _BRACKETS and _names_a_speaker(text[at + 1 : at + 1 + _LOOK_AHEAD]) else character
+        for at, character in enumerate(text)
+    )
+
+
+def _names_a_speaker(words: str) -> bool:
+    # blanks and invisible characters (category Cf) between the letters deceive a reader, so they count for nothing
+    letters = "".join(c for c in words if not c.isspace() and unicodedata.category(c) != "Cf")
+    return letters.casefold().startswith(("from:", "from\uff1a"))

@@ -15,8 +15,6 @@ AI_LABEL: Activity = {
     "additionalType": ["AIGeneratedContent"],
 }
 
-TYPING: Activity = {"type": "typing"}
-
 
 def note(words: str) -> Activity:
     """A sentence of the bridge itself, in Markdown that Teams shows."""

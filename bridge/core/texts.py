@@ -17,8 +17,8 @@ ENGLISH: Final[dict[str, str]] = {
     "gateway_merges_users": "I can't ask the agent safely: it would mix your conversation with other people's. Nothing was asked. Please tell your IT team.",
     "agent_unknown": "The agent I should ask doesn't exist there. Your question was **not** asked. Please tell your IT team.",
     "question_too_long": "Your message is too long for the agent (it can read about 32,000 bytes, some 5,000 words). Nothing was asked. Please shorten it or send it in parts.",
-    "question_rejected": "The agent's gateway didn't accept this message. Nothing was asked. Please put it in other words; if that doesn't help, tell your IT team.",
-    "provider_failed": "The agent's language model failed, even after several tries. The agent doesn't remember this question. Please ask again in a few minutes.",
+    "question_rejected": "The agent's gateway didn't accept this message. Nothing was asked. Please try again; if it happens again, tell your IT team.",
+    "provider_failed": "The agent's language model failed. The agent doesn't remember this question. Please ask again in a few minutes.",
     "gateway_unavailable": "Something on the way to the agent failed. I don't know whether your question reached it. Please ask again in a few minutes.",
     "run_timed_out": "The agent needed too long, so I stopped waiting. It may have done part of the work. Please ask again, perhaps for less at once.",
     "run_lost": "The connection to the agent broke while it was working. It may have done part of the work. Please ask again.",
@@ -26,7 +26,7 @@ ENGLISH: Final[dict[str, str]] = {
     "answer_empty": "The agent finished without saying anything. Please ask again in other words.",
     "session_not_deleted": "I couldn't start a new conversation: the agent's gateway didn't confirm that the old one is gone. The agent may still remember it. Please try **/new** again later.",
     "membership_unknown": "Teams didn't tell me whether you are a member of this organisation, so I asked nothing. Please try again in a minute.",
-    "interrupted": "I was restarted while the agent was working on your question, so I don't know whether it finished. Nothing was asked twice. You can ask again:",
+    "interrupted": "I was restarted while the agent was working on your question, so I don't know whether it finished. Nothing was asked twice. You can ask again.",
     "internal_error": "Something went wrong inside the bridge. I don't know whether your question reached the agent. Please ask again; if it happens more than once, tell your IT team.",
     # who may talk
     "denied_no_aad_id": "I can only talk with people who are signed in with a work or school account. Teams didn't tell me your account's id, so I can't keep your conversation apart from others'.",
@@ -57,7 +57,7 @@ ENGLISH: Final[dict[str, str]] = {
     # status
     "status": "- **Agent:** {agent}\n- **Conversation:** {session}\n- **Now:** {now}\n- **Agent's gateway:** {gateway}\n- **Last turn:** {last}",
     "status_idle": "nothing is running",
-    "status_running": "{turn} has been running for {seconds} s",
+    "status_running": "{turn} was asked {seconds} s ago and is not finished",
     "status_waiting": ", {count} waiting",
     "session_personal": "yours alone",
     "session_shared": "shared by everybody in this chat",

@@ -139,6 +139,7 @@ class Dispatcher:
         self._draining = True
         self.ready = False
         await self._housekeeping.cancel()
+        self._pipeline.leave()
         left = await self._tasks.finish(grace)
         if left:
             _log.warning("interrupting", tasks=left)

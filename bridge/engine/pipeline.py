@@ -7,6 +7,7 @@ stored before it is shown, and what was shown is recorded before the turn is clo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import assert_never
 
@@ -25,6 +26,8 @@ from bridge.core.errors import (
     Interrupted,
     MembershipUnknown,
     RunTimedOut,
+    SessionNotDeleted,
+    Throttled,
     TurnFailure,
 )
 from bridge.core.notes import answer, note, plain
@@ -50,6 +53,7 @@ _PLAIN_AFTER = 3
 _UNDELIVERED_AFTER = 5
 _DELIVERY_BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 _DELIVERY_DEADLINE = 24 * 3600.0
+_UNKNOWN_PAUSES = (60.0, 300.0)
 
 
 class Pipeline:
@@ -81,6 +85,7 @@ class Pipeline:
         self._rerun = rerun
         self._settle_seconds = settle_seconds
         self._running = 0
+        self._leaving = asyncio.Event()
 
     async def run(self, turn: Turn, control: Control) -> None:
         """Take a turn this process has just claimed to its outcome."""
@@ -108,7 +113,6 @@ class Pipeline:
         try:
             match turn.kind:
                 case Kind.ASK:
-                    await self._admit(turn)
                     return await self._ask(turn, control)
                 case Kind.NEW:
                     await self._admit(turn)
@@ -120,7 +124,10 @@ class Pipeline:
                     assert_never(turn.kind)
         except TurnFailure as failure:
             _log.warning("turn_failed", turn=turn.name, error=failure.label, detail=failure.detail)
-            return self._says(turn, Outcome.FAILED, failure.label, failure.label)
+            # what the other sentences say of a question does not fit `/new`; that the old session may be there does
+            about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
+            key = SessionNotDeleted.label if about_session else failure.label
+            return self._says(turn, Outcome.FAILED, key, failure.label)
         except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             return self._says(turn, Outcome.FAILED, InternalError.label, InternalError.label)
@@ -144,6 +151,7 @@ class Pipeline:
         try:
             async with self._typing(turn), asyncio.timeout(self._whole_turn) as deadline:
                 with control.armed(deadline):
+                    await self._admit(turn)
                     said = await self._agent.ask(question)
         except TimeoutError:
             control.settles = True
@@ -219,19 +227,37 @@ class Pipeline:
         _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
         if isinstance(failure, DeliveryRefused):
             return True
+        pause = _DELIVERY_BACKOFF[min(failures, len(_DELIVERY_BACKOFF)) - 1]
         if isinstance(failure, DeliveryRejected | DeliveryUnknown):
-            # not for ever: every try of an unknown result may show the answer once more
             attempts = await insist(lambda: self._store.attempted(turn.ticket))
-            if attempts == 0 or attempts >= _UNDELIVERED_AFTER:
-                return True
             if isinstance(failure, DeliveryUnknown):
+                # the channel has sent it twice already: rarely again, since each time it may be shown once more
+                if attempts == 0 or attempts > len(_UNKNOWN_PAUSES):
+                    return True
                 metrics.MAYBE_DOUBLED.inc()
+                pause = _UNKNOWN_PAUSES[attempts - 1]
+            elif attempts == 0 or attempts >= _UNDELIVERED_AFTER:
+                return True
             elif attempts >= _PLAIN_AFTER:
                 activities[:] = [plain(activity) for activity in activities]
         elif self._clock.now() - turn.accepted > _DELIVERY_DEADLINE:
             return True
-        await asyncio.sleep(_DELIVERY_BACKOFF[min(failures, len(_DELIVERY_BACKOFF)) - 1])
+        elif isinstance(failure, Throttled) and failure.retry_after is not None:
+            pause = max(pause, min(failure.retry_after, _DELIVERY_BACKOFF[-1]))
+        await self._pause(pause)
         return False
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the process is about to end: what is still to be shown is on disk for whoever runs next."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+        if self._leaving.is_set():
+            raise asyncio.CancelledError
+
+    def leave(self) -> None:
+        """The process is about to end: wait for nothing that the next one can do as well."""
+        self._leaving.set()
 
     async def _close(self, turn: Turn, outcome: Outcome, ids: tuple[str, ...], error: str) -> None:
         at = self._clock.now()

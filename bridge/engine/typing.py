@@ -45,7 +45,8 @@ class Typing:
     async def _show(self) -> None:
         try:
             await self._channel.typing(self._to)
-        except DeliveryFailure:
-            return  # the answer matters, the indicator does not; a refused one is not renewed
+        except DeliveryFailure as failure:
+            if not failure.retryable:
+                return  # the answer matters, the indicator does not; a refused one is not renewed
         if not self._ended:
             self._timer = asyncio.get_running_loop().call_later(self._interval(), self._start)

@@ -35,7 +35,7 @@ from bridge.gateway.connection import read_up_to
 from bridge.gateway.wire import CHAT_PATH, USER_HEADER, answer_from, failure_of, request_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from bridge.core.ports import Answer, Question
     from bridge.gateway.sessions import GatewaySessions
@@ -92,7 +92,7 @@ class GatewayAgent:
     """The agent behind the gateway; implements `ports.Agent`.
 
     `http` is shared and stays open (see `connection.gateway_connector`). `refusal` says why nothing may be
-    asked now, if so (`GatewayWatch.refusal`).
+    asked now, if so; `look` sees that somebody has looked (`GatewayWatch`).
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class GatewayAgent:
         base_url: str,
         token: str,
         refusal: Callable[[], TurnFailure | None],
+        look: Callable[[], Awaitable[None]] | None = None,
         sessions: GatewaySessions,
         patience: Patience,
     ) -> None:
@@ -112,6 +113,7 @@ class GatewayAgent:
         # no limit for the whole: the engine cancels, and that closes the request
         self._timeout = aiohttp.ClientTimeout(total=None, connect=patience.connect)
         self._refusal = refusal
+        self._look = look
         self._sessions = sessions
         self._retrying = retry_policy(patience)
 
@@ -135,7 +137,7 @@ class GatewayAgent:
                 raise failures.pop()
             return await self._run(user, body)
 
-        answer: Answer = await self._retrying(attempt)
+        answer: Answer = await self._retrying.copy()(attempt)
         return answer
 
     async def forget(self, agent: str, user: str) -> None:
@@ -143,16 +145,21 @@ class GatewayAgent:
 
         Raises SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers.
         """
-        await self._retrying(self._forget, agent, user)
+        await self._retrying.copy()(self._forget, agent, user)
 
-    async def _forget(self, agent: str, user: str) -> None:
+    async def _admit(self) -> None:
+        """Guarantee 7: a gateway that merges users is not asked, and one that nobody has looked at is looked at."""
+        if self._look is not None:
+            await self._look()
         if refusal := self._refusal():
             raise refusal
+
+    async def _forget(self, agent: str, user: str) -> None:
+        await self._admit()
         await self._sessions.forget(agent, user)
 
     async def _run(self, user: str, body: bytes) -> Answer:
-        if refusal := self._refusal():
-            raise refusal
+        await self._admit()
         headers = {**self._headers, USER_HEADER: user}
         try:
             async with self._http.post(

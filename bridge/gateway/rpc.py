@@ -113,11 +113,16 @@ async def connected(
 async def _open(http: aiohttp.ClientSession, base_url: str, within: float) -> aiohttp.ClientWebSocketResponse:
     try:
         async with asyncio.timeout(within):
-            return await http.ws_connect(
+            socket = await http.ws_connect(
                 base_url.rstrip("/") + "/ws",
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_WITHIN),
                 max_msg_size=_MAX_FRAME,
             )
+            # aiohttp has no switch for it here: a redirect would carry the token, sent next, to another host
+            if socket._response.history:  # noqa: SLF001  no public way to the handshake's response
+                await socket.close()
+                raise RpcError("handshake")
+            return socket
     except aiohttp.WSServerHandshakeError:
         raise RpcError("handshake") from None
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bridge.core.errors import GatewayMergesUsers, TurnFailure
-from bridge.gateway.probe import USERS, Check
+from bridge.gateway.probe import REACHABLE, USERS, Check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,8 @@ class GatewayWatch:
         self._now = now
         self._state = WatchState()
         self._merging = ""
+        self._seen = False
+        self._looking = asyncio.Lock()
 
     @property
     def state(self) -> WatchState:
@@ -68,21 +70,36 @@ class GatewayWatch:
         """
         return GatewayMergesUsers(self._merging) if self._merging else None
 
+    async def look(self) -> None:
+        """Have the gateway probed before the first question, if it was never reached: until then nobody knows.
+
+        A gateway that still cannot be reached raises nothing here; the question itself will find out.
+        """
+        if self._seen:
+            return
+        async with self._looking:
+            if not self._seen:
+                await self.check()
+
     async def check(self) -> WatchState:
         """One probing, of at most 5 requests. Awaited before the first turn runs, it lets `refusal` know."""
         checks = await self._probe.cheap()
         before, self._state = self._state, WatchState(checks, self._now())
+        self._seen = self._seen or any(check.name == REACHABLE and check.verdict == "ok" for check in checks)
         for check in checks:
             if check.name == USERS and check.verdict != "not_checked":
                 self._merging = check.detail if check.verdict == "failed" else ""
         if before.failing != self._state.failing or before.checked_at is None:
-            _log.info("gateway_checked", failing=self._state.failing, ok=self._state.ok)
+            unknown = [check.name for check in checks if check.verdict == "not_checked"]
+            _log.info("gateway_checked", failing=self._state.failing, not_checked=unknown, ok=self._state.ok)
         return self._state
 
     @property
     def pause(self) -> float:
-        """Seconds to the next probing. What only could not be checked is not hurried: it would cost rate slots."""
-        return self._when_failing if self._state.failing else self._when_well
+        """Seconds to the next probing. What only could not be checked is hurried less: it costs rate slots."""
+        if self._state.failing:
+            return self._when_failing
+        return self._when_well if self._state.ok else min(self._when_well, 4 * self._when_failing)
 
     async def run(self) -> None:
         """Probe until cancelled."""

@@ -78,12 +78,18 @@ async def _with_bridge(process: BridgeProcess, page: str, ready: Callable[[str],
     watch = asyncio.create_task(process.watch(first), name="bridge process")
     try:
         if await first != 0:
-            raise DemoFailed(f"The bridge did not start. Its log is {log}")
+            raise DemoFailed(f"The bridge did not start. {_last_words(log)}\nIts log is {log}")
         ready(page)
         await stop.wait()
     finally:
         watch.cancel()
         await process.stop()
+
+
+def _last_words(log: Path) -> str:
+    """What the bridge said to people before it ended: the last lines of its log that are not records."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
+    return "\n".join([line for line in lines if line.strip() and not line.startswith("{")][-4:])
 
 
 def _gateway(options: DemoOptions, token: str) -> GatewayOptions:

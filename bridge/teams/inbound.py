@@ -7,6 +7,7 @@ verdict nothing of the body is used. Which symbols of botbuilder are in use, and
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,6 +33,7 @@ from bridge.teams.authentication import Claims, Refused, Verifier
 _log = structlog.get_logger()
 
 _READ_AT_ONCE = 20_000
+_REPORT_SECONDS = 60.0
 
 
 class Clicked(Protocol):
@@ -75,6 +77,7 @@ class Inbound:
         self._verifier = verifier
         self._adapter = _Adapter(_Authentication())
         self._bot = _Bot(receive)
+        self._reported: dict[str, float] = {}
 
     async def post(self, request: Post) -> Reply:
         """Take one activity in. 200 only after what must be kept is on disk; 503 where it cannot be."""
@@ -84,6 +87,7 @@ class Inbound:
             self._verifier.bind(claims, activity)
         except Refused as refused:
             metrics.INBOUND.labels(refused.reason).inc()
+            self._report(refused)
             return Reply(refused.status)
         try:
             return await self._process(claims, activity)
@@ -91,6 +95,13 @@ class Inbound:
             metrics.INBOUND.labels(error.label).inc()
             _log.error("not_accepted", error=error.label, detail=error.detail)
             return Reply(503)
+
+    def _report(self, refused: Refused) -> None:
+        """Tell the log why, once a minute for each reason: an operator must see it, a stranger must not fill it."""
+        now = time.monotonic()
+        if now - self._reported.get(refused.reason, -_REPORT_SECONDS) >= _REPORT_SECONDS:
+            self._reported[refused.reason] = now
+            _log.warning("refused", status=refused.status, reason=refused.reason)
 
     async def _process(self, claims: Claims, activity: dict[str, Any]) -> Reply:
         result = AuthenticateRequestResult()

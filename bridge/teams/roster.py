@@ -15,6 +15,7 @@ from bridge.teams.channel import TeamsChannel, segment
 
 _KEPT_SECONDS = 6 * 3600.0
 _MOST_PEOPLE = 20_000
+_TELLING = ("userRole", "tenantId", "userPrincipalName")
 _NO_MEMBERS = ("guest", "anonymous")
 
 
@@ -45,6 +46,8 @@ class TeamsRoster:
         member = await self._channel.look_up(where, path)
         if member.get("id") != person.teams_id:
             raise DeliveryRejected("the roster names nobody")  # unknown is not a member
+        if not any(isinstance(member.get(key), str) and member[key] for key in _TELLING):
+            raise DeliveryRejected("the roster does not say who it is")
         home = member.get("tenantId")
         return (
             str(member.get("userRole")).lower() in _NO_MEMBERS

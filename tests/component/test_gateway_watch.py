@@ -241,9 +241,9 @@ async def test_a_gateway_that_comes_back_is_noticed_without_help() -> None:
 
 @pytest.mark.parametrize(
     ("gateway", "pause"),
-    [(Gateway(), 300.0), (Gateway(websocket=False), 300.0), (Gateway(owner="boss"), 15.0), (Gateway(down=True), 15.0)],
+    [(Gateway(), 300.0), (Gateway(websocket=False), 60.0), (Gateway(owner="boss"), 15.0), (Gateway(down=True), 15.0)],
 )
-async def test_only_what_fails_is_looked_at_soon_again(gateway: Gateway, pause: float) -> None:
+async def test_what_fails_is_looked_at_soon_again_and_what_is_unknown_less_soon(gateway: Gateway, pause: float) -> None:
     """A check that can never be made must not eat the users' rate."""
     async with probing(gateway) as probe:
         watch = GatewayWatch(probe=probe)

@@ -17,6 +17,7 @@ from bridge.core.errors import (
     DeliveryRefused,
     DeliveryRejected,
     DeliveryUnknown,
+    GatewayDown,
     SessionNotDeleted,
     Throttled,
     TurnFailure,
@@ -225,9 +226,7 @@ async def test_typing_slows_down_as_more_people_wait() -> None:
 # delivery
 
 
-@pytest.mark.parametrize(
-    "failure", [Throttled(), ConnectorUnreachable(), CredentialsRefused(), DeliveryUnknown()], ids=repr
-)
+@pytest.mark.parametrize("failure", [Throttled(), ConnectorUnreachable(), CredentialsRefused()], ids=repr)
 @virtual_time
 async def test_a_delivery_that_may_be_repeated_is_repeated_with_growing_pauses(failure: DeliveryFailure) -> None:
     async with World() as world:
@@ -240,6 +239,50 @@ async def test_a_delivery_that_may_be_repeated_is_repeated_with_growing_pauses(f
         tries = [shown.at for shown in world.channel.tries if shown.text == "echo q"]
         assert [round(b - a) for a, b in pairwise(tries)] == [1, 2, 5, 15]
         assert world.agent.asked == ["q", "next"]
+
+
+@virtual_time
+async def test_an_answer_that_may_have_been_shown_is_sent_again_after_one_and_five_minutes_and_no_more() -> None:
+    async with World() as world:
+        world.channel.failures = [DeliveryUnknown()] * 9
+        await world.ask("q")
+        row = await world.closed("q", seconds=HOUR)
+        assert row.outcome is Outcome.UNDELIVERED
+        tries = [shown.at for shown in world.channel.tries]
+        assert [round(b - a) for a, b in pairwise(tries)] == [60, 300]
+
+
+@virtual_time
+async def test_a_long_retry_after_is_kept() -> None:
+    async with World() as world:
+        world.channel.failures = [Throttled(retry_after=120.0)]
+        await world.ask("q")
+        await world.closed("q", seconds=HOUR)
+        tries = [shown.at for shown in world.channel.tries]
+        assert [round(b - a) for a, b in pairwise(tries)] == [120]
+
+
+@virtual_time
+async def test_leaving_does_not_wait_for_a_delivery_that_waits() -> None:
+    async with World() as world:
+        world.channel.failures = [CredentialsRefused()] * 50
+        await world.ask("q")
+        await until(lambda: len(world.channel.tries) == 5, HOUR)
+        before = asyncio.get_running_loop().time()
+        await world.dispatcher.drain(120.0)
+        assert asyncio.get_running_loop().time() - before < 1
+        assert world.row("q").state is State.ANSWERED
+
+
+@virtual_time
+async def test_a_new_conversation_that_fails_says_that_the_old_one_may_be_there() -> None:
+    async with World() as world:
+        world.agent.forgets = [GatewayDown()]
+        await world.ask("n", kind=Kind.NEW)
+        row = await world.closed("n")
+        assert row.outcome is Outcome.FAILED
+        assert row.error == "gateway_down"
+        assert world.channel.texts() == [say("session_not_deleted")]
 
 
 @virtual_time

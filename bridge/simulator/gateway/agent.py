@@ -264,7 +264,12 @@ PHRASES: Sequence[Phrase] = (
         "use a tool for 20 seconds", "a tool that runs for long", rf"\buse a (?:slow )?tool for {_DURATION}", _slow_tool
     ),
     _phrase("take 20 seconds", "a slow answer (any number up to 600)", rf"\btake (?:about )?{_DURATION}", _slow),
-    _phrase("count to 10", "text that comes piece by piece", r"\bcount to (?P<n>\d{1,3})\b", _count),
+    _phrase(
+        "count to 10",
+        "an answer written bit by bit (shown when it is complete)",
+        r"\bcount to (?P<n>\d{1,3})\b",
+        _count,
+    ),
     _phrase(
         "write a long answer",
         "over 100 KB, sent in parts",
@@ -275,7 +280,7 @@ PHRASES: Sequence[Phrase] = (
     _phrase("show me a table", "a table", r"\bshow me a table\b", _text(TABLE)),
     _phrase("show me markdown", "headings, lists, quotes, links", r"\bshow me (?:some )?markdown\b", _text(MARKDOWN)),
     _phrase("what time is it?", "a tool call, then the answer", r"\bwhat time is it\b", _time),
-    _phrase("send me a file", "a file from the gateway", r"\bsend me a file\b", _file),
+    _phrase("send me a file", "an answer with a file (this version shows its name only)", r"\bsend me a file\b", _file),
     _phrase(
         "let the provider fail",
         "the model's provider fails (add “with 429” for another status)",
