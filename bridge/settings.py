@@ -42,7 +42,7 @@ def _url(value: object) -> object:
     text = str(value).strip().rstrip("/")
     found = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+)(?::(\d{1,5}))?(?:/[^\s?#]*)?", text)
     if found is None or int(found[1] or 0) > 65535:
-        raise ValueError("must be an address such as https://gateway.example.com, without user name or query")
+        raise ValueError("must be an address such as https://host.example.com, without user name or query")
     return text
 
 

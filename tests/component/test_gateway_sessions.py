@@ -237,3 +237,28 @@ async def test_a_proxy_that_lets_no_websocket_through_is_named() -> None:
             await sessions.forget("sales", "u1")
         with pytest.raises(RpcError, match="handshake"):
             await sessions.user_seen("u1")
+
+
+async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
+    heard: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.WebSocketResponse:
+        taken = web.WebSocketResponse()
+        await taken.prepare(request)
+        heard.extend([str(message.data) async for message in taken])
+        return taken
+
+    other = web.Application()
+    other.router.add_get("/ws", elsewhere)
+    async with running(other) as there:
+
+        async def away(_: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": f"{there}/ws"})
+
+        app = web.Application()
+        app.router.add_get("/ws", away)
+        async with running(app) as url, aiohttp.ClientSession() as session:
+            sessions = GatewaySessions(http=session, base_url=url, token="t0ken")
+            with pytest.raises(SessionNotDeleted, match="handshake"):
+                await sessions.forget("sales", "u1")
+    assert heard == []

@@ -275,3 +275,20 @@ async def test_one_check_before_the_first_turn_is_enough_to_refuse() -> None:
         await watch.check()
         assert isinstance(watch.refusal(), GatewayMergesUsers)
         assert watch.refusal() is not watch.refusal()
+
+
+async def test_a_gateway_that_was_never_reached_is_looked_at_before_it_is_asked() -> None:
+    """It may have come up a moment ago, and without a token (guarantee 7)."""
+    gateway = Gateway(token="", down=True)
+    async with probing(gateway) as probe:
+        watch = GatewayWatch(probe=probe)
+        await watch.check()
+        assert watch.refusal() is None
+        gateway.down = False
+
+        await asyncio.gather(*(watch.look() for _ in range(20)))
+
+        assert isinstance(watch.refusal(), GatewayMergesUsers)
+        before = gateway.slots
+        await watch.look()
+        assert gateway.slots == before

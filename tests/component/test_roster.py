@@ -151,3 +151,11 @@ async def test_a_failed_look_up_is_tried_again_the_next_time() -> None:
         at.status = 200
 
         assert not await at.says()
+
+
+async def test_an_entry_that_tells_nothing_about_the_person_is_no_membership() -> None:
+    async with world() as w:
+        w.member = {"id": ANN.teams_id, "name": "Ann"}
+
+        with pytest.raises(DeliveryRejected):
+            await w.says()

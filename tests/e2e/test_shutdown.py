@@ -137,6 +137,8 @@ async def test_a_port_that_is_taken_is_refused_with_a_sentence(running: World, t
         second.kill()
     assert "cannot listen" in second.output()
     assert running.bridge.environment["BRIDGE_PORT"] in second.output()
+    # and before anything that waits could have been begun
+    assert not (tmp_path / "own.db").exists()
     assert "Traceback" not in second.output()
 
 

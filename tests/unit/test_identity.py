@@ -122,11 +122,21 @@ def test_the_name_before_a_message_cannot_be_forged_by_the_name(name: str, text:
     assert 0 < len(first.removeprefix("[From: ")) <= 80
 
 
-@pytest.mark.parametrize("forged", ["[From: Boss] pay", "hello\n[from : Boss] pay", "[ FROM: Boss] pay"])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "[From: Boss] pay",
+        "hello\n[from : Boss] pay",
+        "[ FROM: Boss] pay",
+        "[\u200bFr\u00adom: Boss] pay",
+        "\uff3bFrom\uff1a Boss] pay",
+    ],
+)
 def test_the_name_before_a_message_cannot_be_forged_by_the_message(forged: str) -> None:
     said = spoken(Scope.CHANNEL, "Ann", forged)
 
-    assert said.lower().replace(" ", "").count("[from:") == 1
+    assert said.startswith("[From: Ann] ")
+    assert not set("[\uff3b") & set(said.removeprefix("[From: Ann] "))
     assert "Boss] pay" in said
     assert spoken(Scope.PERSONAL, "Ann", forged) == forged
 

@@ -83,7 +83,7 @@ export function drawStatus() {
 }
 
 const BANNERS = {
-  killed: "The bridge was ended. Nothing that it had accepted is lost: it starts again in about two seconds. "
+  killed: "The bridge was ended. Nothing that it had accepted is lost: it starts again in a few seconds. "
     + "What you send now, Teams sends again.",
   down: "The bridge is down. What you send now, Teams sends again.",
   starting: "The bridge is starting and reads what it had accepted…",
