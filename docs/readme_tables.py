@@ -31,7 +31,8 @@ def filled(text: str) -> str:
     """The README with its generated parts made anew."""
     for name, table in (("settings", settings_table()), ("phrases", phrases_table())):
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        text = re.sub(f"{begin}.*?{end}", lambda _, b=begin, t=table, e=end: f"{b}\n\n{t}\n\n{e}", text, flags=re.DOTALL)
+        part = f"{begin}\n\n{table}\n\n{end}"
+        text = re.sub(f"{begin}.*?{end}", lambda _, part=part: part, text, flags=re.DOTALL)
     return text
 
 
