@@ -136,7 +136,7 @@ def main(root: Path, config: Mapping[str, Any], state: Path) -> None:
             "COLUMNS": "200",
         }
         box = Box(root, config, state / "bridge", settings)
-        _check_doctor(box, "can be opened and written")
+        _check_doctor(box, "will be made in /data")
         _check_manifest(box)
         _check_run(box)
     _told("all of it worked")
