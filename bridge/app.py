@@ -86,7 +86,6 @@ class Edges:
     """The ways to the outside: store, Teams, gateway. `doctor` looks at these alone."""
 
     store: SqliteStore
-    cloud: Cloud
     token: OutboundToken
     verifier: Verifier
     channel: TeamsChannel
@@ -144,7 +143,6 @@ def _edges(
     watch = GatewayWatch(probe=probe)
     return Edges(
         store=SqliteStore(Path(settings.store)),
-        cloud=cloud,
         token=token,
         verifier=Verifier(cloud, settings.app_id, settings.tenants, elsewhere),
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bridge import __version__
 from bridge.core.errors import SettingsInvalid, StoreInUse
-from bridge.settings import Settings, effective, load
+from bridge.settings import Settings, describe, effective, load
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -121,8 +121,9 @@ def manifest(
         _fail(str(error), 2)
     except OSError as error:
         _fail(f"{out}: {error.strerror}", 1)
-    for name, value in (("BRIDGE_APP_WEBSITE", settings.app_website), ("BRIDGE_APP_DEVELOPER", settings.app_developer)):
-        if value == Settings.model_fields[name.removeprefix("BRIDGE_").lower()].default:
+    placeholders = {s.name: s.default for s in describe() if s.name in ("BRIDGE_APP_WEBSITE", "BRIDGE_APP_DEVELOPER")}
+    for name, value in effective(settings):
+        if value == placeholders.get(name):
             _err.print(f"{name} is not set: the package says “{value}”, which people see in Teams.", markup=False)
     state = "written" if package.changed else "unchanged"
     _out.print(f"{out}: version {package.version}, {state}", markup=False)

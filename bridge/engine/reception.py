@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from bridge import metrics
 from bridge.core.activities import Event, Ignored
@@ -24,18 +25,15 @@ class Click:
     replaces: bool
 
 
-class GatewayHealth(Protocol):
-    """What `/status` says about the gateway: a text key."""
-
-    def __call__(self) -> str:
-        """The key of one short phrase for users."""
-        ...
-
-
 class Reception:
-    """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept."""
+    """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept.
 
-    def __init__(self, *, dispatcher: Dispatcher, policy: Policy, clock: Clock, gateway_health: GatewayHealth) -> None:
+    `gateway_health` gives the text key of what `/status` says about the gateway.
+    """
+
+    def __init__(
+        self, *, dispatcher: Dispatcher, policy: Policy, clock: Clock, gateway_health: Callable[[], str]
+    ) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
         self._clock = clock

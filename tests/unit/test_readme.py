@@ -19,6 +19,7 @@ def test_the_tables_of_settings_and_phrases_are_those_of_the_code() -> None:
 
 def test_every_file_the_readme_points_to_exists() -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", README) + re.findall(r"`(tests/[\w/]+\.py)`", README)
+    targets += re.findall(r'src="([^"]+)"', README)
 
     missing = [target for target in targets if not (ROOT / target).exists()]
 
