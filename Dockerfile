@@ -13,10 +13,11 @@ WORKDIR /src
 
 # Packages before sources: a change of the code leaves this layer as it is. Both secrets are optional, for networks
 # with a package mirror or a certificate authority of their own (docs/image.md); they reach no layer.
-COPY requirements/run.txt requirements/build.txt requirements/
+COPY requirements/run-postgres.txt requirements/build.txt requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
-    /tools/bin/pip --python /opt/bridge/bin/python install --only-binary :all: --require-hashes -r requirements/run.txt \
+    /tools/bin/pip --python /opt/bridge/bin/python install --only-binary :all: --require-hashes \
+        -r requirements/run-postgres.txt \
     && /tools/bin/pip install --only-binary :all: --require-hashes -r requirements/build.txt
 
 COPY pyproject.toml README.md LICENSE ./

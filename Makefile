@@ -8,7 +8,7 @@ DEMO_VENV ?= .venv-demo
 PIP = -m pip --disable-pip-version-check
 BIN = $(VENV)/bin
 
-.PHONY: help demo setup test test-all lint format lock image-check clean
+.PHONY: help demo setup test test-all chaos lint format lock image-check clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test-all: | python  ## Run the suite on every Python of 3.11, 3.12 and 3.13 that
 	  done; \
 	done; echo "== the suite passed on $$ran Python versions"; test $$ran -gt 0
 
+chaos: setup  ## The long form of the chaos suite: over 10,000 turns, over 100 kills (about 20 minutes; ARGS="--seed 7")
+	@PYTHONPATH=tests $(BIN)/python -m chaos.long $(ARGS)
+
 lint: setup  ## Style, types, layers, unused code and dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -65,9 +68,12 @@ lock: setup  ## Pin all dependencies again, with hashes (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  -q pyproject.toml -o requirements/run.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  -q pyproject.toml --extra postgres -c requirements/run.txt -o requirements/run-postgres.txt
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  -q requirements/build.in -o requirements/build.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  -q pyproject.toml requirements/build.in --group dev -c requirements/run.txt -o requirements/dev.txt
+	  -q pyproject.toml requirements/build.in --extra postgres --group dev -c requirements/run.txt \
+	  -o requirements/dev.txt
 
 image-check:  ## Build the container image without a registry and try it (root, buildah, mmdebstrap; minutes)
 	@PYTHON="$(PYTHON)" sh tests/image/check_image.sh $(SUITE)

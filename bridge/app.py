@@ -1,15 +1,11 @@
-"""Composition root: builds everything from settings, starts and stops it in order. The only module that knows all."""
+"""Composition root: builds everything from settings. The only module that knows all; `server` starts and stops it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import secrets
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +13,26 @@ from typing import Any
 
 import aiohttp
 import httpx
-import structlog
-from aiohttp import web
 
 from bridge import metrics
 from bridge.core.access import AccessPolicy
-from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
+from bridge.core.lease import Lease
+from bridge.core.ports import TurnStore
 from bridge.engine.dispatcher import Dispatcher, Limits
+from bridge.engine.gate import Patience, Rate
+from bridge.engine.operator import Operator
+from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.reception import Reception
-from bridge.gateway.chat import GatewayAgent, Patience
+from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
-from bridge.settings import Settings
-from bridge.store.sqlite import SqliteStore
+from bridge.settings import Settings, is_postgres
+from bridge.store.sqlite import sqlite_store
 from bridge.tasks import Tasks
 from bridge.teams.authentication import Verifier
 from bridge.teams.channel import TeamsChannel
@@ -42,15 +40,8 @@ from bridge.teams.clouds import Cloud, custom, named
 from bridge.teams.credentials import OutboundToken
 from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
-from bridge.web.admin import admin_app
-from bridge.web.public import public_app
-from bridge.web.sockets import BACKLOG, bound
 
-_log = structlog.get_logger()
-
-_STORE_RETRY_SECONDS = 5.0
-_FIRST_CHECK_SECONDS = 5.0
-_LINGERING_SECONDS = 2.0
+_UNCERTAIN_SECONDS = 0.1
 
 
 class _SystemClock:
@@ -85,7 +76,7 @@ def policy_of(settings: Settings) -> Policy:
 class Edges:
     """The ways to the outside: store, Teams, gateway. `doctor` looks at these alone."""
 
-    store: SqliteStore
+    store: TurnStore
     token: OutboundToken
     verifier: Verifier
     channel: TeamsChannel
@@ -101,6 +92,7 @@ class Bridge:
     edges: Edges
     dispatcher: Dispatcher
     inbound: Inbound
+    operator: Operator
 
     def ready(self) -> bool:
         """Ready to be sent activities: store and signing keys. The gateway's state is reported, not decisive."""
@@ -142,7 +134,7 @@ def _edges(
     probe = GatewayProbe(http=to_gateway, base_url=base, token=secret, agent=settings.agent, sessions=sessions)
     watch = GatewayWatch(probe=probe)
     return Edges(
-        store=SqliteStore(Path(settings.store)),
+        store=_store(settings),
         token=token,
         verifier=Verifier(cloud, settings.app_id, settings.tenants, elsewhere),
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
@@ -155,18 +147,59 @@ def _edges(
             refusal=watch.refusal,
             look=watch.look,
             sessions=sessions,
-            patience=Patience(),
         ),
     )
 
 
-def _compose(settings: Settings, edges: Edges) -> Bridge:
+def _store(settings: Settings) -> TurnStore:
+    """The store that BRIDGE_STORE names. Raises ValueError where its driver is not installed."""
+    if not is_postgres(settings.store):
+        return sqlite_store(Path(settings.store))
+    try:
+        from bridge.store.postgres import postgres_store  # noqa: PLC0415  its driver is an extra
+    except ImportError:
+        raise ValueError(
+            "BRIDGE_STORE: PostgreSQL needs the extra: pip install 'goclaw-teams-bridge[postgres]'"
+        ) from None
+    return postgres_store(
+        settings.store,
+        password=settings.store_password.get_secret_value() or None,
+        schema=settings.store_schema,
+        connections=settings.store_connections,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the operator decided about how much at once, how long, and for how long it is kept."""
+    rate = Rate(60.0 / settings.rate_limit, settings.rate_burst) if settings.rate_limit else None
+    return Limits(
+        running=settings.max_running,
+        lane=settings.max_waiting_lane,
+        waiting=settings.max_waiting,
+        rate=rate,
+        patience=Patience(down=settings.gateway_patience),
+        keep_text=settings.keep_text_hours * 3600.0,
+        keep_ids=settings.keep_ids_days * 24 * 3600.0,
+    )
+
+
+async def _until_certain(lease: Lease) -> None:
+    """Before anything is shown: this process may have been frozen, and another may have taken its turns over."""
+    while not lease.certain(time.monotonic()):
+        await asyncio.sleep(_UNCERTAIN_SECONDS)
+
+
+def compose(settings: Settings, edges: Edges) -> Bridge:
+    """The bridge over its edges; nothing is started yet."""
     clock = _SystemClock()
     tasks = Tasks()
+    lease = Lease()
+    if edges.store.shared:
+        edges.channel.fence(lambda: _until_certain(lease))
     pipeline = Pipeline(
         store=edges.store,
         agent=edges.agent,
-        channel=edges.channel,
+        channel=PacedChannel(edges.channel, monotonic=time.monotonic, shared=edges.store.shared),
         clock=clock,
         tasks=tasks,
         whole_turn=settings.turn_timeout,
@@ -178,8 +211,11 @@ def _compose(settings: Settings, edges: Edges) -> Bridge:
         pipeline=pipeline,
         clock=clock,
         tasks=tasks,
-        owner=secrets.token_hex(8),
-        limits=Limits(keep_text=settings.keep_text_hours * 3600.0, keep_ids=settings.keep_ids_days * 24 * 3600.0),
+        monotonic=time.monotonic,
+        new_owner=lambda: secrets.token_hex(8),
+        limits=limits_of(settings),
+        lease=lease,
+        merge=settings.merge,
     )
     reception = Reception(
         dispatcher=dispatcher,
@@ -187,7 +223,7 @@ def _compose(settings: Settings, edges: Edges) -> Bridge:
         clock=clock,
         gateway_health=lambda: _gateway_health(edges.watch),
     )
-    return Bridge(edges, dispatcher, Inbound(edges.verifier, reception.receive))
+    return Bridge(edges, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
 
 
 def _gateway_health(watch: GatewayWatch) -> str:
@@ -195,113 +231,3 @@ def _gateway_health(watch: GatewayWatch) -> str:
     if not watch.state.checks:
         return "gateway_unchecked"
     return "gateway_ill" if watch.state.failing else "gateway_well"
-
-
-async def serve(settings: Settings) -> None:
-    """Run the bridge until SIGTERM or SIGINT. Raises StoreInUse, and OSError where a port is taken."""
-    stop, hurry = _signals()
-    async with connected(settings) as edges:
-        bridge = _compose(settings, edges)
-        background = Tasks()
-        # before anything is claimed: a process that cannot listen must not begin other people's turns
-        with bound((settings.admin_host, settings.admin_port), (settings.host, settings.port)) as sockets:
-            try:
-                await _start(bridge, settings, background)
-                async with _listening(bridge, settings, sockets):
-                    await _freeze()
-                    _log.info("listening", host=settings.host, port=settings.port)
-                    await stop.wait()
-                    _log.info("stopping", grace=settings.shutdown_grace)
-                    # activities that still arrive are committed and answered until the listener closes
-                    await _drain(bridge.dispatcher, settings.shutdown_grace, hurry)
-            finally:
-                await background.cancel()
-                await bridge.edges.store.close()
-    _log.info("stopped")
-
-
-async def _start(bridge: Bridge, settings: Settings, background: Tasks) -> None:
-    background.start(bridge.edges.verifier.run(), "signing keys")
-    background.start(bridge.edges.token.run(), "outbound token")
-    # before the first turn runs: a gateway that merges users must not be asked (guarantee 7)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_FIRST_CHECK_SECONDS):
-            await bridge.edges.watch.check()
-    background.start(bridge.edges.watch.run(), "gateway watch")
-    if not await _open(bridge):
-        _log.error("store_not_open", store=Path(settings.store).name)
-        background.start(_open_later(bridge), "store")
-
-
-async def _open(bridge: Bridge) -> bool:
-    try:
-        await bridge.edges.store.open()
-        await bridge.dispatcher.start()
-    except StoreInUse:
-        raise
-    except StoreUnavailable as error:
-        _log.error("store_unavailable", detail=error.detail)
-        return False
-    return True
-
-
-async def _open_later(bridge: Bridge) -> None:
-    while True:
-        await asyncio.sleep(_STORE_RETRY_SECONDS)
-        with contextlib.suppress(StoreInUse):  # another process was faster; it may end
-            if await _open(bridge):
-                _log.info("store_open")
-                return
-
-
-@asynccontextmanager
-async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.socket, ...]) -> AsyncIterator[None]:
-    # a refused request's body is not waited for long
-    public = web.AppRunner(
-        public_app(bridge.inbound.post, ready=bridge.ready), access_log=None, lingering_time=_LINGERING_SECONDS
-    )
-    admin = web.AppRunner(
-        admin_app(details=bridge.details, token=settings.admin_token.get_secret_value()), access_log=None
-    )
-    try:
-        for runner, listener in zip((admin, public), sockets, strict=True):
-            await runner.setup()
-            await web.SockSite(runner, listener, backlog=BACKLOG).start()
-        yield
-    finally:
-        await public.cleanup()
-        await admin.cleanup()
-
-
-async def _drain(dispatcher: Dispatcher, grace: float, hurry: asyncio.Event) -> None:
-    tasks = Tasks()
-    drain = tasks.start(dispatcher.drain(grace), "drain")
-    impatience = tasks.start(hurry.wait(), "second signal")
-    await asyncio.wait({drain, impatience}, return_when=asyncio.FIRST_COMPLETED)
-    await tasks.cancel()
-
-
-async def _freeze() -> None:
-    """What start-up built lives until the end: the collector need not look at it again, nor look often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first and by the second SIGTERM or SIGINT."""
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def received() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    def on_signal(callback: Callable[[], object]) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                loop.add_signal_handler(number, callback)
-            except NotImplementedError:  # Windows has no signal handlers in the loop
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
-
-    on_signal(received)
-    return stop, hurry

@@ -8,18 +8,16 @@ import sys
 import webbrowser
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from bridge import __version__
+from bridge import __version__, cli_turns
 from bridge.core.errors import SettingsInvalid, StoreInUse
-from bridge.settings import Settings, describe, effective, load
-
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+from bridge.loading import load
+from bridge.settings import Settings, describe, effective
+from bridge.terminal import ERR, OUT, fail
 
 _MARKS = {
     "ok": "[green]ok[/]         ",
@@ -36,6 +34,7 @@ app = typer.Typer(
 )
 simulate = typer.Typer(help="Run a part of the simulator alone, to test your own bot or gateway.", no_args_is_help=True)
 app.add_typer(simulate, name="simulate")
+app.add_typer(cli_turns.turns, name="turns")
 
 
 def main() -> None:
@@ -43,22 +42,30 @@ def main() -> None:
     app()
 
 
+@app.callback()
+def prepare(ctx: typer.Context) -> None:
+    """For the commands in other modules: the environment is read here alone."""
+    ctx.obj = _settings
+
+
 @app.command()
 def run() -> None:
     """Run the bridge in production until SIGTERM."""
-    from bridge import app as bridge_app  # noqa: PLC0415  `--help` must not pay for botbuilder
-    from bridge import logs  # noqa: PLC0415
+    from bridge import (  # noqa: PLC0415  `--help` must not pay for botbuilder
+        logs,
+        server,
+    )
 
     settings = _settings()
     logs.configure(settings.log, settings.log_level)
     try:
-        _run_fast(bridge_app.serve(settings))
+        _run_fast(server.serve(settings))
     except StoreInUse as error:
-        _fail(f"BRIDGE_STORE: {error.detail}. Stop the other process, or give this one a file of its own.", 1)
+        fail(f"BRIDGE_STORE: {error.detail}. Stop the other process, or give this one a file of its own.", 1)
     except ValueError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except OSError as error:
-        _fail(f"cannot listen: {error.strerror or error}. Is another process using the port?", 1)
+        fail(f"cannot listen: {error.strerror or error}. Is another process using the port?", 1)
 
 
 @app.command()
@@ -69,7 +76,7 @@ def config() -> None:
     table.add_column("value", overflow="fold")
     for name, value in effective(_settings()):
         table.add_row(name, value)
-    _out.print(table)
+    OUT.print(table)
 
 
 @app.command()
@@ -91,17 +98,17 @@ def doctor(
         async with connected(settings) as edges:
             async for check in examine(settings, edges, spend_model_call=not no_model_call):
                 failed = failed or check.verdict == "failed"
-                _out.print(f"{_MARKS[check.verdict]}  {check.name}: ", end="")
-                _out.print(check.detail, markup=False)
+                OUT.print(f"{_MARKS[check.verdict]}  {check.name}: ", end="")
+                OUT.print(check.detail, markup=False)
                 if check.fix:
-                    _out.print(f"             -> {check.fix}", markup=False)
+                    OUT.print(f"             -> {check.fix}", markup=False)
         return failed
 
     try:
         if asyncio.run(checks()):
             raise typer.Exit(1)
     except ValueError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 @app.command()
@@ -118,21 +125,21 @@ def manifest(
         package = build_package(app_details(settings), previous=previous)
         out.write_bytes(package.content)
     except ValueError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except OSError as error:
-        _fail(f"{out}: {error.strerror}", 1)
+        fail(f"{out}: {error.strerror}", 1)
     placeholders = {s.name: s.default for s in describe() if s.name in ("BRIDGE_APP_WEBSITE", "BRIDGE_APP_DEVELOPER")}
     for name, value in effective(settings):
         if value == placeholders.get(name):
-            _err.print(f"{name} is not set: the package says “{value}”, which people see in Teams.", markup=False)
+            ERR.print(f"{name} is not set: the package says “{value}”, which people see in Teams.", markup=False)
     state = "written" if package.changed else "unchanged"
-    _out.print(f"{out}: version {package.version}, {state}", markup=False)
+    OUT.print(f"{out}: version {package.version}, {state}", markup=False)
 
 
 @app.command()
 def version() -> None:
     """Show the version."""
-    _out.print(__version__)
+    OUT.print(__version__)
 
 
 @app.command()
@@ -145,11 +152,14 @@ def healthcheck() -> None:
     try:
         status = httpx.get(f"http://{host}:{settings.port}/readyz", timeout=3.0, trust_env=False).status_code
     except httpx.HTTPError as error:
-        _fail(f"not reachable: {type(error).__name__}", 1)
+        fail(f"not reachable: {type(error).__name__}", 1)
     if status != 200:
-        _fail(f"not ready: {status}", 1)
-    _out.print("ready")
+        fail(f"not ready: {status}", 1)
+    OUT.print("ready")
 
+
+app.command()(cli_turns.pause)
+app.command()(cli_turns.resume)
 
 Data = Annotated[Path, typer.Option(help="Folder for all state; it survives a restart.")]
 Llm = Annotated[str | None, typer.Option("--llm", help="An OpenAI-compatible endpoint that thinks for the stand-in.")]
@@ -176,14 +186,14 @@ def demo(
     from bridge.simulator.demo import DemoFailed, DemoOptions, run_demo  # noqa: PLC0415  a heavy part
 
     if gateway and not token_file:
-        _fail("--gateway needs --token-file: a file with the gateway's token.", 2)
+        fail("--gateway needs --token-file: a file with the gateway's token.", 2)
     if gateway and llm:
-        _fail("--gateway and --llm exclude each other: a real gateway has models of its own.", 2)
+        fail("--gateway and --llm exclude each other: a real gateway has models of its own.", 2)
     if llm_model and not llm:
-        _fail("--llm-model needs --llm: the address of the endpoint that has the model.", 2)
+        fail("--llm-model needs --llm: the address of the endpoint that has the model.", 2)
     for name, address in (("--gateway", gateway), ("--llm", llm)):
         if address and not address.startswith(("http://", "https://")):
-            _fail(f"{name}: must be an address such as http://127.0.0.1:18790", 2)
+            fail(f"{name}: must be an address such as http://127.0.0.1:18790", 2)
     options = DemoOptions(
         data=data.resolve(),
         port=port,
@@ -197,17 +207,17 @@ def demo(
     )
 
     def ready(address: str) -> None:
-        _out.print(f"\n  Open  [bold cyan]{address}[/]  and say hello. Ctrl-C ends it.")
-        _out.print(f"  The state stays in {data}\n", markup=False, soft_wrap=True)
+        OUT.print(f"\n  Open  [bold cyan]{address}[/]  and say hello. Ctrl-C ends it.")
+        OUT.print(f"  The state stays in {data}\n", markup=False, soft_wrap=True)
         if not no_open:
             webbrowser.open(address)
 
     try:
-        asyncio.run(run_demo(options, lambda step: _out.print(f"  {step} …"), ready))
+        asyncio.run(run_demo(options, lambda step: OUT.print(f"  {step} …"), ready))
     except DemoFailed as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except OSError as error:
-        _fail(f"cannot start: {error}", 1)
+        fail(f"cannot start: {error}", 1)
 
 
 @simulate.command("gateway")
@@ -236,7 +246,7 @@ def simulate_gateway(
         llm_model=llm_model,
         llm_key=_secret(llm_key_file) or None,
     )
-    _out.print(f"  GOCLAW_URL=http://127.0.0.1:{port}\n  GOCLAW_AGENT={agent}", markup=False)
+    OUT.print(f"  GOCLAW_URL=http://127.0.0.1:{port}\n  GOCLAW_AGENT={agent}", markup=False)
     _run_alone(lambda: serve_alone(build_app(options), port))
 
 
@@ -262,8 +272,8 @@ def simulate_teams(
         send_limits=not no_limits,
     )
     for name, value in bot_settings(data, page).items():
-        _out.print(f"  {name}={value}", markup=False, soft_wrap=True)
-    _out.print(f"  chat page: {page}", markup=False)
+        OUT.print(f"  {name}={value}", markup=False, soft_wrap=True)
+    OUT.print(f"  chat page: {page}", markup=False)
     _run_alone(lambda: serve_alone(build_app(options), port))
 
 
@@ -271,16 +281,16 @@ def _run_alone(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         asyncio.run(serve())
     except (OSError, ValueError) as error:
-        _fail(f"cannot start: {error}", 1)
+        fail(f"cannot start: {error}", 1)
 
 
 def _settings() -> Settings:
     try:
         return load(os.environ)
     except SettingsInvalid as error:
-        _err.print("[bold red]These settings need your attention:[/]")
+        ERR.print("[bold red]These settings need your attention:[/]")
         for problem in error.problems:
-            _err.print(f"  {problem}", markup=False)
+            ERR.print(f"  {problem}", markup=False)
         raise typer.Exit(2) from None
 
 
@@ -290,7 +300,7 @@ def _secret(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        _fail(f"{path}: cannot be read.", 2)
+        fail(f"{path}: cannot be read.", 2)
 
 
 def _run_fast(work: Coroutine[Any, Any, None]) -> None:
@@ -302,8 +312,3 @@ def _run_fast(work: Coroutine[Any, Any, None]) -> None:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(work)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _err.print(message, markup=False, style="red")
-    raise typer.Exit(code)

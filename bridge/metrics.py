@@ -30,3 +30,15 @@ MAYBE_DOUBLED: Final = Counter(
     "How often was a message sent again because nobody could know whether it was shown?",
     registry=REGISTRY,
 )
+WAITING: Final = Gauge(
+    "bridge_lanes_waiting", "How many conversations wait here for a place in the gateway?", registry=REGISTRY
+)
+QUEUED: Final = Gauge("bridge_turns_queued", "How many turns wait, over all replicas?", registry=REGISTRY)
+LIVES_LOST: Final = Counter(
+    "bridge_lives_lost_total",
+    "How often did this process give up its work because others may have taken it over?",
+    registry=REGISTRY,
+)
+PACED: Final = Counter(
+    "bridge_paced_total", "How often did a conversation's send budget hold something back?", ["what"], registry=REGISTRY
+)

@@ -1,14 +1,9 @@
-"""Environment variables and a TOML file in, one frozen `Settings` or all problems at once out.
-
-`load` is pure but for reading the files that the settings themselves name (`sources`). The README's table is generated
-from what stands here, and a test compares the two.
-"""
+"""Every setting of the bridge: its names, its check, its default and the sentence that the README shows of it."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -20,11 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
 )
-
-from bridge.core.errors import SettingsInvalid
-from bridge.sources import Names, read
 
 
 def _names(*names: str) -> AliasChoices:
@@ -102,6 +93,21 @@ class Settings(BaseModel):
         "GOCLAW_AGENT", about="The key of the agent that answers.", default="default"
     )
 
+    rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = _setting(
+        "GOCLAW_RATE_LIMIT",
+        about="Questions a minute that the gateway takes over all users (its `rate_limit_rpm`); `0`: found out at the "
+        "first refusal, then 20.",
+        default=0.0,
+    )
+    rate_burst: Annotated[int, Field(ge=1)] = _setting(
+        "GOCLAW_RATE_BURST", about="How many of them at once.", default=5
+    )
+    gateway_patience: Seconds = _setting(
+        "GOCLAW_PATIENCE",
+        about="How long questions wait for a gateway that cannot be reached before people are told, in seconds.",
+        default=30.0,
+    )
+
     host: str = _setting("BRIDGE_HOST", about="Address the public listener binds to.", default="0.0.0.0")  # noqa: S104  behind a proxy or in a container; every activity is verified
     port: Port = _setting("BRIDGE_PORT", "PORT", about="Port of the public listener.", default=3978)
     public_url: Url | None = _setting(
@@ -112,7 +118,43 @@ class Settings(BaseModel):
     admin_token: SecretStr = _setting(
         "BRIDGE_ADMIN_TOKEN", about="Bearer the admin listener asks for; needed off loopback.", default=SecretStr("")
     )
-    store: str = _setting("BRIDGE_STORE", about="The file that keeps the turns.", default="teams-bridge.db")
+    store: str = _setting(
+        "BRIDGE_STORE",
+        about="What keeps the turns: a file, or `postgresql://user@host/database` for several replicas.",
+        default="teams-bridge.db",
+    )
+    store_password: SecretStr = _setting(
+        "BRIDGE_STORE_PASSWORD", about="The PostgreSQL role's password.", default=SecretStr("")
+    )
+    store_schema: Annotated[str, Field(max_length=63, pattern=r"^[a-z_][a-z0-9_]*$")] = _setting(
+        "BRIDGE_STORE_SCHEMA", about="The bridge's own schema in the PostgreSQL database.", default="teams_bridge"
+    )
+    store_connections: Annotated[int, Field(ge=2, le=100)] = _setting(
+        "BRIDGE_STORE_CONNECTIONS", about="The most connections of one replica to PostgreSQL.", default=10
+    )
+
+    max_running: Annotated[int, Field(ge=1)] = _setting(
+        "BRIDGE_MAX_RUNNING", about="Turns that one replica runs in the gateway at once; more wait.", default=10_000
+    )
+    max_waiting_lane: Annotated[int, Field(ge=1)] = _setting(
+        "BRIDGE_MAX_WAITING_LANE",
+        about="Questions that wait in one conversation; of more, people are told that they were not kept.",
+        default=20,
+    )
+    max_waiting: Annotated[int, Field(ge=1)] = _setting(
+        "BRIDGE_MAX_WAITING", about="Questions that wait in all conversations together.", default=20_000
+    )
+    max_body: Annotated[int, Field(ge=100_000)] = _setting(
+        "BRIDGE_MAX_BODY", about="The largest activity that is read, in bytes.", default=1024 * 1024
+    )
+    max_sockets: Annotated[int, Field(ge=10)] = _setting(
+        "BRIDGE_MAX_SOCKETS", about="Connections that the public listener keeps open at once.", default=4096
+    )
+    merge: bool = _setting(
+        "BRIDGE_MERGE",
+        about="Whether messages that one person sends while an answer is on its way are asked together.",
+        default=True,
+    )
 
     guests: bool = _setting("BRIDGE_GUESTS", about="Whether guests may talk with the agent.", default=False)
     meetings: bool = _setting("BRIDGE_MEETINGS", about="Whether the bot answers in meeting chats.", default=False)
@@ -182,22 +224,9 @@ class Settings(BaseModel):
         return frozenset({self.tenant_id, *self.allowed_tenants})
 
 
-def load(environment: Mapping[str, str]) -> Settings:
-    """Settings from environment variables, with the TOML file of BRIDGE_CONFIG beneath them.
-
-    `NAME_FILE` gives the value of a secret `NAME` from a file. Raises SettingsInvalid with every problem found.
-    """
-    problems: list[str] = []
-    given = read(environment, _known(), problems)
-    problems.extend(_conflicts(given))
-    try:
-        settings = Settings.model_validate(given)
-    except ValidationError as error:
-        problems.extend(_sentence(dict(item)) for item in error.errors() if not _told(dict(item), problems))
-        raise SettingsInvalid(tuple(problems)) from None
-    if problems:
-        raise SettingsInvalid(tuple(problems))
-    return settings
+def is_postgres(store: str) -> bool:
+    """Whether BRIDGE_STORE names a PostgreSQL database; else it is a file's path."""
+    return store.startswith(("postgresql://", "postgres://"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,47 +280,3 @@ def _shown(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
-
-
-def _known() -> Names:
-    settings = list(describe())
-    return Names(
-        settings={name: setting.name for setting in settings for name in (setting.name, *setting.aliases)},
-        secrets=frozenset(setting.name for setting in settings if setting.secret),
-    )
-
-
-def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that need each other; looked at before the fields, so that one message holds everything."""
-    if given.get("TEAMS_CLOUD") == "custom":
-        for name in ("TEAMS_OPENID_URL", "TEAMS_LOGIN_URL", "TEAMS_SERVICE_HOSTS"):
-            if not given.get(name):
-                yield f"{name}: is needed with TEAMS_CLOUD=custom"
-    if not _is_loopback(str(given.get("BRIDGE_ADMIN_HOST", "127.0.0.1"))) and not given.get("BRIDGE_ADMIN_TOKEN"):
-        yield "BRIDGE_ADMIN_TOKEN: is needed when BRIDGE_ADMIN_HOST is not a loopback address"
-    if str(given.get("BRIDGE_STORE", "")).startswith(("postgresql://", "postgres://")):
-        yield "BRIDGE_STORE: PostgreSQL is not supported in this version; give a file's path"
-
-
-def _told(error: dict[str, Any], problems: list[str]) -> bool:
-    """Whether a missing value was already told of by its file."""
-    return error["type"] == "missing" and any(told.startswith(f"{error['loc'][0]}_FILE:") for told in problems)
-
-
-def _sentence(error: dict[str, Any]) -> str:
-    if not error["loc"]:
-        return str(error["msg"]).removeprefix("Value error, ")
-    name = str(error["loc"][0])
-    if error["type"] == "missing":
-        about = next(setting.about for setting in describe() if setting.name == name)
-        file = f" (or {name}_FILE)" if name in secret_names() else ""
-        return f"{name}{file}: is not set. {about}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, Self
 from memory_store import MemoryStore
 
 from bridge.core.errors import TurnFailure
+from bridge.core.lease import Lease
 from bridge.core.ports import Answer, Question, TurnStore
 from bridge.core.turn import (
     Accepted,
@@ -214,6 +215,10 @@ def new_turn(
     return NewTurn(id_, kind, Lane(lane), payload, accepted, again_of)
 
 
+async def _stay(_owner: str) -> None:
+    """Instead of leaving."""
+
+
 class World:
     """An engine over scripted edges. `start` begins a life of the process, `kill` ends it without a word."""
 
@@ -224,8 +229,10 @@ class World:
         limits: Limits | None = None,
         rerun: bool = False,
         settle_seconds: float = 3.0,
+        merge: bool = False,
+        name: str = "life",
     ) -> None:
-        self.memory = MemoryStore()
+        self.memory = store if isinstance(store, MemoryStore) else MemoryStore()
         self.store: TurnStore = store or self.memory
         self.agent = ScriptedAgent()
         self.channel = ScriptedChannel()
@@ -233,8 +240,11 @@ class World:
         self._limits = limits or Limits()
         self._rerun = rerun
         self._settle_seconds = settle_seconds
+        self._merge = merge
+        self._name = name
         self._lives = 0
         self.tasks = Tasks()
+        self.lease = Lease()
         self.dispatcher = self._build()
 
     async def __aenter__(self) -> Self:
@@ -246,12 +256,17 @@ class World:
 
     async def start(self) -> None:
         self.tasks = Tasks()
+        self.lease = Lease()
         self.dispatcher = self._build()
         await self.dispatcher.start()
 
     async def kill(self) -> None:
         """End every task where it stands. Nothing is written on the way out, as after `kill -9`."""
-        await self.dispatcher.drain(0)
+        leave, self.memory.leave = self.memory.leave, _stay  # type: ignore[method-assign,assignment]
+        try:
+            await self.dispatcher.drain(0)
+        finally:
+            self.memory.leave = leave  # type: ignore[method-assign]
 
     async def restart(self) -> None:
         await self.kill()
@@ -272,8 +287,11 @@ class World:
     async def in_state(self, id_: str, state: State) -> None:
         await until(lambda: self.row(id_).state is state)
 
-    def _build(self) -> Dispatcher:
+    def _life(self) -> str:
         self._lives += 1
+        return f"{self._name}-{self._lives}"
+
+    def _build(self) -> Dispatcher:
         pipeline = Pipeline(
             store=self.store,
             agent=self.agent,
@@ -288,7 +306,10 @@ class World:
             store=self.store,
             pipeline=pipeline,
             clock=self.clock,
+            monotonic=lambda: asyncio.get_running_loop().time(),
             tasks=self.tasks,
-            owner=f"life-{self._lives}",
+            new_owner=self._life,
             limits=self._limits,
+            lease=self.lease,
+            merge=self._merge,
         )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.core.errors import StoreUnavailable
+from bridge.core.merging import merged, together
 from bridge.core.turn import (
     Accepted,
+    Beat,
+    DropVerdict,
     Kind,
     Lane,
     LaneStatus,
@@ -24,6 +28,7 @@ from bridge.core.turn import (
     StopVerdict,
     Ticket,
     Turn,
+    TurnFilter,
     turn_name,
 )
 
@@ -37,9 +42,17 @@ class MemoryStore:
 
     A call takes effect at once and comes back `latency` seconds later: a cancelled caller undoes nothing.
     `outages` counts, by method, how often it is still unavailable. `calls` holds the names of what was called.
+    `shared`: several engines may use this one object, as processes do a database. `deaf`: nobody hears of a stop.
     """
 
-    def __init__(self, *, latency: float = 0.0) -> None:
+    def __init__(self, *, latency: float = 0.0, shared: bool = False) -> None:
+        self.shared = shared
+        self.deaf = False
+        self.replicas: dict[str, tuple[int, int]] = {}
+        self.budgets: dict[str, float] = {}
+        self.paused = False
+        self._heard: list[Callable[[int], None]] = []
+        self._owner = ""
         self.rows: dict[int, Turn] = {}
         self.outages: dict[str, int] = {}
         self.calls: list[str] = []
@@ -54,7 +67,54 @@ class MemoryStore:
     async def close(self) -> None:
         pass
 
-    async def accept(self, new: NewTurn, owner: str | None) -> Accepted:
+    async def join(self, owner: str) -> None:
+        self._enter("join")
+        self._owner = owner
+        if not self.shared:
+            self.replicas.clear()
+        self.replicas[owner] = (0, 0)
+        await self._commit()
+
+    async def leave(self, owner: str) -> None:
+        self._enter("leave")
+        self.replicas.pop(owner, None)
+        await self._commit()
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        self._enter("beat")
+        if self.shared and owner not in self.replicas:
+            await self._commit()
+            return Beat(alive=False)
+        if owner in self.replicas:
+            self.replicas[owner] = (self.replicas[owner][0] + 1, running)
+        rows = [row for row in self.rows.values() if row.state is not State.CLOSED]
+        beat = Beat(
+            counters={life: beats for life, (beats, _) in self.replicas.items()},
+            orphans=any(row.owner not in self.replicas for row in rows),
+            running=sum(count for _, count in self.replicas.values()),
+            waiting=sum(row.state is State.QUEUED for row in rows),
+            paused=self.paused,
+            stops=tuple(row.n for row in rows if row.stop and row.owner == owner),
+        )
+        await self._commit()
+        return beat
+
+    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+        self._enter("adopt")
+        for life in dead:
+            self.replicas.pop(life, None)
+        left = [
+            row
+            for row in self.rows.values()
+            if row.state is not State.CLOSED and row.owner != owner and row.owner not in self.replicas
+        ]
+        claimed = [row for row in left if row.state in _CLAIMED]
+        turns = tuple(self._put(replace(row, owner=owner, fence=row.fence + 1), "adopted") for row in claimed)
+        queued = [self._put(replace(row, owner=owner)) for row in left if row.state is State.QUEUED]
+        await self._commit()
+        return Orphans(turns, tuple(dict.fromkeys(row.lane for row in queued)))
+
+    async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
         self._enter("accept")
         known = self._ids.get(new.id)
         if known is None and new.again_of is not None:
@@ -63,31 +123,33 @@ class MemoryStore:
         if known is not None:
             await self._commit()
             return Accepted(known, duplicate=True)
-        idle = owner is not None and not self._open(new.lane)
-        self._last += 1
-        turn = Turn(
-            n=self._last,
-            id=new.id,
-            kind=new.kind,
-            lane=new.lane,
-            state=State.RUNNING if idle else State.QUEUED,
-            payload=new.payload,
-            accepted=new.accepted,
-            owner=(owner or "") if idle else "",
-            fence=1 if idle else 0,
-            again_of=new.again_of,
-        )
-        self._insert(turn)
+        waiting = self._open(new.lane)
+        if room is not None and sum(row.state is State.QUEUED for row in waiting) >= room:
+            await self._commit()
+            return Accepted(0, full=True)
+        turn = self._new(new, owner, running=claim and not waiting)
         await self._commit()
-        return Accepted(turn.n, claimed=turn.ticket if idle else None)
+        return Accepted(turn.n, claimed=turn.ticket if turn.state is State.RUNNING else None)
 
-    async def claim(self, lane: Lane, owner: str) -> Turn | None:
+    async def head(self, lane: Lane) -> Turn | None:
+        self._enter("head")
+        head = next(iter(self._open(lane)), None)
+        await self._commit()
+        return head if head is not None and head.state is State.QUEUED else None
+
+    async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
         self._enter("claim")
         waiting = self._open(lane)
         claimed = None
-        if waiting and waiting[0].state is State.QUEUED:
-            head = waiting[0]
-            claimed = self._put(replace(head, state=State.RUNNING, owner=owner, fence=head.fence + 1))
+        if waiting and all(row.state is State.QUEUED for row in waiting):
+            count = together(waiting) if merge else 1
+            for row in waiting[: count - 1]:
+                closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0)
+                self._put(closed, "closed:merged")
+            last = waiting[count - 1]
+            payload = merged(waiting[:count]) if count > 1 else last.payload
+            running = replace(last, state=State.RUNNING, owner=owner, fence=last.fence + 1, payload=payload)
+            claimed = self._put(running, "running")
         await self._commit()
         return claimed
 
@@ -96,16 +158,16 @@ class MemoryStore:
         row = self._held(ticket, State.RUNNING)
         done = row is not None and not row.stop
         if row is not None and done:
-            self._put(replace(row, state=State.QUEUED, owner=""))
+            self._put(replace(row, state=State.QUEUED), "released")
         await self._commit()
         return done
 
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         self._enter("answer")
-        row = self._held(ticket, State.RUNNING)
-        done = row is not None and (even_if_stopped or not row.stop)
-        if row is not None and done:
-            self._put(replace(row, state=State.ANSWERED, reply=reply))
+        row = self._held(ticket, *_CLAIMED)
+        done = row is not None and (even_if_stopped or not row.stop or row.state is State.ANSWERED)
+        if row is not None and done and row.state is State.RUNNING:
+            self._put(replace(row, state=State.ANSWERED, reply=reply), "answered")
         await self._commit()
         return done
 
@@ -122,7 +184,7 @@ class MemoryStore:
         row = self._held(ticket, State.ANSWERED)
         attempts = row.attempts + 1 if row is not None else 0
         if row is not None:
-            self._put(replace(row, attempts=attempts))
+            self._put(replace(row, attempts=attempts), "attempted")
         await self._commit()
         return attempts
 
@@ -130,38 +192,90 @@ class MemoryStore:
         self._enter("settle")
         row = self._held(ticket, *_CLAIMED)
         if row is not None:
-            self._put(replace(row, state=State.CLOSED, outcome=outcome, shown=ids, closed=at, error=error))
+            closed = replace(row, state=State.CLOSED, outcome=outcome, shown=ids, closed=at, error=error)
+            self._put(closed, f"closed:{outcome}")
         await self._commit()
         return row is not None
 
-    async def stop(self, lane: Lane, id_: str, at: float) -> Stopped:
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
         self._enter("stop")
-        stopped = self._stop(lane, id_, at)
+        stopped = self._stop(lane, note, by, at)
         await self._commit()
+        self._tell(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
         return stopped
 
-    async def adopt(self, owner: str) -> Orphans:
-        self._enter("adopt")
-        left = [row for row in self.rows.values() if row.state in _CLAIMED and row.owner != owner]
-        turns = tuple(self._put(replace(row, owner=owner, fence=row.fence + 1)) for row in left)
-        lanes = self._waiting(float("inf"))
+    async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
+        self._enter("drop")
+        row = self.rows.get(n)
+        verdict = DropVerdict.NOTHING
+        if row is not None and row.state is State.RUNNING:
+            self._put(replace(row, stop=True), "stop")
+            verdict = DropVerdict.STOPPING
+        elif row is not None and row.state is not State.CLOSED:
+            self._put(replace(row, state=State.CLOSED, outcome=Outcome.DROPPED, closed=at), "closed:dropped")
+            self._new(note, self._owner)
+            verdict = DropVerdict.DROPPED
         await self._commit()
-        return Orphans(turns, lanes)
+        self._tell(n if verdict is DropVerdict.STOPPING else 0)
+        return verdict
+
+    def on_stop(self, heard: Callable[[int], None]) -> None:
+        self._heard.append(heard)
 
     async def stalled(self, owner: str, before: float) -> Orphans:
         self._enter("stalled")
-        turns = tuple(
-            row for row in self.rows.values() if row.state in _CLAIMED and row.owner == owner and row.accepted < before
-        )
-        lanes = self._waiting(before)
+        mine = [row for row in self.rows.values() if row.owner == owner and row.accepted < before]
+        turns = tuple(replace(row, payload=_EMPTY, reply=None) for row in mine if row.state in _CLAIMED)
+        lanes = {row.lane: None for row in mine if row.state is State.QUEUED}
         await self._commit()
-        return Orphans(turns, lanes)
+        free = [lane for lane in lanes if all(row.state is State.QUEUED for row in self._open(lane))]
+        return Orphans(turns, tuple(free))
 
     async def find(self, n: int) -> Turn | None:
         self._enter("find")
         row = self.rows.get(n)
         await self._commit()
         return row
+
+    async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
+        self._enter("turns")
+        found = [
+            replace(row, payload=_EMPTY, reply=None, shown=(), stopped_by="")
+            for row in sorted(self.rows.values(), key=lambda row: -row.n)
+            if wanted.state in (None, row.state)
+            and wanted.outcome in (None, row.outcome)
+            and wanted.kind in (None, row.kind)
+            and (wanted.user is None or row.session.endswith(f":{wanted.user}"))
+            and (wanted.before is None or row.n < wanted.before)
+        ]
+        await self._commit()
+        return tuple(found[:limit])
+
+    async def spend(self, budget: str, interval: float, burst: int) -> float:
+        self._enter("spend")
+        now = asyncio.get_running_loop().time()
+        after = max(self.budgets.get(budget, 0.0), now) + interval
+        wait = after - now - burst * interval
+        if wait <= 1e-6:
+            self.budgets[budget] = after
+        await self._commit()
+        return 0.0 if wait <= 1e-6 else min(wait, burst * interval)
+
+    async def refund(self, budget: str, interval: float) -> None:
+        self._enter("refund")
+        if budget in self.budgets:
+            self.budgets[budget] -= interval
+        await self._commit()
+
+    async def exhaust(self, budget: str, interval: float, burst: int) -> None:
+        self._enter("exhaust")
+        self.budgets[budget] = asyncio.get_running_loop().time() + burst * interval
+        await self._commit()
+
+    async def pause(self, paused: bool) -> None:
+        self._enter("pause")
+        self.paused = paused
+        await self._commit()
 
     async def lane_status(self, lane: Lane) -> LaneStatus:
         self._enter("lane_status")
@@ -185,7 +299,7 @@ class MemoryStore:
         closed = [(row.closed, row) for row in self.rows.values() if row.closed is not None]
         blank = [row for at, row in closed if at < blank_before and row.payload != _EMPTY][:_BATCH]
         for row in blank:
-            self._put(replace(row, payload=_EMPTY, reply=None))
+            self._put(replace(row, payload=_EMPTY, reply=None, stopped_by=""))
         delete = [row.n for at, row in closed if at < delete_before][:_BATCH]
         for n in delete:
             row = self.rows.pop(n)
@@ -194,48 +308,65 @@ class MemoryStore:
         await self._commit()
         return len(blank) + len(delete)
 
-    def _stop(self, lane: Lane, id_: str, at: float) -> Stopped:
-        if id_ in self._ids:
+    def _stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+        if note.id in self._ids:
             return Stopped(StopVerdict.DUPLICATE)
         head = next(iter(self._open(lane)), None)
         if head is None or head.kind is not Kind.ASK:
             return Stopped(StopVerdict.NOTHING)
         if head.state is State.QUEUED:
-            self._put(replace(head, state=State.CLOSED, outcome=Outcome.STOPPED, closed=at))
-            self._remember(lane, id_, at)
+            self._put(replace(head, state=State.CLOSED, outcome=Outcome.STOPPED, closed=at), "closed:stopped")
+            self._new(note, self._owner)
             return Stopped(StopVerdict.WITHDRAWN, head.n)
         parts = len(head.reply.activities) if head.reply else 0
         if head.state is State.ANSWERED and parts - len(head.shown) <= 1:
             return Stopped(StopVerdict.NOTHING)
-        self._put(replace(head, stop=True))
-        self._remember(lane, id_, at)
+        self._put(replace(head, stop=True, stopped_by=by), "stop")
+        self._last += 1
+        row = Turn(self._last, note.id, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
+        self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
         return Stopped(StopVerdict.STOPPING, head.n)
 
-    def _remember(self, lane: Lane, id_: str, at: float) -> None:
+    def _tell(self, n: int) -> None:
+        for heard in self._heard if n and self.shared and not self.deaf else ():
+            heard(n)
+
+    def _new(self, new: NewTurn, owner: str, *, running: bool = False) -> Turn:
         self._last += 1
-        row = Turn(self._last, id_, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
-        self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
+        user = new.payload.user
+        turn = Turn(
+            n=self._last,
+            id=new.id,
+            kind=new.kind,
+            lane=new.lane,
+            state=State.RUNNING if running else State.QUEUED,
+            payload=new.payload,
+            accepted=new.accepted,
+            owner=owner,
+            fence=1 if running else 0,
+            again_of=new.again_of,
+            session=f"agent:{new.payload.agent}:http:direct:{user}" if user else "",
+        )
+        self._insert(turn, turn.state)
+        return self.rows[turn.n]
 
     def _held(self, ticket: Ticket, *states: State) -> Turn | None:
         row = self.rows.get(ticket.n)
         return row if row is not None and row.ticket == ticket and row.state in states else None
 
-    def _insert(self, turn: Turn) -> None:
+    def _insert(self, turn: Turn, what: str = "") -> None:
         self._ids[turn.id] = turn.n
         self._lanes.setdefault(turn.lane, []).append(turn.n)
-        self._put(turn)
+        self._put(turn, what)
 
-    def _put(self, turn: Turn) -> Turn:
-        self.rows[turn.n] = turn
-        return turn
+    def _put(self, turn: Turn, what: str = "") -> Turn:
+        by = f" {turn.owner}" if what in ("queued", "running", "adopted") else ""
+        self.rows[turn.n] = replace(turn, history=f"{turn.history}0.000 {what}{by};") if what else turn
+        return self.rows[turn.n]
 
     def _open(self, lane: Lane) -> list[Turn]:
         rows = [self.rows[n] for n in self._lanes.get(lane, ())]
         return [row for row in rows if row.state is not State.CLOSED]
-
-    def _waiting(self, before: float) -> tuple[Lane, ...]:
-        waiting = [r.lane for r in self.rows.values() if r.state is State.QUEUED and r.accepted < before]
-        return tuple(dict.fromkeys(waiting))
 
     def _enter(self, name: str) -> None:
         self.calls.append(name)

@@ -43,15 +43,22 @@ READY_SECONDS = 40.0
 _OURS = ("BRIDGE_", "TEAMS_", "GOCLAW_", "GATEWAY_", "MicrosoftApp")
 
 
+_dice = random.Random()  # not the seeded one of a test: two tests in a row must not want the same ports
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """A port below the range that outgoing connections take theirs from: it stays free while a bridge is down."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = _dice.randrange(20_000, 32_000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
 
 
@@ -83,7 +90,7 @@ class Process:
     def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
         self.environment = environment
         self.log = log
-        self._arguments = arguments
+        self._command = ["-m", "bridge", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
@@ -91,7 +98,7 @@ class Process:
         assert not self.alive, "it runs already"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", *self._arguments], env=self.environment, stdout=log, stderr=log
+                [sys.executable, *self._command], env=self.environment, stdout=log, stderr=log
             )
 
     @property
@@ -323,6 +330,8 @@ def bridge_environment(data: Path, page: str, gateway: str, port: int, **setting
         "BRIDGE_ADMIN_PORT": str(free_port()),
         "BRIDGE_STORE": str(data / "bridge.db"),
         "BRIDGE_SHUTDOWN_GRACE": "5",
+        # one answer to each message, which is easier to tell; merging has tests of its own
+        "BRIDGE_MERGE": "false",
     }
     return clean_environment(**{**own, **settings})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.core.render import render_answer
+from bridge.core.texts import say
 from bridge.core.turn import Activity
 
 # Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
@@ -16,13 +17,21 @@ AI_LABEL: Activity = {
 }
 
 
+LONGEST_ANSWER = 1_000_000
+
+
 def note(words: str) -> Activity:
     """A sentence of the bridge itself, in Markdown that Teams shows."""
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
 def answer(markdown: str) -> tuple[Activity, ...]:
-    """The agent's answer as one or more finished activities, each within Teams' size limit."""
+    """The agent's answer as one or more finished activities, each within Teams' size limit.
+
+    Of an answer that nobody can read in a chat, a million characters are shown, and said so.
+    """
+    if len(markdown) > LONGEST_ANSWER:
+        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
     return tuple(
         {"type": "message", "textFormat": "markdown", "text": part, "entities": [AI_LABEL]}
         for part in render_answer(markdown)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.core.turn import (
     Accepted,
     Activity,
+    Beat,
+    DropVerdict,
     Lane,
     LaneStatus,
     NewTurn,
@@ -19,6 +22,7 @@ from bridge.core.turn import (
     Stopped,
     Ticket,
     Turn,
+    TurnFilter,
 )
 
 
@@ -82,8 +86,14 @@ class Roster(Protocol):
 class TurnStore(Protocol):
     """The turn table. Every method raises StoreUnavailable; every write is on disk when it returns.
 
-    Writes that take a Ticket return False when the ticket is void (the row was taken over): drop the work.
+    Writes that take a Ticket return False when the ticket is void (the row was taken over): drop the work. An *owner*
+    is one life of one process. Every change of a row's state is appended to its history.
     """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may work on the same table."""
+        ...
 
     async def open(self) -> None:
         """Open or create the store; brings the schema up to date. Raises StoreInUse."""
@@ -93,20 +103,53 @@ class TurnStore(Protocol):
         """Write what waits, and close."""
         ...
 
-    async def accept(self, new: NewTurn, owner: str | None) -> Accepted:
-        """Insert the turn as queued, or as running for `owner` if its lane is idle. A known id changes nothing."""
+    async def join(self, owner: str) -> None:
+        """Begin a life: from now on its rows are its own, until it leaves or is declared dead."""
         ...
 
-    async def claim(self, lane: Lane, owner: str) -> Turn | None:
-        """Claim the head of the lane, if it is queued and nothing of the lane is running or answered."""
+    async def leave(self, owner: str) -> None:
+        """End a life: whatever it has open may be adopted at once. An unknown owner changes nothing."""
+        ...
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        """Count one beat of a life that runs so many turns, and look around."""
+        ...
+
+    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+        """Declare `dead` dead, and take over every open row whose owner is not among the living.
+
+        The lanes are those of the queued rows that were taken over.
+        """
+        ...
+
+    async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
+        """Insert the turn: running if `claim` and nothing is open in its lane, else queued. A known id changes nothing.
+
+        `room`: with so many turns queued in its lane already, it is not kept (`full`).
+        """
+        ...
+
+    async def head(self, lane: Lane) -> Turn | None:
+        """The turn that a claim would take."""
+        ...
+
+    async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
+        """Claim the head of the lane, if it is queued and nothing of the lane is running or answered.
+
+        `merge`: together with the messages behind it that belong to it (`core.merging`): the last of them is claimed
+        with the text of all, those before it are closed as merged, in one transaction.
+        """
         ...
 
     async def release(self, ticket: Ticket) -> bool:
-        """Back to queued: the run was provably not started."""
+        """Back to queued: the run was provably not started. False also when somebody wants it stopped."""
         ...
 
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
-        """Running to answered. False also when a stop came first, unless `even_if_stopped`."""
+        """Running to answered; repeated, it is True again.
+
+        False also when a stop came first, unless `even_if_stopped`.
+        """
         ...
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
@@ -114,31 +157,61 @@ class TurnStore(Protocol):
         ...
 
     async def attempted(self, ticket: Ticket) -> int:
-        """Count a failed delivery; gives the number of them."""
+        """Count a failed delivery; gives the number of them, 0 when the ticket is void."""
         ...
 
     async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
         """Close the turn with its outcome."""
         ...
 
-    async def stop(self, lane: Lane, id_: str, at: float) -> Stopped:
-        """Mark the lane's running turn as stopped, or close its queued head; keeps `id_` as a closed row."""
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+        """Stop what the lane asks, for the command with `note.id`, which does nothing when repeated.
+
+        Running, or answered with parts still to be shown: it is marked, and its owner is told (`on_stop`). A queued
+        head is closed as stopped, and `note`, which says so, is queued in the same transaction. `by`: who stops.
+        """
         ...
 
-    async def adopt(self, owner: str) -> Orphans:
-        """Take over every claimed row that is not the owner's own; name the lanes that wait."""
+    async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
+        """Close a queued or answered turn as dropped and queue `note` in the same transaction; mark a running one."""
+        ...
+
+    def on_stop(self, heard: Callable[[int], None]) -> None:
+        """Call `heard` with the number of each turn that another process marks. Fast, but may miss some: see `beat`."""
         ...
 
     async def stalled(self, owner: str, before: float) -> Orphans:
-        """Open rows accepted before `before`: the owner's claimed ones, and lanes with a queued head."""
+        """What the owner's life has open of before `before`: its claimed rows without their texts, and the lanes whose
+        queued head it looks after while nothing in them is claimed."""
         ...
 
     async def find(self, n: int) -> Turn | None:
         """The turn with this number."""
         ...
 
+    async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
+        """The newest turns that fit, newest first, without their texts."""
+        ...
+
     async def lane_status(self, lane: Lane) -> LaneStatus:
         """What runs and what waits."""
+        ...
+
+    async def spend(self, budget: str, interval: float, burst: int) -> float:
+        """Take one of a shared budget of `burst` that refills by one each `interval` seconds; gives 0.0, or the seconds
+        until one is there and takes nothing."""
+        ...
+
+    async def refund(self, budget: str, interval: float) -> None:
+        """Give one back that was taken and not used."""
+        ...
+
+    async def exhaust(self, budget: str, interval: float, burst: int) -> None:
+        """The budget has turned out to be empty: the next one is there after one `interval`."""
+        ...
+
+    async def pause(self, paused: bool) -> None:
+        """Hold all turns in all processes, or let them go on. Survives restarts."""
         ...
 
     async def forget_old(self, blank_before: float, delete_before: float) -> int:

@@ -46,9 +46,13 @@ ENGLISH: Final[dict[str, str]] = {
     "stopped_by": "Stopped by {name}. The agent may already have done part of the work.",
     "stopped_early": "Stopped before the agent was asked.",
     "stop_nothing": "Nothing is running right now, so there is nothing to stop.",
+    "answer_cut": "*The answer was longer than what a chat can show; its rest is left out.*",
     "silent": "*The agent chose not to reply.*",
     "files_only": "I can't pass files to the agent yet. Please paste the text that matters into a message.",
     "files_dropped": "[The user also attached {count} file(s), which this chat cannot pass on to you. Tell them so if it matters.]",
+    "waiting_paused": "Your IT team has paused me for a moment. Your question is kept, and I ask it as soon as they let me go on.",
+    "waiting_place": "Many people are asking right now: your question is kept and number {place} in line. **/stop** takes it back.",
+    "waiting_time": "Many people are asking right now: your question is kept and number {place} in line, about {time} to go. **/stop** takes it back.",
     "overloaded": "Too many messages are waiting here already. Please wait for an answer before you send the next one; this message was **not** kept.",
     "ask_again": "Ask again",
     "asked_again": "Asked again.",
@@ -68,6 +72,10 @@ ENGLISH: Final[dict[str, str]] = {
     "gateway_ill": "has a problem",
     "gateway_unchecked": "not checked yet",
     "none": "none yet",
+    # an operator's word
+    "dropped": "An administrator removed your question, so nothing more will come for it. Please write it again if you still need one; your IT team can tell you why.",
+    "dropped_new": "An administrator removed your **/new**, so the agent may still remember what was said here. Please try **/new** again; your IT team can tell you why.",
+    "dropped_message": "An administrator removed a message from me to you before it was shown.",
 }
 
 _LOCALES: Final[dict[str, dict[str, str]]] = {"en": ENGLISH}

@@ -135,7 +135,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A row of the turn table. `shown` holds the ids of the parts already delivered, in order."""
+    """A row of the turn table. `shown` holds the ids of the parts already delivered, in order.
+
+    `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
+    `session` and `history` (what became of the row: see `steps`) are for operators.
+    """
 
     n: int
     id: str
@@ -147,6 +151,7 @@ class Turn:
     owner: str = ""
     fence: int = 0
     stop: bool = False
+    stopped_by: str = ""
     attempts: int = 0
     again_of: int | None = None
     outcome: Outcome | None = None
@@ -154,6 +159,8 @@ class Turn:
     shown: tuple[str, ...] = ()
     error: str = ""
     closed: float | None = None
+    session: str = ""
+    history: str = ""
 
     @property
     def ticket(self) -> Ticket:
@@ -176,6 +183,21 @@ class LaneStatus:
     last: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of a row: when (epoch seconds), what it became, by which life of which process."""
+
+    at: float
+    what: str
+    by: str = ""
+
+
+def steps(history: str) -> tuple[Step, ...]:
+    """The history column as values: `<epoch seconds> <what> [<by>];` one after the other."""
+    words = (entry.split(" ") for entry in history.split(";") if entry)
+    return tuple(Step(float(at), what, by[0] if by else "") for at, what, *by in words)
+
+
 class StopVerdict(StrEnum):
     """What `/stop` found."""
 
@@ -195,19 +217,63 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a NewTurn: a repeated id changes nothing; an idle lane is claimed at once."""
+    """What became of a NewTurn: a repeated id changes nothing; an idle lane is claimed at once.
+
+    `full`: too many wait in the lane already, and nothing was kept.
+    """
 
     n: int
     duplicate: bool = False
     claimed: Ticket | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """What a start finds: claimed rows that nobody works on any more, and lanes that have something waiting."""
+    """Claimed rows that nobody works on any more, and lanes that have something waiting."""
 
     turns: tuple[Turn, ...] = ()
     lanes: tuple[Lane, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a process learns with each beat.
+
+    `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
+    whose owner is not among the living. `running` and `waiting`: turns over all processes. `stops`: this life's
+    running turns that somebody wants stopped.
+    """
+
+    alive: bool = True
+    counters: dict[str, int] = field(default_factory=dict)
+    orphans: bool = False
+    running: int = 0
+    waiting: int = 0
+    paused: bool = False
+    stops: tuple[int, ...] = ()
+
+
+class DropVerdict(StrEnum):
+    """What an operator's `drop` did."""
+
+    DROPPED = "dropped"
+    STOPPING = "stopping"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFilter:
+    """Which turns an operator wants to see; None means any. `user`: the value of X-GoClaw-User-Id.
+
+    `before`: numbers below this one only, to page on.
+    """
+
+    state: State | None = None
+    outcome: Outcome | None = None
+    kind: Kind | None = None
+    user: str | None = None
+    before: int | None = None
 
 
 def turn_name(n: int) -> str:

@@ -1,134 +1,180 @@
-"""Accept turns and run them: one runner per lane, first come first served.
+"""Accept turns, keep them in order, stop them, and end in good order: the engine's one door.
 
-Write, commit, then look: a turn is inserted and committed, then its runner is started or poked; a turn is closed and
-committed, then the next is claimed. A runner that finds nothing looks once more if it was poked meanwhile, so no
-wake-up is lost. A beat finds what fell between (a request that was cancelled after its commit).
+Accepting claims at once where the lane is idle and nothing must be waited for; everything else is the work of the
+lanes' runners (`lanes`), which wait for the gateway (`gate`), and of the life on the store (`replica`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from bridge import metrics
-from bridge.core.errors import InternalError, StoreUnavailable
+from bridge.core.errors import StoreUnavailable
+from bridge.core.identity import notice_lane
+from bridge.core.lease import Lease
+from bridge.core.notes import note
 from bridge.core.ports import Clock, TurnStore
+from bridge.core.texts import say
 from bridge.core.turn import (
     Accepted,
+    Beat,
+    DropVerdict,
+    Kind,
     Lane,
     LaneStatus,
     NewTurn,
-    Outcome,
     State,
+    Stopped,
     StopVerdict,
     Ticket,
     Turn,
+    TurnFilter,
 )
-from bridge.engine.control import Control
+from bridge.engine.gate import Gate, Patience, Place, Rate
 from bridge.engine.insist import insist
+from bridge.engine.lanes import GATED, Lanes
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.replica import Replica
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
-_BEAT_SECONDS = 1.0
-# A claimed row without a runner for this long was orphaned by a cancelled request, not merely on its way.
-_ORPHAN_SECONDS = 5.0
 _RETENTION_SECONDS = 600.0
-
-
-@dataclass(slots=True)
-class _Runner:
-    """The work of one lane. `waiting` counts what was queued behind the running turn since this process started.
-
-    `turn` is what runs.
-    """
-
-    turn: Turn | None = None
-    control: Control = field(default_factory=Control)
-    waiting: int = 0
-    poked: bool = False
+_NOTES_A_BEAT = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`lane`: turns waiting in one lane; `lanes`: lanes at work at once. Retention in seconds after closing."""
+    """`running`: turns in the gateway at once; `lane`: turns waiting in one lane; `waiting`: in all lanes.
 
+    `rate`: the gateway's limit where the operator knows it. Retention in seconds after closing.
+    """
+
+    running: int = 10_000
     lane: int = 20
-    lanes: int = 20_000
+    waiting: int = 20_000
+    rate: Rate | None = None
+    patience: Patience = field(default_factory=Patience)
     keep_text: float = 24 * 3600.0
     keep_ids: float = 7 * 24 * 3600.0
 
 
 class Dispatcher:
-    """Implements acceptance, order, recovery, stop and drain over one store. `owner` names this process's life."""
+    """Implements acceptance, order, recovery, stop and drain over one store. `new_owner` names each life."""
 
     def __init__(
-        self, *, store: TurnStore, pipeline: Pipeline, clock: Clock, tasks: Tasks, owner: str, limits: Limits
+        self,
+        *,
+        store: TurnStore,
+        pipeline: Pipeline,
+        clock: Clock,
+        monotonic: Callable[[], float],
+        tasks: Tasks,
+        new_owner: Callable[[], str],
+        limits: Limits,
+        lease: Lease,
+        merge: bool = True,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._clock = clock
         self._tasks = tasks
-        self._owner = owner
         self._limits = limits
-        self._runners: dict[Lane, _Runner] = {}
         self._housekeeping = Tasks()
-        self._started = False
-        self._draining = False
-        self.ready = False
+        self._gate = Gate(store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience)
+        self._lanes = Lanes(store=store, pipeline=pipeline, gate=self._gate, clock=clock, tasks=tasks, merge=merge)
+        self._replica = Replica(
+            store=store,
+            lanes=self._lanes,
+            work=tasks,
+            lease=lease,
+            clock=clock,
+            monotonic=monotonic,
+            new_owner=new_owner,
+            heard=self._heard,
+        )
+        self._waiting = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether turns can be kept now."""
+        return self._replica.alive and not self._replica.failing and not self._lanes.closing
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator holds all turns."""
+        return self._gate.paused
 
     async def start(self) -> None:
-        """Take over what a process before this one left, then watch over the lanes."""
-        orphans = await self._store.adopt(self._owner)
-        for turn in orphans.turns:
-            self._start_runner(turn.lane, turn, resumed=True)
-        for lane in orphans.lanes:
-            self._wake(lane)
-        self._housekeeping.start(self._beat(), "beat")
+        """Take over what lives before this one left, then watch over the lanes. Raises StoreUnavailable."""
+        await self._replica.begin()
         self._housekeeping.start(self._retain(), "retention")
-        self._started = self.ready = True
 
-    def has_room(self, lane: Lane) -> bool:
-        """Whether one more turn may wait in this lane."""
-        runner = self._runners.get(lane)
-        if runner is None:
-            return len(self._runners) < self._limits.lanes
-        return runner.waiting < self._limits.lane
+    async def accept(self, new: NewTurn, *, bounded: bool = True) -> Accepted:
+        """Commit the turn, and see that it runs. Raises StoreUnavailable: then nothing was kept.
 
-    async def accept(self, new: NewTurn) -> Accepted:
-        """Commit the turn, and see that it runs. Raises StoreUnavailable: then nothing was kept."""
-        if not self._started:
+        `bounded`: where too many wait already, it is not kept (`full`).
+        """
+        if not self._replica.alive:
             # before what is left over is taken over, a lane might get a second runner
             raise StoreUnavailable("starting")
-        idle = new.lane not in self._runners and not self._draining
-        accepted = await self._store.accept(new, self._owner if idle else None)
-        if accepted.duplicate:
-            return accepted
-        ticket = accepted.claimed
-        if ticket is not None and new.lane not in self._runners and not self._draining:
-            self._start_runner(new.lane, _claimed(new, accepted.n, ticket))
-            return accepted
+        if bounded and self._waiting >= self._limits.waiting:
+            return Accepted(0, full=True)
+        gated = new.kind in GATED
+        idle = new.lane not in self._lanes and not self._lanes.closing
+        claim = idle and (not gated or self._gate.try_enter())
+        try:
+            accepted = await self._commit(new, claim=claim, room=self._limits.lane if bounded else None)
+            ticket = accepted.claimed
+            if ticket is not None and ticket.owner == self._lanes.owner and self._may_run(new.lane):
+                claim = False  # the place goes with the turn
+                self._lanes.run(_claimed(new, accepted.n, ticket))
+                return accepted
+        finally:
+            if claim and gated:
+                await self._gate.leave(used=False)
         if ticket is not None:
             # a drain began meanwhile, or a runner looked in: whoever comes next finds it in the queue
             await insist(lambda: self._store.release(ticket))
-        self._wake(new.lane)
+        if not accepted.duplicate and not accepted.full:
+            self._waiting += 1
+            self._lanes.wake(new.lane)
         return accepted
 
-    async def stop(self, lane: Lane, id_: str, by: str) -> StopVerdict:
-        """Stop what runs in the lane, for the command with this id."""
-        stopped = await self._store.stop(lane, id_, self._clock.now())
-        runner = self._runners.get(lane)
-        # by number: meanwhile the runner may have gone on to the next turn
-        if stopped.verdict is StopVerdict.STOPPING and runner and runner.turn and runner.turn.n == stopped.n:
-            runner.control.stop(by)
+    async def stop(self, lane: Lane, note_: NewTurn, by: str) -> StopVerdict:
+        """Stop what runs in the lane, for the command with the note's id; the note is shown where nothing had begun."""
+        stopped: Stopped = await self._store.stop(lane, note_, by, self._clock.now())
+        if stopped.verdict is StopVerdict.STOPPING:
+            self._lanes.stop(stopped.n, by)
+        elif stopped.verdict is StopVerdict.WITHDRAWN:
+            self._lanes.wake(note_.lane)
         return stopped.verdict
+
+    async def drop(self, n: int, note_: NewTurn) -> DropVerdict:
+        """Close an open turn on an operator's word and tell its people; one that runs is stopped."""
+        verdict = await self._store.drop(n, note_, self._clock.now())
+        if verdict is DropVerdict.STOPPING:
+            self._lanes.stop(n, "")
+        elif verdict is DropVerdict.DROPPED:
+            self._lanes.wake(note_.lane)
+        return verdict
+
+    async def pause(self, paused: bool) -> None:
+        """Hold all turns, or let them go on; other processes follow with their next beat."""
+        await self._store.pause(paused)
+        self._gate.paused = paused
 
     async def find(self, n: int) -> Turn | None:
         """The turn with this number."""
         return await self._store.find(n)
+
+    async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
+        """The newest turns that fit, without their texts."""
+        return await self._store.turns(wanted, limit)
 
     async def status(self, lane: Lane) -> LaneStatus:
         """What runs and what waits in a lane."""
@@ -136,83 +182,55 @@ class Dispatcher:
 
     async def drain(self, grace: float) -> None:
         """Begin nothing new; give what runs `grace` seconds. What is past it is told by whoever runs next."""
-        self._draining = True
-        self.ready = False
+        self._lanes.closing = True
         await self._housekeeping.cancel()
+        self._gate.close()
         self._pipeline.leave()
         left = await self._tasks.finish(grace)
         if left:
             _log.warning("interrupting", tasks=left)
         await self._tasks.cancel()
+        await self._replica.end()
 
-    def _wake(self, lane: Lane) -> None:
-        runner = self._runners.get(lane)
-        if runner is not None:
-            runner.poked = True
-            runner.waiting += 1
-        elif not self._draining:
-            self._start_runner(lane, None)
-
-    def _start_runner(self, lane: Lane, turn: Turn | None, *, resumed: bool = False) -> None:
-        runner = self._runners[lane] = _Runner(turn)
-        metrics.RUNNING.inc()
-        self._tasks.start(self._drain_lane(lane, runner, resumed=resumed), "runner")
-
-    async def _drain_lane(self, lane: Lane, runner: _Runner, *, resumed: bool) -> None:
+    async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:
-            while True:
-                if runner.turn is None:
-                    if self._draining:
-                        return
-                    runner.poked = False
-                    runner.turn = await insist(lambda: self._store.claim(lane, self._owner))
-                    if runner.turn is None:
-                        if runner.poked:
-                            continue
-                        return
-                    runner.waiting = max(0, runner.waiting - 1)
-                await self._work(runner.turn, runner.control, resumed=resumed)
-                runner.turn, runner.control, resumed = None, Control(), False
-        finally:
-            # no await between the last look and this: an accept after it starts a new runner
-            del self._runners[lane]
-            metrics.RUNNING.dec()
+            return await self._store.accept(new, self._lanes.owner, claim=claim, room=room)
+        except StoreUnavailable:
+            self._replica.failing = True  # until a beat says otherwise, others are better placed
+            raise
 
-    async def _work(self, turn: Turn, control: Control, *, resumed: bool) -> None:
-        work = self._pipeline.resume if resumed else self._pipeline.run
-        try:
-            await work(turn, control)
-        except Exception as error:  # noqa: BLE001  left open, it would look like an orphan and be asked again, for ever
-            _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
-            at, broken = self._clock.now(), InternalError.label
-            await insist(lambda: self._store.settle(turn.ticket, Outcome.UNDELIVERED, turn.shown, at, broken))
+    def _may_run(self, lane: Lane) -> bool:
+        return lane not in self._lanes and not self._lanes.closing and self._replica.alive
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(_BEAT_SECONDS)
-            now = self._clock.now()
-            stalled = await insist(lambda: self._store.stalled(self._owner, now - _BEAT_SECONDS))
-            for turn in stalled.turns:
-                if turn.lane not in self._runners and turn.accepted < now - _ORPHAN_SECONDS:
-                    await self._recover(turn)
-            for lane in stalled.lanes:
-                if lane not in self._runners:
-                    self._wake(lane)
+    def _heard(self, beat: Beat) -> None:
+        self._waiting = beat.waiting
+        self._gate.paused = beat.paused
+        self._gate.replicas = max(1, len(beat.counters))
+        self._pipeline.elsewhere = max(0, beat.running - len(self._lanes))
+        metrics.QUEUED.set(beat.waiting)
+        for place in self._gate.untold(_NOTES_A_BEAT):
+            self._housekeeping.start(self._tell(place), "waiting note")
 
-    async def _recover(self, turn: Turn) -> None:
-        """A row of ours that nobody works on: its request was cancelled between commit and start."""
-        # read again: since the beat looked, its runner may have closed it and be gone
-        row = await insist(lambda: self._store.find(turn.n))
-        if row is None or row.ticket != turn.ticket or turn.lane in self._runners:
-            return
-        if row.state is State.RUNNING and not row.stop:
-            _log.warning("orphan_released", turn=turn.name)
-            await insist(lambda: self._store.release(turn.ticket))
-            if turn.lane not in self._runners:
-                self._wake(turn.lane)
-        elif row.state is not State.CLOSED:
-            _log.warning("orphan_resumed", turn=turn.name)
-            self._start_runner(turn.lane, row, resumed=True)
+    async def _tell(self, place: Place) -> None:
+        """Tell people that their question waits, once for each question."""
+        row = await insist(lambda: self._store.find(place.head.n))
+        if row is None or row.state is not State.QUEUED:
+            return  # taken back meanwhile
+        payload, locale = place.head.payload, place.head.payload.reference.locale
+        if place.paused:
+            words = say("waiting_paused", locale)
+        elif place.seconds is None:
+            words = say("waiting_place", locale, place=place.ahead + 1)
+        else:
+            words = say("waiting_time", locale, place=place.ahead + 1, time=_about(place.seconds))
+        waiting = NewTurn(
+            id=f"{place.head.id}|waiting",
+            kind=Kind.NOTE,
+            lane=notice_lane(payload.reference),
+            payload=replace(payload, show=(note(words),), text=""),
+            accepted=self._clock.now(),
+        )
+        await insist(lambda: self.accept(waiting))
 
     async def _retain(self) -> None:
         while True:
@@ -221,6 +239,11 @@ class Dispatcher:
             done = await insist(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids))
             # small batches, so that retention never holds up the traffic
             await asyncio.sleep(0.5 if done else _RETENTION_SECONDS)
+
+
+def _about(seconds: float) -> str:
+    """A waiting time as people say it: `20 s`, `3 min`."""
+    return f"{max(10, round(seconds / 10) * 10)} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
 def _claimed(new: NewTurn, n: int, ticket: Ticket) -> Turn:

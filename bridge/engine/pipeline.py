@@ -25,12 +25,14 @@ from bridge.core.errors import (
     InternalError,
     Interrupted,
     MembershipUnknown,
+    RunNotStarted,
     RunTimedOut,
     SessionNotDeleted,
     Throttled,
     TurnFailure,
 )
 from bridge.core.notes import answer, note, plain
+from bridge.core.pacing import progress_interval
 from bridge.core.ports import Agent, Channel, Clock, Question, Roster, TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Reply, Scope, State, Turn
@@ -46,8 +48,6 @@ _log = structlog.get_logger()
 SETTLE_SECONDS = 3.0
 # Teams shows typing for about 3 s; a renewal a little later flickers, but costs a quarter of the hour's send budget.
 _TYPING_SECONDS = 4.0
-# All progress of a tenant together stays under 30 requests a second (design section 8).
-_TYPING_PER_SECOND = 30.0
 _RENDERED_AT_ONCE = 8_000
 _PLAIN_AFTER = 3
 _UNDELIVERED_AFTER = 5
@@ -59,7 +59,7 @@ _UNKNOWN_PAUSES = (60.0, 300.0)
 class Pipeline:
     """Runs claimed turns. `whole_turn` is the longest time for a run, in seconds.
 
-    `roster` is None where guests may ask.
+    `roster` is None where guests may ask. `elsewhere`: turns that run in other processes for the same tenant.
     """
 
     def __init__(
@@ -85,17 +85,29 @@ class Pipeline:
         self._rerun = rerun
         self._settle_seconds = settle_seconds
         self._running = 0
+        self.elsewhere = 0
         self._leaving = asyncio.Event()
 
-    async def run(self, turn: Turn, control: Control) -> None:
-        """Take a turn this process has just claimed to its outcome."""
-        reply = await self._work(turn, control)
+    async def run(self, turn: Turn, control: Control) -> RunNotStarted | None:
+        """Take a turn this process has just claimed to its outcome; or back into the queue, and why: it did not run."""
+        try:
+            reply = await self._work(turn, control)
+        except RunNotStarted as failure:
+            _log.warning("turn_released", turn=turn.name, error=failure.label, detail=failure.detail)
+            if await insist(lambda: self._store.release(turn.ticket)):
+                return failure
+            reply = self._failed(turn, failure)  # stopped meanwhile, or replaced: what is stored next finds out which
         await self._finish(turn, reply, control)
+        return None
 
-    async def resume(self, turn: Turn, control: Control) -> None:
-        """Take a turn that a process before this one had claimed to its outcome."""
+    async def refuse(self, turn: Turn, control: Control, failure: TurnFailure) -> None:
+        """End a turn without asking the agent, with the failure's sentence."""
+        await self._finish(turn, self._failed(turn, failure), control)
+
+    async def resume(self, turn: Turn, control: Control) -> bool:
+        """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
-            control.stop(by="")
+            control.stop(turn.stopped_by)
         if turn.state is State.ANSWERED and turn.reply is not None:
             # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
             metrics.MAYBE_DOUBLED.inc()
@@ -105,11 +117,15 @@ class Pipeline:
         elif turn.kind is Kind.ASK and not self._rerun:
             card = cards.interrupted(turn.n, turn.name, turn.payload.reference.locale)
             await self._finish(turn, Reply(Outcome.INTERRUPTED, (card,), Interrupted.label), control)
+        elif turn.kind in (Kind.ASK, Kind.NEW):
+            # deleting a session twice changes nothing; asking again is the operator's word
+            return await insist(lambda: self._store.release(turn.ticket))
         else:
-            # showing a note or deleting a session twice changes nothing
-            await self.run(turn, control)
+            await self.run(turn, control)  # nobody was asked, and nothing was shown before it was stored
+        return False
 
     async def _work(self, turn: Turn, control: Control) -> Reply:
+        """The turn's reply. Raises RunNotStarted."""
         try:
             match turn.kind:
                 case Kind.ASK:
@@ -122,15 +138,21 @@ class Pipeline:
                     return Reply(Outcome.DELIVERED, turn.payload.show)
                 case _:
                     assert_never(turn.kind)
+        except RunNotStarted:
+            raise
         except TurnFailure as failure:
-            _log.warning("turn_failed", turn=turn.name, error=failure.label, detail=failure.detail)
-            # what the other sentences say of a question does not fit `/new`; that the old session may be there does
-            about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
-            key = SessionNotDeleted.label if about_session else failure.label
-            return self._says(turn, Outcome.FAILED, key, failure.label)
+            return self._failed(turn, failure)
         except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
-            return self._says(turn, Outcome.FAILED, InternalError.label, InternalError.label)
+            return self._failed(turn, InternalError())
+
+    def _failed(self, turn: Turn, failure: TurnFailure) -> Reply:
+        _log.warning("turn_failed", turn=turn.name, error=failure.label, detail=failure.detail)
+        # what the other sentences say of a question does not fit `/new`; that the old session may be there does
+        about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
+        key = SessionNotDeleted.label if about_session else failure.label
+        words = f"{say(key, turn.payload.reference.locale)}\n\n*{turn.name}*"
+        return Reply(Outcome.FAILED, (note(words),), failure.label)
 
     async def _admit(self, turn: Turn) -> None:
         """Guests are told by the roster alone, so this waits for it; in personal chats there are none."""
@@ -179,6 +201,7 @@ class Pipeline:
             if row is None or row.ticket != turn.ticket or not row.stop:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
+            control.by = control.by or row.stopped_by
             reply = self._stopped(turn, control)
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
@@ -201,6 +224,9 @@ class Pipeline:
                 if ended:
                     outcome = Outcome.UNDELIVERED
                     break
+                shown = ids
+                if not await insist(lambda: self._store.shown(turn.ticket, shown)):
+                    return  # dropped by an operator, or taken over, while it waited
                 continue
             if len(ids) < len(activities) or control.settles:
                 shown = ids
@@ -290,4 +316,4 @@ class Pipeline:
         return Typing(self._channel, turn.payload.reference, self._tasks, self._typing_interval)
 
     def _typing_interval(self) -> float:
-        return max(_TYPING_SECONDS, self._running / _TYPING_PER_SECOND)
+        return progress_interval(self._running + self.elsewhere, _TYPING_SECONDS)

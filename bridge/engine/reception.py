@@ -59,23 +59,23 @@ class Reception:
         return None
 
     async def _accept(self, new: NewTurn) -> Click | None:
-        if new.kind is Kind.ASK and not self._dispatcher.has_room(new.lane):
-            await self._dispatcher.accept(self._note_instead(new, say("overloaded", _locale(new))))
-            metrics.INBOUND.labels("overloaded").inc()
-            return None
         accepted = await self._dispatcher.accept(new)
+        if accepted.full:
+            metrics.INBOUND.labels("overloaded").inc()
+            if new.kind in (Kind.ASK, Kind.NEW):  # of notes that wait, people have had enough already
+                overloaded = self._note_instead(new, say("overloaded", _locale(new)))
+                await self._dispatcher.accept(overloaded, bounded=False)
+            return None
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "accepted").inc()
         # only a click on a card reads this
         return Click(say("new_asked", _locale(new)), replaces=True) if new.kind is Kind.NEW else None
 
     async def _stop(self, decision: Stop) -> None:
-        verdict = await self._dispatcher.stop(decision.lane, decision.turn.id, decision.by)
+        early = self._note_instead(decision.turn, say("stopped_early", _locale(decision.turn)))
+        verdict = await self._dispatcher.stop(decision.lane, early, decision.by)
         metrics.INBOUND.labels(f"stop_{verdict}").inc()
         if verdict is StopVerdict.NOTHING:
             await self._dispatcher.accept(decision.turn)
-        elif verdict is StopVerdict.WITHDRAWN:
-            turn = self._note_instead(decision.turn, say("stopped_early", _locale(decision.turn)))
-            await self._dispatcher.accept(replace(turn, id=f"{turn.id}|withdrawn"))
 
     async def _status(self, decision: ShowStatus) -> None:
         locale = _locale(decision.turn)
@@ -113,9 +113,9 @@ class Reception:
             return Click(say("again_not_yours", locale), replaces=False)
         reference = replace(original.reference, service_url=mine.reference.service_url)
         turn = replace(decision.turn, lane=asked.lane, payload=replace(original, reference=reference))
-        if not self._dispatcher.has_room(turn.lane):
-            return Click(say("overloaded", locale), replaces=False)
         accepted = await self._dispatcher.accept(turn)
+        if accepted.full:
+            return Click(say("overloaded", locale), replaces=False)
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "asked_again").inc()
         return Click(f"{say('asked_again', locale)} {turn_name(decision.n)}", replaces=True)
 

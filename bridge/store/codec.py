@@ -29,19 +29,41 @@ class Row(Protocol):
         ...
 
 
-def new_row(new: NewTurn, owner: str | None) -> dict[str, Any]:
-    """The parameters of the `accept` statement."""
+def new_row(new: NewTurn, owner: str, now: float) -> dict[str, Any]:
+    """The parameters of the `accept` statement but for its conditions."""
     payload = new.payload
     return {
-        "id": new.id,
+        "id": clean(new.id),
         "kind": new.kind.value,
-        "lane": new.lane,
-        "session": f"agent:{payload.agent}:http:direct:{payload.user}" if payload.user else "",
+        "lane": clean(new.lane),
+        "session": clean(session_of(payload)),
         "owner": owner,
         "again_of": new.again_of,
-        "payload": orjson.dumps(payload),
+        "payload": dump_payload(payload),
         "accepted": new.accepted,
+        "queued": step(now, "queued", owner),
+        "running": step(now, "running", owner),
     }
+
+
+def session_of(payload: Payload) -> str:
+    """The session key in the gateway, "" for what is no question."""
+    return f"agent:{payload.agent}:http:direct:{payload.user}" if payload.user else ""
+
+
+def clean(text: str) -> str:
+    """A text that every database takes: PostgreSQL's know no NUL."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def step(now: float, what: str, by: str = "") -> str:
+    """An entry of a row's history (`core.turn.steps` reads it)."""
+    return f"{now:.3f} {what} {by};" if by else f"{now:.3f} {what};"
+
+
+def dump_payload(payload: Payload) -> bytes:
+    """The `payload` column."""
+    return orjson.dumps(payload)
 
 
 def dump_reply(reply: Reply) -> bytes:
@@ -67,6 +89,7 @@ def turn_of(row: Row) -> Turn:
         owner=row["owner"] or "",
         fence=row["fence"],
         stop=bool(row["stop"]),
+        stopped_by=row["stopped_by"],
         attempts=row["attempts"],
         again_of=row["again_of"],
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
@@ -74,6 +97,8 @@ def turn_of(row: Row) -> Turn:
         shown=tuple(orjson.loads(row["delivery"])) if row["delivery"] else (),
         error=row["error"],
         closed=row["closed"],
+        session=row["session"],
+        history=row["history"],
     )
 
 

@@ -26,13 +26,14 @@ _LARGEST_GROUP = 512
 
 
 class Writer:
-    """Runs jobs on the connection that `connect` makes, in order, in groups."""
+    """Runs jobs on the connection that `connect` makes, in groups. `failing`: one of the last group failed."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.failing = False
 
     async def start(self) -> None:
         """Open the connection in the thread; open already, it does nothing. Raises what `connect` raises."""
@@ -79,6 +80,7 @@ class Writer:
         while (first := self._queue.get()) is not None:
             group, ended = self._gather(first)
             results = _commit(connection, group)
+            self.failing = any(isinstance(error, StoreUnavailable) for _, _, error in results)
             try:
                 loop.call_soon_threadsafe(_finish, results)
             except RuntimeError:  # the loop is closed: nobody waits any more, the commit stands

@@ -106,12 +106,17 @@ class TeamsChannel:
         call_limit: float = CALL_LIMIT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._may_send: Callable[[], Awaitable[None]] | None = None
         self._session = session
         self._token = token
         self._cloud = cloud
         self._on_maybe_doubled = on_maybe_doubled
         self._limit = aiohttp.ClientTimeout(total=call_limit, sock_connect=min(CONNECT_LIMIT, call_limit))
         self._sleep = sleep
+
+    def fence(self, may_send: Callable[[], Awaitable[None]]) -> None:
+        """Await `may_send` before every request, repeated ones included: another process may have taken over."""
+        self._may_send = may_send
 
     async def send(self, to: Reference, activity: Activity) -> str:
         """Show one activity; gives its id, or "" where Teams names none. Raises DeliveryFailure.
@@ -185,6 +190,8 @@ class TeamsChannel:
         return await self._exchange(method, url, body, fresh)
 
     async def _exchange(self, method: str, url: URL, body: bytes | None, header: str) -> Answer:
+        if self._may_send is not None:
+            await self._may_send()
         try:
             async with self._session.request(
                 method,

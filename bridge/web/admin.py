@@ -1,25 +1,44 @@
-"""The admin listener (loopback by default, own token): health in detail and Prometheus metrics."""
+"""The admin listener (loopback by default, own token): health in detail, Prometheus metrics, an operator's commands."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
-from typing import Any
+import ipaddress
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from yarl import URL
 
 from bridge import metrics
+from bridge.core.errors import StoreUnavailable
+from bridge.core.turn import Kind, Outcome, State, TurnFilter, turn_name
+from bridge.engine.operator import Operator, Refusal
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+_FILTERS = {"state", "outcome", "kind", "user", "before", "limit"}
+_USUAL, _MOST = 50, 1000
+_REFUSALS = {
+    Refusal.UNKNOWN: (404, "{name} is not known: there never was such a turn, or it is deleted by now."),
+    Refusal.OPEN: (409, "{name} has no outcome yet; only a closed question can be asked again."),
+    Refusal.CLOSED: (409, "{name} is closed already."),
+    Refusal.NO_QUESTION: (409, "{name} is not a question, so it cannot be asked again."),
+    Refusal.TEXT_GONE: (409, "{name}: its text is no longer kept."),
+    Refusal.ASKED_AGAIN: (409, "{name} has been asked again already."),
+}
 
 
-def admin_app(*, details: Callable[[], dict[str, Any]], token: str) -> web.Application:
+def admin_app(*, details: Callable[[], dict[str, Any]], token: str, operator: Operator) -> web.Application:
     """The application of the admin listener. With a token, every request must bring it as a bearer."""
 
     @web.middleware
-    async def only_with_token(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def only_with_token(request: web.Request, handler: Handler) -> web.StreamResponse:
         sent = request.headers.get("Authorization", "").encode()
         if token and not hmac.compare_digest(sent, f"Bearer {token}".encode()):
             return web.Response(status=401)
@@ -27,8 +46,7 @@ def admin_app(*, details: Callable[[], dict[str, Any]], token: str) -> web.Appli
 
     async def health(_: web.Request) -> web.Response:
         report = details()
-        status = 200 if report["ready"] else 503
-        return web.Response(status=status, body=orjson.dumps(report), content_type="application/json")
+        return _json(report, 200 if report["ready"] else 503)
 
     async def prometheus(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -37,4 +55,141 @@ def admin_app(*, details: Callable[[], dict[str, Any]], token: str) -> web.Appli
     app.router.add_get("/healthz", health)
     app.router.add_get("/readyz", health)
     app.router.add_get("/metrics", prometheus)
+    app.add_subapp("/api/", _api(_Commands(operator), guarded=bool(token)))
     return app
+
+
+def _api(commands: _Commands, *, guarded: bool) -> web.Application:
+    api = web.Application(middlewares=[_no_web_page(guarded=guarded), _as_json])
+    api.router.add_get("/turns", commands.turns)
+    api.router.add_get("/turns/{n}", commands.show)
+    api.router.add_post("/turns/{n}/again", commands.again)
+    api.router.add_post("/turns/{n}/drop", commands.drop)
+    api.router.add_post("/pause", commands.pause)
+    api.router.add_post("/resume", commands.resume)
+    return api
+
+
+def _no_web_page(*, guarded: bool) -> Middleware:
+    """A page in an operator's browser must reach nothing here, not even where no token is asked for (`guarded`).
+
+    Browsers add `Origin` to whatever a page could change something with; and a page whose own name was pointed at
+    loopback (DNS rebinding) gives itself away by that name.
+    """
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if "Origin" in request.headers:
+            return _error(403, "Web pages may not use this.")
+        if not guarded and not _is_loopback(request.headers.get("Host", "")):
+            return _error(403, "Without BRIDGE_ADMIN_TOKEN this answers only under a loopback name, as 127.0.0.1.")
+        return await handler(request)
+
+    return refuse
+
+
+@web.middleware
+async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except _Wrong as wrong:
+        return _error(400, str(wrong))
+    except StoreUnavailable as error:
+        return _error(503, f"The store cannot be used now: {error.detail or error.label}.")
+
+
+class _Wrong(Exception):
+    """What is wrong with a request, as a sentence."""
+
+
+class _Commands:
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+
+    async def turns(self, request: web.Request) -> web.Response:
+        found = await self._operator.list(*_wanted(request))
+        return _json({"paused": self._operator.paused, "turns": found})
+
+    async def show(self, request: web.Request) -> web.Response:
+        n = _number(request.match_info["n"])
+        shown = await self._operator.show(n)
+        return _refusal(Refusal.UNKNOWN, n) if shown is None else _json(shown)
+
+    async def again(self, request: web.Request) -> web.Response:
+        n = _number(request.match_info["n"])
+        new = await self._operator.again(n)
+        return (
+            _refusal(new, n)
+            if isinstance(new, Refusal)
+            else _json({"of": turn_name(n), "n": new, "name": turn_name(new)})
+        )
+
+    async def drop(self, request: web.Request) -> web.Response:
+        n = _number(request.match_info["n"])
+        verdict = await self._operator.drop(n)
+        return (
+            _refusal(verdict, n)
+            if isinstance(verdict, Refusal)
+            else _json({"n": n, "name": turn_name(n), "verdict": verdict})
+        )
+
+    async def pause(self, _: web.Request) -> web.Response:
+        await self._operator.pause(True)
+        return _json({"paused": True})
+
+    async def resume(self, _: web.Request) -> web.Response:
+        await self._operator.pause(False)
+        return _json({"paused": False})
+
+
+def _wanted(request: web.Request) -> tuple[TurnFilter, int]:
+    query = request.query
+    for name in query:
+        if name not in _FILTERS or len(query.getall(name)) > 1:
+            raise _Wrong(f"{name}: use each of {', '.join(sorted(_FILTERS))} at most once, and nothing else.")
+    limit = query.get("limit", str(_USUAL))
+    if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= _MOST:
+        raise _Wrong(f"limit: a number from 1 to {_MOST}.")
+    wanted = TurnFilter(
+        state=_choice(State, query.get("state"), "state"),
+        outcome=_choice(Outcome, query.get("outcome"), "outcome"),
+        kind=_choice(Kind, query.get("kind"), "kind"),
+        user=query.get("user"),
+        before=_number(query["before"]) if "before" in query else None,
+    )
+    return wanted, int(limit)
+
+
+def _choice(choices: type[_Choice], value: str | None, name: str) -> _Choice | None:
+    try:
+        return None if value is None else choices(value)
+    except ValueError:
+        raise _Wrong(f"{name}: one of {', '.join(choices)}.") from None
+
+
+def _number(text: str) -> int:
+    found = re.fullmatch(r"(?:T-)?([0-9]{1,18})", text, re.IGNORECASE)
+    if found is None:
+        raise _Wrong("A turn is named by its number, as T-12 or 12.")
+    return int(found[1])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        name = URL(f"http://{host}").host or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _refusal(refusal: Refusal, n: int) -> web.Response:
+    status, reason = _REFUSALS[refusal]
+    return _error(status, reason.format(name=turn_name(n)))
+
+
+def _error(status: int, reason: str) -> web.Response:
+    return _json({"error": reason}, status)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")

@@ -19,9 +19,11 @@ _READ_SECONDS = 10.0
 Door = Callable[[Post], Awaitable[Reply]]
 
 
-def public_app(door: Door, *, ready: Callable[[], bool], read_seconds: float = _READ_SECONDS) -> web.Application:
+def public_app(
+    door: Door, *, ready: Callable[[], bool], max_body: int = MAX_BODY, read_seconds: float = _READ_SECONDS
+) -> web.Application:
     """The application of the public listener. `ready` decides `/readyz`; a body must arrive in `read_seconds`."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_without_words])
+    app = web.Application(client_max_size=max_body, middlewares=[_without_words])
     messages = _Messages(door, read_seconds)
     app.router.add_post("/api/messages", messages.post)
 

@@ -28,9 +28,10 @@ from bridge.core.turn import (
     Turn,
 )
 from bridge.engine.dispatcher import Limits
-from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite import sqlite_store
 
 CHAT = Lane("chat")
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "withdrawn"},))
 INTERRUPTED = say("interrupted")
 # Three messages: one holds under 80 KB (design section 8).
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
@@ -101,7 +102,7 @@ async def test_200_at_once_over_20_lanes_are_each_answered_once_and_in_order(see
 
 
 async def test_the_same_over_the_real_store(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     await store.open()
     async with World(store) as world:
         await _storm(world, 1, seconds=0.1)
@@ -124,34 +125,40 @@ async def test_a_repeated_activity_is_answered_once_also_after_a_restart() -> No
 
 @virtual_time
 async def test_a_lane_takes_so_many_and_no_more() -> None:
-    async with World(limits=Limits(lane=2, lanes=2)) as world:
+    async with World(limits=Limits(lane=2)) as world:
         world.agent.takes["q0"] = 10
-        for n in range(3):
-            assert world.dispatcher.has_room(CHAT)
-            await world.ask(f"q{n}")
-        assert not world.dispatcher.has_room(CHAT)
-        assert world.dispatcher.has_room(Lane("other"))
-        await world.ask("r", lane="other")
-        assert not world.dispatcher.has_room(Lane("third"))
-        await world.closed("q0", "r")
-        assert world.dispatcher.has_room(CHAT)
-        await world.closed("q2")
-        await until(lambda: world.dispatcher.has_room(Lane("third")))
+        full = [(await world.ask(f"q{n}")).full for n in range(4)]
+        assert full == [False, False, False, True]
+        assert not (await world.ask("r", lane="other")).full
+        assert (await world.ask("q1")).duplicate  # known is known, also where there is no room
+        await world.closed("q0")
+        assert not (await world.ask("q4")).full
+        await world.closed("q4")
+        assert world.agent.asked == ["q0", "r", "q1", "q2", "q4"]
+
+
+@virtual_time
+async def test_all_lanes_together_take_so_many_and_no_more() -> None:
+    async with World(limits=Limits(running=1, waiting=3)) as world:
+        world.agent.takes["q0"] = 10
+        full = [(await world.ask(f"q{n}", lane=f"lane-{n}")).full for n in range(5)]
+        assert full == [False, False, False, False, True]
+        await world.closed("q3")
+        await asyncio.sleep(2)
+        assert not (await world.ask("q5")).full
 
 
 @virtual_time
 async def test_5000_lanes_at_once_work_and_leave_nothing_behind() -> None:
-    async with World(limits=Limits(lanes=5000)) as world:
+    async with World(limits=Limits(running=5000)) as world:
         await asyncio.sleep(0)
         before = len(asyncio.all_tasks())
         names = [f"q{n}" for n in range(5000)]
         world.agent.takes.update(dict.fromkeys(names, 3.0))
         await asyncio.gather(*(world.ask(name, lane=name) for name in names))
         await until(lambda: len(world.agent.asked) == 5000)
-        assert not world.dispatcher.has_room(Lane("one more"))
         await until(lambda: len(world.channel.sent) == 5000, 30)
         await asyncio.sleep(10)
-        assert world.dispatcher.has_room(Lane("one more"))
         assert len(asyncio.all_tasks()) == before
         assert all(row.outcome is Outcome.DELIVERED for row in world.memory.rows.values())
 
@@ -206,7 +213,7 @@ async def test_a_cancelled_caller_undoes_nothing_and_its_turn_runs() -> None:
 async def test_a_turn_whose_caller_was_cancelled_can_be_stopped() -> None:
     async with World() as world:
         await _accept_and_cancel(world, "q")
-        assert await world.dispatcher.stop(CHAT, "stop", "Ann") is StopVerdict.STOPPING
+        assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         await world.ask("next")
         assert (await world.closed("q")).outcome is Outcome.STOPPED
         await world.closed("next")
@@ -217,7 +224,7 @@ async def test_a_turn_whose_caller_was_cancelled_can_be_stopped() -> None:
 @virtual_time
 async def test_the_beat_wakes_a_head_that_nobody_was_told_of() -> None:
     async with World() as world:
-        await world.memory.accept(new_turn("q"), None)
+        await world.memory.accept(new_turn("q"), "life-0", claim=False)
         await world.closed("q")
         assert world.agent.times["q"] < 3
 
@@ -234,8 +241,8 @@ class _SlowLook(MemoryStore):
 class _SlowClaim(MemoryStore):
     """Finds the lane empty, and tells so half a second later."""
 
-    async def claim(self, lane: Lane, owner: str) -> Turn | None:
-        claimed = await super().claim(lane, owner)
+    async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
+        claimed = await super().claim(lane, owner, merge=merge)
         await asyncio.sleep(0.5)
         return claimed
 
@@ -245,7 +252,7 @@ class _SlowClaim(MemoryStore):
 async def test_the_beat_never_shows_again_what_a_runner_has_just_shown(seed: int) -> None:
     """It sees rows that are closed before it has read them all: such a row is no orphan."""
     dice = random.Random(seed)
-    world = World(limits=Limits(lanes=5000))
+    world = World(limits=Limits(running=5000))
     world.store = world.memory = _SlowLook()
     world.channel.send_seconds = 0.2
     async with world:
@@ -262,10 +269,11 @@ async def test_a_turn_that_comes_while_its_runner_looks_for_more_is_not_overlook
     world.store = world.memory = _SlowClaim()
     async with world:
         await world.ask("one")
-        await until(lambda: "claim" in world.memory.calls, 0.2)
         await world.ask("two")
-        # the runner looks twice, half a second each; the beat would need longer
-        await until(lambda: world.channel.texts() == ["echo one", "echo two"], 1.1)
+        await until(lambda: world.memory.calls.count("claim") == 2)
+        await world.ask("three")
+        # the runner has found nothing and looks again, half a second; the beat would need longer
+        await until(lambda: len(world.channel.texts()) == 3, 1.1)
 
 
 class _Unwritable(MemoryStore):
@@ -311,7 +319,7 @@ async def test_texts_and_ids_are_forgotten_in_time() -> None:
 @virtual_time
 async def test_stop_with_nothing_running_says_so() -> None:
     async with World() as world:
-        assert await world.dispatcher.stop(CHAT, "stop", "Ann") is StopVerdict.NOTHING
+        assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.NOTHING
 
 
 @virtual_time
@@ -321,9 +329,9 @@ async def test_a_repeated_stop_does_not_hit_the_turn_that_runs_now() -> None:
         await world.ask("one")
         await world.ask("two")
         await until(lambda: world.agent.asked == ["one"])
-        assert await world.dispatcher.stop(CHAT, "stop", "Ann") is StopVerdict.STOPPING
+        assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         await until(lambda: world.agent.asked == ["one", "two"])
-        assert await world.dispatcher.stop(CHAT, "stop", "Ann") is StopVerdict.DUPLICATE
+        assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.DUPLICATE
         await world.closed("two", seconds=200)
         assert world.agent.cancelled == ["one"]
         assert world.channel.texts() == [say("stopped"), "echo two"]
@@ -332,8 +340,8 @@ async def test_a_repeated_stop_does_not_hit_the_turn_that_runs_now() -> None:
 class _SlowStop(MemoryStore):
     """Comes back from a stop when the lane is long past it."""
 
-    async def stop(self, lane: Lane, id_: str, at: float) -> Stopped:
-        stopped = await super().stop(lane, id_, at)
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+        stopped = await super().stop(lane, note, by, at)
         await asyncio.sleep(20)
         return stopped
 
@@ -347,12 +355,12 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
         await world.ask("one")
         await world.ask("two")
         await asyncio.sleep(5)
-        assert await world.dispatcher.stop(CHAT, "stop", "Ann") is StopVerdict.STOPPING
+        assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         assert world.agent.asked == ["one", "two"]
         assert (await world.closed("two", seconds=200)).outcome is Outcome.DELIVERED
-        # the stop was on disk before the answer, so it won
+        # the beat saw the stop before its caller came back
         assert world.channel.texts() == [say("stopped"), "echo two"]
-        assert world.agent.cancelled == []
+        assert world.agent.cancelled == ["one"]
 
 
 # recovery
@@ -361,7 +369,7 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
 @virtual_time
 async def test_after_a_crash_a_queued_turn_runs() -> None:
     async with World() as world:
-        await world.memory.accept(new_turn("q"), None)
+        await world.memory.accept(new_turn("q"), "life-0", claim=False)
         await world.restart()
         # without waiting for the beat
         await until(lambda: world.channel.texts() == ["echo q"], 0.5)
@@ -413,7 +421,7 @@ async def test_after_a_crash_a_stopped_run_is_told_as_stopped() -> None:
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.agent.asked)
-        await world.memory.stop(CHAT, "stop", EPOCH)
+        await world.memory.stop(CHAT, STOP, "Ann", EPOCH)
         await world.restart()
         assert (await world.closed("q")).outcome is Outcome.STOPPED
         assert world.channel.texts() == [say("stopped")]
@@ -424,7 +432,7 @@ async def test_after_a_crash_a_stopped_run_is_told_as_stopped() -> None:
 async def test_after_a_crash_what_is_no_question_is_simply_done(kind: Kind) -> None:
     async with World() as world:
         new = new_turn("n", kind=kind, show=({"type": "message", "text": "hello"},))
-        await world.memory.accept(new, "life-0")
+        await world.memory.accept(new, "life-0", claim=True)
         await world.restart()
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == [say("new_done") if kind is Kind.NEW else "hello"]

@@ -15,10 +15,10 @@ from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
 from bridge.app import connected
 from bridge.gateway.probe import AGENT, PERSISTS, REACHABLE, USERS, Check
 from bridge.gateway.probe import TOKEN as GATEWAY_TOKEN
-from bridge.settings import load
+from bridge.loading import load
 from bridge.simulator.alone import bot_settings
 from bridge.simulator.gateway.app import GatewayOptions, build_app
-from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite import sqlite_store
 
 ORDER = ["settings", STORE, TOKEN, KEYS, REACHABLE, GATEWAY_TOKEN, AGENT, USERS, PERSISTS, PUBLIC]
 SECRETS = ("the-gateway-token", "not-the-app-password")
@@ -118,7 +118,7 @@ async def test_a_store_that_cannot_be_written_fails(tmp_path: Path) -> None:
 
 
 async def test_a_store_in_use_is_a_running_bridge(tmp_path: Path) -> None:
-    running = SqliteStore(tmp_path / "turns.db")
+    running = sqlite_store(tmp_path / "turns.db")
     await running.open()
     try:
         async with chain(tmp_path) as environment:

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -33,14 +32,13 @@ from bridge.core.errors import (
     TurnFailure,
 )
 from bridge.core.ports import Answer, Question
-from bridge.gateway.chat import MAX_ANSWER_BYTES, GatewayAgent, Patience
+from bridge.gateway.chat import MAX_ANSWER_BYTES, GatewayAgent
 from bridge.gateway.connection import gateway_connector, watched_socket
 from bridge.gateway.sessions import GatewaySessions
 
 if TYPE_CHECKING:
     from bridge.core.ports import Agent
 
-HASTE = Patience(connect=0.5, down_first=0.02, down_total=0.3, refill=0.05, refill_jitter=0.01, busy_total=0.5)
 HELLO = Question("sales", "teams-u1", "hello")
 WITHIN = 10.0
 
@@ -141,7 +139,7 @@ async def asking(
     base_url: str,
     *,
     refusal: Callable[[], TurnFailure | None] = lambda: None,
-    patience: Patience = HASTE,
+    connect: float = 0.5,
     connector: aiohttp.BaseConnector | None = None,
     trace: aiohttp.TraceConfig | None = None,
 ) -> AsyncIterator[Agent]:
@@ -154,7 +152,7 @@ async def asking(
             token="t0ken",
             refusal=refusal,
             sessions=GatewaySessions(http=session, base_url=base_url, token="t0ken", step=1.0),
-            patience=patience,
+            connect=connect,
         )
 
 
@@ -287,46 +285,14 @@ async def test_nothing_is_asked_or_forgotten_while_the_gateway_would_merge_users
     assert server.requests == []
 
 
-async def test_after_429_the_run_is_asked_again_after_one_refill_not_after_the_headers_minute() -> None:
-    async with serving(says(BUSY, BUSY, ok("hi"))) as (server, url), asking(url) as agent:
-        began = time.monotonic()
-        assert await agent.ask(HELLO) == Answer("hi")
-    assert len(server.requests) == 3
-    assert 2 * HASTE.refill <= time.monotonic() - began < 30
-
-
-async def test_a_gateway_that_stays_busy_is_given_up_in_time() -> None:
+async def test_a_rate_limit_is_told_at_once_and_not_tried_again() -> None:
     failure, requests = await failure_from(says(BUSY))
     assert type(failure) is GatewayBusy
-    assert requests > 2
+    assert failure.retryable
+    assert requests == 1
 
 
-async def test_what_comes_after_a_429_is_taken_as_it_is() -> None:
-    failure, requests = await failure_from(says(BUSY, http(500, b"internal error")))
-    assert type(failure) is ProviderFailed
-    assert requests == 2
-
-
-async def test_a_gateway_that_comes_up_within_the_patience_answers_the_run() -> None:
-    refused = asyncio.Event()
-    trace = aiohttp.TraceConfig()
-
-    async def on_exception(*_: object) -> None:
-        refused.set()
-
-    trace.on_request_exception.append(on_exception)
-    sock = free_socket()
-    patience = Patience(connect=0.5, down_first=0.02, down_total=WITHIN)
-    async with asking(f"http://127.0.0.1:{sock.getsockname()[1]}", trace=trace, patience=patience) as agent:
-        run = asyncio.create_task(agent.ask(HELLO))
-        async with asyncio.timeout(WITHIN):
-            await refused.wait()
-            async with serving(says(ok("at last")), sock) as (server, _):
-                assert await run == Answer("at last")
-    assert len(server.requests) == 1
-
-
-async def test_a_gateway_that_stays_down_is_given_up_in_time() -> None:
+async def test_a_gateway_that_is_down_is_told_at_once() -> None:
     with free_socket() as sock:
         async with asking(f"http://127.0.0.1:{sock.getsockname()[1]}") as agent, asyncio.timeout(WITHIN):
             with pytest.raises(GatewayDown):
@@ -366,9 +332,8 @@ class Names(AbstractResolver):
 
 @pytest.mark.parametrize("silent", [False, True])
 async def test_a_host_that_cannot_be_reached_in_time_is_a_gateway_that_is_down(*, silent: bool) -> None:
-    patience = Patience(connect=0.1, down_first=0.02, down_total=0.05)
     connector = aiohttp.TCPConnector(resolver=Names(silent=silent))
-    async with asking("http://gateway.test", connector=connector, patience=patience) as agent:
+    async with asking("http://gateway.test", connector=connector, connect=0.1) as agent:
         with pytest.raises(GatewayDown):
             async with asyncio.timeout(WITHIN):
                 await agent.ask(HELLO)
@@ -392,17 +357,6 @@ async def test_cancelling_closes_the_request_and_the_gateway_sees_it(reply: Repl
         with pytest.raises(asyncio.CancelledError):
             await run
     assert len(server.requests) == 1
-
-
-async def test_cancelling_while_waiting_for_a_refill_ends_the_wait() -> None:
-    patience = Patience(refill=3600.0, busy_total=7200.0)
-    async with serving(says(BUSY)) as (server, url), asking(url, patience=patience) as agent:
-        async with asyncio.timeout(WITHIN):
-            run = asyncio.create_task(agent.ask(HELLO))
-            await server.received.wait()
-            run.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await run
 
 
 async def test_fifty_runs_at_once_each_get_their_own_answer() -> None:

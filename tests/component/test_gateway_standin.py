@@ -21,7 +21,7 @@ from bridge.core.errors import (
     TurnFailure,
 )
 from bridge.core.ports import Answer, Question
-from bridge.gateway.chat import GatewayAgent, Patience
+from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
@@ -30,7 +30,6 @@ from bridge.simulator.gateway.app import GatewayOptions, build_app
 
 ALICE = "1f0c0f3e-0000-4000-8000-000000000001"
 BOB = "1f0c0f3e-0000-4000-8000-000000000002"
-HASTE = Patience(refill=0.05, refill_jitter=0.01, busy_total=0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,6 @@ async def edge(options: GatewayOptions, token: str = "", agent: str = "sales") -
                 token=token,
                 refusal=watch.refusal,
                 sessions=sessions,
-                patience=HASTE,
             )
             yield Edge(chat, watch, probe, sessions, http, url)
     finally:
@@ -122,7 +120,7 @@ async def test_a_wrong_token_is_told_by_runs_and_by_new(options: GatewayOptions)
             await it.agent.forget("sales", ALICE)
 
 
-async def test_the_shared_rate_limit_is_waited_for_and_then_told(options: GatewayOptions) -> None:
+async def test_the_shared_rate_limit_refuses_what_comes_too_fast(options: GatewayOptions) -> None:
     async with edge(replace(options, rate_limit_rpm=1)) as it:
         results = await asyncio.gather(*(it.says(f"u{n}", "I'm Zoe") for n in range(8)), return_exceptions=True)
     assert [type(r) for r in results].count(GatewayBusy) == 3

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from engine_world import EPOCH, WHOLE_TURN, World, until, virtual_time
+from engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
 
 from bridge.core.errors import (
     ConnectorUnreachable,
@@ -18,6 +18,7 @@ from bridge.core.errors import (
     DeliveryRejected,
     DeliveryUnknown,
     GatewayDown,
+    RunNotStarted,
     SessionNotDeleted,
     Throttled,
     TurnFailure,
@@ -26,8 +27,11 @@ from bridge.core.ports import Answer
 from bridge.core.texts import ENGLISH, say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
 from bridge.engine.control import Control
+from bridge.engine.dispatcher import Limits
+from bridge.engine.gate import Patience
 
 HOUR = 3600.0
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
 # Three messages: one holds under 80 KB (design section 8).
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
@@ -42,6 +46,11 @@ def _leaves(root: type[TurnFailure]) -> Iterator[type[TurnFailure]]:
 FAILURES = sorted(_leaves(TurnFailure), key=lambda failure: failure.label)
 
 
+def told(key: str, turn: str = "T-1") -> str:
+    """The note that ends a turn in failure: its sentence, and the turn's id small."""
+    return f"{ENGLISH[key]}\n\n*{turn}*"
+
+
 def test_the_error_tree_has_the_leaves_that_these_tests_are_about() -> None:
     assert len(FAILURES) > 10
     assert len({failure.label for failure in FAILURES}) == len(FAILURES)
@@ -50,14 +59,15 @@ def test_the_error_tree_has_the_leaves_that_these_tests_are_about() -> None:
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: str(failure.label))
 @virtual_time
 async def test_each_failure_of_a_run_is_told_in_its_own_sentence(failure: type[TurnFailure]) -> None:
-    async with World() as world:
+    async with World(limits=Limits(patience=Patience(line=50))) as world:
         world.agent.answers["q"] = failure("HTTP 599 for operators only")
         await world.ask("q")
         row = await world.closed("q")
         assert (row.outcome, row.error) == (Outcome.FAILED, failure.label)
-        assert world.channel.texts() == [ENGLISH[failure.label]]
+        assert world.channel.texts() == [told(failure.label)]
         assert "599" not in world.channel.texts()[0]
-        assert world.agent.asked == ["q"]
+        # asked again only where the run cannot have started
+        assert (world.agent.asked == ["q"]) is not issubclass(failure, RunNotStarted)
 
 
 @virtual_time
@@ -66,7 +76,7 @@ async def test_a_fault_of_the_bridge_is_told_too_without_its_words() -> None:
         world.agent.answers["q"] = ZeroDivisionError("secret words")
         await world.ask("q")
         assert (await world.closed("q")).error == "internal_error"
-        assert world.channel.texts() == [say("internal_error")]
+        assert world.channel.texts() == [told("internal_error")]
         await world.ask("next")
         assert (await world.closed("next")).outcome is Outcome.DELIVERED
 
@@ -104,7 +114,7 @@ async def test_an_answer_of_which_nothing_can_be_shown_is_told_as_empty() -> Non
         world.agent.answers["q"] = Answer(" \n\t\n")
         await world.ask("q")
         assert (await world.closed("q")).error == "answer_empty"
-        assert world.channel.texts() == [say("answer_empty")]
+        assert world.channel.texts() == [told("answer_empty")]
 
 
 @virtual_time
@@ -130,7 +140,7 @@ async def test_new_that_failed_never_says_that_it_worked() -> None:
         world.agent.forgets.append(SessionNotDeleted())
         await world.ask("n", kind=Kind.NEW)
         assert (await world.closed("n")).outcome is Outcome.FAILED
-        assert world.channel.texts() == [say("session_not_deleted")]
+        assert world.channel.texts() == [told("session_not_deleted")]
 
 
 @virtual_time
@@ -277,12 +287,12 @@ async def test_leaving_does_not_wait_for_a_delivery_that_waits() -> None:
 @virtual_time
 async def test_a_new_conversation_that_fails_says_that_the_old_one_may_be_there() -> None:
     async with World() as world:
-        world.agent.forgets = [GatewayDown()]
+        world.agent.forgets = [GatewayDown() for _ in range(20)]
         await world.ask("n", kind=Kind.NEW)
         row = await world.closed("n")
         assert row.outcome is Outcome.FAILED
         assert row.error == "gateway_down"
-        assert world.channel.texts() == [say("session_not_deleted")]
+        assert world.channel.texts() == [told("session_not_deleted")]
 
 
 @virtual_time
@@ -436,7 +446,7 @@ async def test_stop_closes_the_request_tells_so_and_lets_the_gateway_settle() ->
         await world.ask("q")
         await world.ask("next")
         await asyncio.sleep(5)
-        assert await world.dispatcher.stop(world.row("q").lane, "stop", "Ann") is StopVerdict.STOPPING
+        assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.STOPPING
         row = await world.closed("q")
         await world.closed("next")
         assert (row.outcome, world.agent.cancelled) == (Outcome.STOPPED, ["q"])
@@ -451,7 +461,7 @@ async def test_in_a_group_the_note_says_who_stopped() -> None:
         world.agent.takes["q"] = 100
         await world.ask("q", scope=Scope.GROUP)
         await until(lambda: world.agent.asked)
-        await world.dispatcher.stop(world.row("q").lane, "stop", "Bob")
+        await world.dispatcher.stop(world.row("q").lane, STOP, "Bob")
         await world.closed("q")
         assert world.channel.texts() == [say("stopped_by", name="Bob")]
 
@@ -462,7 +472,7 @@ async def test_a_stop_before_the_request_went_out_counts() -> None:
         world.agent.takes["q"] = 100
         await world.ask("q")
         assert world.agent.asked == []
-        await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
+        await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
         assert (await world.closed("q")).outcome is Outcome.STOPPED
         assert world.channel.texts() == [say("stopped")]
 
@@ -488,7 +498,7 @@ async def test_a_stop_that_comes_after_the_only_part_changes_nothing() -> None:
         world.channel.send_seconds = 5
         await world.ask("q")
         await world.in_state("q", State.ANSWERED)
-        assert await world.dispatcher.stop(world.row("q").lane, "stop", "Ann") is StopVerdict.NOTHING
+        assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.NOTHING
         assert (await world.closed("q")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == ["echo q"]
 
@@ -501,7 +511,7 @@ async def test_a_race_of_stop_and_answer_has_one_winner(moment: float) -> None:
         world.agent.takes["q"] = 1.0
         await world.ask("q")
         await asyncio.sleep(moment)
-        verdict = await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
+        verdict = await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
         row = await world.closed("q")
         stopped = verdict is StopVerdict.STOPPING
         assert row.outcome is (Outcome.STOPPED if stopped else Outcome.DELIVERED)
@@ -515,7 +525,7 @@ async def test_a_stop_between_parts_drops_the_rest_and_says_so() -> None:
         world.channel.send_seconds = 1.0
         await world.ask("q")
         await until(lambda: world.row("q").shown == ("m1",))
-        assert await world.dispatcher.stop(world.row("q").lane, "stop", "Ann") is StopVerdict.STOPPING
+        assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.STOPPING
         row = await world.closed("q")
         assert row.outcome is Outcome.STOPPED
         # the part that was on its way arrives
@@ -531,7 +541,7 @@ async def test_dropped_parts_stay_dropped_after_a_restart() -> None:
         world.channel.send_seconds = 1.0
         await world.ask("q")
         await until(lambda: world.row("q").shown == ("m1",))
-        await world.dispatcher.stop(world.row("q").lane, "stop", "Ann")
+        await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
         await world.restart()
         assert (await world.closed("q")).outcome is Outcome.STOPPED
         assert "paragraph 99 " not in "".join(world.channel.texts())

@@ -171,7 +171,7 @@ async def test_stop_with_nothing_running_says_so_once() -> None:
 @virtual_time
 async def test_stop_withdraws_a_question_that_waits_and_says_so_once() -> None:
     async with desk() as at:
-        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), None)
+        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "life-1", claim=False)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
         await at.quiet()

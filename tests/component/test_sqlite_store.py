@@ -17,7 +17,7 @@ from engine_world import EPOCH, new_turn, until
 
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.turn import Outcome, Reply, State
-from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite import SQLITE, sqlite_store
 from bridge.store.statements import load_migrations
 from bridge.store.writer import Job, Writer
 
@@ -29,16 +29,16 @@ ACKNOWLEDGING = """
 import asyncio, itertools, sys
 from pathlib import Path
 from engine_world import new_turn
-from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite import sqlite_store
 
 async def one(store, count):
     while True:
         id_ = f"id-{next(count)}"
-        await store.accept(new_turn(id_, lane=id_), "child")
+        await store.accept(new_turn(id_, lane=id_), "child", claim=True)
         print(id_, flush=True)
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]))
+    store = sqlite_store(Path(sys.argv[1]))
     await store.open()
     count = itertools.count()
     await asyncio.gather(*(one(store, count) for _ in range(50)))
@@ -73,9 +73,9 @@ async def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> No
         child.kill()
         assert child.stdout is not None
         acknowledged += [line.strip() for line in child.stdout if line.endswith("\n")]
-    store = SqliteStore(path)
+    store = sqlite_store(path)
     await store.open()
-    again = await asyncio.gather(*(store.accept(new_turn(id_, lane="x"), None) for id_ in acknowledged))
+    again = await asyncio.gather(*(store.accept(new_turn(id_, lane="x"), ME, claim=False) for id_ in acknowledged))
     orphans = await store.adopt(ME)
     await store.close()
     assert len(set(acknowledged)) >= 300
@@ -88,37 +88,37 @@ async def test_a_second_process_is_refused_in_clear_words(tmp_path: Path) -> Non
     with _child(path) as child:
         await asyncio.to_thread(_read, child, 1)
         with pytest.raises(StoreInUse, match=r"another process uses turns\.db"):
-            await SqliteStore(path, patience=0.05).open()
+            await sqlite_store(path, patience=0.05).open()
         child.kill()
-    store = SqliteStore(path)
+    store = sqlite_store(path)
     await store.open()
     await store.close()
 
 
 async def test_a_store_that_was_refused_opens_when_the_file_is_free(tmp_path: Path) -> None:
-    first, second = SqliteStore(tmp_path / "turns.db"), SqliteStore(tmp_path / "turns.db", patience=0.02)
+    first, second = sqlite_store(tmp_path / "turns.db"), sqlite_store(tmp_path / "turns.db", patience=0.02)
     await first.open()
     with pytest.raises(StoreInUse):
         await second.open()
     with pytest.raises(StoreUnavailable):
-        await second.accept(new_turn("a"), ME)
+        await second.accept(new_turn("a"), ME, claim=True)
     await first.close()
     await second.open()
-    assert (await second.accept(new_turn("a"), ME)).n == 1
+    assert (await second.accept(new_turn("a"), ME, claim=True)).n == 1
     await second.close()
 
 
 async def test_a_repeated_activity_is_known_after_a_restart(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     await store.open()
-    accepted = await store.accept(new_turn("a", "words"), ME)
+    accepted = await store.accept(new_turn("a", "words"), ME, claim=True)
     assert accepted.claimed is not None
     await store.answer(accepted.claimed, Reply(Outcome.DELIVERED, ({"text": "x"}, {"text": "y"})))
     await store.shown(accepted.claimed, ("m1",))
     await store.close()
-    later = SqliteStore(tmp_path / "turns.db")
+    later = sqlite_store(tmp_path / "turns.db")
     await later.open()
-    assert (await later.accept(new_turn("a"), "life-2")).duplicate
+    assert (await later.accept(new_turn("a"), "life-2", claim=True)).duplicate
     (turn,) = (await later.adopt("life-2")).turns
     assert (turn.n, turn.state, turn.shown, turn.payload.text) == (1, State.ANSWERED, ("m1",), "words")
     await later.close()
@@ -126,10 +126,10 @@ async def test_a_repeated_activity_is_known_after_a_restart(tmp_path: Path) -> N
 
 async def test_opening_twice_is_opening_once(tmp_path: Path) -> None:
     """A start that failed after the file was opened is tried again as a whole."""
-    store = SqliteStore(tmp_path / "turns.db", patience=0.02)
+    store = sqlite_store(tmp_path / "turns.db", patience=0.02)
     await store.open()
     await store.open()
-    assert (await store.accept(new_turn("a"), ME)).n == 1
+    assert (await store.accept(new_turn("a"), ME, claim=True)).n == 1
     await store.close()
 
 
@@ -137,9 +137,9 @@ async def test_opening_twice_is_opening_once(tmp_path: Path) -> None:
 async def test_the_files_are_readable_by_the_service_account_only(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        store = SqliteStore(tmp_path / "deep" / "turns.db")
+        store = sqlite_store(tmp_path / "deep" / "turns.db")
         await store.open()
-        await store.accept(new_turn("a"), ME)
+        await store.accept(new_turn("a"), ME, claim=True)
         modes = {path.name: _file_mode(path) for path in (tmp_path / "deep").iterdir()}
         await store.close()
     finally:
@@ -149,12 +149,12 @@ async def test_the_files_are_readable_by_the_service_account_only(tmp_path: Path
 
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "turns.db"
-    newer = len(load_migrations()) + 1
+    newer = len(load_migrations(SQLITE)) + 2
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {newer}")
     connection.close()
-    with pytest.raises(StoreUnavailable, match="newer than this version"):
-        await SqliteStore(path).open()
+    with pytest.raises(StoreUnavailable, match="works with schemas up to"):
+        await sqlite_store(path).open()
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone() == (newer,)
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
@@ -165,46 +165,50 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
     path = tmp_path / "turns.db"
     path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
     with pytest.raises(StoreUnavailable, match="cannot open"):
-        await SqliteStore(path).open()
+        await sqlite_store(path).open()
 
 
 async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailable, match="cannot open"):
-        await SqliteStore(tmp_path / "file" / "turns.db").open()
+        await sqlite_store(tmp_path / "file" / "turns.db").open()
 
 
 async def test_a_store_that_is_not_open_is_unavailable(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     with pytest.raises(StoreUnavailable):
-        await store.accept(new_turn("a"), ME)
+        await store.accept(new_turn("a"), ME, claim=True)
     await store.open()
     closing = asyncio.ensure_future(store.close())
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable):
-        await store.accept(new_turn("a"), ME)
+        await store.accept(new_turn("a"), ME, claim=True)
     await closing
     await store.close()
 
 
 async def test_closing_writes_what_waits(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     await store.open()
-    callers = [asyncio.ensure_future(store.accept(new_turn(f"id-{n}"), None)) for n in range(1000)]
+    callers = [asyncio.ensure_future(store.accept(new_turn(f"id-{n}"), ME, claim=False)) for n in range(1000)]
     await asyncio.sleep(0)
     await store.close()
     assert [accepted.n for accepted in await asyncio.gather(*callers)] == list(range(1, 1001))
 
 
 async def test_a_value_that_no_database_can_hold_harms_only_its_caller(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     await store.open()
-    neighbours = [store.accept(new_turn("a"), ME), store.find(2**64), store.accept(new_turn("b"), ME)]
+    neighbours = [
+        store.accept(new_turn("a"), ME, claim=True),
+        store.find(2**64),
+        store.accept(new_turn("b"), ME, claim=True),
+    ]
     one, bad, two = await asyncio.gather(*neighbours, return_exceptions=True)
     assert isinstance(bad, OverflowError)
     assert not isinstance(one, BaseException)
     assert not isinstance(two, BaseException)
-    assert (await store.accept(new_turn("c"), ME)).n == 3
+    assert (await store.accept(new_turn("c"), ME, claim=True)).n == 3
     await store.close()
 
 
@@ -298,10 +302,10 @@ async def test_a_full_disk_fails_its_callers_and_heals(tmp_path: Path) -> None:
 
 
 async def test_two_claimed_turns_in_one_lane_are_refused_by_the_database_itself(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     await store.open()
-    await store.accept(new_turn("a"), ME)
-    await store.accept(new_turn("b"), ME)
+    await store.accept(new_turn("a"), ME, claim=True)
+    await store.accept(new_turn("b"), ME, claim=True)
     await store.close()
     connection = sqlite3.connect(tmp_path / "turns.db")
     with pytest.raises(sqlite3.IntegrityError):
@@ -310,9 +314,9 @@ async def test_two_claimed_turns_in_one_lane_are_refused_by_the_database_itself(
 
 
 async def test_the_session_key_is_kept_for_operators(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "turns.db")
+    store = sqlite_store(tmp_path / "turns.db")
     await store.open()
-    await store.accept(new_turn("a", accepted=EPOCH), ME)
+    await store.accept(new_turn("a", accepted=EPOCH), ME, claim=True)
     await store.close()
     connection = sqlite3.connect(tmp_path / "turns.db")
     assert connection.execute("SELECT session FROM turns").fetchall() == [("agent:helper:http:direct:user-chat",)]

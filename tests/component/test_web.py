@@ -19,13 +19,16 @@ from bridge.app import Bridge, connected
 from bridge.core.activities import Event
 from bridge.core.errors import CredentialsRefused
 from bridge.engine.dispatcher import Dispatcher
-from bridge.settings import load
+from bridge.engine.operator import Operator
+from bridge.loading import load
 from bridge.simulator.alone import bot_settings
 from bridge.teams.inbound import Inbound, Post, Reply
 from bridge.web.admin import admin_app
 from bridge.web.public import public_app
 
 Client = TestClient[web.Request, web.Application]
+# whom these tests do not let do anything: tests/component/test_admin_api.py
+NOBODY = cast("Operator", None)
 
 
 @asynccontextmanager
@@ -107,7 +110,7 @@ PATHS = ("/healthz", "/readyz", "/metrics")
 async def test_the_admin_listener_tells_nobody_without_its_token(header: str | None, path: str) -> None:
     headers = {} if header is None else {"Authorization": header}
     async with (
-        client(admin_app(details=Health().details, token="token")) as http,
+        client(admin_app(operator=NOBODY, details=Health().details, token="token")) as http,
         http.get(path, headers=headers) as answer,
     ):
         assert (answer.status, await answer.read()) == (401, b"")
@@ -116,7 +119,7 @@ async def test_the_admin_listener_tells_nobody_without_its_token(header: str | N
 @pytest.mark.parametrize("token", ["token", "tokeñ", ""])
 async def test_it_tells_whoever_has_it_and_everybody_on_loopback_where_none_is_set(token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with client(admin_app(details=Health().details, token=token)) as http:
+    async with client(admin_app(operator=NOBODY, details=Health().details, token=token)) as http:
         for path in PATHS:
             async with http.get(path, headers=headers) as answer:
                 assert answer.status == 200
@@ -125,13 +128,19 @@ async def test_it_tells_whoever_has_it_and_everybody_on_loopback_where_none_is_s
 async def test_details_have_the_status_of_readiness() -> None:
     for ready, status in ((True, 200), (False, 503)):
         health = Health(ready)
-        async with client(admin_app(details=health.details, token="")) as http, http.get("/readyz") as answer:
+        async with (
+            client(admin_app(operator=NOBODY, details=health.details, token="")) as http,
+            http.get("/readyz") as answer,
+        ):
             assert (answer.status, orjson.loads(await answer.read())) == (status, health.details())
 
 
 async def test_metrics_are_what_prometheus_reads() -> None:
     metrics.INBOUND.labels("accepted").inc()
-    async with client(admin_app(details=Health().details, token="")) as http, http.get("/metrics") as answer:
+    async with (
+        client(admin_app(operator=NOBODY, details=Health().details, token="")) as http,
+        http.get("/metrics") as answer,
+    ):
         text = await answer.text()
 
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -168,8 +177,8 @@ async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path)
             await edges.watch.check()
             with pytest.raises(CredentialsRefused):
                 await edges.token.header()
-            bridge = Bridge(edges, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing))
-            app = admin_app(details=bridge.details, token="")
+            bridge = Bridge(edges, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY)
+            app = admin_app(operator=NOBODY, details=bridge.details, token="")
             async with client(app) as http, http.get("/healthz") as answer:
                 body = await answer.read()
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from engine_world import EPOCH, new_turn
 from memory_store import MemoryStore
+from postgres_server import dsn, fresh_schema
 
 from bridge.core.ports import TurnStore
 from bridge.core.turn import (
     TRANSITIONS,
+    DropVerdict,
     Kind,
     Lane,
     NewTurn,
@@ -21,23 +23,33 @@ from bridge.core.turn import (
     Outcome,
     Reply,
     State,
+    Stopped,
     StopVerdict,
     Ticket,
     Turn,
+    TurnFilter,
+    steps,
 )
-from bridge.store.sqlite import SqliteStore
+from bridge.store.postgres import postgres_store
+from bridge.store.sqlite import sqlite_store
 
 ME, OTHER = "life-1", "life-2"
 CHAT = Lane("chat")
 AT = EPOCH + 60
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TurnStore]:
-    store: TurnStore = SqliteStore(tmp_path / "turns.db") if request.param == "sqlite" else MemoryStore()
+    store = _store(request.param, tmp_path)
     await store.open()
     yield store
     await store.close()
+
+
+def _store(name: str, folder: Path) -> TurnStore:
+    if name == "sqlite":
+        return sqlite_store(folder / "turns.db")
+    return postgres_store(dsn(), schema=fresh_schema()) if name == "postgres" else MemoryStore()
 
 
 def reply(parts: int = 1, outcome: Outcome = Outcome.DELIVERED) -> Reply:
@@ -51,19 +63,24 @@ async def row(store: TurnStore, n: int) -> Turn:
 
 
 async def running(store: TurnStore, id_: str = "a", *, kind: Kind = Kind.ASK, lane: str = "chat") -> Ticket:
-    accepted = await store.accept(new_turn(id_, kind=kind, lane=lane), ME)
+    accepted = await store.accept(new_turn(id_, kind=kind, lane=lane), ME, claim=True)
     assert accepted.claimed is not None
     return accepted.claimed
 
 
 async def queued(store: TurnStore, *ids: str) -> list[int]:
-    return [(await store.accept(new_turn(id_), None)).n for id_ in ids]
+    return [(await store.accept(new_turn(id_), ME, claim=False)).n for id_ in ids]
 
 
 async def answered(store: TurnStore, id_: str = "a", parts: int = 1) -> Ticket:
     ticket = await running(store, id_)
     assert await store.answer(ticket, reply(parts))
     return ticket
+
+
+async def stop(store: TurnStore, lane: Lane = CHAT, id_: str = "stop") -> Stopped:
+    """`/stop` by Ann, whose note has a lane of its own."""
+    return await store.stop(lane, new_turn(id_, lane="notice", kind=Kind.NOTE), "Ann", AT)
 
 
 async def closed(store: TurnStore, id_: str = "a", at: float = AT) -> int:
@@ -74,10 +91,10 @@ async def closed(store: TurnStore, id_: str = "a", at: float = AT) -> int:
 
 async def test_a_turn_comes_back_as_it_was_accepted(store: TurnStore) -> None:
     new = new_turn("a", "Grüße \u0000 \U0001f600 'quoted'; DROP TABLE turns; --", show=({"type": "message", "x": [1]},))
-    found = await row(store, (await store.accept(new, None)).n)
+    found = await row(store, (await store.accept(new, ME, claim=False)).n)
     assert found.payload == new.payload
     assert (found.id, found.kind, found.lane, found.accepted) == (new.id, new.kind, new.lane, new.accepted)
-    assert (found.state, found.owner, found.fence, found.stop, found.attempts) == (State.QUEUED, "", 0, False, 0)
+    assert (found.state, found.owner, found.fence, found.stop, found.attempts) == (State.QUEUED, ME, 0, False, 0)
     assert (found.reply, found.shown, found.outcome, found.closed) == (None, (), None, None)
 
 
@@ -89,7 +106,7 @@ async def test_numbers_grow_in_the_order_of_acceptance(store: TurnStore) -> None
 async def test_a_repeated_id_changes_nothing_in_any_state(store: TurnStore) -> None:
     ticket = await running(store)
     for step in ("running", "answered", "closed"):
-        again = await store.accept(replace(new_turn("a"), lane=Lane("elsewhere")), ME)
+        again = await store.accept(replace(new_turn("a"), lane=Lane("elsewhere")), ME, claim=True)
         assert again.duplicate
         assert again.n == ticket.n
         assert again.claimed is None
@@ -108,7 +125,7 @@ async def test_an_idle_lane_is_claimed_at_acceptance(store: TurnStore) -> None:
 
 
 async def test_nothing_is_claimed_without_an_owner(store: TurnStore) -> None:
-    accepted = await store.accept(new_turn("a"), None)
+    accepted = await store.accept(new_turn("a"), ME, claim=False)
     assert accepted.claimed is None
     assert (await row(store, accepted.n)).state is State.QUEUED
 
@@ -119,13 +136,13 @@ async def test_a_lane_with_anything_open_is_not_idle(store: TurnStore, state: St
         await queued(store, "a")
     else:
         await (running(store) if state is State.RUNNING else answered(store))
-    assert (await store.accept(new_turn("b"), ME)).claimed is None
-    assert (await store.accept(new_turn("c", lane="other"), ME)).claimed is not None
+    assert (await store.accept(new_turn("b"), ME, claim=True)).claimed is None
+    assert (await store.accept(new_turn("c", lane="other"), ME, claim=True)).claimed is not None
 
 
 async def test_a_lane_whose_turns_are_closed_is_idle(store: TurnStore) -> None:
     await closed(store)
-    assert (await store.accept(new_turn("b"), ME)).claimed is not None
+    assert (await store.accept(new_turn("b"), ME, claim=True)).claimed is not None
 
 
 async def test_a_claim_takes_the_head_and_only_the_head(store: TurnStore) -> None:
@@ -167,7 +184,7 @@ async def test_neither_an_answered_nor_a_stopped_turn_is_released(store: TurnSto
     ticket = await answered(store)
     assert not await store.release(ticket)
     other = await running(store, "b", lane="other")
-    await store.stop(Lane("other"), "stop", AT)
+    await stop(store, Lane("other"))
     assert not await store.release(other)
 
 
@@ -200,7 +217,7 @@ async def test_the_holder_of_an_old_ticket_can_write_nothing(store: TurnStore, h
 
 async def test_a_stop_that_came_first_keeps_the_answer_out(store: TurnStore) -> None:
     ticket = await running(store)
-    await store.stop(CHAT, "stop", AT)
+    await stop(store)
     assert not await store.answer(ticket, reply())
     assert (await row(store, ticket.n)).state is State.RUNNING
     assert await store.answer(ticket, reply(outcome=Outcome.STOPPED), even_if_stopped=True)
@@ -210,7 +227,8 @@ async def test_a_stop_that_came_first_keeps_the_answer_out(store: TurnStore) -> 
 async def test_an_answer_is_stored_once(store: TurnStore) -> None:
     ticket = await running(store)
     assert await store.answer(ticket, reply(2))
-    assert not await store.answer(ticket, reply(1))
+    # repeated, because nobody heard that it was stored: true, and the first one stays
+    assert await store.answer(ticket, reply(1))
     assert (await row(store, ticket.n)).reply == reply(2)
 
 
@@ -245,7 +263,7 @@ async def test_a_settled_turn_has_its_outcome_and_is_never_opened_again(store: T
 async def test_stop_marks_what_runs(store: TurnStore) -> None:
     ticket = await running(store)
     await queued(store, "b")
-    stopped = await store.stop(CHAT, "stop", AT)
+    stopped = await stop(store)
     assert (stopped.verdict, stopped.n) == (StopVerdict.STOPPING, ticket.n)
     assert (await row(store, ticket.n)).stop
 
@@ -253,7 +271,7 @@ async def test_stop_marks_what_runs(store: TurnStore) -> None:
 async def test_stop_leaves_the_turns_behind_the_running_one_alone(store: TurnStore) -> None:
     ticket = await running(store)
     (b,) = await queued(store, "b")
-    await store.stop(CHAT, "stop", AT)
+    await stop(store)
     await store.settle(ticket, Outcome.STOPPED, (), AT)
     found = await store.claim(CHAT, ME)
     assert found is not None
@@ -276,13 +294,13 @@ async def test_stop_of_an_answer_that_is_being_shown(
 ) -> None:
     ticket = await answered(store, parts=parts)
     await store.shown(ticket, tuple(f"m{n}" for n in range(shown)))
-    assert (await store.stop(CHAT, "stop", AT)).verdict is verdict
+    assert (await stop(store)).verdict is verdict
     assert (await row(store, ticket.n)).stop is (verdict is StopVerdict.STOPPING)
 
 
 async def test_stop_withdraws_a_head_that_waits(store: TurnStore) -> None:
     a, b = await queued(store, "a", "b")
-    stopped = await store.stop(CHAT, "stop", AT)
+    stopped = await stop(store)
     assert (stopped.verdict, stopped.n) == (StopVerdict.WITHDRAWN, a)
     found = await row(store, a)
     assert (found.state, found.outcome, found.closed) == (State.CLOSED, Outcome.STOPPED, AT)
@@ -291,30 +309,30 @@ async def test_stop_withdraws_a_head_that_waits(store: TurnStore) -> None:
 
 async def test_stop_with_nothing_open_says_so_and_leaves_its_id_free(store: TurnStore) -> None:
     await closed(store)
-    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.NOTHING
-    assert not (await store.accept(new_turn("stop"), None)).duplicate
+    assert (await stop(store)).verdict is StopVerdict.NOTHING
+    assert not (await store.accept(new_turn("stop"), ME, claim=False)).duplicate
 
 
 async def test_stop_does_not_touch_other_lanes(store: TurnStore) -> None:
     ticket = await running(store, lane="other")
-    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.NOTHING
+    assert (await stop(store)).verdict is StopVerdict.NOTHING
     assert not (await row(store, ticket.n)).stop
 
 
 @pytest.mark.parametrize("kind", [Kind.NEW, Kind.NOTE, Kind.NOTIFY, Kind.WELCOME])
 async def test_only_questions_are_stopped(store: TurnStore, kind: Kind) -> None:
     ticket = await running(store, kind=kind)
-    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.NOTHING
+    assert (await stop(store)).verdict is StopVerdict.NOTHING
     assert not (await row(store, ticket.n)).stop
 
 
 async def test_a_repeated_stop_never_hits_the_next_turn(store: TurnStore) -> None:
     ticket = await running(store)
     (b,) = await queued(store, "b")
-    await store.stop(CHAT, "stop", AT)
+    await stop(store)
     await store.settle(ticket, Outcome.STOPPED, (), AT)
     await store.claim(CHAT, ME)
-    assert (await store.stop(CHAT, "stop", AT)).verdict is StopVerdict.DUPLICATE
+    assert (await stop(store)).verdict is StopVerdict.DUPLICATE
     assert not (await row(store, b)).stop
 
 
@@ -323,8 +341,8 @@ async def test_adopting_voids_the_tickets_of_the_process_before(store: TurnStore
     b = await running(store, "b", lane="two")
     assert await store.answer(b, reply(2))
     assert await store.shown(b, ("m1",))
-    await store.accept(new_turn("c", lane="two"), None)
-    await store.accept(new_turn("d", lane="three"), None)
+    await store.accept(new_turn("c", lane="two"), ME, claim=False)
+    await store.accept(new_turn("d", lane="three"), ME, claim=False)
     orphans = await store.adopt(OTHER)
     assert {turn.n: (turn.state, turn.owner, turn.fence) for turn in orphans.turns} == {
         a.n: (State.RUNNING, OTHER, 2),
@@ -342,14 +360,14 @@ async def test_adopting_leaves_what_is_already_ours_alone(store: TurnStore) -> N
 
 
 async def test_stalled_names_our_old_claims_and_old_heads_only(store: TurnStore) -> None:
-    async def accept(id_: str, owner: str | None, accepted: float) -> int:
-        return (await store.accept(new_turn(id_, lane=id_, accepted=accepted), owner)).n
+    async def accept(id_: str, owner: str, accepted: float, *, claim: bool = True) -> int:
+        return (await store.accept(new_turn(id_, lane=id_, accepted=accepted), owner, claim=claim)).n
 
     old = await accept("old", ME, EPOCH)
     await accept("young", ME, EPOCH + 10)
     await accept("foreign", OTHER, EPOCH)
-    await accept("waits", None, EPOCH)
-    await accept("just-came", None, EPOCH + 10)
+    await accept("waits", ME, EPOCH, claim=False)
+    await accept("just-came", ME, EPOCH + 10, claim=False)
     done = await closed(store, "done")
     stalled = await store.stalled(ME, EPOCH + 5)
     assert [turn.n for turn in stalled.turns] == [old]
@@ -359,8 +377,8 @@ async def test_stalled_names_our_old_claims_and_old_heads_only(store: TurnStore)
 
 async def test_a_turn_is_asked_again_at_most_once(store: TurnStore) -> None:
     n = await closed(store)
-    first = await store.accept(new_turn("click-1", again_of=n), None)
-    second = await store.accept(new_turn("click-2", again_of=n), None)
+    first = await store.accept(new_turn("click-1", again_of=n), ME, claim=False)
+    second = await store.accept(new_turn("click-2", again_of=n), ME, claim=False)
     assert not first.duplicate
     assert second.duplicate
     assert (await row(store, first.n)).again_of == n
@@ -376,7 +394,7 @@ async def test_the_state_of_a_lane(store: TurnStore) -> None:
     done = await closed(store, "done")
     ticket = await running(store)
     await queued(store, "b", "c")
-    await store.accept(new_turn("elsewhere", lane="other"), ME)
+    await store.accept(new_turn("elsewhere", lane="other"), ME, claim=True)
     status = await store.lane_status(CHAT)
     assert (status.running, status.since, status.waiting) == (f"T-{ticket.n}", EPOCH, 2)
     assert status.last == f"T-{done}"
@@ -397,7 +415,7 @@ async def test_old_texts_are_blanked_and_ids_still_dedupe(store: TurnStore) -> N
     assert (blank.payload.text, blank.payload.person.name, blank.reply) == ("", "", None)
     assert (blank.outcome, blank.state) == (Outcome.DELIVERED, State.CLOSED)
     assert (await row(store, young)).payload.text == "young"
-    assert (await store.accept(new_turn("old"), ME)).duplicate
+    assert (await store.accept(new_turn("old"), ME, claim=True)).duplicate
     assert await store.forget_old(AT + 50, 0) == 0
 
 
@@ -419,24 +437,30 @@ async def test_a_number_is_never_given_twice(store: TurnStore) -> None:
 
 async def test_retention_works_in_batches(store: TurnStore) -> None:
     async def one(n: int) -> None:
-        await store.accept(new_turn(f"id-{n}", lane=f"lane-{n}"), None)
-        await store.stop(Lane(f"lane-{n}"), f"stop-{n}", AT)
+        await store.accept(new_turn(f"id-{n}", lane=f"lane-{n}"), ME, claim=False)
+        await stop(store, Lane(f"lane-{n}"), f"stop-{n}")
 
     await asyncio.gather(*(one(n) for n in range(510)))
     assert await store.forget_old(AT + 1, 0) == 500
     assert await store.forget_old(AT + 1, 0) == 10
     assert await store.forget_old(AT + 1, 0) == 0
-    done = [await store.forget_old(0, AT + 1) for _ in range(4)]
-    assert done == [500, 500, 20, 0]
+    # what is still to be shown stays, however old
+    done = [await store.forget_old(0, AT + 1) for _ in range(6)]
+    assert sum(done) == 510
+    assert max(done) <= 500
 
 
 async def test_a_cancelled_caller_undoes_nothing(store: TurnStore) -> None:
-    caller = asyncio.ensure_future(store.accept(new_turn("a"), ME))
+    caller = asyncio.ensure_future(store.accept(new_turn("a"), ME, claim=True))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    again = await store.accept(new_turn("a"), ME)
+    for _ in range(500):
+        if await store.find(1) is not None:
+            break
+        await asyncio.sleep(0.01)
+    again = await store.accept(new_turn("a"), ME, claim=True)
     assert again.duplicate
     assert (await row(store, again.n)).state is State.RUNNING
 
@@ -444,7 +468,204 @@ async def test_a_cancelled_caller_undoes_nothing(store: TurnStore) -> None:
 async def test_many_at_once_are_each_kept_once_and_claimed_once_a_lane(store: TurnStore) -> None:
     news = [new_turn(f"id-{n}", lane=f"lane-{n % 20}") for n in range(200)]
     twice: list[NewTurn] = [*news, *news]
-    accepted = await asyncio.gather(*(store.accept(new, ME) for new in twice))
+    accepted = await asyncio.gather(*(store.accept(new, ME, claim=True) for new in twice))
     assert len({one.n for one in accepted}) == 200
     assert [one.duplicate for one in accepted] == [False] * 200 + [True] * 200
     assert len([one for one in accepted if one.claimed]) == 20
+
+
+# lives
+
+
+async def test_a_life_that_beats_is_counted_and_one_that_left_is_not(store: TurnStore) -> None:
+    await store.join(ME)
+    beats = [await store.beat(ME, 3) for _ in range(3)]
+    assert all(beat.alive for beat in beats)
+    assert set(beats[-1].counters) == {ME}
+    assert beats[-1].running == 3
+    await store.leave(ME)
+    await store.leave(ME)
+    assert ME not in (await store.beat(ME, 0)).counters
+
+
+async def test_a_beat_tells_what_waits_and_what_somebody_wants_stopped(store: TurnStore) -> None:
+    await store.join(ME)
+    ticket = await running(store)
+    await queued(store, "b", "c")
+    assert ((await store.beat(ME, 1)).waiting, (await store.beat(ME, 1)).stops) == (2, ())
+    await stop(store)
+    assert (await store.beat(ME, 1)).stops == (ticket.n,)
+    assert (await store.beat(OTHER, 1)).stops == ()
+
+
+async def test_rows_of_a_life_that_left_are_orphans_until_they_are_adopted(store: TurnStore) -> None:
+    await store.join(ME)
+    await store.join(OTHER)  # alone in a file, it ends every other life
+    await running(store)
+    await queued(store, "b")
+    await store.leave(ME)
+    assert (await store.beat(OTHER, 0)).orphans
+    orphans = await store.adopt(OTHER)
+    assert [turn.owner for turn in orphans.turns] == [OTHER]
+    assert orphans.lanes == (CHAT,)
+    assert not (await store.beat(OTHER, 0)).orphans
+    assert await store.adopt(OTHER) == Orphans()
+
+
+async def test_the_pause_is_known_to_all_and_survives(store: TurnStore) -> None:
+    await store.join(ME)
+    assert not (await store.beat(ME, 0)).paused
+    await store.pause(True)
+    await store.pause(True)
+    assert (await store.beat(ME, 0)).paused
+    await store.pause(False)
+    assert not (await store.beat(ME, 0)).paused
+
+
+# room, head, merging
+
+
+async def test_a_full_lane_keeps_nothing_and_still_knows_what_it_has(store: TurnStore) -> None:
+    await running(store)
+    new = [await store.accept(new_turn(id_), ME, claim=True, room=2) for id_ in ("b", "c", "d", "c")]
+    assert [accepted.full for accepted in new] == [False, False, True, False]
+    assert new[3].duplicate
+    assert not (await store.accept(new_turn("e", lane="other"), ME, claim=True, room=2)).full
+    assert await store.find(new[2].n) is None
+
+
+async def test_the_head_is_what_a_claim_would_take(store: TurnStore) -> None:
+    assert await store.head(CHAT) is None
+    a, _ = await queued(store, "a", "b")
+    head = await store.head(CHAT)
+    assert head is not None
+    assert (head.n, head.payload.text) == (a, "a")
+    await store.claim(CHAT, ME)
+    assert await store.head(CHAT) is None
+
+
+async def test_what_belongs_together_is_claimed_together(store: TurnStore) -> None:
+    a, b, c = await queued(store, "a", "b", "c")
+    await store.accept(new_turn("new", kind=Kind.NEW), ME, claim=False)
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    assert (claimed.n, claimed.payload.text, claimed.state) == (c, "a\n\nb\n\nc", State.RUNNING)
+    assert [(await row(store, n)).outcome for n in (a, b)] == [Outcome.MERGED, Outcome.MERGED]
+    assert (await row(store, c)).payload.text == "a\n\nb\n\nc"
+    assert await store.answer(claimed.ticket, reply())
+    assert await store.settle(claimed.ticket, Outcome.DELIVERED, (), AT)
+    following = await store.claim(CHAT, ME, merge=True)
+    assert following is not None
+    assert following.kind is Kind.NEW
+
+
+async def test_a_single_head_is_claimed_as_it_is_where_merging_is_on(store: TurnStore) -> None:
+    (a,) = await queued(store, "a")
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    assert (claimed.n, claimed.payload.text) == (a, "a")
+
+
+# stop and drop tell people
+
+
+async def test_withdrawing_queues_the_note_that_says_so_with_it(store: TurnStore) -> None:
+    await queued(store, "a")
+    stopped = await stop(store)
+    assert stopped.verdict is StopVerdict.WITHDRAWN
+    note = await store.head(Lane("notice"))
+    assert note is not None
+    assert (note.id, note.kind, note.state) == ("stop", Kind.NOTE, State.QUEUED)
+    assert (await stop(store)).verdict is StopVerdict.DUPLICATE
+
+
+async def test_who_stopped_is_kept_for_the_note_and_forgotten_with_the_text(store: TurnStore) -> None:
+    ticket = await running(store)
+    await stop(store)
+    assert (await row(store, ticket.n)).stopped_by == "Ann"
+    await store.answer(ticket, reply(), even_if_stopped=True)
+    await store.settle(ticket, Outcome.STOPPED, (), AT)
+    await store.forget_old(AT + 1, 0)
+    assert (await row(store, ticket.n)).stopped_by == ""
+
+
+async def test_dropping_closes_what_waits_or_is_undelivered_and_stops_what_runs(store: TurnStore) -> None:
+    ticket = await running(store)
+    (b,) = await queued(store, "b")
+    note = new_turn("drop", lane="notice", kind=Kind.NOTE)
+    assert await store.drop(b, note, AT) is DropVerdict.DROPPED
+    assert ((await row(store, b)).outcome, (await row(store, b)).closed) == (Outcome.DROPPED, AT)
+    assert await store.head(Lane("notice")) is not None
+    assert await store.drop(ticket.n, replace(note, id="drop-2"), AT) is DropVerdict.STOPPING
+    assert (await row(store, ticket.n)).stop
+    await store.answer(ticket, reply(), even_if_stopped=True)
+    assert await store.drop(ticket.n, replace(note, id="drop-3"), AT) is DropVerdict.DROPPED
+    assert not await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    for n in (ticket.n, b, 4711):
+        assert await store.drop(n, replace(note, id=f"drop-{n}"), AT) is DropVerdict.NOTHING
+
+
+# what operators see
+
+
+async def test_the_history_tells_every_state_in_order(store: TurnStore) -> None:
+    ticket = await running(store)
+    await store.release(ticket)
+    claimed = await store.claim(CHAT, ME)
+    assert claimed is not None
+    await store.adopt(OTHER)
+    ticket = (await row(store, claimed.n)).ticket
+    await store.answer(ticket, reply())
+    await store.attempted(ticket)
+    await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    history = steps((await row(store, claimed.n)).history)
+    assert [(step.what, step.by) for step in history] == [
+        ("running", ME),
+        ("released", ""),
+        ("running", ME),
+        ("adopted", OTHER),
+        ("answered", ""),
+        ("attempted", ""),
+        ("closed:delivered", ""),
+    ]
+    assert [step.at for step in history] == sorted(step.at for step in history)
+
+
+async def test_turns_are_listed_newest_first_and_without_their_texts(store: TurnStore) -> None:
+    done = await closed(store, "done")
+    ticket = await running(store)
+    waits, other = (await queued(store, "b"))[0], await running(store, "n", kind=Kind.NOTE, lane="other")
+    everything = await store.turns(TurnFilter(), 10)
+    assert [turn.n for turn in everything] == [other.n, waits, ticket.n, done]
+    assert all(turn.payload.text == "" and turn.reply is None for turn in everything)
+    assert everything[0].session == "agent:helper:http:direct:user-other"
+
+    async def found(wanted: TurnFilter) -> list[int]:
+        return [turn.n for turn in await store.turns(wanted, 10)]
+
+    assert await found(TurnFilter(state=State.QUEUED)) == [waits]
+    assert await found(TurnFilter(outcome=Outcome.DELIVERED)) == [done]
+    assert await found(TurnFilter(kind=Kind.NOTE)) == [other.n]
+    assert await found(TurnFilter(user="user-other")) == [other.n]
+    assert await found(TurnFilter(user="other")) == []
+    assert await found(TurnFilter(before=ticket.n)) == [done]
+    assert [turn.n for turn in await store.turns(TurnFilter(), 2)] == [other.n, waits]
+
+
+# budgets
+
+
+async def test_a_budget_gives_its_burst_and_then_one_each_interval(store: TurnStore) -> None:
+    taken = [await store.spend("b", 60.0, 3) for _ in range(40)]
+    # the first asks may find that there is no such budget yet
+    assert [wait for wait in taken if wait == 0.0] == [0.0] * 3
+    assert 55.0 < await store.spend("b", 60.0, 3) <= 60.0
+    await store.refund("b", 60.0)
+    assert await store.spend("b", 60.0, 3) == 0.0
+    assert await store.spend("b", 60.0, 3) > 0.0
+    assert await store.spend("other", 60.0, 3) < 1.0
+
+
+async def test_an_exhausted_budget_gives_the_next_after_one_interval(store: TurnStore) -> None:
+    await store.exhaust("b", 60.0, 5)
+    assert 55.0 < await store.spend("b", 60.0, 5) <= 60.0

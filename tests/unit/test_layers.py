@@ -85,7 +85,7 @@ def test_the_simulator_does_not_share_the_bridges_mistakes() -> None:
 def test_only_the_composition_root_and_what_operators_use_know_the_settings() -> None:
     users = {path for path, name in imported("") if name.startswith("bridge.settings.")}
 
-    assert users == {"app.py", "cli.py", "admin/doctor.py", "admin/registration.py"}
+    assert users == {"app.py", "server.py", "loading.py", "cli.py", "admin/doctor.py", "admin/registration.py"}
 
 
 def test_the_environment_is_read_by_the_command_line_alone() -> None:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from bridge.core.errors import SettingsInvalid
-from bridge.settings import Settings, describe, effective, load, secret_names
+from bridge.loading import load
+from bridge.settings import Settings, describe, effective, secret_names
 
 APP = "00000000-0000-4000-8000-0000000000aa"
 TENANT = "00000000-0000-4000-8000-0000000000bb"
@@ -119,7 +120,12 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
 def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes("\ufeffs3cret\r\n".encode())
-    field = {"TEAMS_APP_PASSWORD": "app_password", "GOCLAW_TOKEN": "gateway_token", "BRIDGE_ADMIN_TOKEN": "admin_token"}
+    field = {
+        "TEAMS_APP_PASSWORD": "app_password",
+        "GOCLAW_TOKEN": "gateway_token",
+        "BRIDGE_ADMIN_TOKEN": "admin_token",
+        "BRIDGE_STORE_PASSWORD": "store_password",
+    }
 
     settings = load(with_minimum(**{name: None}) | {f"{name}_FILE": str(file)})
 
@@ -206,7 +212,7 @@ def test_mistakes_of_every_kind_are_said_at_once(tmp_path: Path) -> None:
         ("BRIDGE_USER_PREFIX", "group:"),
         ("BRIDGE_WELCOME", "perhaps"),
         ("BRIDGE_CHANNEL_SESSION", "conversation"),
-        ("BRIDGE_STORE", "postgresql://localhost/x"),
+        ("BRIDGE_STORE", "postgresql://ann:s3cret@localhost/x"),
     ],
 )
 def test_a_wrong_value_is_told_under_the_name_it_was_given_by(name: str, value: str) -> None:
@@ -340,5 +346,5 @@ def test_the_defaults_that_are_described_are_the_defaults() -> None:
 def test_secrets_are_known_as_secrets() -> None:
     held = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
 
-    assert held == {"app_password", "gateway_token", "admin_token"}
+    assert held == {"app_password", "gateway_token", "admin_token", "store_password"}
     assert [setting.name for setting in describe() if setting.secret] == list(secret_names())

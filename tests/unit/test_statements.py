@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import bridge.store.sqlite
+from bridge.store.sqlite import SQLITE
 from bridge.store.statements import load_migrations, load_statements
 
-STATEMENTS = load_statements()
+STATEMENTS = load_statements(SQLITE)
 # Reads at most 500 rows, by its own LIMIT.
 BOUNDED = {"delete"}
 
@@ -21,7 +22,7 @@ BOUNDED = {"delete"}
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for step in load_migrations():
+        for step in load_migrations(SQLITE):
             connection.executescript(step)
         yield connection
 
@@ -31,9 +32,10 @@ def _holes(sql: str) -> dict[str, int]:
 
 
 def test_every_statement_is_used_and_every_use_exists() -> None:
-    source = Path(bridge.store.sqlite.__file__).read_text(encoding="utf-8")
+    folder = Path(bridge.store.sqlite.__file__).parent
+    source = "".join((folder / name).read_text(encoding="utf-8") for name in ("operations.py", "table.py"))
     words = set(re.findall(r'"([a-z_]+)"', source))
-    fetched = set(re.findall(r'(?:_sql\[|sql\[|_one\(|_all\(|_orphans\()"([a-z_]+)"', source))
+    fetched = set(re.findall(r'(?:yield|yield \(\n\s*|_one\(|_write\()\s*"([a-z_]+)"', source))
     assert set(STATEMENTS) <= words
     assert fetched <= set(STATEMENTS)
     assert len(fetched) > 10
@@ -67,7 +69,7 @@ def test_every_write_of_a_claimed_row_names_number_owner_and_fence() -> None:
 def test_the_schema_grows_from_nothing_step_by_step() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         bridge.store.sqlite._migrate(connection)  # noqa: SLF001  the step that `open` takes, without a file
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(load_migrations()),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(load_migrations(SQLITE)),)
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1").fetchall()
         assert ("turns",) in tables
         bridge.store.sqlite._migrate(connection)  # noqa: SLF001  a second start changes nothing

@@ -1,68 +1,97 @@
--- Every statement of the turn table, by name. Each is complete in itself: conditions are in the WHERE clause, so no
--- decision is taken on a value that may have changed since it was read. `state <> 'closed'` stands beside a narrower
--- condition where SQLite needs it to see that the index of open turns will do: without it, it reads the whole table.
+-- Every statement of the turn table, by name, for both databases. Each is complete in itself: conditions are in the
+-- WHERE clause, so no decision is taken on a value that may have changed since it was read. `state <> 'closed'` stands
+-- beside a narrower condition where SQLite needs it to see that the index of open turns will do: without it, it reads
+-- the whole table. <now> is the database's way to say the time in epoch seconds.
 
 -- name: accept
-INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted)
+INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted, history)
 SELECT :id, :kind, :lane, :session,
        CASE WHEN busy THEN 'queued' ELSE 'running' END,
-       CASE WHEN busy THEN NULL ELSE :owner END,
+       :owner,
        CASE WHEN busy THEN 0 ELSE 1 END,
-       :again_of, :payload, :accepted
-FROM (SELECT :owner IS NULL OR EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state <> 'closed') AS busy)
-WHERE true
+       :again_of, :payload, :accepted,
+       CASE WHEN busy THEN :queued ELSE :running END
+FROM (SELECT :hold OR EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state <> 'closed') AS busy) AS lane_now
+WHERE (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room
 ON CONFLICT DO NOTHING
 RETURNING n, state;
-
--- name: claim
--- The head of the lane only: while it is running or answered, it is not queued, and nothing is claimed.
-UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1
-WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued'
-RETURNING *;
-
--- name: release
-UPDATE turns SET state = 'queued', owner = NULL
-WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' AND stop = 0
-RETURNING n;
-
--- name: answer
-UPDATE turns SET state = 'answered', reply = :reply
-WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' AND (stop = 0 OR :anyway)
-RETURNING n;
-
--- name: shown
-UPDATE turns SET delivery = :delivery
-WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
-RETURNING n;
-
--- name: attempted
-UPDATE turns SET attempts = attempts + 1
-WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
-RETURNING attempts;
-
--- name: settle
-UPDATE turns SET state = 'closed', outcome = :outcome, delivery = :delivery, error = :error, closed = :at
-WHERE n = :n AND owner = :owner AND fence = :fence AND state IN ('running', 'answered')
-RETURNING n;
 
 -- name: known
 SELECT n FROM turns WHERE id = :id;
 
+-- name: known_again
+SELECT n FROM turns WHERE again_of = :again_of;
+
+-- name: head
+SELECT * FROM turns
+WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued';
+
+-- name: claim
+-- The head of the lane only. A turn that came earlier may become visible later, beside a claimed one: hence the second
+-- condition.
+UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1,
+  history = CASE WHEN length(history) < 4000 THEN history || :step ELSE history END
+WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued'
+  AND NOT EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state IN ('running', 'answered'))
+RETURNING *;
+
+-- name: behind
+SELECT * FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued' AND n > :n ORDER BY n LIMIT :limit;
+
+-- name: merge_away
+UPDATE turns SET state = 'closed', outcome = 'merged', closed = :at, history = history || :step
+WHERE n = :n AND state IN ('queued', 'running')
+RETURNING n;
+
+-- name: take
+UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1, payload = :payload, history = history || :step
+WHERE n = :n AND state = 'queued'
+RETURNING *;
+
+-- name: release
+UPDATE turns SET state = 'queued',
+  history = CASE WHEN length(history) < 4000 THEN history || :step ELSE history END
+WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' AND stop = 0
+RETURNING n;
+
+-- name: answer
+-- Written once more it changes nothing: after a broken connection nobody knows whether it was.
+UPDATE turns SET state = 'answered', reply = coalesce(reply, :reply),
+  parts = CASE WHEN state = 'running' THEN :parts ELSE parts END,
+  history = CASE WHEN state = 'running' THEN history || :step ELSE history END
+WHERE n = :n AND owner = :owner AND fence = :fence
+  AND (state = 'answered' OR state = 'running' AND (stop = 0 OR :anyway))
+RETURNING n;
+
+-- name: shown
+UPDATE turns SET delivery = :delivery, sent = :sent
+WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
+RETURNING n;
+
+-- name: attempted
+UPDATE turns SET attempts = attempts + 1, history = history || :step
+WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
+RETURNING attempts;
+
+-- name: settle
+UPDATE turns SET state = 'closed', outcome = :outcome, delivery = :delivery, sent = :sent, error = :error, closed = :at,
+  history = history || :step
+WHERE n = :n AND owner = :owner AND fence = :fence AND state IN ('running', 'answered')
+RETURNING n;
+
 -- name: stop_running
-UPDATE turns SET stop = 1
+UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
 WHERE lane = :lane AND state <> 'closed' AND state = 'running' AND kind = 'ask'
 RETURNING n;
 
 -- name: stop_answered
 -- Only where parts are left to drop; the last part of an answer cannot be stopped.
-UPDATE turns SET stop = 1
-WHERE lane = :lane AND state <> 'closed' AND state = 'answered' AND kind = 'ask'
-  AND json_array_length(CAST(reply AS TEXT), '$.activities')
-    - coalesce(json_array_length(CAST(delivery AS TEXT)), 0) > 1
+UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
+WHERE lane = :lane AND state <> 'closed' AND state = 'answered' AND kind = 'ask' AND parts - sent > 1
 RETURNING n;
 
 -- name: stop_queued
-UPDATE turns SET state = 'closed', outcome = 'stopped', closed = :at
+UPDATE turns SET state = 'closed', outcome = 'stopped', closed = :at, history = history || :closing
 WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued' AND kind = 'ask'
 RETURNING n;
 
@@ -71,23 +100,78 @@ RETURNING n;
 INSERT INTO turns (id, kind, lane, session, state, outcome, accepted, closed)
 VALUES (:id, 'note', :lane, '', 'closed', 'delivered', :at, :at);
 
--- name: adopt
-UPDATE turns SET owner = :owner, fence = fence + 1
+-- name: drop
+UPDATE turns SET state = 'closed', outcome = 'dropped', closed = :at, history = history || :closing
+WHERE n = :n AND state IN ('queued', 'answered')
+RETURNING n;
+
+-- name: stop_this
+UPDATE turns SET stop = 1, history = history || :step WHERE n = :n AND state = 'running' RETURNING n;
+
+-- name: join
+INSERT INTO replicas (owner) VALUES (:owner);
+
+-- name: bury
+DELETE FROM replicas WHERE owner = :owner;
+
+-- name: bury_all
+DELETE FROM replicas;
+
+-- name: beat
+UPDATE replicas SET beats = beats + 1, running = :running WHERE owner = :owner RETURNING beats;
+
+-- name: living
+SELECT owner, beats, running FROM replicas;
+
+-- name: look_around
+SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued') AS waiting,
+       EXISTS (SELECT 1 FROM turns WHERE state <> 'closed'
+               AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)) AS orphans,
+       coalesce((SELECT value FROM switches WHERE name = 'paused'), 0) AS paused;
+
+-- name: stops
+SELECT n FROM turns WHERE state <> 'closed' AND state IN ('running', 'answered') AND owner = :owner AND stop = 1;
+
+-- name: adopt_in_turn
+-- One at a time: of two that update the same orphan, the second would not look again whether its owner lives by then.
+INSERT INTO switches (name, value) VALUES ('adoptions', 1)
+ON CONFLICT (name) DO UPDATE SET value = switches.value + 1;
+
+-- name: adopt_claimed
+UPDATE turns SET owner = :owner, fence = fence + 1, history = history || :step
 WHERE state IN ('running', 'answered') AND owner <> :owner
+  AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)
 RETURNING *;
+
+-- name: adopt_queued
+-- Without an owner are those of the first version.
+UPDATE turns SET owner = :owner
+WHERE state <> 'closed' AND state = 'queued' AND coalesce(owner, '') <> :owner
+  AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)
+RETURNING lane;
 
 -- name: own_before
 -- Without the texts: this runs every second, also when thousands of answers wait for Teams to come back.
-SELECT n, id, kind, lane, state, outcome, owner, fence, stop, attempts, again_of, NULL AS payload, NULL AS reply,
-       NULL AS delivery, error, accepted, closed
-FROM turns
+SELECT <plain columns> FROM turns
 WHERE state IN ('running', 'answered') AND owner = :owner AND accepted < :before;
 
 -- name: waiting_lanes
-SELECT DISTINCT lane FROM turns WHERE state <> 'closed' AND state = 'queued' AND accepted < :before;
+SELECT DISTINCT lane FROM turns AS waiting
+WHERE state <> 'closed' AND state = 'queued' AND owner = :owner AND accepted < :before
+  AND NOT EXISTS (SELECT 1 FROM turns AS claimed
+                  WHERE claimed.lane = waiting.lane AND claimed.state IN ('running', 'answered'));
 
 -- name: find
 SELECT * FROM turns WHERE n = :n;
+
+-- name: list
+SELECT <plain columns> FROM turns
+WHERE n < :before
+  AND (:state = '' OR state = :state)
+  AND (:outcome = '' OR outcome = :outcome)
+  AND (:kind = '' OR kind = :kind)
+  AND (:user = '' OR substr(session, length(session) - length(:user)) = ':' || :user)
+ORDER BY n DESC LIMIT :limit;
 
 -- name: lane_open
 SELECT n, state, accepted FROM turns WHERE lane = :lane AND state <> 'closed' ORDER BY n;
@@ -95,13 +179,37 @@ SELECT n, state, accepted FROM turns WHERE lane = :lane AND state <> 'closed' OR
 -- name: lane_last
 SELECT max(n) AS n FROM turns WHERE lane = :lane AND state = 'closed' AND kind = 'ask';
 
+-- name: open_budget
+INSERT INTO budgets (name, tat) VALUES (:name, 0) ON CONFLICT DO NOTHING;
+
+-- name: spend
+-- The generic cell rate algorithm: `tat` moves on by one interval for each one taken, at most a burst ahead of now.
+UPDATE budgets SET tat = CASE WHEN tat > <now> THEN tat ELSE <now> END + :interval
+WHERE name = :name
+  AND CASE WHEN tat > <now> THEN tat ELSE <now> END + :interval - <now> <= :most + 0.000001
+RETURNING tat;
+
+-- name: budget_wait
+SELECT tat + :interval - :most - <now> AS seconds FROM budgets WHERE name = :name;
+
+-- name: refund
+UPDATE budgets SET tat = tat - :interval WHERE name = :name;
+
+-- name: exhaust
+INSERT INTO budgets (name, tat) VALUES (:name, <now> + :most)
+ON CONFLICT (name) DO UPDATE SET tat = excluded.tat;
+
+-- name: switch
+INSERT INTO switches (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
 -- name: blank
-UPDATE turns SET payload = NULL, reply = NULL
+UPDATE turns SET payload = NULL, reply = NULL, stopped_by = ''
 WHERE n IN (SELECT n FROM turns WHERE closed < :before AND payload IS NOT NULL LIMIT 500)
 RETURNING n;
 
 -- name: delete
 -- Looks at the oldest rows only: a scan for what is not there would hold up the traffic.
 DELETE FROM turns
-WHERE n IN (SELECT n FROM (SELECT n, closed FROM turns ORDER BY n LIMIT 500) WHERE closed < :before)
+WHERE n IN (SELECT n FROM (SELECT n, closed FROM turns ORDER BY n LIMIT 500) AS oldest WHERE closed < :before)
 RETURNING n;

@@ -1,0 +1,43 @@
+"""Several messages that one person queued while a turn ran are asked together (design section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bridge.core.turn import Kind, Payload, Turn
+
+# The gateway refuses questions above 32,000 bytes (goclaw-gateway.md section 2); what fits alone must not fail merged.
+MOST_BYTES = 30_000
+MOST_TURNS = 20
+
+
+def together(queued: Sequence[Turn]) -> int:
+    """How many turns from the head of a lane belong together: at least 1 for a lane that is not empty.
+
+    Plain questions of one person in one conversation, none of them an *Ask again*, whose texts fit together.
+    """
+    if not queued:
+        return 0
+    head, size = queued[0], len(queued[0].payload.text.encode())
+    count = 1
+    while _plain(head) and count < min(len(queued), MOST_TURNS):
+        following = queued[count]
+        size += 2 + len(following.payload.text.encode())
+        if not _plain(following) or _who(following) != _who(head) or size > MOST_BYTES:
+            break
+        count += 1
+    return count
+
+
+def merged(turns: Sequence[Turn]) -> Payload:
+    """The last one's payload with the text of all, in order, a blank line between them."""
+    return replace(turns[-1].payload, text="\n\n".join(turn.payload.text for turn in turns))
+
+
+def _plain(turn: Turn) -> bool:
+    return turn.kind is Kind.ASK and turn.again_of is None and bool(turn.payload.text)
+
+
+def _who(turn: Turn) -> tuple[str, str]:
+    return turn.payload.person.aad_id, turn.payload.reference.conversation

@@ -1,0 +1,74 @@
+"""How much may leave for one conversation, so that Teams never has to refuse an answer (design section 8).
+
+Everything counts: answers, their parts, notes, typing. Answers wait until they fit; progress is left out where it would
+take from what answers may need. Time comes in as a number of seconds that only grows.
+"""
+
+from __future__ import annotations
+
+# Limits of a bot in one conversation, and a tenth left free: the server may split a message and count more.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-bot-per-thread-limit
+_SHORT = ((1.0, 6), (2.0, 7), (30.0, 54))
+_HOUR = 1620
+_MINUTE = 60.0
+# What progress leaves to answers; of several replicas each sees only what it sends itself.
+_PROGRESS = 0.75
+_LONGEST = max(limit for _, limit in _SHORT)
+
+
+class ConversationBudget:
+    """What has left for one conversation. `shared`: other replicas may send there, too.
+
+    `inherited`: the process is young, so half of what the hour allows may have been sent before it began.
+    """
+
+    __slots__ = ("_held", "_minutes", "_recent", "_share", "typed")
+
+    def __init__(self, now: float, *, shared: bool = False, inherited: bool = False) -> None:
+        self._share = _PROGRESS / 2 if shared else _PROGRESS
+        self._recent: list[float] = []
+        before = int(_HOUR * (0.25 if shared else 0.5))
+        self._minutes: dict[int, int] = {int(now // _MINUTE): before} if inherited else {}
+        self._held = 0.0
+        self.typed = float("-inf")
+
+    def wait(self, now: float) -> float:
+        """Seconds until an answer fits; 0.0: now."""
+        pauses = [self._recent[-limit] + window - now for window, limit in _SHORT if len(self._recent) >= limit]
+        hour = self._this_hour(now)
+        if hour >= _HOUR:
+            pauses.append((min(self._minutes) + 61) * _MINUTE - now)
+        return max([0.0, *pauses])
+
+    def affords_progress(self, now: float) -> bool:
+        """Whether something that may as well be left out fits, with enough left for answers."""
+        if now < self._held or self.wait(now) > 0.0:
+            return False
+        half_minute = sum(at > now - 30.0 for at in self._recent)
+        return half_minute < self._share * _LONGEST and self._this_hour(now) < self._share * _HOUR
+
+    def spent(self, now: float) -> None:
+        """Something leaves now."""
+        self._recent.append(now)
+        del self._recent[:-_LONGEST]
+        minute = int(now // _MINUTE)
+        self._minutes[minute] = self._minutes.get(minute, 0) + 1
+
+    def hold(self, until: float) -> None:
+        """Teams has refused: nothing that may be left out before `until`."""
+        self._held = max(self._held, until)
+
+    def _this_hour(self, now: float) -> int:
+        oldest = int(now // _MINUTE) - 60
+        for minute in [minute for minute in self._minutes if minute < oldest]:
+            del self._minutes[minute]
+        return sum(self._minutes.values())
+
+
+def progress_interval(running: int, least: float) -> float:
+    """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second.
+
+    A tenant's limit is 50 a second for everything an app sends.
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
+    """
+    return max(least, running / 30.0)

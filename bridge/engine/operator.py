@@ -1,0 +1,139 @@
+"""What an operator may see of turns and do with them: list, show, ask again, drop, hold everything.
+
+Operators are not readers: no text, no reply and nobody's name leaves this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from bridge.core.identity import notice_lane
+from bridge.core.notes import note
+from bridge.core.ports import Clock
+from bridge.core.texts import say
+from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, TurnFilter, steps, turn_name
+from bridge.engine.dispatcher import Dispatcher
+
+_log = structlog.get_logger()
+
+_DROPPED = {Kind.ASK: "dropped", Kind.NEW: "dropped_new"}
+
+
+class Refusal(StrEnum):
+    """Why nothing was done."""
+
+    UNKNOWN = "unknown"
+    OPEN = "open"
+    CLOSED = "closed"
+    NO_QUESTION = "no_question"
+    TEXT_GONE = "text_gone"
+    ASKED_AGAIN = "asked_again"
+
+
+class Operator:
+    """The admin listener's door to the engine. Everything raises StoreUnavailable; what was done is on disk."""
+
+    def __init__(self, dispatcher: Dispatcher, clock: Clock) -> None:
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    @property
+    def paused(self) -> bool:
+        """Whether all turns are held."""
+        return self._dispatcher.paused
+
+    async def list(self, wanted: TurnFilter, limit: int) -> tuple[dict[str, Any], ...]:
+        """The newest turns that fit, newest first, ready for JSON."""
+        now = self._clock.now()
+        return tuple(_summary(turn, now) for turn in await self._dispatcher.turns(wanted, limit))
+
+    async def show(self, n: int) -> dict[str, Any] | None:
+        """All that is known of a turn but what was said in it, ready for JSON."""
+        turn = await self._dispatcher.find(n)
+        return None if turn is None else _details(turn, self._clock.now())
+
+    async def again(self, n: int) -> int | Refusal:
+        """Ask a closed question once more, in its own lane and session; the number of the new turn."""
+        asked = await self._dispatcher.find(n)
+        if asked is None:
+            return Refusal.UNKNOWN
+        if asked.kind is not Kind.ASK:
+            return Refusal.NO_QUESTION
+        if asked.state is not State.CLOSED:
+            return Refusal.OPEN
+        if not asked.payload.text:
+            return Refusal.TEXT_GONE
+        new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, asked.payload, self._clock.now(), again_of=n)
+        accepted = await self._dispatcher.accept(new, bounded=False)
+        if accepted.duplicate:
+            return Refusal.ASKED_AGAIN
+        _log.info("operator_again", turn=asked.name, new=turn_name(accepted.n))
+        return accepted.n
+
+    async def drop(self, n: int) -> DropVerdict | Refusal:
+        """Close an open turn and tell its people; one that the agent works on is stopped, which tells them too."""
+        turn = await self._dispatcher.find(n)
+        if turn is None:
+            return Refusal.UNKNOWN
+        if turn.state is State.CLOSED:
+            return Refusal.CLOSED
+        verdict = await self._dispatcher.drop(n, self._farewell(turn))
+        _log.info("operator_drop", turn=turn.name, verdict=verdict.value)
+        return Refusal.CLOSED if verdict is DropVerdict.NOTHING else verdict
+
+    async def pause(self, paused: bool) -> None:
+        """Hold all turns, or let them go on; what arrives meanwhile is kept."""
+        await self._dispatcher.pause(paused)
+        _log.info("operator_pause", paused=paused)
+
+    def _farewell(self, turn: Turn) -> NewTurn:
+        reference = turn.payload.reference
+        words = f"{say(_DROPPED.get(turn.kind, 'dropped_message'), reference.locale)}\n\n*{turn.name}*"
+        payload = replace(turn.payload, show=(note(words),), text="")
+        return NewTurn(f"drop|{turn.n}", Kind.NOTE, notice_lane(reference), payload, self._clock.now())
+
+
+def _summary(turn: Turn, now: float) -> dict[str, Any]:
+    return {
+        "n": turn.n,
+        "name": turn.name,
+        "kind": turn.kind,
+        "state": turn.state,
+        "outcome": turn.outcome,
+        "error": turn.error,
+        "accepted": _time(turn.accepted),
+        "closed": None if turn.closed is None else _time(turn.closed),
+        "seconds": round(max(0.0, (now if turn.closed is None else turn.closed) - turn.accepted), 3),
+        "user": turn.session.rpartition(":")[2],
+        "lane": turn.lane,
+        "attempts": turn.attempts,
+        "owner": turn.owner,
+        "fence": turn.fence,
+        "stop": turn.stop,
+        "again_of": None if turn.again_of is None else turn_name(turn.again_of),
+    }
+
+
+def _details(turn: Turn, now: float) -> dict[str, Any]:
+    """Sizes stand for the words; they are None once the text is no longer kept."""
+    kept = bool(turn.payload.reference.conversation)
+    return {
+        **_summary(turn, now),
+        "session": turn.session,
+        "conversation": turn.payload.reference.conversation or None,
+        "scope": turn.payload.reference.scope if kept else None,
+        "text_bytes": len(turn.payload.text.encode()) if kept else None,
+        "parts": None if turn.reply is None else len(turn.reply.activities),
+        "parts_shown": len(turn.shown),
+        "history": [{"at": _time(step.at), "what": step.what, "by": step.by} for step in steps(turn.history)],
+    }
+
+
+def _time(at: float) -> str:
+    """ISO 8601, UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,147 @@
+"""The life of `teams-bridge run`: start in order, listen, end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from bridge.app import Bridge, compose, connected
+from bridge.core.errors import StoreInUse, StoreUnavailable
+from bridge.engine.dispatcher import Dispatcher
+from bridge.settings import Settings, is_postgres
+from bridge.tasks import Tasks
+from bridge.web.admin import admin_app
+from bridge.web.public import public_app
+from bridge.web.sockets import BoundSite, bound
+
+_log = structlog.get_logger()
+
+_STORE_RETRY_SECONDS = 5.0
+_FIRST_CHECK_SECONDS = 5.0
+_LINGERING_SECONDS = 2.0
+
+
+async def serve(settings: Settings) -> None:
+    """Run the bridge until SIGTERM or SIGINT. Raises StoreInUse, and OSError where a port is taken."""
+    stop, hurry = _signals()
+    async with connected(settings) as edges:
+        bridge = compose(settings, edges)
+        background = Tasks()
+        # before anything is claimed: a process that cannot listen must not begin other people's turns
+        with bound((settings.admin_host, settings.admin_port), (settings.host, settings.port)) as sockets:
+            try:
+                await _start(bridge, settings, background)
+                async with _listening(bridge, settings, sockets):
+                    await _freeze()
+                    _log.info("listening", host=settings.host, port=settings.port)
+                    await stop.wait()
+                    _log.info("stopping", grace=settings.shutdown_grace)
+                    # activities that still arrive are committed and answered until the listener closes
+                    await _drain(bridge.dispatcher, settings.shutdown_grace, hurry)
+            finally:
+                await background.cancel()
+                await bridge.edges.store.close()
+    _log.info("stopped")
+
+
+async def _start(bridge: Bridge, settings: Settings, background: Tasks) -> None:
+    background.start(bridge.edges.verifier.run(), "signing keys")
+    background.start(bridge.edges.token.run(), "outbound token")
+    # before the first turn runs: a gateway that merges users must not be asked (guarantee 7)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_CHECK_SECONDS):
+            await bridge.edges.watch.check()
+    background.start(bridge.edges.watch.run(), "gateway watch")
+    if not await _open(bridge):
+        _log.error("store_not_open", store=_store_name(settings))
+        background.start(_open_later(bridge), "store")
+
+
+def _store_name(settings: Settings) -> str:
+    return "postgresql" if is_postgres(settings.store) else Path(settings.store).name
+
+
+async def _open(bridge: Bridge) -> bool:
+    try:
+        await bridge.edges.store.open()
+        await bridge.dispatcher.start()
+    except StoreInUse:
+        raise
+    except StoreUnavailable as error:
+        _log.error("store_unavailable", detail=error.detail)
+        return False
+    return True
+
+
+async def _open_later(bridge: Bridge) -> None:
+    while True:
+        await asyncio.sleep(_STORE_RETRY_SECONDS)
+        with contextlib.suppress(StoreInUse):  # another process was faster; it may end
+            if await _open(bridge):
+                _log.info("store_open")
+                return
+
+
+@asynccontextmanager
+async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.socket, ...]) -> AsyncIterator[None]:
+    # a refused request's body is not waited for long
+    public = web.AppRunner(
+        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body),
+        access_log=None,
+        lingering_time=_LINGERING_SECONDS,
+    )
+    admin = web.AppRunner(
+        admin_app(details=bridge.details, token=settings.admin_token.get_secret_value(), operator=bridge.operator),
+        access_log=None,
+    )
+    try:
+        for runner, listener in zip((admin, public), sockets, strict=True):
+            await runner.setup()
+            await BoundSite(runner, listener, settings.max_sockets).start()
+        yield
+    finally:
+        await public.cleanup()
+        await admin.cleanup()
+
+
+async def _drain(dispatcher: Dispatcher, grace: float, hurry: asyncio.Event) -> None:
+    tasks = Tasks()
+    drain = tasks.start(dispatcher.drain(grace), "drain")
+    impatience = tasks.start(hurry.wait(), "second signal")
+    await asyncio.wait({drain, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    await tasks.cancel()
+
+
+async def _freeze() -> None:
+    """What start-up built lives until the end: the collector need not look at it again, nor look often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first and by the second SIGTERM or SIGINT."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def received() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    def on_signal(callback: Callable[[], object]) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                loop.add_signal_handler(number, callback)
+            except NotImplementedError:  # Windows has no signal handlers in the loop
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+
+    on_signal(received)
+    return stop, hurry

@@ -1,0 +1,209 @@
+"""What a store does, told once for every database.
+
+An operation is a generator: it yields the name of a statement with its parameters, is sent the rows, and returns its
+result. Whoever drives it (`sqlite`, `postgres`) decides how a statement is run, and in which transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
+
+from bridge.core.merging import merged, together
+from bridge.core.turn import (
+    Accepted,
+    Beat,
+    DropVerdict,
+    Lane,
+    LaneStatus,
+    NewTurn,
+    Orphans,
+    State,
+    Stopped,
+    StopVerdict,
+    Ticket,
+    Turn,
+    TurnFilter,
+    turn_name,
+)
+from bridge.store.codec import Row, clean, dump_payload, new_row, step, turn_of
+
+T = TypeVar("T")
+Rows = Sequence[Row]
+Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
+
+# More than any lane holds: no limit.
+UNLIMITED = 2**31 - 1
+_LAST = 2**62
+
+
+def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
+    """See ports.TurnStore.accept; each statement is complete in itself."""
+    row = new_row(new, owner, now) | {"hold": not claim, "room": UNLIMITED if room is None else room}
+    rows = yield "accept", row
+    if not rows:
+        known = yield "known", {"id": row["id"]}
+        if not known and new.again_of is not None:
+            known = yield "known_again", {"again_of": new.again_of}
+            if known:
+                return Accepted(new.again_of, duplicate=True)
+        if known:
+            return Accepted(known[0]["n"], duplicate=True)
+        # the lane is full, or another process was about to claim in it: then this one waits behind
+        rows = yield "accept", row | {"hold": True}
+        if not rows:
+            return Accepted(0, full=True)
+    n = rows[0]["n"]
+    return Accepted(n, claimed=Ticket(n, owner, 1) if rows[0]["state"] == State.RUNNING else None)
+
+
+def claim(lane: Lane, owner: str, now: float) -> Operation[Turn | None]:
+    """The head, without what belongs to it."""
+    rows = yield "claim", {"lane": clean(lane), "owner": owner, "step": step(now, "running", owner)}
+    return turn_of(rows[0]) if rows else None
+
+
+def merge(claimed: Turn, now: float) -> Operation[Turn]:
+    """A claimed head together with what belongs to it; atomic. Gives the turn that is claimed then."""
+    rows = yield "behind", {"lane": clean(claimed.lane), "n": claimed.n, "limit": 20}
+    turns = [claimed, *(turn_of(row) for row in rows)]
+    count = together(turns)
+    if count < 2:
+        return claimed
+    for turn in turns[: count - 1]:
+        yield "merge_away", {"n": turn.n, "at": now, "step": step(now, "closed:merged")}
+    payload = dump_payload(merged(turns[:count]))
+    owner = claimed.owner
+    last = {"n": turns[count - 1].n, "owner": owner, "payload": payload, "step": step(now, "running", owner)}
+    taken = yield "take", last
+    if not taken:
+        raise Interfered
+    return turn_of(taken[0])
+
+
+class Interfered(Exception):
+    """Another process was faster: undo the operation."""
+
+
+def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation[Stopped]:
+    """See ports.TurnStore.stop; atomic."""
+    row = new_row(note, owner, at)
+    if (yield "known", {"id": row["id"]}):
+        return Stopped(StopVerdict.DUPLICATE)
+    parameters = {
+        "lane": clean(lane),
+        "by": clean(by),
+        "at": at,
+        "step": step(at, "stop"),
+        "closing": step(at, "closed:stopped"),
+    }
+    for name in ("stop_running", "stop_answered"):
+        rows = yield name, parameters
+        if rows:
+            yield "remember", {"id": row["id"], "lane": parameters["lane"], "at": at}
+            return Stopped(StopVerdict.STOPPING, rows[0]["n"])
+    rows = yield "stop_queued", parameters
+    if not rows:
+        return Stopped(StopVerdict.NOTHING)
+    yield "accept", row | {"hold": True, "room": UNLIMITED}
+    return Stopped(StopVerdict.WITHDRAWN, rows[0]["n"])
+
+
+def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]:
+    """See ports.TurnStore.drop; atomic."""
+    if (yield "drop", {"n": n, "at": at, "closing": step(at, "closed:dropped")}):
+        yield "accept", new_row(note, owner, at) | {"hold": True, "room": UNLIMITED}
+        return DropVerdict.DROPPED
+    if (yield "stop_this", {"n": n, "step": step(at, "stop")}):
+        return DropVerdict.STOPPING
+    return DropVerdict.NOTHING
+
+
+def beat(owner: str, running: int, *, counted: bool) -> Operation[Beat]:
+    """`counted`: the beat is written; a store of one process need not."""
+    if counted and not (yield "beat", {"owner": owner, "running": running}):
+        return Beat(alive=False)
+    living = yield "living", {}
+    (around,) = yield "look_around", {}
+    stops = yield "stops", {"owner": owner}
+    return Beat(
+        counters={row["owner"]: row["beats"] for row in living},
+        orphans=bool(around["orphans"]),
+        running=sum(row["running"] for row in living) if counted else running,
+        waiting=around["waiting"],
+        paused=bool(around["paused"]),
+        stops=tuple(row["n"] for row in stops),
+    )
+
+
+def adopt(owner: str, dead: frozenset[str], now: float) -> Operation[Orphans]:
+    """See ports.TurnStore.adopt; atomic: adopted rows that are not told to the caller would be lost to it."""
+    yield "adopt_in_turn", {}
+    for life in sorted(dead):
+        yield "bury", {"owner": life}
+    claimed = yield "adopt_claimed", {"owner": owner, "step": step(now, "adopted", owner)}
+    queued = yield "adopt_queued", {"owner": owner}
+    return Orphans(tuple(turn_of(row) for row in claimed), tuple({Lane(row["lane"]): None for row in queued}))
+
+
+def stalled(owner: str, before: float) -> Operation[Orphans]:
+    """See ports.TurnStore.stalled."""
+    parameters = {"owner": owner, "before": before}
+    claimed = yield "own_before", parameters
+    lanes = yield "waiting_lanes", parameters
+    return Orphans(tuple(turn_of(row) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
+
+
+def turns(wanted: TurnFilter, limit: int) -> Operation[tuple[Turn, ...]]:
+    """See ports.TurnStore.turns."""
+    rows = yield (
+        "list",
+        {
+            "before": _LAST if wanted.before is None else wanted.before,
+            "state": wanted.state or "",
+            "outcome": wanted.outcome or "",
+            "kind": wanted.kind or "",
+            "user": wanted.user or "",
+            "limit": limit,
+        },
+    )
+    return tuple(turn_of(row) for row in rows)
+
+
+def lane_status(lane: Lane) -> Operation[LaneStatus]:
+    """See ports.TurnStore.lane_status."""
+    rows = yield "lane_open", {"lane": clean(lane)}
+    last = yield "lane_last", {"lane": clean(lane)}
+    head = rows[0] if rows and rows[0]["state"] != State.QUEUED else None
+    return LaneStatus(
+        running=turn_name(head["n"]) if head else None,
+        since=head["accepted"] if head else 0.0,
+        waiting=len(rows) - (1 if head else 0),
+        last=turn_name(last[0]["n"]) if last and last[0]["n"] else None,
+    )
+
+
+def spend(budget: str, interval: float, burst: int) -> Operation[float]:
+    """See ports.TurnStore.spend."""
+    parameters = {"name": budget, "interval": interval, "most": burst * interval}
+    if (yield "spend", parameters):
+        return 0.0
+    wait = yield "budget_wait", parameters
+    if not wait:
+        yield "open_budget", {"name": budget}
+        return 0.001
+    # never more than a bucket takes to fill: a clock that was set back must not hold everything up
+    return float(min(max(wait[0]["seconds"], 0.001), burst * interval))
+
+
+def forget_old(blank_before: float, delete_before: float) -> Operation[int]:
+    """See ports.TurnStore.forget_old."""
+    blanked = yield "blank", {"before": blank_before}
+    deleted = yield "delete", {"before": delete_before}
+    return len(blanked) + len(deleted)
+
+
+def one(name: str, parameters: dict[str, Any]) -> Operation[Row | None]:
+    """A single statement's first row."""
+    rows = yield name, parameters
+    return rows[0] if rows else None

@@ -1,0 +1,204 @@
+"""The turn table: implements ports.TurnStore over whichever database drives the operations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from bridge.core.errors import StoreUnavailable
+from bridge.core.turn import (
+    Accepted,
+    Beat,
+    DropVerdict,
+    Lane,
+    LaneStatus,
+    NewTurn,
+    Orphans,
+    Outcome,
+    Reply,
+    Stopped,
+    StopVerdict,
+    Ticket,
+    Turn,
+    TurnFilter,
+)
+from bridge.store import operations
+from bridge.store.codec import clean, dump_ids, dump_reply, step, turn_of
+from bridge.store.operations import Operation
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """Runs operations. Raises StoreUnavailable; what it has returned is on disk."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use the same tables."""
+        ...
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last write failed, so that only another one tells whether writing works again."""
+        ...
+
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date. Raises StoreInUse."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, and close."""
+        ...
+
+    async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:
+        """The operation's result; `atomic`: in one transaction. May be begun again before anything was committed.
+
+        Raises Interfered, with everything undone, where the operation does.
+        """
+        ...
+
+    async def tell(self, n: int) -> None:
+        """Tell all processes that turn `n` shall stop."""
+        ...
+
+    def listen(self, heard: Callable[[int], None]) -> None:
+        """Call `heard` with what other processes tell."""
+        ...
+
+
+class TurnTable:
+    """Implements ports.TurnStore. `now`: epoch seconds, for the rows' history."""
+
+    def __init__(self, database: Database, *, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+        self._owner = ""
+
+    @property
+    def shared(self) -> bool:
+        return self._database.shared
+
+    async def open(self) -> None:
+        await self._database.open()
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def join(self, owner: str) -> None:
+        self._owner = owner
+        if not self.shared:  # the file is this process's alone, so nobody else is alive
+            await self._one("bury_all", {})
+        await self._one("join", {"owner": owner})
+
+    async def leave(self, owner: str) -> None:
+        await self._one("bury", {"owner": owner})
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        counted = self.shared or self._database.failing
+        return await self._database.run(lambda: operations.beat(owner, running, counted=counted))
+
+    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+        now = self._now()
+        return await self._database.run(lambda: operations.adopt(owner, dead, now), atomic=True)
+
+    async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
+        now = self._now()
+        return await self._database.run(lambda: operations.accept(new, owner, claim=claim, room=room, now=now))
+
+    async def head(self, lane: Lane) -> Turn | None:
+        row = await self._one("head", {"lane": clean(lane)})
+        return turn_of(row) if row else None
+
+    async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
+        now = self._now()
+        turn = await self._database.run(lambda: operations.claim(lane, owner, now))
+        if turn is None or not merge:
+            return turn
+        claimed = turn
+        try:
+            return await self._database.run(lambda: operations.merge(claimed, now), atomic=True)
+        except (operations.Interfered, StoreUnavailable):
+            return claimed  # alone, then; if it was merged after all, its ticket is void and says so
+
+    async def release(self, ticket: Ticket) -> bool:
+        return await self._write("release", ticket, "released")
+
+    async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
+        more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
+        return await self._write("answer", ticket, "answered", more)
+
+    async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
+        return await self._write("shown", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})
+
+    async def attempted(self, ticket: Ticket) -> int:
+        row = await self._one("attempted", _held(ticket) | {"step": step(self._now(), "attempted")})
+        return row["attempts"] if row else 0
+
+    async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+        more = {
+            "outcome": outcome.value,
+            "delivery": dump_ids(ids),
+            "sent": len(ids),
+            "at": at,
+            "error": error,
+        }
+        return await self._write("settle", ticket, f"closed:{outcome.value}", more)
+
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+        owner = self._owner
+        stopped = await self._database.run(lambda: operations.stop(lane, note, by, owner, at), atomic=True)
+        if stopped.verdict is StopVerdict.STOPPING:
+            await self._database.tell(stopped.n)
+        return stopped
+
+    async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
+        owner = self._owner
+        verdict = await self._database.run(lambda: operations.drop(n, note, owner, at), atomic=True)
+        if verdict is DropVerdict.STOPPING:
+            await self._database.tell(n)
+        return verdict
+
+    def on_stop(self, heard: Callable[[int], None]) -> None:
+        self._database.listen(heard)
+
+    async def stalled(self, owner: str, before: float) -> Orphans:
+        return await self._database.run(lambda: operations.stalled(owner, before))
+
+    async def find(self, n: int) -> Turn | None:
+        row = await self._one("find", {"n": n})
+        return turn_of(row) if row else None
+
+    async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
+        return await self._database.run(lambda: operations.turns(wanted, limit))
+
+    async def lane_status(self, lane: Lane) -> LaneStatus:
+        return await self._database.run(lambda: operations.lane_status(lane))
+
+    async def spend(self, budget: str, interval: float, burst: int) -> float:
+        return await self._database.run(lambda: operations.spend(budget, interval, burst))
+
+    async def refund(self, budget: str, interval: float) -> None:
+        await self._one("refund", {"name": budget, "interval": interval})
+
+    async def exhaust(self, budget: str, interval: float, burst: int) -> None:
+        await self._one("exhaust", {"name": budget, "most": burst * interval})
+
+    async def pause(self, paused: bool) -> None:
+        await self._one("switch", {"name": "paused", "value": int(paused)})
+
+    async def forget_old(self, blank_before: float, delete_before: float) -> int:
+        return await self._database.run(lambda: operations.forget_old(blank_before, delete_before))
+
+    async def _one(self, name: str, parameters: dict[str, Any]) -> Any:
+        return await self._database.run(lambda: operations.one(name, parameters))
+
+    async def _write(self, name: str, ticket: Ticket, what: str, more: dict[str, Any] | None = None) -> bool:
+        parameters = _held(ticket) | (more or {})
+        if what:
+            parameters["step"] = step(self._now(), what)
+        return await self._one(name, parameters) is not None
+
+
+def _held(ticket: Ticket) -> dict[str, Any]:
+    return {"n": ticket.n, "owner": ticket.owner, "fence": ticket.fence}

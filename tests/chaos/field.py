@@ -1,0 +1,250 @@
+"""The world outside the bridge: Teams, Entra ID and the gateway, which record everything and fail on request.
+
+Identity and the gateway's WebSocket are the simulator's; the connector and the runs are answered here, since thousands
+of turns need no chat page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+from process_world import AGENT, TOKEN, free_port
+from simulator_stage import Bot, Stage
+
+from bridge.simulator.gateway.app import GatewayOptions
+from bridge.simulator.gateway.app import build_app as gateway_app
+from bridge.simulator.teams import TeamsOptions, build_app
+from bridge.simulator.teams.activities import Envelope, message
+from bridge.simulator.teams.world import PEOPLE, Place
+from chaos.checker import Asked, History, Sent, Shown, Trouble
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# A tool that the gateway still finishes after its caller has hung up (goclaw-gateway.md section 4).
+TAIL_SECONDS = 0.8
+_TOKEN = re.compile(r"\[(t\d+)\]")
+
+
+@dataclass
+class Faults:
+    """How often, of 1, something goes wrong while the storm lasts. Each text is hit at most once, so that it ends."""
+
+    connector: float = 0.0
+    gateway: float = 0.0
+    slowest_run: float = 0.0
+    bucket: tuple[float, int] | None = None
+    """The gateway's rate limit: seconds for one more question, and how many at once."""
+    identity_down: bool = False
+    gateway_refuses: bool = False
+
+
+@dataclass
+class Field:
+    """What is recorded and what fails. `told` counts the faults by kind."""
+
+    dice: random.Random
+    faults: Faults = field(default_factory=Faults)
+    sent: dict[str, Sent] = field(default_factory=dict)
+    shown: list[Shown] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
+    running: int = 0
+    page: str = ""
+    gateway: str = ""
+    data: Path = Path()
+    takes: dict[str, float] = field(default_factory=dict)
+    stage: Stage | None = None
+    _hit: set[str] = field(default_factory=set)
+    _full_again: float = 0.0
+    _shown_ids: int = 0
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        assert self.stage is not None
+        return self.stage.session
+
+    def history(self) -> History:
+        return History(list(self.sent.values()), self.shown, self.asked, self.troubles)
+
+    def activity(self, lane: str, id_: str, text: str) -> dict[str, Any]:
+        """A message of the lane's one person in a personal chat of their own."""
+        assert self.stage is not None
+        identity, who = self.stage.identity, PEOPLE["alice"]
+        place = Place(self.stage.tenant.chats["personal-alice"])
+        app = identity.app
+        made = message(
+            Envelope(app.app_id, app.tenant_id, identity.service_url, who, place, datetime.now(UTC)), id_, text
+        )
+        number = int(lane.rpartition("-")[2])
+        made["from"] = {"id": f"29:{lane}", "name": lane, "aadObjectId": user_of(number)}
+        made["conversation"]["id"] = f"a:{lane}"
+        return made
+
+    def bearer(self) -> str:
+        assert self.stage is not None
+        return self.stage.identity.channel_token()
+
+    def connector(self) -> Any:
+        """Answers every activity the bridge sends, unless a fault was drawn for it."""
+
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.endswith("/oauth2/v2.0/token") and self.faults.identity_down:
+                self.told["entra 503"] += 1
+                await asyncio.sleep(0.2)
+                return web.Response(status=503)
+            if "/v3/conversations/" not in request.path or request.method == "GET":
+                return await handler(request)
+            return await self._take(request, orjson.loads(await request.read()))
+
+        return answer
+
+    async def _take(self, request: web.Request, activity: dict[str, Any]) -> web.Response:
+        if activity["type"] == "typing":
+            return self._created()
+        lane, arrived = activity["conversation"]["id"].removeprefix("a:"), time.monotonic()
+        text = activity.get("text") or activity.get("summary") or ""
+        fault = self._draw("connector", f"{lane} {text} {activity.get('replyToId')}", _CONNECTOR_FAULTS)
+        if fault in ("429", "412", "503"):
+            return web.Response(status=int(fault), headers={"Retry-After": "1"} if fault == "429" else {})
+        if fault == "slow":
+            await asyncio.sleep(1.5)
+        unknown = fault if fault in ("502", "504", "closed") else ""
+        self.shown.append(Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived))
+        if fault == "closed":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=int(fault)) if fault in ("502", "504") else self._created()
+
+    def _created(self) -> web.Response:
+        self._shown_ids += 1
+        return web.json_response({"id": f"b{self._shown_ids}"}, status=201)
+
+    def runs(self) -> Any:
+        """Answers every question, unless a fault was drawn for it."""
+
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path != "/v1/chat/completions":
+                return await handler(request)
+            if self.faults.gateway_refuses:
+                assert request.transport is not None
+                return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
+            body = orjson.loads(await request.read())
+            user = request.headers.get("X-GoClaw-User-Id", "")
+            text = body["messages"][-1]["content"] if body.get("messages") else ""
+            tokens = tuple(_TOKEN.findall(text))
+            if not tokens:
+                return await handler(request)
+            return await self._run(request, lane_of_user(user), tokens)
+
+        return answer
+
+    async def _run(self, request: web.Request, lane: str, tokens: tuple[str, ...]) -> web.Response:
+        began, how = time.monotonic(), "answered"
+        fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
+        self.running += 1
+        try:
+            if fault == "429" or self._over_the_limit(began):
+                how = "refused"
+                return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
+            wanted = max((self.takes.get(token, 0.0) for token in tokens), default=0.0)
+            await asyncio.sleep(wanted or self.dice.uniform(0, self.faults.slowest_run))
+            if fault == "500":
+                how = "failed"
+                return web.Response(status=500, text='{"error":{"message":"internal error: x"}}')
+            if fault == "closed":
+                how = "broken"
+                assert request.transport is not None
+                request.transport.abort()
+            words = "re " + " ".join(f"[{token}]" for token in tokens)
+            return web.json_response({"choices": [{"index": 0, "message": {"role": "assistant", "content": words}}]})
+        except asyncio.CancelledError:
+            how = "closed"
+            raise
+        finally:
+            self.running -= 1
+            tail = TAIL_SECONDS if how == "closed" else 0.0
+            self.asked.append(Asked(lane, tokens, began, time.monotonic() + tail, how))
+
+    def _over_the_limit(self, now: float) -> bool:
+        if self.faults.bucket is None:
+            return False
+        interval, burst = self.faults.bucket
+        after = max(self._full_again, now) + interval
+        if after - now > burst * interval + 0.002:
+            self.told["over the limit"] += 1
+            return True
+        self._full_again = after
+        return False
+
+    def _draw(self, where: str, what: str, kinds: tuple[str, ...]) -> str:
+        if what in self._hit or self.dice.random() >= getattr(self.faults, where):
+            return ""
+        self._hit.add(what)
+        fault = self.dice.choice(kinds)
+        self.told[f"{where} {fault}"] += 1
+        return fault
+
+
+_CONNECTOR_FAULTS = ("429", "412", "502", "504", "503", "slow", "closed")
+_GATEWAY_FAULTS = ("429", "500", "closed")
+
+
+def user_of(number: int) -> str:
+    """The AAD object id of a lane's person."""
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def lane_of_user(user: str) -> str:
+    return f"lane-{int(user.rpartition('-')[2])}"
+
+
+@asynccontextmanager
+async def standing_field(data: Path, dice: random.Random) -> AsyncIterator[Field]:
+    """Teams, Entra ID and the gateway, on free ports."""
+    (data / "teams").mkdir(parents=True)
+    page_port, gateway_port = free_port(), free_port()
+    it = Field(dice, page=f"http://127.0.0.1:{page_port}", gateway=f"http://127.0.0.1:{gateway_port}", data=data)
+    options = TeamsOptions(
+        data=data / "teams",
+        bot_endpoint="http://127.0.0.1:9/",
+        public_base=it.page,
+        phrases=[],
+        agent_label="",
+        agent_kind="stand-in",
+        send_limits=False,
+    )
+    teams = await asyncio.to_thread(build_app, options)
+    teams.middlewares.append(it.connector())
+    agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
+    agent.middlewares.append(it.runs())
+    runners = [
+        web.AppRunner(teams, shutdown_timeout=0.2),
+        web.AppRunner(agent, shutdown_timeout=0.2, handler_cancellation=True),
+    ]
+    try:
+        for runner, port in zip(runners, (page_port, gateway_port), strict=True):
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        timeout = aiohttp.ClientTimeout(total=12)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            it.stage = Stage(teams, it.page, session, Bot())
+            yield it
+    finally:
+        for runner in runners:
+            await runner.cleanup()

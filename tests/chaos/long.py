@@ -1,0 +1,77 @@
+"""The long form of the chaos suite: `make chaos`. Exit code 1 if a guarantee was broken.
+
+Legs follow each other over one process on a file and two and three replicas on a database that is restarted, too, with
+freezes longer than the lease, until there were enough turns and kills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from postgres_server import database
+
+from chaos.checker import Verdict
+from chaos.storm import Storm, storm
+
+LEGS = ((1, 0.0), (2, 26.0), (3, 26.0))
+"""Replicas, and the longest freeze in seconds: a file has one owner and no lease."""
+
+
+async def leg(seed: int, replicas: int, freeze: float, minutes: float) -> tuple[Storm, Verdict]:
+    """One storm and its verdict."""
+    lanes, messages = 60, int(minutes * 60)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, database() as server:
+        where = (server.dsn, "teams_bridge") if replicas > 1 else None
+        own = server if replicas > 1 else None
+        async with storm(Path(folder) / "w", seed, replicas=replicas, lanes=lanes, database=where, server=own) as here:
+            await here.start()
+            await here.blow(messages=messages, seconds=minutes * 60, every=1.2, longest_freeze=freeze or 2.0)
+            await here.settle(420)
+            await here.close()
+            verdict = here.verdict()
+            print(f"{replicas} x {'PostgreSQL' if where else 'SQLite'}: {here.report(verdict, seed)}", flush=True)
+            return here, verdict
+
+
+async def run(seed: int, turns: int, kills: int, minutes: float) -> int:
+    """Legs until there were enough turns and kills; gives the exit code."""
+    began, done, windows = time.monotonic(), Counter[str](), Counter[str]()
+    number = 0
+    while number < len(LEGS) or done["turns"] < turns or done["kills"] < kills:
+        replicas, freeze = LEGS[number % len(LEGS)]
+        here, verdict = await leg(seed + number, replicas, freeze, minutes)
+        done["turns"] += len(here.field.sent)
+        done["kills"] += here.kills
+        done["freezes"] += sum(trouble.what == "freeze" for trouble in here.field.troubles)
+        done["faults"] += sum(here.field.told.values())
+        done["violations"] += len(verdict.violations)
+        windows.update(verdict.windows)
+        number += 1
+    print(f"\n{number} legs, {(time.monotonic() - began) / 60:.0f} minutes, first seed {seed}")
+    for name in ("turns", "kills", "freezes", "faults", "violations"):
+        print(f"{name:12}{done[name]:8}")
+    for window, times in sorted(windows.items()):
+        print(f"  window {window}: {times}")
+    return 1 if done["violations"] else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--turns", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=1.5, help="of one leg's storm")
+    given = parser.parse_args(arguments)
+    return asyncio.run(run(given.seed, given.turns, given.kills, given.minutes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""The engine, broken on purpose: `python mutants.py <patch>[,<patch>…] run` starts the bridge with these patches.
+
+The product knows nothing of this. Each patch takes away one thing that the guarantees rest on; the checker must notice.
+`hasty` is no mutant: it shortens the lease, so that a test need not wait for 20 seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from bridge import cli, tasks
+from bridge.core import lease
+from bridge.core.turn import Accepted, Activity, NewTurn, Reference, Turn
+from bridge.engine import dispatcher, lanes, pipeline, replica
+from bridge.store import operations, postgres, sqlite, statements
+from bridge.teams import channel
+
+_count = itertools.count()
+
+
+def hasty() -> None:
+    """A lease of 4 seconds."""
+    lease.LEASE_SECONDS, lease.CERTAIN_SECONDS, lease._UNBROKEN_SECONDS = 4.0, 3.0, 2.0
+
+
+def no_dedupe() -> None:
+    """Every activity is a new one."""
+    target: Any = operations
+    original = target.new_row
+
+    def forgetful(new: NewTurn, owner: str, now: float) -> dict[str, Any]:
+        row: dict[str, Any] = original(replace(new, id=f"{new.id}#{next(_count)}"), owner, now)
+        return row
+
+    target.new_row = forgetful
+
+
+def no_fence() -> None:
+    """Whoever claimed a turn once may write it for ever, whatever happened since, and send what it likes."""
+    unfenced = "AND (:owner = '' OR :fence >= 0 OR n = n)"
+    _statements(
+        lambda sql: (
+            sql.replace("AND owner = :owner AND fence = :fence", unfenced)
+            .replace("AND state = 'answered'\n", "\n")
+            .replace("AND state IN ('running', 'answered')\nRETURNING n", "\nRETURNING n")
+            .replace(
+                "AND (state = 'answered' OR state = 'running' AND (stop = 0 OR :anyway))",
+                "AND (stop = 0 OR :anyway OR n = n)",
+            )
+        )
+    )
+    lease.Lease.certain = lambda *_: True  # type: ignore[method-assign]
+
+    async def undisturbed(*_: Any) -> None:
+        pass
+
+    replica.Replica._abandon = undisturbed  # type: ignore[method-assign,assignment]
+
+
+def claim_out_of_order() -> None:
+    """The newest first."""
+    _statements(lambda sql: sql.replace("min(n)", "max(n)"), "claim", "head")
+
+
+def ack_before_commit() -> None:
+    """200 first, the disk later."""
+    original, started = dispatcher.Dispatcher.accept, tasks.Tasks()
+
+    async def later(self: dispatcher.Dispatcher, new: NewTurn, **more: Any) -> Any:
+        async def commit() -> None:
+            await asyncio.sleep(0.5)
+            await original(self, new, **more)
+
+        started.start(commit(), "late commit")
+        return Accepted(1)
+
+    dispatcher.Dispatcher.accept = later  # type: ignore[method-assign]
+
+
+def rerun_after_crash() -> None:
+    """What was running is asked again without anybody's word."""
+    original = pipeline.Pipeline.__init__
+
+    def rerun(self: pipeline.Pipeline, **more: Any) -> None:
+        original(self, **{**more, "rerun": True})
+
+    pipeline.Pipeline.__init__ = rerun  # type: ignore[method-assign]
+
+
+def deliver_twice() -> None:
+    """To be on the safe side."""
+    original = channel.TeamsChannel.send
+
+    async def twice(self: channel.TeamsChannel, to: Reference, activity: Activity) -> str:
+        await original(self, to, activity)
+        return await original(self, to, activity)
+
+    channel.TeamsChannel.send = twice  # type: ignore[method-assign]
+
+
+def close_and_claim_in_one_step() -> None:
+    """The next turn is decided on with the close, by what was there before it. The beat's net below is cut as well."""
+    original = lanes.Lanes._work
+
+    async def decided_before(self: lanes.Lanes, turn: Turn, runner: Any, **more: Any) -> None:
+        waiting = (await self._store.lane_status(turn.lane)).waiting
+        await original(self, turn, runner, **more)
+        runner.look = waiting > 0
+
+    async def blind(_self: replica.Replica) -> None:
+        pass
+
+    lanes.Lanes._work = decided_before  # type: ignore[method-assign]
+    replica.Replica._look_for_the_lost = blind  # type: ignore[method-assign,assignment]
+
+
+def slot_freed_early() -> None:
+    """The next question goes out as soon as the caller has hung up."""
+    pipeline.SETTLE_SECONDS = 0.0
+    original = pipeline.Pipeline.__init__
+
+    def at_once(self: pipeline.Pipeline, **more: Any) -> None:
+        original(self, **{**more, "settle_seconds": 0.0})
+
+    pipeline.Pipeline.__init__ = at_once  # type: ignore[method-assign]
+
+
+def _statements(change: Callable[[str], str], *names: str) -> None:
+    original = statements.load_statements
+
+    def changed(dialect: statements.Dialect) -> dict[str, str]:
+        found = original(dialect)
+        return {name: change(sql) if not names or name in names else sql for name, sql in found.items()}
+
+    for module in (sqlite, postgres):
+        target: Any = module
+        target.load_statements = changed
+
+
+PATCHES: dict[str, Callable[[], None]] = {
+    patch.__name__: patch
+    for patch in (
+        hasty,
+        no_dedupe,
+        no_fence,
+        claim_out_of_order,
+        ack_before_commit,
+        rerun_after_crash,
+        deliver_twice,
+        close_and_claim_in_one_step,
+        slot_freed_early,
+    )
+}
+
+if __name__ == "__main__":
+    for name in sys.argv.pop(1).split(","):
+        PATCHES[name]()
+    cli.main()

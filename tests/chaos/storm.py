@@ -1,0 +1,316 @@
+"""Users at random, replicas that die at random, and the questions put to the checker afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+import orjson
+import psycopg
+from postgres_server import Database
+from process_world import BridgeProcess, bridge_environment, free_port
+
+from bridge.core.texts import ENGLISH
+from chaos.checker import History, Sent, Trouble, Verdict, check
+from chaos.field import Field, standing_field
+
+# How the notes begin that end a question; the others (waiting, nothing to stop) say something on the way.
+OUTCOMES = tuple(
+    ENGLISH[key].partition("{")[0]
+    for key in (
+        *("interrupted", "stopped", "stopped_early", "new_done", "session_not_deleted", "overloaded"),
+        *("gateway_down", "gateway_busy", "provider_failed", "run_lost", "gateway_unavailable", "internal_error"),
+    )
+)
+_RESEND_SECONDS = 90.0
+_numbers = itertools.count(1)
+
+
+class Replica(BridgeProcess):
+    """`teams-bridge run`, by way of a patched engine where a test wants one."""
+
+    def __init__(self, environment: dict[str, str], log: Path, patches: tuple[str, ...]) -> None:
+        super().__init__(environment, log)
+        if patches:
+            mutants = Path(__file__).parent / "mutants.py"
+            self._command = [str(mutants), ",".join(patches), "run"]
+
+
+@dataclass
+class Storm:
+    """The replicas, and what is done to them and through them."""
+
+    field: Field
+    replicas: list[Replica]
+    store: str
+    schema: str
+    lanes: int
+    server: Database | None = None
+    kills: int = 0
+    acked: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    _away: list[Replica] = dataclasses.field(default_factory=list)
+
+    @property
+    def dice(self) -> random.Random:
+        return self.field.dice
+
+    async def start(self) -> None:
+        await asyncio.gather(*(replica.start(self.field.http) for replica in self.replicas))
+
+    # users
+
+    async def say(self, lane: str, text: str = "", *, takes: float = 0.0, to: Replica | None = None) -> str:
+        """A message, sent again until somebody says 200; gives its id. Without `text` it is a question of its own.
+
+        `to`: this replica, else any. `takes`: seconds that the agent needs.
+        """
+        number = next(_numbers)
+        id_, token = f"{1_700_000_000_000 + number}", "" if text else f"t{number}"
+        if takes:
+            self.field.takes[token] = takes
+        activity = self.field.activity(lane, id_, text or f"question [{token}]")
+        if text in ("", "/new"):
+            self.field.sent[id_] = Sent(id_, lane, token, time.monotonic(), None)
+        await self._until_taken(activity, to)
+        if id_ in self.field.sent:
+            self.field.sent[id_] = replace(self.field.sent[id_], acked=time.monotonic())
+        self.acked.append(activity)
+        return id_
+
+    async def _until_taken(self, activity: dict[str, Any], to: Replica | None) -> None:
+        give_up = time.monotonic() + _RESEND_SECONDS
+        while not await self.post(activity, to):
+            if time.monotonic() > give_up:
+                return
+            await asyncio.sleep(self.dice.uniform(0.2, 0.8))
+
+    async def post(self, activity: dict[str, Any], to: Replica | None = None) -> bool:
+        """To a random replica, as a load balancer would; True when it was taken."""
+        url = f"{(to or self.dice.choice(self.replicas)).base}/api/messages"
+        headers = {"Authorization": f"Bearer {self.field.bearer()}", "Content-Type": "application/json"}
+        try:
+            async with self.field.http.post(url, data=orjson.dumps(activity), headers=headers) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
+    async def user(self, lane: str, messages: int, pause: float) -> None:
+        """Writes at random, sometimes in a hurry; stops, begins anew, edits, and has Teams repeat itself."""
+        dice, writing = self.dice, set()
+        for _ in range(messages):
+            await asyncio.sleep(dice.choice([0.0, dice.uniform(0, 2 * pause)]))
+            act = dice.random()
+            if act < 0.80:
+                writing.add(asyncio.ensure_future(self.say(lane)))
+            elif act < 0.86:
+                await self.say(lane, "/stop")
+            elif act < 0.90:
+                writing.add(asyncio.ensure_future(self.say(lane, "/new")))
+            elif self.acked:
+                again = dice.choice(self.acked[-200:])
+                await self.post(again if act < 0.95 else {**again, "type": "messageUpdate"})
+        await asyncio.gather(*writing)
+
+    # trouble
+
+    async def trouble(self, every: float, *, longest_freeze: float) -> None:
+        """Kill, end and freeze replicas until cancelled."""
+        while True:
+            await asyncio.sleep(self.dice.uniform(0.5, 1.5) * every)
+            replica = self.dice.choice(self.replicas)
+            if replica in self._away:
+                continue
+            self._away.append(replica)
+            what = self.dice.choices(["kill", "term", "freeze"], [6, 2, 2 if longest_freeze else 0])[0]
+            if what == "freeze":
+                await self.freeze(replica, self.dice.uniform(0.3, longest_freeze))
+            else:
+                await self.end(replica, what, self.dice.uniform(0.0, 2.0))
+            self._away.remove(replica)
+
+    async def end(self, replica: Replica, what: str, away: float) -> None:
+        """Kill or end a replica and start it again."""
+        at = time.monotonic()
+        self.kills += what == "kill"
+        if what == "kill":
+            replica.kill()
+        else:
+            replica.ask_to_end()
+            with contextlib.suppress(AssertionError):
+                await replica.ended(15)
+            replica.kill()
+        self.field.troubles.append(Trouble(what, at, time.monotonic() + away))
+        await asyncio.sleep(away)
+        await asyncio.shield(replica.start(self.field.http))
+
+    async def freeze(self, replica: Replica, seconds: float) -> None:
+        """Stop the process where it stands, and let it go on."""
+        at = time.monotonic()
+        os.kill(replica.pid, signal.SIGSTOP)
+        self.field.troubles.append(Trouble("freeze", at, at + seconds))
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(replica.pid, signal.SIGCONT)
+
+    async def blow(self, *, messages: int, seconds: float, every: float, longest_freeze: float) -> None:
+        """The whole weather: each lane's user writes so many messages in about so many seconds, amid faults."""
+        faults = self.field.faults
+        faults.connector, faults.gateway, faults.slowest_run = 0.10, 0.05, 0.6
+        pause = seconds / messages
+        troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
+        troubles.append(asyncio.ensure_future(self.outages(seconds)))
+        await asyncio.gather(*(self.user(f"lane-{n}", messages, pause) for n in range(self.lanes)))
+        for trouble in troubles:
+            trouble.cancel()
+        await asyncio.gather(*troubles, return_exceptions=True)
+
+    async def outages(self, seconds: float) -> None:
+        """Now and then the gateway refuses everything for a moment, Entra ID is down, or the database restarts."""
+        while True:
+            await asyncio.sleep(self.dice.uniform(0.1, 0.4) * min(seconds, 40.0))
+            what = self.dice.choice(["identity_down", "gateway_refuses", *(["database"] if self.server else [])])
+            self.field.told[what] += 1
+            if what == "database" and self.server is not None:
+                await asyncio.to_thread(self.server.stop)
+                await asyncio.sleep(self.dice.uniform(0.5, 3.0))
+                await asyncio.shield(asyncio.to_thread(self.server.start))
+                continue
+            setattr(self.field.faults, what, True)
+            await asyncio.sleep(self.dice.uniform(0.5, 2.0))
+            setattr(self.field.faults, what, False)
+
+    # the end
+
+    async def settle(self, seconds: float) -> None:
+        """Faults end, all replicas are up, and everything that was acknowledged comes to its end."""
+        faults = self.field.faults
+        faults.connector = faults.gateway = 0.0
+        faults.identity_down = faults.gateway_refuses = False
+        deadline = time.monotonic() + seconds
+        quiet_since = time.monotonic()
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.25)
+            for replica in self.replicas:
+                if not replica.alive:  # it was ending when the trouble ended
+                    await replica.start(self.field.http)
+            if await self._open():
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > 2.5:
+                return
+
+    async def close(self) -> None:
+        """End all replicas in good order; the store may be read afterwards."""
+        for replica in self.replicas:
+            if replica.alive:
+                replica.ask_to_end()
+        for replica in self.replicas:
+            await replica.ended(20)
+
+    async def _open(self) -> bool:
+        if self.field.running:
+            return True
+        for replica in self.replicas:
+            try:
+                running = await replica.metric(self.field.http, "bridge_lanes_running")
+                queued = await replica.metric(self.field.http, "bridge_turns_queued")
+            except (aiohttp.ClientError, TimeoutError):
+                return True
+            if running != {"": 0.0} or queued != {"": 0.0}:
+                return True
+        return False
+
+    def verdict(self) -> Verdict:
+        """What the checker says; the replicas must have ended."""
+        return check(self.history())
+
+    def history(self) -> History:
+        """What was recorded, with what only the turn table knows: which messages were asked together or taken back."""
+        rows, merged = self._rows(), {}
+        for at, (id_, lane, outcome, _) in enumerate(rows):
+            following = next((i for i, other, *_ in rows[at + 1 :] if other == lane), None)
+            if outcome == "merged" and following:
+                merged[_activity(id_)] = _activity(following)
+        # stopped without a reply of its own: the note that says so replies to the command
+        withdrawn = frozenset(
+            _activity(id_) for id_, _, outcome, past in rows if outcome == "stopped" and "answered" not in past
+        )
+        return replace(self.field.history(), merged=merged, withdrawn=withdrawn, notes=OUTCOMES)
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        query = "SELECT id, lane, outcome, history FROM {}turns WHERE kind = 'ask' ORDER BY n"
+        if self.schema:
+            with psycopg.connect(self.store) as connection:
+                return connection.execute(query.format(f"{self.schema}.").encode()).fetchall()
+        with contextlib.closing(sqlite3.connect(self.store)) as connection:
+            return connection.execute(query.format("")).fetchall()
+
+    def report(self, verdict: Verdict, seed: int) -> str:
+        """For people: what was done, and the whole story of each lane in which something is wrong."""
+        history = self.history()
+        lines = [f"seed {seed}: {self.summary(verdict)}"]
+        for violation in verdict.violations[:5]:
+            lines.append(f"--- {violation.kind} in {violation.lane}: {violation.about}")
+            lines.append(verdict.timeline(history, violation.lane)[-6000:])
+        return "\n".join(lines)
+
+    def summary(self, verdict: Verdict) -> str:
+        frozen = sum(trouble.what == "freeze" for trouble in self.field.troubles)
+        return (
+            f"{len(self.field.sent)} turns, {self.kills} kills, {frozen} freezes, {len(self.field.troubles)} troubles, "
+            f"{sum(self.field.told.values())} faults, exceptions by window {verdict.windows}, "
+            f"{len(verdict.violations)} violations"
+        )
+
+
+def _activity(id_: str) -> str:
+    """The activity's own id out of a turn's (channel, conversation, type, activity)."""
+    return id_.rpartition("|")[2]
+
+
+@asynccontextmanager
+async def storm(
+    data: Path,
+    seed: int,
+    *,
+    replicas: int = 1,
+    database: tuple[str, str] | None = None,
+    server: Database | None = None,
+    lanes: int = 8,
+    patches: tuple[str, ...] = (),
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[Storm]:
+    """A field with replicas that are not started yet. `database`: dsn and schema, else a file; `server` may restart.
+
+    Ends everything.
+    """
+    async with standing_field(data, random.Random(seed)) as it:
+        store, schema = database or (str(data / "bridge.db"), "")
+        own = {"BRIDGE_STORE": store, "BRIDGE_MERGE": "true", "GOCLAW_RATE_LIMIT": "6000", "GOCLAW_RATE_BURST": "100"}
+        if schema:
+            own["BRIDGE_STORE_SCHEMA"] = schema
+        processes = []
+        for number in range(replicas):
+            environment = bridge_environment(data, it.page, it.gateway, free_port(), **{**own, **settings})
+            processes.append(Replica(environment, data / f"bridge-{number}.log", patches))
+        try:
+            yield Storm(it, processes, store, schema, lanes, server)
+        finally:
+            for process in processes:
+                if process.alive:
+                    os.kill(process.pid, signal.SIGCONT)
+                process.kill()

@@ -1,0 +1,212 @@
+"""The admin listener's API for operators: what it answers, what it refuses, and that no web page can use it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from engine_world import World
+
+from bridge.core.turn import Kind, Outcome
+from bridge.engine.operator import Operator
+from bridge.web.admin import admin_app
+
+COMMANDS = [
+    ("GET", "/api/turns"),
+    ("GET", "/api/turns/1"),
+    ("POST", "/api/turns/1/again"),
+    ("POST", "/api/turns/1/drop"),
+    ("POST", "/api/pause"),
+    ("POST", "/api/resume"),
+]
+
+
+@dataclass
+class Desk:
+    """An admin listener over an engine in which T-1 was answered."""
+
+    world: World
+    http: TestClient[web.Request, web.Application]
+
+    async def ask(self, method: str, path: str, **headers: str) -> tuple[int, Any]:
+        """Status and JSON."""
+        async with self.http.request(method, path, headers=headers) as answer:
+            assert answer.content_type == "application/json"
+            return answer.status, orjson.loads(await answer.read())
+
+    def untouched(self) -> bool:
+        """Nothing was asked again, dropped or held."""
+        return len(self.world.memory.rows) == 1 and not self.world.memory.paused
+
+
+@asynccontextmanager
+async def desk(token: str = "") -> AsyncIterator[Desk]:
+    async with World() as world:
+        await world.ask("q")
+        await world.closed("q")
+        app = admin_app(details=dict, token=token, operator=Operator(world.dispatcher, world.clock))
+        async with TestClient(TestServer(app)) as http:
+            yield Desk(world, http)
+
+
+async def test_turns_are_listed_by_filters_and_say_whether_the_bridge_is_paused() -> None:
+    async with desk() as at:
+        await at.world.ask("new", kind=Kind.NEW)
+        await at.world.closed("new")
+
+        async def names(query: str) -> list[str]:
+            status, body = await at.ask("GET", f"/api/turns{query}")
+            assert (status, body["paused"]) == (200, False)
+            return [turn["name"] for turn in body["turns"]]
+
+        assert await names("") == ["T-2", "T-1"]
+        assert await names("?limit=1") == ["T-2"]
+        assert await names("?kind=ask&state=closed&outcome=delivered&user=user-chat") == ["T-1"]
+        assert await names("?before=T-2") == await names("?before=2") == ["T-1"]
+        assert await names("?user=user") == []
+
+
+async def test_one_turn_is_shown_by_its_name_or_number() -> None:
+    async with desk() as at:
+        shown = [await at.ask("GET", f"/api/turns/{name}") for name in ("1", "T-1", "t-1")]
+
+        assert {status for status, _ in shown} == {200}
+        assert {body["name"] for _, body in shown} == {"T-1"}
+        assert [step["what"] for step in shown[0][1]["history"]] == ["running", "answered", "closed:delivered"]
+
+
+async def test_asking_again_names_the_new_turn_and_works_once() -> None:
+    async with desk() as at:
+        assert await at.ask("POST", "/api/turns/T-1/again") == (200, {"of": "T-1", "n": 2, "name": "T-2"})
+        await at.world.closed("again|1")
+        status, body = await at.ask("POST", "/api/turns/T-1/again")
+        assert (status, "again already" in body["error"]) == (409, True)
+        assert at.world.agent.asked == ["q", "q"]
+
+
+async def test_dropping_says_what_it_did() -> None:
+    async with desk() as at:
+        at.world.agent.takes["long"] = 50
+        await at.world.ask("long")
+        await at.world.ask("behind")
+
+        assert await at.ask("POST", "/api/turns/3/drop") == (200, {"n": 3, "name": "T-3", "verdict": "dropped"})
+        assert await at.ask("POST", "/api/turns/2/drop") == (200, {"n": 2, "name": "T-2", "verdict": "stopping"})
+        assert (await at.world.closed("behind")).outcome is Outcome.DROPPED
+        assert (await at.ask("POST", "/api/turns/3/drop"))[0] == 409
+
+
+async def test_a_pause_is_seen_and_ends() -> None:
+    async with desk() as at:
+        for path, paused in (("/api/pause", True), ("/api/pause", True), ("/api/resume", False)):
+            assert await at.ask("POST", path) == (200, {"paused": paused})
+            assert (await at.ask("GET", "/api/turns"))[1]["paused"] is paused
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=open",
+        "outcome=",
+        "kind=ASK",
+        "before=x",
+        "before=-1",
+        "limit=0",
+        "limit=1001",
+        "limit=1e3",
+        "limit=５",
+        "stat=queued",
+        "limit=1&limit=2",
+        "before=99999999999999999999",
+    ],
+)
+async def test_a_filter_that_is_wrong_is_not_ignored(query: str) -> None:
+    async with desk() as at:
+        status, body = await at.ask("GET", f"/api/turns?{query}")
+        assert status == 400
+        assert body["error"].endswith(".")
+
+
+@pytest.mark.parametrize("name", ["x", "T-", "-1", "1.0", "T-１", "1%20", "99999999999999999999", "T-1'--"])
+async def test_what_is_no_turns_number_is_told(name: str) -> None:
+    async with desk() as at:
+        for method, path in (("GET", ""), ("POST", "/again"), ("POST", "/drop")):
+            assert (await at.ask(method, f"/api/turns/{name}{path}"))[0] == 400
+        assert at.untouched()
+
+
+async def test_a_turn_that_nobody_knows_is_told() -> None:
+    async with desk() as at:
+        for method, path in (("GET", ""), ("POST", "/again"), ("POST", "/drop")):
+            status, body = await at.ask(method, f"/api/turns/999{path}")
+            assert (status, body["error"].startswith("T-999 is not known")) == (404, True)
+
+
+async def test_a_store_that_cannot_be_used_is_told() -> None:
+    async with desk() as at:
+        at.world.memory.outages = {"turns": 1, "find": 3, "pause": 1}
+        for method, path in COMMANDS[:5]:
+            status, body = await at.ask(method, path)
+            assert (status, body["error"].startswith("The store cannot be used now")) == (503, True)
+
+
+# -- who may --
+
+
+@pytest.mark.parametrize(("method", "path"), COMMANDS)
+async def test_a_web_page_can_do_and_see_nothing(method: str, path: str) -> None:
+    for token, headers in (("", {}), ("token", {"Authorization": "Bearer token"})):
+        async with desk(token) as at:
+            for origin in ("https://evil.example", "http://127.0.0.1:3979", "null"):
+                status, body = await at.ask(method, path, Origin=origin, **headers)
+                assert (status, list(body)) == (403, ["error"])
+            assert at.untouched()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:3979", "127.0.0.1.evil.example", "10.0.0.1", "[", "a@b:x"]
+)
+@pytest.mark.parametrize(("method", "path"), COMMANDS)
+async def test_without_a_token_a_page_whose_name_points_here_is_refused(method: str, path: str, host: str) -> None:
+    async with desk() as at:
+        status, body = await at.ask(method, path, Host=host)
+        assert (status, list(body)) == (403, ["error"])
+        assert at.untouched()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:3979", "127.1.2.3:1", "localhost", "LocalHost:9", "[::1]:3979"]
+)
+async def test_without_a_token_loopback_has_many_names(host: str) -> None:
+    async with desk() as at:
+        assert (await at.ask("GET", "/api/turns", Host=host))[0] == 200
+
+
+async def test_whoever_has_the_token_may_come_by_any_name() -> None:
+    async with desk("token") as at:
+        headers = {"Host": "bridge-admin.svc:3979", "Authorization": "Bearer token"}
+        assert (await at.ask("GET", "/api/turns", **headers))[0] == 200
+
+
+@pytest.mark.parametrize(("method", "path"), COMMANDS)
+async def test_without_the_token_nobody_is_told_anything(method: str, path: str) -> None:
+    async with desk("token") as at:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Origin": "https://evil.example"}):
+            async with at.http.request(method, path, headers=headers) as answer:
+                assert (answer.status, await answer.read()) == (401, b"")
+        assert at.untouched()
+
+
+@pytest.mark.parametrize(("method", "path"), COMMANDS)
+async def test_a_command_has_one_method(method: str, path: str) -> None:
+    other = "POST" if method == "GET" else "GET"
+    async with desk() as at:
+        async with at.http.request(other, path) as answer:
+            assert answer.status == 405
+        assert at.untouched()

@@ -1,0 +1,273 @@
+"""What a lane's head waits for before it is claimed: places, the gateway's rate limit, an outage, a pause."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from engine_world import EPOCH, World, new_turn, until, virtual_time
+
+from bridge.core.errors import GatewayBusy, GatewayDown
+from bridge.core.ports import Answer, Question
+from bridge.core.texts import say
+from bridge.core.turn import Kind, Outcome, State, StopVerdict
+from bridge.engine.dispatcher import Limits
+from bridge.engine.gate import Patience, Rate
+
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
+RATE = Rate(interval=3.0, burst=5)
+
+
+class _Bucket:
+    """The gateway's own limit, a token bucket: refuses what comes too fast."""
+
+    def __init__(self, world: World, rate: Rate) -> None:
+        self._left, self._at = float(rate.burst), 0.0
+        self._rate = rate
+        self.refused = 0
+        self._ask = world.agent.ask
+        world.agent.ask = self.ask  # type: ignore[method-assign]
+
+    async def ask(self, question: Question) -> Answer:
+        now = asyncio.get_running_loop().time()
+        self._left = min(self._rate.burst, self._left + (now - self._at) / self._rate.interval)
+        self._at = now
+        if self._left < 1 - 1e-3:
+            self.refused += 1
+            raise GatewayBusy
+        self._left -= 1
+        return await self._ask(question)
+
+
+async def _ask_all(world: World, count: int, prefix: str = "q") -> list[str]:
+    names = [f"{prefix}{n}" for n in range(count)]
+    for name in names:
+        await world.ask(name, lane=name)
+    return names
+
+
+# places
+
+
+@virtual_time
+async def test_so_many_turns_run_at_once_and_no_more() -> None:
+    async with World(limits=Limits(running=3)) as world:
+        world.agent.takes.update({f"q{n}": 10.0 for n in range(10)})
+        names = await _ask_all(world, 10)
+        await asyncio.sleep(5)
+        assert world.agent.asked == names[:3]
+        await world.closed(*names)
+        assert world.agent.asked == names
+        assert max(world.agent.times.values()) == pytest.approx(30, abs=0.1)
+
+
+@virtual_time
+async def test_a_note_needs_no_place() -> None:
+    async with World(limits=Limits(running=1)) as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await world.ask("note", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        await world.closed("note", seconds=1)
+
+
+@virtual_time
+async def test_a_place_is_free_again_however_a_turn_ends() -> None:
+    async with World(limits=Limits(running=1)) as world:
+        world.agent.answers["broken"] = ZeroDivisionError()
+        world.agent.takes["stopped"] = 100
+        await world.ask("broken", lane="a")
+        await world.ask("stopped", lane="b")
+        await until(lambda: "stopped" in world.agent.asked)
+        await world.dispatcher.stop(world.row("stopped").lane, STOP, "Ann")
+        await world.ask("after", lane="c")
+        await world.closed("after")
+
+
+# the line
+
+
+@virtual_time
+async def test_a_flooder_delays_nobody_more_than_one_place_a_round() -> None:
+    async with World(limits=Limits(rate=RATE, lane=50)) as world:
+        for n in range(30):
+            await world.ask(f"flood{n}", lane="flooder")
+        light = await _ask_all(world, 10, "light")
+        await world.closed(*light, seconds=200)
+        # ten light lanes and the flooder's heads, one each a round
+        assert max(world.agent.times[name] for name in light) <= 3.0 * 22
+        await world.closed("flood29", seconds=200)
+        assert world.agent.overlaps == []
+        order = [text for text in world.agent.asked if text.startswith("flood")]
+        assert order == [f"flood{n}" for n in range(30)]
+
+
+# the gateway's rate limit
+
+
+@virtual_time
+async def test_a_known_limit_is_never_exceeded_and_everything_is_answered() -> None:
+    async with World(limits=Limits(rate=RATE)) as world:
+        bucket = _Bucket(world, RATE)
+        names = await _ask_all(world, 40)
+        await world.closed(*names, seconds=300)
+        assert bucket.refused == 0
+        assert world.agent.asked == names
+        # burst 5, then one each 3 s: no slower than allowed either
+        assert max(world.agent.times.values()) == pytest.approx(35 * 3, abs=3)
+
+
+@virtual_time
+async def test_an_unknown_limit_is_learnt_at_the_first_refusal_and_nothing_is_lost() -> None:
+    async with World() as world:
+        bucket = _Bucket(world, RATE)
+        names = await _ask_all(world, 30)
+        await world.closed(*names, seconds=300)
+        assert bucket.refused <= 25 + 5
+        assert sorted(world.agent.asked) == sorted(names)  # each once
+        assert all(world.row(name).outcome is Outcome.DELIVERED for name in names)
+
+
+@virtual_time
+async def test_a_refused_turn_keeps_its_place_before_what_came_later_in_its_lane() -> None:
+    async with World() as world:
+        world.agent.answers["a"] = GatewayBusy()
+        await world.ask("a")
+        await world.ask("b")
+        await until(lambda: world.agent.asked)
+        world.agent.answers["a"] = Answer("at last")
+        await world.closed("a", "b")
+        assert world.agent.asked == ["a", "a", "b"]
+        assert world.agent.times["a"] == pytest.approx(3.0, abs=0.1)
+        assert world.channel.texts() == ["at last", "echo b"]
+
+
+@virtual_time
+async def test_who_waits_long_is_told_place_and_time_once() -> None:
+    async with World(limits=Limits(rate=RATE)) as world:
+        names = await _ask_all(world, 12)
+        await world.closed(*names, seconds=100)
+        told = {name: [text for text in world.channel.texts(name) if "in line" in text] for name in names}
+        assert all(told[name] == [] for name in names[:6])
+        assert [len(told[name]) for name in names[9:]] == [1, 1, 1]
+        assert told["q11"] == [say("waiting_time", place=7, time="20 s")]
+
+
+@virtual_time
+async def test_a_question_that_waits_can_be_taken_back() -> None:
+    async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
+        await world.ask("first", lane="other")
+        await world.ask("q")
+        await asyncio.sleep(5)
+        assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.WITHDRAWN
+        await world.closed("stop", seconds=2)
+        await asyncio.sleep(200)
+        assert world.agent.asked == ["first"]
+        # and what it would have used is there for the next
+        before = asyncio.get_running_loop().time()
+        await world.ask("next")
+        await world.closed("next")
+        assert world.agent.times["next"] - before < 2
+
+
+@virtual_time
+async def test_a_new_conversation_does_not_use_up_the_limit() -> None:
+    async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
+        await world.ask("new", kind=Kind.NEW)
+        await world.closed("new")
+        await world.ask("q")
+        await world.closed("q", seconds=5)
+
+
+@virtual_time
+async def test_a_crash_while_a_question_waits_interrupts_nothing() -> None:
+    async with World(limits=Limits(rate=Rate(20.0, 1))) as world:
+        names = await _ask_all(world, 4)
+        await asyncio.sleep(10)
+        await world.restart()
+        await world.closed(*names, seconds=120)
+        assert [world.row(name).outcome for name in names] == [Outcome.DELIVERED] * 4
+        assert sorted(world.agent.asked) == names
+
+
+@virtual_time
+async def test_a_drain_leaves_the_line_in_the_queue_at_once() -> None:
+    async with World(limits=Limits(rate=Rate(600.0, 1))) as world:
+        await _ask_all(world, 4)
+        await world.closed("q0")
+        await world.dispatcher.drain(60)
+        assert world.clock.now() < EPOCH + 2
+        assert [world.row(f"q{n}").state for n in (1, 2, 3)] == [State.QUEUED] * 3
+
+
+# an outage
+
+
+@virtual_time
+async def test_a_gateway_that_comes_back_in_time_answers_everything_in_order() -> None:
+    async with World() as world:
+        names = ["a", "b", "c"]
+        world.agent.answers.update({name: GatewayDown() for name in names})
+        for name in names:
+            await world.ask(name)
+        await world.ask("elsewhere", lane="other")
+        await asyncio.sleep(15)
+        assert world.row("a").state in (State.QUEUED, State.RUNNING)
+        world.agent.answers.clear()
+        await world.closed(*names, "elsewhere")
+        assert world.channel.texts() == ["echo a", "echo b", "echo c"]
+        assert world.agent.asked[-3:] == names or world.agent.asked[-4:].count("elsewhere") == 1
+
+
+@virtual_time
+async def test_while_the_gateway_is_away_one_question_at_a_time_tries() -> None:
+    async with World(limits=Limits(patience=Patience(down=1000))) as world:
+        names = [f"q{n}" for n in range(50)]
+        world.agent.answers.update({name: GatewayDown() for name in names})
+        await _ask_all(world, 50)
+        await asyncio.sleep(100)
+        # the first ones before anybody knew, then one each 5 s at most
+        assert len(world.agent.asked) <= 50 + 25
+        tries = len(world.agent.asked)
+        await asyncio.sleep(100)
+        assert len(world.agent.asked) - tries <= 21
+
+
+@virtual_time
+async def test_a_long_outage_is_told_to_each_and_nothing_was_asked() -> None:
+    async with World() as world:
+        names = [f"q{n}" for n in range(5)]
+        world.agent.answers.update({name: GatewayDown() for name in [*names, "late"]})
+        await _ask_all(world, 5)
+        await world.closed(*names)
+        assert {world.row(name).error for name in names} == {"gateway_down"}
+        assert asyncio.get_running_loop().time() == pytest.approx(33, abs=5)
+        # a new one deserves a trial of its own, and then the same words
+        await world.ask("late", lane="late")
+        await world.closed("late", seconds=10)
+        assert say("gateway_down") in world.channel.texts("late")[0]
+        world.agent.answers.clear()
+        await world.ask("well", lane="well")
+        assert (await world.closed("well", seconds=10)).outcome is Outcome.DELIVERED
+
+
+# a pause
+
+
+@virtual_time
+async def test_a_pause_holds_everything_tells_people_and_survives_a_restart() -> None:
+    async with World() as world:
+        world.agent.takes["runs"] = 5
+        await world.ask("runs", lane="other")
+        await world.dispatcher.pause(True)
+        assert world.dispatcher.paused
+        await world.ask("q")
+        await asyncio.sleep(20)
+        assert world.row("runs").outcome is Outcome.DELIVERED  # what runs goes on
+        assert world.channel.texts() == [say("waiting_paused")]
+        await world.restart()
+        await asyncio.sleep(20)
+        assert world.channel.texts() == [say("waiting_paused")]
+        assert "q" not in world.agent.asked
+        await world.dispatcher.pause(False)
+        await world.closed("q")
+        assert world.channel.texts() == [say("waiting_paused"), "echo q"]

@@ -1,0 +1,353 @@
+"""What only the shared database must promise: races of replicas, lost connections, restarts, versions and grants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from engine_world import new_turn
+from postgres_server import database, dsn, fresh_schema, socket_path
+
+from bridge.core.errors import StoreUnavailable
+from bridge.core.ports import TurnStore
+from bridge.core.turn import Kind, Lane, Outcome, Reply, State, StopVerdict
+from bridge.store import postgres
+from bridge.store.postgres import POSTGRES, postgres_store
+from bridge.store.statements import load_migrations
+
+A, B = "life-a", "life-b"
+CHAT = Lane("chat")
+ANSWER = Reply(Outcome.DELIVERED, ({"type": "message", "text": "hello"},))
+
+
+@asynccontextmanager
+async def two(where: str | None = None) -> AsyncIterator[tuple[TurnStore, TurnStore]]:
+    """Two replicas' stores on one schema, opened at the same time."""
+    schema = fresh_schema()
+    stores = [postgres_store(where or dsn(), schema=schema) for _ in range(2)]
+    await asyncio.gather(*(store.open() for store in stores))
+    try:
+        for store, owner in zip(stores, (A, B), strict=True):
+            await store.join(owner)
+        yield stores[0], stores[1]
+    finally:
+        for store in stores:
+            await store.close()
+
+
+# races
+
+
+async def test_of_the_same_activity_at_both_replicas_one_is_kept() -> None:
+    async with two() as stores:
+        for n in range(30):
+            results = await asyncio.gather(*(s.accept(new_turn(f"q{n}"), A, claim=True) for s in stores * 3))
+            assert sorted(result.duplicate for result in results) == [False] + [True] * 5
+            assert len({result.n for result in results}) == 1
+
+
+async def test_of_many_first_turns_of_a_lane_one_is_claimed_and_the_others_wait_behind_it() -> None:
+    async with two() as stores:
+        for n in range(20):
+            results = await asyncio.gather(
+                *(
+                    store.accept(new_turn(f"q{n}-{k}", lane=f"lane-{n}"), owner, claim=True)
+                    for k in range(4)
+                    for store, owner in zip(stores, (A, B), strict=True)
+                    for k in [k + (10 if owner == B else 0)]
+                )
+            )
+            assert not any(result.duplicate or result.full for result in results)
+            assert sum(result.claimed is not None for result in results) == 1
+
+
+async def test_of_many_claims_one_succeeds_and_no_turn_is_overtaken() -> None:
+    async with two() as (a, b):
+        for n in range(20):
+            await a.accept(new_turn(f"q{n}"), A, claim=False)
+        seen = []
+        for _ in range(20):
+            claims = await asyncio.gather(*(s.claim(CHAT, o) for s, o in ((a, A), (b, B)) * 4))
+            (turn,) = [claim for claim in claims if claim]
+            seen.append(turn.id)
+            await a.settle(turn.ticket, Outcome.DELIVERED, (), 1.0)
+        assert seen == [f"q{n}" for n in range(20)]
+
+
+async def test_of_two_that_adopt_at_once_each_row_goes_to_one() -> None:
+    async with two() as (a, b):
+        for n in range(40):
+            await a.accept(new_turn(f"q{n}", lane=f"lane-{n}"), "dead", claim=n % 2 == 0)
+        first, second = await asyncio.gather(a.adopt(A), b.adopt(B))
+        taken = [turn.n for turn in (*first.turns, *second.turns)]
+        assert len(taken) == len(set(taken)) == 20
+        lanes = [*first.lanes, *second.lanes]
+        assert len(lanes) == len(set(lanes)) == 20
+
+
+async def test_of_a_stop_and_an_answer_at_once_one_wins() -> None:
+    async with two() as (a, b):
+        note = new_turn("s", lane="notice", kind=Kind.NOTE)
+        for n in range(30):
+            accepted = await a.accept(new_turn(f"q{n}", lane=f"lane-{n}"), A, claim=True)
+            assert accepted.claimed is not None
+            stop = new_turn(f"s{n}", lane="notice", kind=Kind.NOTE)
+            answered, stopped = await asyncio.gather(
+                a.answer(accepted.claimed, ANSWER), b.stop(Lane(f"lane-{n}"), stop, "Bob", 1.0)
+            )
+            # a single part cannot be stopped any more
+            assert answered is (stopped.verdict is StopVerdict.NOTHING)
+        assert note.kind is Kind.NOTE
+
+
+async def test_nothing_is_lost_between_closing_and_accepting_elsewhere() -> None:
+    """Write, commit, then look: whoever looks last finds it."""
+    async with two() as (a, b):
+        for n in range(40):
+            lane = Lane(f"lane-{n}")
+            first = await a.accept(new_turn(f"first-{n}", lane=lane), A, claim=True)
+            assert first.claimed is not None
+
+            async def close_and_look() -> bool:
+                await a.settle(first.claimed, Outcome.DELIVERED, (), 1.0)  # type: ignore[arg-type]  # noqa: B023
+                return await a.claim(lane, A) is not None  # noqa: B023
+
+            async def accept_and_look() -> bool:
+                accepted = await b.accept(new_turn(f"second-{n}", lane=lane), B, claim=True)  # noqa: B023
+                return accepted.claimed is not None or await b.claim(lane, B) is not None  # noqa: B023
+
+            assert sorted(await asyncio.gather(close_and_look(), accept_and_look())) == [False, True]
+
+
+# what one tells the other
+
+
+async def test_a_stop_is_heard_by_the_other_replica() -> None:
+    async with two() as (a, b):
+        heard: asyncio.Queue[int] = asyncio.Queue()
+        a.on_stop(heard.put_nowait)
+        accepted = await a.accept(new_turn("q"), A, claim=True)
+        for attempt in range(50):  # until it listens
+            note = new_turn(f"s{attempt}", lane="notice", kind=Kind.NOTE)
+            await b.stop(CHAT, note, "Bob", 1.0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    assert await heard.get() == accepted.n
+                    return
+        pytest.fail("nothing was heard")
+
+
+async def test_budgets_and_the_pause_are_shared() -> None:
+    async with two() as (a, b):
+        await a.exhaust("gateway", 60.0, 5)
+        assert await b.spend("gateway", 60.0, 5) > 55.0
+        await a.pause(True)
+        assert (await b.beat(B, 2)).paused
+        assert (await a.beat(A, 3)).running == 5
+
+
+async def test_a_life_that_was_declared_dead_is_told_so() -> None:
+    async with two() as (a, b):
+        assert (await a.beat(A, 0)).alive
+        await b.adopt(B, frozenset({A}))
+        assert not (await a.beat(A, 0)).alive
+
+
+# lost connections
+
+
+class _Proxy:
+    """A way to the server that can be cut, or go deaf: it takes what it is sent and passes nothing on."""
+
+    def __init__(self) -> None:
+        self._target = socket_path()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.deaf = False
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/postgres"
+        finally:
+            server.close()
+            self.cut()
+            for task in self._tasks:
+                task.cancel()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        there, back = await asyncio.open_unix_connection(self._target)
+        self._writers += [writer, back]
+        other = asyncio.ensure_future(self._pass(there, writer))
+        self._tasks.add(other)
+        await self._pass(reader, back)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        deaf_from_now_on = False
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            while data := await reader.read(65536):
+                # a connection that was made while it was deaf stays so, like one through a firewall that forgot it
+                deaf_from_now_on = deaf_from_now_on or self.deaf
+                if not deaf_from_now_on:
+                    writer.write(data)
+                    await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            writer.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_PATIENCE", 1.0)
+    monkeypatch.setattr(postgres, "_FREE_CONNECTION_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_cut_connection_costs_no_caller_anything() -> None:
+    proxy = _Proxy()
+    async with proxy.listening() as through, two(through) as (a, _):
+        for n in range(5):
+            await asyncio.gather(*(a.accept(new_turn(f"q{n}-{k}", lane=f"l{n}-{k}"), A, claim=True) for k in range(5)))
+            proxy.cut()
+        assert (await a.accept(new_turn("last"), A, claim=True)).claimed is not None
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_connection_that_went_deaf_is_given_up_in_time_and_replaced() -> None:
+    proxy = _Proxy()
+    async with proxy.listening() as through, two(through) as (a, _):
+        await a.accept(new_turn("before"), A, claim=True)
+        proxy.deaf = True
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(StoreUnavailable):
+            await a.accept(new_turn("during", lane="d"), A, claim=True)
+        assert asyncio.get_running_loop().time() - began < 5
+        proxy.deaf = False
+        for _ in range(40):
+            with contextlib.suppress(StoreUnavailable):
+                await a.accept(new_turn("after", lane="e"), A, claim=True)
+                break
+        began = asyncio.get_running_loop().time()
+        await a.accept(new_turn("then", lane="f"), A, claim=True)
+        assert asyncio.get_running_loop().time() - began < 0.9  # nobody waits for a dead one any more
+
+
+async def test_the_server_may_restart() -> None:
+    with database() as server:
+        async with two(server.dsn) as (a, b):
+            accepted = await a.accept(new_turn("q"), A, claim=True)
+            server.stop()
+            with pytest.raises(StoreUnavailable) as caught:
+                await b.accept(new_turn("refused"), B, claim=True)
+            assert "q" not in caught.value.detail.replace("sqlstate", "")
+            server.start()
+            for _ in range(100):
+                with contextlib.suppress(StoreUnavailable):
+                    assert await a.answer(accepted.claimed, ANSWER)  # type: ignore[arg-type]
+                    break
+                await asyncio.sleep(0.1)
+            row = await b.find(accepted.n)
+            assert row is not None
+            assert row.state is State.ANSWERED
+
+
+async def test_a_server_that_became_read_only_is_unavailable() -> None:
+    async with two() as (a, _):
+        async with await psycopg.AsyncConnection.connect(dsn(), autocommit=True) as admin:
+            await admin.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+            try:
+                await a._database._forget_connections()  # type: ignore[attr-defined]  # noqa: SLF001
+                with pytest.raises(StoreUnavailable):
+                    await a.accept(new_turn("q"), A, claim=True)
+            finally:
+                await admin.execute("SET default_transaction_read_only = off")
+                await admin.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
+        await a._database._forget_connections()  # type: ignore[attr-defined]  # noqa: SLF001
+        for _ in range(50):
+            with contextlib.suppress(StoreUnavailable):
+                assert (await a.accept(new_turn("q"), A, claim=True)).claimed is not None
+                break
+
+
+# versions
+
+
+async def _version(schema: str, version: int) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn(), autocommit=True) as connection:
+        await connection.execute(f"INSERT INTO {schema}.schema_version VALUES ({version})".encode())  # noqa: S608
+
+
+async def test_the_version_before_works_on_the_schema_of_the_next() -> None:
+    schema, known = fresh_schema(), len(load_migrations(POSTGRES))
+    store = postgres_store(dsn(), schema=schema)
+    await store.open()
+    await store.close()
+    async with await psycopg.AsyncConnection.connect(dsn(), autocommit=True) as connection:
+        await connection.execute(f"ALTER TABLE {schema}.turns ADD COLUMN later TEXT NOT NULL DEFAULT 'x'".encode())
+    await _version(schema, known + 1)
+    store = postgres_store(dsn(), schema=schema)
+    await store.open()
+    accepted = await store.accept(new_turn("q"), A, claim=True)
+    assert accepted.claimed is not None
+    assert await store.answer(accepted.claimed, ANSWER)
+    assert (await store.find(accepted.n)) is not None
+    await store.close()
+
+
+async def test_two_versions_ahead_is_refused_in_a_sentence() -> None:
+    schema, known = fresh_schema(), len(load_migrations(POSTGRES))
+    store = postgres_store(dsn(), schema=schema)
+    await store.open()
+    await store.close()
+    await _version(schema, known + 2)
+    with pytest.raises(StoreUnavailable, match=f"has version {known + 2}; this version works with versions up to"):
+        await postgres_store(dsn(), schema=schema).open()
+
+
+@pytest.fixture
+def role() -> Iterator[str]:
+    name = fresh_schema().replace("test", "role")
+    with psycopg.connect(dsn(), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN".encode())
+        yield name
+
+
+async def test_a_role_that_owns_its_schema_and_nothing_else_is_enough(role: str) -> None:
+    schema = fresh_schema()
+    with psycopg.connect(dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}".encode())
+    store = postgres_store(dsn().replace("postgres:@", f"{role}:@"), schema=schema)
+    await store.open()
+    assert (await store.accept(new_turn("q"), A, claim=True)).claimed is not None
+    await store.close()
+
+
+async def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(role: str) -> None:
+    with pytest.raises(StoreUnavailable, match="the role may not change it: CREATE SCHEMA"):
+        await postgres_store(dsn().replace("postgres:@", f"{role}:@"), schema=fresh_schema()).open()
+
+
+# secrets
+
+
+async def test_no_error_tells_the_password_or_the_host(tmp_path: Path) -> None:
+    store = postgres_store(f"postgresql://ann@/postgres?host={tmp_path}/nowhere", password="s3cret")
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.open()
+    assert "s3cret" not in str(caught.value)
+    assert "nowhere" not in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.find(1)

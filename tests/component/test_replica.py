@@ -1,0 +1,329 @@
+"""Two engines on one turn table: order, recovery and stop over both, whichever of them dies, freezes or is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from engine_world import ScriptedAgent, ScriptedChannel, World, new_turn, until, virtual_time
+from memory_store import MemoryStore
+
+from bridge.core.errors import StoreUnavailable
+from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
+from bridge.core.texts import say
+from bridge.core.turn import Beat, Kind, Lane, Outcome, State, StopVerdict
+
+CHAT = Lane("chat")
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
+INTERRUPTED = say("interrupted")
+
+
+class _Cut(MemoryStore):
+    """A shared store from which a life can be cut off: its calls fail, or hang for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(shared=True)
+        self.unreachable = False
+
+    def _enter(self, name: str) -> None:
+        super()._enter(name)
+        if self.unreachable:
+            raise StoreUnavailable("cut off")
+
+
+@dataclass
+class Pair:
+    """Two replicas, one gateway, one Teams, one database."""
+
+    a: World
+    b: World
+    store: _Cut
+
+    @property
+    def agent(self) -> ScriptedAgent:
+        return self.a.agent
+
+    @property
+    def channel(self) -> ScriptedChannel:
+        return self.a.channel
+
+
+@asynccontextmanager
+async def pair(*, merge: bool = False) -> AsyncIterator[Pair]:
+    store = _Cut()
+    a, b = World(store, name="a", merge=merge), World(store, name="b", merge=merge)
+    b.agent, b.channel = a.agent, a.channel
+    b.dispatcher = b._build()  # noqa: SLF001  over the same agent and channel
+    async with a, b:
+        yield Pair(a, b, store)
+
+
+# in good days
+
+
+@virtual_time
+async def test_a_lane_is_one_over_both() -> None:
+    async with pair() as two:
+        for n in range(20):
+            two.agent.takes[f"q{n}"] = 1.0
+            await (two.a if n % 2 else two.b).ask(f"q{n}")
+        await two.a.closed("q19")
+        assert two.agent.asked == [f"q{n}" for n in range(20)]
+        assert two.agent.overlaps == []
+        # without waiting for a beat in between
+        assert max(two.agent.times.values()) == pytest.approx(19, abs=0.2)
+
+
+@virtual_time
+async def test_a_repeated_activity_runs_once_wherever_it_is_repeated() -> None:
+    async with pair() as two:
+        first, second = await asyncio.gather(two.a.ask("q"), two.b.ask("q"))
+        assert first.duplicate is not second.duplicate
+        await two.a.closed("q")
+        assert two.agent.asked == ["q"]
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+@virtual_time
+async def test_a_stop_reaches_the_other_replica(deaf: bool) -> None:
+    async with pair() as two:
+        two.store.deaf = deaf  # the notification is lost: then the beat tells
+        two.agent.takes["q"] = 100
+        await two.a.ask("q")
+        await until(lambda: two.agent.asked)
+        before = asyncio.get_running_loop().time()
+        assert await two.b.dispatcher.stop(CHAT, STOP, "Bob") is StopVerdict.STOPPING
+        await until(lambda: two.agent.cancelled == ["q"], 2)
+        assert asyncio.get_running_loop().time() - before < (1.1 if deaf else 0.1)
+        assert (await two.a.closed("q")).outcome is Outcome.STOPPED
+
+
+@virtual_time
+async def test_who_leaves_in_good_order_is_followed_at_once() -> None:
+    async with pair() as two:
+        two.agent.takes["q"] = 100
+        await two.a.ask("q")
+        await two.a.ask("next")
+        await until(lambda: two.agent.asked)
+        await two.a.dispatcher.drain(0)
+        await two.b.closed("q", "next", seconds=5)
+        assert two.channel.texts() == [INTERRUPTED, "echo next"]
+        await two.a.start()
+
+
+# in bad ones
+
+
+@virtual_time
+async def test_who_dies_is_followed_after_one_lease_and_not_before() -> None:
+    async with pair() as two:
+        two.agent.takes["q"] = 100
+        await two.a.ask("q")
+        await two.a.ask("next")
+        await two.a.ask("alone", lane="other")
+        await asyncio.sleep(5)
+        await two.a.kill()
+        await asyncio.sleep(LEASE_SECONDS - 2)
+        assert two.channel.texts() == []
+        await two.b.closed("q", "next", seconds=5)
+        assert two.channel.texts() == [INTERRUPTED, "echo next"]
+        assert two.agent.asked.count("q") == 1
+        await two.a.start()
+
+
+@virtual_time
+async def test_what_the_dead_had_accepted_and_not_begun_is_answered() -> None:
+    async with pair() as two:
+        await two.store.accept(new_turn("q"), two.a.dispatcher._lanes.owner, claim=False)  # noqa: SLF001
+        await two.a.kill()
+        await two.b.closed("q", seconds=LEASE_SECONDS + 5)
+        assert two.channel.texts() == ["echo q"]
+        await two.a.start()
+
+
+@virtual_time
+async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() -> None:
+    async with pair() as two:
+        two.agent.takes["q"] = 100
+        await two.a.ask("q")
+        await until(lambda: two.agent.asked)
+
+        async def cut_off(_owner: str, _running: int) -> Beat:
+            raise StoreUnavailable("cut off")
+
+        two.a.dispatcher._replica._store = _Facade(two.store, cut_off)  # type: ignore[assignment]  # noqa: SLF001
+        began = asyncio.get_running_loop().time()
+        await until(lambda: two.agent.cancelled == ["q"], CERTAIN_SECONDS + 2)
+        assert asyncio.get_running_loop().time() - began < LEASE_SECONDS - 2
+        assert not two.a.dispatcher.ready
+        with pytest.raises(StoreUnavailable):
+            await two.a.ask("refused")
+        assert two.channel.texts() == []
+        await two.b.closed("q", seconds=10)
+        assert two.channel.texts() == [INTERRUPTED]
+        two.a.dispatcher._replica._store = two.store  # noqa: SLF001
+        await until(lambda: two.a.dispatcher.ready, 5)
+        await two.a.ask("works again")
+        await two.a.closed("works again")
+        assert two.channel.texts() == [INTERRUPTED, "echo works again"]
+
+
+class _Facade:
+    """The store, but for the beat."""
+
+    def __init__(self, store: MemoryStore, beat: object) -> None:
+        self._store = store
+        self.beat = beat
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+@virtual_time
+async def test_who_was_declared_dead_while_alive_begins_a_new_life_and_shows_nothing_twice() -> None:
+    async with pair() as two:
+        two.agent.takes["q"] = 100
+        await two.a.ask("q")
+        await until(lambda: two.agent.asked)
+        owner = two.a.dispatcher._lanes.owner  # noqa: SLF001
+        adopted = await two.store.adopt("c", frozenset({owner}))
+        assert [turn.id for turn in adopted.turns] == ["q"]
+        await until(lambda: two.agent.cancelled == ["q"], 2)
+        await asyncio.sleep(5)
+        assert two.a.dispatcher.ready
+        await two.a.ask("other", lane="other")
+        await two.a.closed("other")
+        # c never lived, so what it took is taken over again, and told once
+        await two.b.closed("q", seconds=10)
+        assert two.channel.texts() == [INTERRUPTED]
+
+
+@virtual_time
+async def test_an_outage_for_all_declares_nobody_dead_and_loses_nothing() -> None:
+    async with pair() as two:
+        two.agent.takes.update({"long": 60, "short": 5})
+        await two.a.ask("long", lane="a")
+        await two.b.ask("short", lane="b")
+        await asyncio.sleep(1)
+        two.store.unreachable = True
+        for world in (two.a, two.b):
+            with pytest.raises(StoreUnavailable):
+                await world.ask("refused")
+        await asyncio.sleep(30)
+        two.store.unreachable = False
+        await until(lambda: two.a.dispatcher.ready and two.b.dispatcher.ready, 5)
+        await two.a.ask("after", lane="c")
+        await two.a.closed("long", "short", "after", seconds=LEASE_SECONDS + 10)
+        # longer than a replica may be sure of itself: what ran then has its note
+        assert two.channel.texts("a") == [INTERRUPTED]
+        assert two.channel.texts("b") in (["echo short"], [INTERRUPTED])
+        assert two.channel.texts("c") == ["echo after"]
+        assert len(two.agent.asked) == 3
+
+
+@virtual_time
+async def test_a_short_outage_interrupts_nothing() -> None:
+    async with pair() as two:
+        two.agent.takes["q"] = 20
+        await two.a.ask("q")
+        await asyncio.sleep(1)
+        two.store.unreachable = True
+        await asyncio.sleep(10)
+        two.store.unreachable = False
+        await two.a.closed("q")
+        assert two.channel.texts() == ["echo q"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@virtual_time
+async def test_in_a_storm_of_deaths_each_question_has_one_outcome_in_order(seed: int) -> None:
+    dice = random.Random(seed)
+    async with pair() as two:
+        two.channel.send_seconds = 0.05
+        acknowledged: list[str] = []
+
+        async def ask(n: int) -> None:
+            await asyncio.sleep(dice.uniform(0, 120))
+            two.agent.takes[f"q{n}"] = dice.uniform(0, 4)
+            for _ in range(200):
+                world = dice.choice([two.a, two.b])
+                try:
+                    await world.ask(f"q{n}", lane=f"lane-{n % 8}")
+                except StoreUnavailable:
+                    await asyncio.sleep(1)
+                else:
+                    acknowledged.append(f"q{n}")
+                    return
+
+        async def deaths() -> None:
+            for _ in range(8):
+                await asyncio.sleep(dice.uniform(5, 20))
+                world = dice.choice([two.a, two.b])
+                await (world.kill() if dice.random() < 0.7 else world.dispatcher.drain(dice.uniform(0, 3)))
+                await asyncio.sleep(dice.uniform(0, 30))
+                await world.start()
+
+        await asyncio.gather(deaths(), *(ask(n) for n in range(100)))
+        await two.a.closed(*acknowledged, seconds=300)
+        assert len(acknowledged) == 100
+        assert two.agent.overlaps == []
+        assert len(two.agent.asked) == len(set(two.agent.asked))
+        for lane in range(8):
+            mine = [two.a.row(id_) for id_ in acknowledged if int(id_[1:]) % 8 == lane]
+            told = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in mine]
+            assert two.channel.texts(f"lane-{lane}") == told
+
+
+# merging
+
+
+@virtual_time
+async def test_messages_that_wait_behind_a_run_are_asked_together() -> None:
+    async with pair(merge=True) as two:
+        two.agent.takes["one"] = 10
+        await two.a.ask("one")
+        for n, world in enumerate((two.a, two.b, two.a)):
+            await world.ask(f"more{n}")
+        await two.a.closed("more2")
+        assert two.agent.asked == ["one", "more0\n\nmore1\n\nmore2"]
+        outcomes = [two.a.row(f"more{n}").outcome for n in range(3)]
+        assert outcomes == [Outcome.MERGED, Outcome.MERGED, Outcome.DELIVERED]
+        assert two.channel.texts() == ["echo one", "echo more0\n\nmore1\n\nmore2"]
+
+
+@virtual_time
+async def test_what_is_no_plain_question_is_not_merged() -> None:
+    async with pair(merge=True) as two:
+        two.agent.takes["one"] = 10
+        await two.a.ask("one")
+        await two.a.ask("a")
+        await two.a.ask("new", kind=Kind.NEW)
+        await two.a.ask("b")
+        await two.a.ask("again", again_of=1)
+        await two.a.ask("c")
+        await two.a.closed("c")
+        assert two.agent.asked == ["one", "a", "b", "again", "c"]
+
+
+# an operator
+
+
+@virtual_time
+async def test_dropping_closes_what_waits_and_tells_its_people() -> None:
+    async with pair() as two:
+        two.agent.takes["one"] = 10
+        await two.a.ask("one")
+        await two.a.ask("q")
+        note = new_turn("drop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "dropped"},))
+        verdict = await two.b.dispatcher.drop(two.a.row("q").n, note)
+        assert verdict == "dropped"
+        await two.b.closed("drop")
+        await two.a.closed("one")
+        await asyncio.sleep(5)
+        assert two.agent.asked == ["one"]
+        assert two.a.row("q").state is State.CLOSED
+        assert two.channel.texts("notice") == ["dropped"]

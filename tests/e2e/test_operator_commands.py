@@ -1,0 +1,184 @@
+"""An operator's commands against a running bridge: what they print, what they do, and what people read of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from process_world import World, eventually, free_port, world
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+TOKEN = "the operators' token"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One world; each test leaves its bridge running, and has a person of its own."""
+    async with world(tmp_path_factory.mktemp("operator"), BRIDGE_ADMIN_TOKEN="") as here:
+        await here.start()
+        for who in ("alice", "bob", "chen"):
+            await here.meet(who)
+        await here.idle()
+        yield here
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def command(here: World, *arguments: str, answer: str = "", **settings: str) -> Said:
+    """Run `teams-bridge …` beside the bridge, with its settings; `answer` is typed where it asks."""
+
+    def work() -> Said:
+        done = subprocess.run(
+            [sys.executable, "-m", "bridge", *arguments],
+            env={**here.bridge.environment, "COLUMNS": "160", **settings},
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    said = await asyncio.to_thread(work)
+    assert "Traceback" not in said.out + said.err
+    return said
+
+
+async def listed(here: World, *filters: str) -> list[dict[str, Any]]:
+    """What `turns --json` knows."""
+    said = await command(here, "turns", "--json", *filters)
+    assert (said.code, said.err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(said.out)
+    return found
+
+
+async def newest(here: World, *filters: str) -> str:
+    """The name of the newest turn that fits."""
+    return str((await listed(here, *filters))[0]["name"])
+
+
+async def test_an_interrupted_question_is_seen_with_its_lives_and_asked_again_once(running: World) -> None:
+    chat, question = "personal-alice", "take 1.2 seconds"
+    first = await running.say(chat, "alice", question)
+    await eventually(lambda: running.gateway.times_asked(question), "the agent is asked")
+    await running.kill_and_restart()
+    await running.heard(chat, 1, first)
+    await running.idle()
+
+    name = await newest(running, "--outcome", "interrupted")
+    said = await command(running, "turns", "show", name, "--json")
+    history = json.loads(said.out)["history"]
+    assert [step["what"] for step in history] == ["running", "adopted", "answered", "closed:interrupted"]
+    assert len({step["by"] for step in history[:2]}) == 2
+    assert question not in said.out
+
+    said = await command(running, "turns", "again", name)
+    assert (said.code, said.out.startswith(f"{name} is asked again as T-")) == (0, True)
+    words = await running.heard(chat, 2, first)
+    assert words[1] == "Done. That took 1.2 seconds, as you asked."
+
+    said = await command(running, "turns", "again", name.removeprefix("T-"))
+    assert (said.code, said.out, said.err) == (1, "", f"{name} has been asked again already.\n")
+    assert running.gateway.times_asked(question) == 2
+
+
+async def test_a_waiting_question_is_dropped_and_its_asker_is_told(running: World) -> None:
+    chat = "personal-bob"
+    first = await running.say(chat, "bob", "take 60 seconds")
+    await eventually(lambda: running.gateway.times_asked("take 60 seconds"), "the agent is asked")
+    await running.say(chat, "bob", "Remember: to be dropped")
+    waiting = await newest(running, "--state", "queued")
+    at_work = await newest(running, "--state", "running")
+
+    said = await command(running, "turns", "drop", waiting, answer="n\n")
+    assert (said.code, running.listen(chat, first)) == (1, [])
+
+    said = await command(running, "turns", "drop", waiting, answer="y\n")
+    assert (said.code, said.out.splitlines()[-1].endswith(f"{waiting} is dropped.")) == (0, True)
+    (told,) = await running.heard(chat, 1, first)
+    assert told.startswith("An administrator removed your question")
+    assert told.endswith(f"*{waiting}*")
+
+    said = await command(running, "turns", "drop", "--yes", at_work)
+    assert (said.code, said.out) == (0, f"{at_work} was at work and is being stopped.\n")
+    await running.heard(chat, 2, first)
+    assert running.gateway.times_asked("Remember: to be dropped") == 0
+    await running.idle()
+    assert (await command(running, "turns", "drop", "--yes", at_work)).err == f"{at_work} is closed already.\n"
+
+
+async def test_a_pause_holds_questions_over_a_restart_until_it_ends(running: World) -> None:
+    chat, question = "personal-chen", "Remember: held back"
+    assert (await command(running, "pause")).code == 0
+    first = await running.say(chat, "chen", question)
+    (told,) = await running.heard(chat, 1, first)
+    assert "paused" in told
+
+    await running.kill_and_restart()
+    said = await command(running, "turns", "--state", "queued")
+    assert "The bridge is paused" in said.out
+    assert running.gateway.times_asked(question) == 0
+
+    assert (await command(running, "resume")).code == 0
+    await eventually(lambda: "Noted: held back" in running.listen(chat, first), "it is answered")
+    assert "paused" not in (await command(running, "turns")).out
+
+
+async def test_a_table_and_a_record_hold_nothing_of_what_people_said_nor_their_names(running: World) -> None:
+    table = await command(running, "turns", "--limit", "100")
+    record = await command(running, "turns", "show", await newest(running, "--kind", "ask", "--outcome", "delivered"))
+
+    assert (table.code, table.err, record.code, record.err) == (0, "", 0, "")
+    assert table.out.split()[:8] == ["turn", "kind", "state", "outcome", "accepted", "(UTC)", "time", "user"]
+    assert all(f"{turn['name']} " in table.out for turn in await listed(running))
+    assert "closed:delivered" in record.out
+    for words in ("Alice", "Bob", "Chen", "take 1.2", "take 60", "held back", "to be dropped", "Noted", "Done."):
+        assert words not in table.out + record.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("show", "T-x"), ("again", "T"), ("drop", "--yes", "1/2"), ("--before", "soon"), ("--state", "open"), ("burn",)],
+)
+async def test_what_makes_no_sense_is_a_mistake_of_usage(running: World, arguments: tuple[str, ...]) -> None:
+    said = await command(running, "turns", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err
+
+
+async def test_a_turn_that_nobody_knows_is_told(running: World) -> None:
+    said = await command(running, "turns", "show", "99999")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("T-99999 is not known")
+
+
+@pytest.mark.parametrize("arguments", [("turns",), ("turns", "show", "1"), ("pause",), ("resume",)])
+async def test_without_a_running_bridge_a_sentence_says_so(running: World, arguments: tuple[str, ...]) -> None:
+    said = await command(running, *arguments, BRIDGE_ADMIN_PORT=str(free_port()))
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("The bridge is not running")
+
+
+async def test_the_token_decides_who_is_an_operator(tmp_path: Path) -> None:
+    async with world(tmp_path / "guarded", BRIDGE_ADMIN_TOKEN=TOKEN) as here:
+        await here.start()
+        assert (await command(here, "turns")).out == "No such turns.\n"
+        said = await command(here, "turns", BRIDGE_ADMIN_TOKEN="another")
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith("The bridge refused BRIDGE_ADMIN_TOKEN")
