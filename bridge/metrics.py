@@ -40,5 +40,5 @@ LIVES_LOST: Final = Counter(
     registry=REGISTRY,
 )
 PACED: Final = Counter(
-    "bridge_paced_total", "How often did a conversation's send budget hold something back?", ["what"], registry=REGISTRY
+    "bridge_paced_total", "How often did a conversation's send budget hold something back?", ["verdict"], registry=REGISTRY
 )
