@@ -25,6 +25,7 @@ from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.progress import Switches
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
@@ -205,6 +206,12 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         rerun=settings.after_crash == "rerun",
+        switches=Switches(
+            streaming=settings.streaming,
+            progress=settings.progress,
+            notify=settings.notify,
+            reactions=settings.reactions,
+        ),
     )
     dispatcher = Dispatcher(
         store=edges.store,

@@ -150,6 +150,20 @@ class Settings(BaseModel):
     max_sockets: Annotated[int, Field(ge=10)] = _setting(
         "BRIDGE_MAX_SOCKETS", about="Connections that the public listener keeps open at once.", default=4096
     )
+    streaming: bool = _setting(
+        "BRIDGE_STREAMING", about="Whether answers in personal chats are streamed while they come.", default=True
+    )
+    progress: bool = _setting(
+        "BRIDGE_PROGRESS", about="Whether people see what the agent is doing while it works.", default=True
+    )
+    notify: bool = _setting(
+        "BRIDGE_NOTIFY",
+        about="Whether an answer after 20 seconds without any text is a new message, so that people are notified.",
+        default=True,
+    )
+    reactions: bool = _setting(
+        "BRIDGE_REACTIONS", about="Whether questions that wait behind another are marked with a reaction.", default=True
+    )
     merge: bool = _setting(
         "BRIDGE_MERGE",
         about="Whether messages that one person sends while an answer is on its way are asked together.",
