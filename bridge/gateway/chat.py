@@ -37,9 +37,6 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_BODY_WITHIN = 5.0  # the status has said enough; a body that does not come is done without
-_VERDICT_WITHIN = 2.0
-"""Seconds that a run's last event may come after its reply: observed at about the same time (§7)."""
-
 _STREAM = "text/event-stream"
 
 
@@ -48,7 +45,8 @@ class GatewayAgent:
 
     `http` is shared and stays open (see `connection.gateway_connector`). `refusal` says why nothing may be
     asked now, if so; `look` sees that somebody has looked (`GatewayWatch`). `observer` hears what runs do, where there
-    is one; `live_text`: runs that are listened to are streamed. `connect`: seconds for a connection.
+    is one; `live_text`: runs that are listened to are streamed. `connect`: seconds for a connection; `verdict`: seconds
+    that a run's last event may come after its reply (observed at about the same time, §7).
     """
 
     def __init__(
@@ -63,6 +61,7 @@ class GatewayAgent:
         observer: GatewayObserver | None = None,
         live_text: bool = True,
         connect: float = 5.0,
+        verdict: float = 2.0,
     ) -> None:
         self._http = http
         self._url = URL(base_url.rstrip("/") + CHAT_PATH)
@@ -75,6 +74,7 @@ class GatewayAgent:
         self._sessions = sessions
         self._observer = observer
         self._live_text = live_text
+        self._verdict = verdict
         self._raw_on = 0  # the observer's connection on which the gateway turned out to stream raw text
 
     async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
@@ -105,7 +105,7 @@ class GatewayAgent:
             return answer_from(said)
         if said.suspect:
             # the same words can be the agent's; the run's last event knows
-            ending = await listening.ending(_VERDICT_WITHIN if observer.live else 0.0)
+            ending = await listening.ending(self._verdict if observer.live else 0.0)
             if ending == "failed" or (ending != "completed" and said.told_by_the_gateway):
                 raise ProviderFailed("HTTP 200, and the run failed")
         if said.raw:

@@ -170,6 +170,7 @@ def _research(_: Heard, found: re.Match[str]) -> Script:
         UseTool("web_search", {"query": topic}, "1 result", 1.5),
         Say("I open the first result."),
         UseTool("web_fetch", {"url": page}, "HTTP 404", 0.5, failed=True),
+        Wait(0.3),  # a model, too, takes a while to see what it was told
         Say(f"I have found one page on {topic}, and it could not be opened. I am a stand-in, and have no web."),
     )
 
