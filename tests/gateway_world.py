@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +89,7 @@ class Scripted:
     """
 
     role: str = "admin"
-    stream: list[bytes | None] = field(default_factory=lambda: [piece(""), piece("hi", "stop"), DONE])
+    stream: Sequence[bytes | None] = field(default_factory=lambda: [piece(""), piece("hi", "stop"), DONE])
     plain: str = "plainly"
     status: int = 200
     type: str = "text/event-stream"
