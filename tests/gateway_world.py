@@ -97,6 +97,7 @@ class Scripted:
     frames_of_a_run: list[str | bytes] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    peers: list[str] = field(default_factory=list)
     connects: list[dict[str, Any]] = field(default_factory=list)
     cancelled: int = 0
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
@@ -128,6 +129,7 @@ class Scripted:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
         self.asked.append(asked)
+        self.peers.append(str(request.transport and request.transport.get_extra_info("peername")))
         if self.status != 200:
             return web.Response(status=self.status, text="account acct-42")
         if not asked["stream"] or self.type != "text/event-stream":

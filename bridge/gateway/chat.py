@@ -11,6 +11,7 @@ either (`aiohttp.client.IDEMPOTENT_METHODS`).
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
@@ -37,6 +38,7 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_BODY_WITHIN = 5.0  # the status has said enough; a body that does not come is done without
+_END_WITHIN = 0.2
 _STREAM = "text/event-stream"
 
 
@@ -171,10 +173,18 @@ async def _stream(response: aiohttp.ClientResponse, listening: Listening) -> Str
         for data in decoder.feed(piece):
             said.take(data)
             if said.done:
+                await _rest_of(response)
                 return said
             if said.run:
                 listening.known_as(said.run)
     raise RunLost("a stream without its end")
+
+
+async def _rest_of(response: aiohttp.ClientResponse) -> None:
+    """The end of a body that has said everything: once it was read, the connection can be used again."""
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(_END_WITHIN):
+            await response.content.readany()
 
 
 def _endless() -> AnswerUnreadable:

@@ -177,6 +177,15 @@ async def test_a_stream_that_came_as_a_plain_reply_is_read_as_one() -> None:
         assert await it.says("hello") == Answer("plainly")
 
 
+@pytest.mark.parametrize("after", [[], [b"and more\n\n"], [None]], ids=["the end", "more", "silence"])
+async def test_what_comes_after_the_last_word_does_not_matter(after: list[bytes | None]) -> None:
+    gateway = Scripted(stream=[piece(""), piece("hi", "stop"), DONE, *after])
+    async with scripted(gateway) as it:
+        assert [await it.says("hello") for _ in range(2)] == [Answer("hi")] * 2
+        one_connection = len(set(gateway.peers)) == 1
+        assert one_connection or after
+
+
 async def test_a_stream_is_read_however_it_is_cut() -> None:
     whole = piece("") + piece("zwei für Zoë 😀", "stop") + DONE
     async with scripted(Scripted(stream=[whole[at : at + 1] for at in range(len(whole))])) as it:
