@@ -257,4 +257,5 @@ async def test_an_ending_that_never_comes_is_waited_for_in_vain_and_no_longer() 
             for frame in (event("run.started"), event("chunk", content="a"), event("run.failed", error="acct-42")):
                 await gateway.say(frame)
             assert await waiting == "failed"
+            assert await listening.ending(0.0) == "failed"
     assert it.heard == [TextCame("a")]
