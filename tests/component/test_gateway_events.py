@@ -74,8 +74,12 @@ async def test_two_runs_of_one_user_are_told_apart(options: GatewayOptions) -> N
     """Only a machine that woke up after its turn was taken over makes two at once; each still hears its own."""
     other: list[AgentEvent] = []
     async with standing_in(options) as (_, it):
-        asking = it.agent.ask(Question("sales", ALICE, "use a tool for 1 second"), other.append)
-        await asyncio.gather(asking, it.says("count to 3"))
+        asking = asyncio.create_task(
+            it.agent.ask(Question("sales", ALICE, "use a tool for 1 second"), other.append),
+        )
+        await until(lambda: other)
+        await it.says("count to 3")
+        await asking
     assert text_of(it.heard) in {"1\n2", "1\n2\n3"}
     assert other[:6] == [TextCame(word) for word in ("Let ", "me ", "run ", "that.")] + [
         TextWithdrawn(),
