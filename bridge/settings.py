@@ -93,6 +93,17 @@ class Settings(BaseModel):
         "GOCLAW_AGENT", about="The key of the agent that answers.", default="default"
     )
 
+    events: bool = _setting(
+        "GOCLAW_EVENTS",
+        about="Whether the bridge listens to what the agent does while it works (a key with the scope "
+        "`operator.admin`, or the gateway's token).",
+        default=True,
+    )
+    live_text: bool = _setting(
+        "GOCLAW_LIVE_TEXT",
+        about="Whether answers are asked for as streams, so that their text can be heard as it comes.",
+        default=True,
+    )
     rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = _setting(
         "GOCLAW_RATE_LIMIT",
         about="Questions a minute that the gateway takes over all users (its `rate_limit_rpm`); `0`: found out at the "
