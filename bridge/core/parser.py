@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
 
+from bridge.core.tex import readable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,6 +35,20 @@ _DEFINITION = re.compile(
     r"(?:[ \t]+(?:\"(?P<title>[^\"\n]*)\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+_DISPLAY = {"$$": "$$", "\\[": "\\]"}
+_MAX_FORMULA_LINES = 60
+_FORMULA = re.compile(
+    r"(?<![\w$])\$(?![\s$])(?P<dollar>[^$`\n]{1,300})(?<![\s\\])\$(?![\w$])"
+    r"|\$\$(?P<double>[^$`\n]{1,300})\$\$|\\\((?P<round>[^`\n]{1,300}?)\\\)|\\\[(?P<square>[^`\n]{1,300}?)\\\]"
+)
+_MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and nobody writes "\\(" but for math
+    "dollar": re.compile(r"[\\^_{}=<>+*]|^[A-Za-z]{1,3}$|^-?\d+(?:\.\d+)?$"),
+    "double": re.compile(""),
+    "round": re.compile(""),
+    "square": re.compile(r"[\\^_{}=<>+*]"),
+}
 
 
 class Definitions(dict[str, dict[str, str]]):
@@ -74,6 +90,8 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before("table", "too_deep", _too_deep)
     parser.block.ruler.before("hr", "double_rule", _double_rule, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.before("paragraph", "definitions", _definitions)
+    parser.block.ruler.before("table", "display_math", _display_math, {"alt": ["paragraph", "blockquote", "list"]})
+    parser.inline.ruler.before("escape", "math", _math)
     parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
     return parser
 
@@ -119,6 +137,45 @@ def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool
         state.line = start + 1
         token = state.push("hr", "hr", 0)
         token.map = [start, start + 1]
+    return True
+
+
+def _math(state: StateInline, silent: bool) -> bool:
+    r"""`$…$`, `$$…$$`, `\(…\)` and `\[…\]` within a line become code: no sign in a formula is markup."""
+    if state.src[state.pos] not in "$\\":
+        return False
+    found = _FORMULA.match(state.src, state.pos, state.posMax)
+    if not found or not found.lastgroup or not _MATH[found.lastgroup].search(found[found.lastgroup]):
+        return False
+    if not silent:
+        state.push("code_inline", "code", 0).content = readable(found[found.lastgroup]).replace("\n", " ")
+    state.pos = found.end()
+    return True
+
+
+def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Lines from one that begins with `$$` to one that ends with it, or with brackets; no blank line between."""
+    lines: list[str] = []
+    for number in range(start, min(end, start + _MAX_FORMULA_LINES)):
+        if state.isEmpty(number) or state.sCount[number] < state.blkIndent or state.is_code_block(number):
+            return False
+        lines.append(state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip())
+        opening = lines[0][:2]
+        closing = _DISPLAY.get(opening)
+        if closing is None:
+            return False
+        if lines[-1].endswith(closing) and (len(lines) > 1 or len(lines[0]) > 3):
+            break
+    else:
+        return False
+    tex = "\n".join(lines)[2:-2]
+    if closing in tex or opening in tex:
+        return False  # "$$a$$ and $$b$$" is prose
+    if not silent:
+        state.line = start + len(lines)
+        token = state.push("fence", "code", 0)
+        token.content = "\n".join(line.rstrip() for line in readable(tex).split("\n") if line.strip())
+        token.map = [start, state.line]
     return True
 
 

@@ -36,7 +36,7 @@ _WORD = rf"(?>{_PLAIN}|{_CITED}|{_LINK}|{_CODED}|{_SIGN})"
 _WIDE = r"[\u3001-\u3011\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e01-\u0e2e\uff01-\uff5e]"
 _WORDS = re.compile(rf"(?:{_WORD}++(?=[ \t\n])[ \t]*+)*+(?:{_WORD}*(?<={_WIDE}))?")
 # In a line with "$" or "\" only its end tells what is math.
-_MATH_LINE = re.compile(r"(?:[^\n`<&|\[\]\\~!]|\\[(){}.,#$%*_-])*+")
+_MATH_LINE = re.compile(r"(?:[^\n`<&|\[\]\\~!]|\\[^\s`<&|\[\]\\~!])*+")
 # Neither the start of another block nor anything that may still become one.
 _NO_BLOCK = r"(?![#>=+_|~\s-]|`{2}|`\Z|\*(?!\*?[^\s*])|\d{1,9}(?:[.)](?:\s|\Z)|\Z)|\Z)"
 _ORDINARY = re.compile(_NO_BLOCK)
@@ -97,41 +97,50 @@ def _safe_part(block: str) -> str:
 
     That are the items before the last one of a list at the margin, and plain lines.
     """
-    good = at = column = 0
+    good = at = column = 0  # column: where the words of the last item at the margin begin
     plain = blank = True
     for line in block.split("\n"):
         begin, at = at, at + len(line) + 1
         if not line.strip(" \t"):
             blank = True
             continue
+        item = _item(line, inside=column > 0, blank=blank)
         indent = len(line) - len(line.lstrip(" "))
-        marker = MARKER.match(line)
-        if marker and _opens(marker, inside=bool(column), blank=blank) and _ORDINARY.match(line, marker.end()):
-            good, column, plain = begin, offset(marker), True  # what is above is over
-        elif (begin == 0 and indent) or (marker and 0 < indent < column):
+        if item:
+            good, column, plain = begin, offset(item), True  # what is above is over
+        elif (begin == 0 and indent) or (0 < indent < column and MARKER.match(line)):
             break
         elif not plain or (blank and begin):
             if not column or indent < column:
                 break
             plain = False
         if plain:
-            words = line.lstrip(" ")
-            nested = MARKER.match(words)
-            words = words[nested.end() :] if nested and nested["space"] else words
-            grown = _safe_words(words, ended=at <= len(block))
-            if grown:
-                good = begin + len(line) - len(words) + grown
-            plain = grown > 0 and grown == len(words.rstrip(" \t"))
-            if not plain and not column:
+            safe = _safe_line(line, ended=at <= len(block))
+            good = begin + safe if safe > 0 else good
+            plain = safe > 0 and safe == len(line.rstrip(" \t"))
+            if not plain and (not column or safe < 0):
                 break
         blank = False
     return block[:good]
 
 
-def _opens(marker: re.Match[str], *, inside: bool, blank: bool) -> bool:
-    """Whether an item surely begins here: within a paragraph "2024. " does not begin a list, "1. " does."""
-    number = marker["number"]
-    return bool(marker["space"]) and not marker["indent"] and (inside or blank or not number or int(number) == 1)
+def _item(line: str, *, inside: bool, blank: bool) -> re.Match[str] | None:
+    """The marker of an item that surely begins here: within a paragraph "2024. " does not begin a list, "1. " does."""
+    marker = MARKER.match(line)
+    if not marker or marker["indent"] or not marker["space"] or not _ORDINARY.match(line, marker.end()):
+        return None
+    return marker if inside or blank or not marker["number"] or int(marker["number"]) == 1 else None
+
+
+def _safe_line(line: str, *, ended: bool) -> int:
+    """How much of a line is safe to show, up to the end of a word; -1 if lines below it may be no lines of a list."""
+    words = line.lstrip(" ")
+    nested = MARKER.match(words)
+    words = words[nested.end() :] if nested and nested["space"] else words
+    if words.startswith(("$$", r"\[")):
+        return -1
+    safe = _safe_words(words, ended=ended)
+    return len(line) - len(words) + safe if safe else 0
 
 
 def _safe_words(words: str, *, ended: bool) -> int:

@@ -113,6 +113,28 @@ def test_markdown_becomes_what_teams_shows(markdown: str, expected: str) -> None
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [
+        ("$x^2$ is *not* $a_1 * b_1$", "`x²` is *not* `a₁ * b₁`"),
+        (r"\(\alpha\), \[x+1\] and $$y$$ in words", "`α`, `x+1` and `y` in words"),
+        (r"# Area $A = \pi r^{2}$", "**Area `A = π r²`**"),
+        (r"$$\frac{a+b}{2} \leq \sqrt{x}$$", "```\n(a+b)/2 ≤ √x\n```"),
+        ("so\n\\[\nE = mc^2 \\\\\nx_{ij}\n\\]\nthen", "so\n\n```\nE = mc²\nxᵢⱼ\n```\n\nthen"),
+        ("- $$x$$\n- b", "- ```\n  x\n  ```\n- b"),
+        (r"$\begin{x}a_1\end{x}$", r"`\begin{x}a_1\end{x}`"),
+        ("$f^{**}$ `$x$` $n$", "`f^(**)` `$x$` `n`"),
+        ("$5 and $10, or $20/month, US$5-US$10", "$5 and $10, or $20/month, US$5-US$10"),
+        ("$HOME/bin:$PATH", "$HOME/bin:$PATH"),
+        (r"see \[1\], $$a$$ and $$b$$", r"see \[1\], `a` and `b`"),
+        (r"\[ never closed", r"\[ never closed"),
+        ("$$\nnever closed\n\nend", "$$  \nnever closed\n\nend"),
+    ],
+)
+def test_math_stays_readable_and_is_never_taken_for_emphasis(markdown: str, expected: str) -> None:
+    assert rendered(markdown) == expected
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
         ("<at>Bob</at>", "&lt;at>Bob&lt;/at>"),
         (r"\<at>Bob</at>", "&lt;at>Bob&lt;/at>"),
         ("&lt;at&gt;Bob", "&lt;at&gt;Bob"),
@@ -163,7 +185,9 @@ def test_nesting_beyond_reason_is_shown_as_written() -> None:
     assert rendered("\n".join("  " * depth + "- item" for depth in range(100))).count("item") == 100
 
 
-@pytest.mark.parametrize("piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``"])
+@pytest.mark.parametrize(
+    "piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\(", "$$\n", "[a][b]"]
+)
 def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
     """10,000 "![" took 5 s before paragraphs of brackets were given up."""
     started = time.perf_counter()
