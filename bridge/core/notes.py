@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bridge.core.render import render_answer
+from collections.abc import Sequence
+
+import orjson
+
+from bridge.core.agent_cards import AgentCard
+from bridge.core.cards import CARD_TYPE
+from bridge.core.chunks import PART_UNITS, units
+from bridge.core.render import render_answer, render_with_cards
 from bridge.core.texts import say
 from bridge.core.turn import Activity
 
@@ -18,6 +25,8 @@ AI_LABEL: Activity = {
 
 
 LONGEST_ANSWER = 1_000_000
+_CARD_FRAME = 100  # what is around a card's content in an activity
+_LONGEST_SUMMARY = 200
 
 
 def note(words: str) -> Activity:
@@ -25,17 +34,38 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str) -> tuple[Activity, ...]:
+def answer(markdown: str, cards: bool = False) -> tuple[Activity, ...]:
     """The agent's answer as one or more finished activities, each within Teams' size limit.
 
-    Of an answer that nobody can read in a chat, a million characters are shown, and said so.
+    Of an answer that nobody can read in a chat, a million characters are shown, and said so. `cards`: harmless
+    Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
     """
     if len(markdown) > LONGEST_ANSWER:
         markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
-    return tuple(
-        {"type": "message", "textFormat": "markdown", "text": part, "entities": [AI_LABEL]}
-        for part in render_answer(markdown)
-    )
+    if not cards:
+        return tuple(_said(part) for part in render_answer(markdown))
+    activities: list[Activity] = []
+    for text, attached in render_with_cards(markdown):
+        room = PART_UNITS - units(text)
+        beside: list[AgentCard] = []
+        following: list[AgentCard] = []
+        for card in attached:
+            room -= units(orjson.dumps(card.content).decode()) + _CARD_FRAME
+            (beside if room > 0 and not following else following).append(card)
+        if text or beside:
+            activities.append(_said(text, beside))
+        activities += [_said("", [card]) for card in following]
+    return tuple(activities)
+
+
+def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
+    said: Activity = {"type": "message", "entities": [AI_LABEL]}
+    if text:
+        said |= {"textFormat": "markdown", "text": text}
+    if cards:
+        said["summary"] = (text or cards[0].words)[:_LONGEST_SUMMARY]
+        said["attachments"] = [{"contentType": CARD_TYPE, "content": card.content} for card in cards]
+    return said
 
 
 def plain(activity: Activity) -> Activity:

@@ -45,8 +45,8 @@ _FORMULA = re.compile(
 )
 _MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and nobody writes "\\(" but for math
     "dollar": re.compile(r"[\\^_{}=<>+*]|^[A-Za-z]{1,3}$|^-?\d+(?:\.\d+)?$"),
-    "double": re.compile(""),
-    "round": re.compile(""),
+    "double": re.compile(r"\S"),
+    "round": re.compile(r"\S"),
     "square": re.compile(r"[\\^_{}=<>+*]"),
 }
 
@@ -169,7 +169,7 @@ def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool
     else:
         return False
     tex = "\n".join(lines)[2:-2]
-    if closing in tex or opening in tex:
+    if not tex.strip() or closing in tex or opening in tex:
         return False  # "$$a$$ and $$b$$" is prose
     if not silent:
         state.line = start + len(lines)

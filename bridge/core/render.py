@@ -7,7 +7,9 @@ answers need neither, because most turns end with a few lines of ordinary prose.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
+from bridge.core.agent_cards import AgentCard, card_in
 from bridge.core.blocks import blocks
 from bridge.core.chunks import cut
 from bridge.core.inline import literal
@@ -18,7 +20,7 @@ from bridge.core.parser import Definitions
 # a whitelist: single lines of prose and flat lists with a blank line between them, in which nothing can be a link,
 # an image, HTML, an entity, a table, an escape, math, a chance fence or code that is written anew (WORDS), nor a
 # heading, rule, quote, fence or list in a list (START). Quantifiers are possessive: one pass, no backtracking.
-_CHAR = r"[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]"
+_CHAR = r"[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
 _CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
 _WORDS = rf"(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++(?:[ ]++(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++)*+"
 _START = r"(?![#>=~+_-]|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"
@@ -26,8 +28,10 @@ _PROSE = _START + _WORDS
 _LIST = "|".join(rf"{sign} {_PROSE}(?:\n{sign} {_PROSE})*+" for sign in ("-", r"\*", r"\d{1,3}\.", r"\d{1,3}\)"))
 _PLAIN = re.compile(rf"(?:(?:(?:{_LIST})\n\n)?+{_PROSE}(?:\n\n(?!\Z)|\Z))*+(?:{_LIST})?+")
 
-_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
-_UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFDD0])
+_CARD = "\ufdd0"  # where a card stands while the text is cut; no character, and the input has none
+_MOST_CARDS = 10
+_UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -56,6 +60,26 @@ def render_whole(markdown: str) -> str:
 def is_plain(markdown: str) -> bool:
     """Whether rendering would surely not change it."""
     return bool(_PLAIN.fullmatch(markdown))
+
+
+def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:
+    """The texts of `render_answer`, each with the cards that stand in it; a text may be empty beside a card."""
+    text = clean(markdown)
+    definitions = Definitions(text)
+    cards: list[AgentCard] = []
+    shown: list[str] = []
+    for block, _ in blocks(text):
+        card = card_in(block) if len(cards) < _MOST_CARDS else None
+        if card:
+            cards.append(card)
+        shown.append(_CARD if card else render_block(block, definitions))
+    if not cards:
+        return tuple((part, ()) for part in render_answer(markdown))
+    waiting = iter(cards)
+    return tuple(
+        (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(waiting, part.count(_CARD))))
+        for part in cut("\n\n".join(filter(None, shown)))
+    )
 
 
 def clean(markdown: str) -> str:

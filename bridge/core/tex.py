@@ -51,7 +51,7 @@ def readable(tex: str) -> str:
             break
     if re.search(r"[\\{}]", text):
         return tex.strip()
-    return text.replace("❴", "{").replace("❵", "}").replace("＿", "_").strip()
+    return text.replace("❴", "{").replace("❵", "}").replace("＿", "_").strip() or tex.strip()
 
 
 def _grouped(part: str) -> str:

@@ -58,7 +58,6 @@ _UNKNOWN_PAUSES = (60.0, 300.0)
 
 class Pipeline:
     """Runs claimed turns. `whole_turn` is the longest time for a run, in seconds.
-
     `roster` is None where guests may ask. `elsewhere`: turns that run in other processes for the same tenant.
     """
 
@@ -73,6 +72,7 @@ class Pipeline:
         whole_turn: float,
         roster: Roster | None = None,
         rerun: bool = False,
+        agent_cards: bool = False,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._store = store
@@ -83,6 +83,7 @@ class Pipeline:
         self._whole_turn = whole_turn
         self._roster = roster
         self._rerun = rerun
+        self._agent_cards = agent_cards
         self._settle_seconds = settle_seconds
         self._running = 0
         self.elsewhere = 0
@@ -186,8 +187,8 @@ class Pipeline:
             personal = payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         # a long answer takes a while to render, and everybody else shares this loop
-        long = len(said.text) > _RENDERED_AT_ONCE
-        activities = await asyncio.to_thread(answer, said.text) if long else answer(said.text)
+        told = (said.text, self._agent_cards)
+        activities = await asyncio.to_thread(answer, *told) if len(said.text) > _RENDERED_AT_ONCE else answer(*told)
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return Reply(Outcome.DELIVERED, activities)
