@@ -227,6 +227,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
             notify=settings.notify,
             reactions=settings.reactions,
         ),
+        agent_cards=settings.agent_cards,
     )
     dispatcher = Dispatcher(
         store=edges.store,

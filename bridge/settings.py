@@ -202,6 +202,11 @@ class Settings(BaseModel):
     welcome: bool = _setting(
         "BRIDGE_WELCOME", about="Whether the bot greets when it is installed in a personal chat.", default=True
     )
+    agent_cards: bool = _setting(
+        "BRIDGE_AGENT_CARDS",
+        about="Whether Adaptive Cards in an answer (code blocks `adaptive-card`) are shown as cards.",
+        default=False,
+    )
     turn_timeout: Seconds = _setting(
         "BRIDGE_TURN_TIMEOUT", about="The longest time for one answer, in seconds.", default=600.0
     )

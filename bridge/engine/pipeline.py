@@ -14,6 +14,7 @@ import structlog
 
 from bridge import metrics
 from bridge.core import cards
+from bridge.core.addressing import continued, mentioning, quoting
 from bridge.core.errors import (
     AnswerEmpty,
     DeliveryFailure,
@@ -27,7 +28,7 @@ from bridge.core.errors import (
     StoreUnavailable,
     TurnFailure,
 )
-from bridge.core.notes import answer, continued, mentioning, note, quoting, stopped
+from bridge.core.notes import answer, note, stopped
 from bridge.core.ports import Agent, Answer, Channel, Clock, Question, Roster, TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, Reply, Scope, State, Turn, live_message
@@ -64,6 +65,7 @@ class Pipeline:
         whole_turn: float,
         roster: Roster | None = None,
         rerun: bool = False,
+        agent_cards: bool = False,
         settle_seconds: float = SETTLE_SECONDS,
         switches: Switches = _ALL_ON,
     ) -> None:
@@ -78,6 +80,7 @@ class Pipeline:
         self._delivery = Delivery(
             store=store, channel=channel, clock=clock, settle_seconds=settle_seconds, closed=self.marks.ended
         )
+        self._agent_cards = agent_cards
         self.shows = Shows(channel=channel, store=store, tasks=tasks, switches=switches)
 
     async def run(self, turn: Turn, control: Control) -> RunNotStarted | None:
@@ -187,8 +190,8 @@ class Pipeline:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         # a long answer takes a while to render, and everybody else shares this loop
-        long = len(said.text) > _RENDERED_AT_ONCE
-        activities = await asyncio.to_thread(answer, said.text) if long else answer(said.text)
+        told = (said.text, self._agent_cards)
+        activities = await asyncio.to_thread(answer, *told) if len(said.text) > _RENDERED_AT_ONCE else answer(*told)
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return Reply(Outcome.DELIVERED, activities)
