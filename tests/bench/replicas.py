@@ -53,7 +53,7 @@ async def pump(here: Storm) -> None:
     """Keep so many turns under way, over many lanes, at both replicas alike."""
     asked, under_way = 0, set[asyncio.Task[str]]()
     while True:
-        if len(here.field.sent) - len(here.field.shown) < OUTSTANDING * len(here.replicas):
+        if asked - len(here.field.shown) < OUTSTANDING * len(here.replicas):
             asked += 1
             task = asyncio.ensure_future(
                 here.say(f"lane-{asked % _LANES}", to=here.replicas[asked % len(here.replicas)])
