@@ -15,6 +15,7 @@ import aiohttp
 import httpx
 
 from bridge import metrics
+from bridge.core import texts
 from bridge.core.access import AccessPolicy
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
@@ -28,7 +29,7 @@ from bridge.engine.pipeline import Pipeline
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
-from bridge.gateway.probe import GatewayProbe
+from bridge.gateway.probe import PERSISTS, GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
 from bridge.settings import Settings, is_postgres
@@ -69,6 +70,7 @@ def policy_of(settings: Settings) -> Policy:
         channel=GroupSession("conversation" if settings.channel_session == "thread" else settings.channel_session),
         user_prefix=settings.user_prefix,
         welcome=settings.welcome,
+        starters=settings.starters,
     )
 
 
@@ -190,7 +192,8 @@ async def _until_certain(lease: Lease) -> None:
 
 
 def compose(settings: Settings, edges: Edges) -> Bridge:
-    """The bridge over its edges; nothing is started yet."""
+    """The bridge over its edges; nothing is started yet. From here on it speaks with the admin's own sentences."""
+    texts.use(settings.texts.sentences)
     clock = _SystemClock()
     tasks = Tasks()
     lease = Lease()
@@ -222,8 +225,15 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         policy=policy_of(settings),
         clock=clock,
         gateway_health=lambda: _gateway_health(edges.watch),
+        gateway_memory=lambda: _gateway_memory(edges.watch),
     )
     return Bridge(edges, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
+
+
+def _gateway_memory(watch: GatewayWatch) -> str:
+    """The text key of whether sessions outlive their request."""
+    verdicts = {check.name: check.verdict for check in watch.state.checks}
+    return {"ok": "memory_kept", "failed": "memory_lost"}.get(verdicts.get(PERSISTS, ""), "memory_unknown")
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

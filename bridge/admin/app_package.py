@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from bridge.admin.app_icons import ICON_SIDES, icon_problems
 from bridge.admin.app_manifest import GUID, THREE_NUMBERS, manifest_problems
 
 MANIFEST_FILE = "manifest.json"
@@ -26,10 +27,6 @@ PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 FIRST_VERSION = "1.0.0"
 PACKAGE_LIMIT = 4 * 2**20  # bytes, packed and unpacked; ours has about 5 KB
 SCOPES = ("personal", "team", "groupChat")
-
-ICON_SIDES = {"color.png": 192, "outline.png": 32}  # pixels
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # https://www.w3.org/TR/png-3/#5PNG-file-signature
-PNG_START = PNG_SIGNATURE + b"\0\0\0\x0dIHDR"
 # what zipfile and json let out on damaged, encrypted or foreign bytes
 UNREADABLE = (
     zipfile.BadZipFile,
@@ -41,7 +38,6 @@ UNREADABLE = (
     LookupError,
     RuntimeError,
 )
-RGBA_8_BIT = (8, 6, 0, 0, 0)  # IHDR: bit depth, colour type, compression, filter, no interlacing
 
 
 class ManifestInvalid(ValueError):
@@ -61,7 +57,9 @@ class AppDetails:
     """What an admin decides about the app; limits of every field in `bridge.admin.app_manifest`.
 
     `app_id` is the bot's Entra application id, `package_id` the app's own id in Teams (derived from `app_id`
-    if None), `commands` are pairs of title and description, `public_host` is a host name without scheme.
+    if None), `starters` and `commands` are pairs of title and description, `public_host` is a host name without scheme.
+    Starters are questions that a personal chat offers before the first message:
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/prompt-suggestions
     """
 
     app_id: str
@@ -80,6 +78,7 @@ class AppDetails:
     )
     accent_color: str = "#1B6B72"
     public_host: str | None = None
+    starters: tuple[tuple[str, str], ...] = ()
     commands: tuple[tuple[str, str], ...] = ()
     scopes: tuple[str, ...] = SCOPES
     supports_files: bool = False
@@ -135,13 +134,12 @@ def build_manifest(details: AppDetails, version: str, *, template: Path | None =
     app_id, scopes = details.app_id.strip().lower(), list(details.scopes)
     # derived, so stable without being stored: whoever builds the package again updates the same app
     package_id = details.package_id or str(uuid5(NAMESPACE_URL, f"goclaw-teams-bridge:{app_id}"))
-    commands = [{"title": title, "description": description} for title, description in details.commands]
     fields = asdict(details) | {
         "version": version,
         "app_id": app_id,
         "package_id": package_id.strip().lower(),
         "scopes": scopes,
-        "command_lists": [{"scopes": scopes, "commands": commands}] if commands else [],
+        "command_lists": _command_lists(details),
         "valid_domains": [details.public_host] if details.public_host else [],
     }
     try:
@@ -155,6 +153,20 @@ def build_manifest(details: AppDetails, version: str, *, template: Path | None =
     if unknown:
         raise ManifestInvalid([f"{MANIFEST_FILE}: {name} is not a known field; remove it" for name in unknown])
     return filled
+
+
+def _command_lists(details: AppDetails) -> list[dict[str, Any]]:
+    """The lists of commands; starters are for personal chats alone, elsewhere they would look like commands."""
+    starters = [_command(*starter) for starter in details.starters]
+    commands = [_command(*command) for command in details.commands]
+    apart = ["personal"] if starters and "personal" in details.scopes else []
+    others = [scope for scope in details.scopes if scope not in apart]
+    lists = [{"scopes": apart, "commands": starters + commands}, {"scopes": others, "commands": commands}]
+    return [entry for entry in lists if entry["scopes"] and entry["commands"]]
+
+
+def _command(title: str, description: str) -> dict[str, str]:
+    return {"title": title, "description": description}
 
 
 def _filled(node: Any, fields: dict[str, Any], unknown: list[str]) -> Any:
@@ -241,63 +253,3 @@ def _pack(files: PackageFiles) -> bytes:
 
 def _read_if_there(file: Path) -> bytes:
     return file.read_bytes() if file.is_file() else b""
-
-
-def icon_problems(icons: dict[str, bytes]) -> list[str]:
-    """What is wrong with the icons, given as PNG files by name; an empty list when Teams will take them.
-
-    The sizes are not in Microsoft's schema but on its page:
-    https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-package#app-icons
-    """
-    problems = []
-    for name, side in ICON_SIDES.items():
-        if not icons[name].startswith(PNG_START):
-            problems.append(f"{name}: is missing or not a PNG file; save a PNG of {side}x{side} pixels there")
-        elif (found := struct.unpack(">II", icons[name][16:24].ljust(8, b"\0"))) != (side, side):
-            problems.append(f"{name}: has {found[0]}x{found[1]} pixels; save it with {side}x{side}")
-        elif name == "outline.png" and not _is_white_on_transparent(icons[name]):
-            problems.append(f"{name}: is not pure white on transparent; save it so, as an 8-bit RGBA PNG")
-    return problems
-
-
-def _is_white_on_transparent(png: bytes) -> bool:
-    """Is every visible pixel white, and is there something to see and something to see through?"""
-    try:
-        pixels = _rgba_pixels(png)
-    except (struct.error, zlib.error, ValueError, IndexError):
-        return False
-    opacities = {pixel[3] for pixel in pixels}
-    return {0, 255} <= opacities and all(pixel[:3] == b"\xff\xff\xff" for pixel in pixels if pixel[3])
-
-
-def _rgba_pixels(png: bytes) -> list[bytes]:
-    """The pixels of an 8-bit RGBA PNG of the outline's size, row by row, four bytes each."""
-    packed, at = b"", len(PNG_SIGNATURE)
-    while at < len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        body = png[at + 8 : at + 8 + length]
-        if kind == b"IHDR" and tuple(body[8:]) != RGBA_8_BIT:
-            raise ValueError("not 8-bit RGBA")
-        packed += body if kind == b"IDAT" else b""
-        at += 12 + length
-    side = ICON_SIDES["outline.png"]
-    width = 4 * side
-    lines = zlib.decompressobj().decompress(packed, side * (1 + width))
-    if len(lines) != side * (1 + width):
-        raise ValueError("cut short")
-    above, pixels = bytes(width), []
-    for start in range(0, side * (1 + width), 1 + width):
-        above = _unfiltered(lines[start], lines[start + 1 : start + 1 + width], above)
-        pixels += [above[x : x + 4] for x in range(0, width, 4)]
-    return pixels
-
-
-def _unfiltered(kind: int, line: bytes, above: bytes) -> bytes:
-    """One line of four-byte pixels with its filter undone: https://www.w3.org/TR/png-3/#9Filters."""
-    plain = bytearray()
-    for x, value in enumerate(line):
-        left, corner = (plain[x - 4], above[x - 4]) if x >= 4 else (0, 0)
-        up = above[x]
-        nearest = min((left, up, corner), key=lambda near: abs(left + up - corner - near))
-        plain.append((value + (0, left, up, (left + up) // 2, nearest)[kind]) & 0xFF)
-    return bytes(plain)

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from bridge.admin.app_package import AppDetails
 from bridge.core.commands import COMMANDS
+from bridge.core.texts import say
 from bridge.settings import Settings
 
 
 def app_details(settings: Settings) -> AppDetails:
-    """The details of the app package; the commands are the bridge's own table."""
+    """The details of the app package; the commands are the bridge's own table, in the words that `texts` has now."""
     host = urlsplit(settings.public_url).hostname if settings.public_url else None
     return AppDetails(
         app_id=settings.app_id,
@@ -20,5 +21,6 @@ def app_details(settings: Settings) -> AppDetails:
         privacy_url=settings.app_privacy or settings.app_website,
         terms_url=settings.app_terms or settings.app_website,
         public_host=host,
-        commands=tuple((info.word, info.about) for info in COMMANDS),
+        starters=tuple((question, say("about_starter")) for question in settings.starters),
+        commands=tuple((info.word, info.about()) for info in COMMANDS),
     )

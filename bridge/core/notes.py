@@ -25,13 +25,13 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str) -> tuple[Activity, ...]:
+def answer(markdown: str, locale: str = "") -> tuple[Activity, ...]:
     """The agent's answer as one or more finished activities, each within Teams' size limit.
 
     Of an answer that nobody can read in a chat, a million characters are shown, and said so.
     """
     if len(markdown) > LONGEST_ANSWER:
-        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
+        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut', locale)}"
     return tuple(
         {"type": "message", "textFormat": "markdown", "text": part, "entities": [AI_LABEL]}
         for part in render_answer(markdown)

@@ -186,8 +186,8 @@ class Pipeline:
             personal = payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         # a long answer takes a while to render, and everybody else shares this loop
-        long = len(said.text) > _RENDERED_AT_ONCE
-        activities = await asyncio.to_thread(answer, said.text) if long else answer(said.text)
+        long, locale = len(said.text) > _RENDERED_AT_ONCE, payload.reference.locale
+        activities = await asyncio.to_thread(answer, said.text, locale) if long else answer(said.text, locale)
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return Reply(Outcome.DELIVERED, activities)

@@ -35,6 +35,7 @@ Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 # More than any lane holds: no limit.
 UNLIMITED = 2**31 - 1
 _LAST = 2**62
+NAMED_WAITING = 5
 
 
 def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
@@ -175,10 +176,12 @@ def lane_status(lane: Lane) -> Operation[LaneStatus]:
     rows = yield "lane_open", {"lane": clean(lane)}
     last = yield "lane_last", {"lane": clean(lane)}
     head = rows[0] if rows and rows[0]["state"] != State.QUEUED else None
+    waiting = [row["n"] for row in rows[1 if head else 0 :]]
     return LaneStatus(
         running=turn_name(head["n"]) if head else None,
         since=head["accepted"] if head else 0.0,
-        waiting=len(rows) - (1 if head else 0),
+        waiting=len(waiting),
+        queued=tuple(turn_name(n) for n in waiting[:NAMED_WAITING]),
         last=turn_name(last[0]["n"]) if last and last[0]["n"] else None,
     )
 

@@ -20,13 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.admin.app_icons import icon_problems
 from bridge.admin.app_package import (
     AppDetails,
     ManifestInvalid,
     PreviousPackageInvalid,
     build_manifest,
     build_package,
-    icon_problems,
     read_package,
     template_folder,
 )
@@ -132,7 +132,7 @@ def test_a_name_that_looks_like_a_placeholder_is_only_a_name() -> None:
 
 
 def test_the_bridges_own_commands_fit_the_manifest() -> None:
-    commands = tuple((info.word, info.about) for info in COMMANDS)
+    commands = tuple((info.word, info.about()) for info in COMMANDS)
     assert build_package(replace(DETAILS, commands=commands)).version == "1.0.0"
 
 

@@ -124,7 +124,7 @@ UPDATE replicas SET beats = beats + 1, running = :running WHERE owner = :owner R
 SELECT owner, beats, running FROM replicas;
 
 -- name: look_around
-SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued') AS waiting,
+SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued' AND kind <> 'welcome') AS waiting,
        EXISTS (SELECT 1 FROM turns WHERE state <> 'closed'
                AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)) AS orphans,
        coalesce((SELECT value FROM switches WHERE name = 'paused'), 0) AS paused;
