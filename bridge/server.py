@@ -125,7 +125,7 @@ async def _freeze() -> None:
     """What start-up built lives until the end: the collector need not look at it again, nor look often."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

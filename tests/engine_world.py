@@ -18,7 +18,7 @@ from memory_store import MemoryStore
 
 from bridge.core.errors import TurnFailure
 from bridge.core.lease import Lease
-from bridge.core.ports import Answer, Question, TurnStore
+from bridge.core.ports import AgentEvent, Answer, Question, TurnStore
 from bridge.core.turn import (
     Accepted,
     Activity,
@@ -101,9 +101,13 @@ class LoopClock:
 
 @dataclass
 class ScriptedAgent:
-    """Says `echo <text>` at once, unless `answers`, `takes` (seconds) or `holds` have an entry for the text."""
+    """Says `echo <text>` at once, unless `answers`, `takes` (seconds) or `holds` have an entry for the text.
+
+    `tells`: what is heard as the run begins.
+    """
 
     answers: dict[str, Answer | Exception] = field(default_factory=dict)
+    tells: dict[str, tuple[AgentEvent, ...]] = field(default_factory=dict)
     takes: dict[str, float] = field(default_factory=dict)
     holds: dict[str, asyncio.Event] = field(default_factory=dict)
     forgets: list[TurnFailure] = field(default_factory=list)
@@ -115,13 +119,16 @@ class ScriptedAgent:
     overlaps: list[str] = field(default_factory=list)
     at_work: Counter[str] = field(default_factory=Counter)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         text = question.text
         self.asked.append(text)
         self.times[text] = asyncio.get_running_loop().time()
         self.at_work[question.user] += 1
         if self.at_work[question.user] > 1:
             self.overlaps.append(text)
+        if heard is not None:
+            for event in self.tells.get(text, ()):
+                heard(event)
         try:
             if text in self.takes:
                 await asyncio.sleep(self.takes[text])

@@ -22,23 +22,28 @@ class ConversationBudget:
     `inherited`: the process is young, so half of what the hour allows may have been sent before it began.
     """
 
-    __slots__ = ("_held", "_minutes", "_recent", "_share", "typed")
+    __slots__ = ("_held", "_hour", "_minute", "_minutes", "_recent", "_share", "typed")
 
     def __init__(self, now: float, *, shared: bool = False, inherited: bool = False) -> None:
         self._share = _PROGRESS / 2 if shared else _PROGRESS
         self._recent: list[float] = []
         before = int(_HOUR * (0.25 if shared else 0.5))
-        self._minutes: dict[int, int] = {int(now // _MINUTE): before} if inherited else {}
+        self._minute = int(now // _MINUTE)
+        self._minutes: dict[int, int] = {self._minute: before} if inherited else {}
+        self._hour = before if inherited else 0
         self._held = 0.0
         self.typed = float("-inf")
 
     def wait(self, now: float) -> float:
         """Seconds until an answer fits; 0.0: now."""
-        pauses = [self._recent[-limit] + window - now for window, limit in _SHORT if len(self._recent) >= limit]
-        hour = self._this_hour(now)
-        if hour >= _HOUR:
-            pauses.append((min(self._minutes) + 61) * _MINUTE - now)
-        return max([0.0, *pauses])
+        recent, pause = self._recent, 0.0
+        for window, limit in _SHORT:
+            if len(recent) < limit:
+                break
+            pause = max(pause, recent[-limit] + window - now)
+        if self._this_hour(now) >= _HOUR:
+            pause = max(pause, (min(self._minutes) + 61) * _MINUTE - now)
+        return pause
 
     def affords_progress(self, now: float) -> bool:
         """Whether something that may as well be left out fits, with enough left for answers."""
@@ -51,18 +56,26 @@ class ConversationBudget:
         """Something leaves now."""
         self._recent.append(now)
         del self._recent[:-_LONGEST]
-        minute = int(now // _MINUTE)
-        self._minutes[minute] = self._minutes.get(minute, 0) + 1
+        self._forget(now)
+        self._minutes[self._minute] = self._minutes.get(self._minute, 0) + 1
+        self._hour += 1
 
     def hold(self, until: float) -> None:
         """Teams has refused: nothing that may be left out before `until`."""
         self._held = max(self._held, until)
 
     def _this_hour(self, now: float) -> int:
-        oldest = int(now // _MINUTE) - 60
-        for minute in [minute for minute in self._minutes if minute < oldest]:
-            del self._minutes[minute]
-        return sum(self._minutes.values())
+        self._forget(now)
+        return self._hour
+
+    def _forget(self, now: float) -> None:
+        """What is older than an hour counts no more; looked at when a minute has passed."""
+        minute = int(now // _MINUTE)
+        if minute == self._minute:
+            return
+        self._minute = minute
+        for old in [old for old in self._minutes if old < minute - 60]:
+            self._hour -= self._minutes.pop(old)
 
 
 def progress_interval(running: int, least: float) -> float:

@@ -51,11 +51,53 @@ class Answer:
     silent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The agent reasons; what it thinks is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextCame:
+    """A further piece of the answer's text, raw Markdown; pieces may have been lost before it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextWithdrawn:
+    """All text that came so far was an announcement before a tool: no part of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBegan:
+    """A tool is at work. `argument`: a hint for people (file name, search words), one line of at most 80 characters, or
+    empty."""
+
+    name: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A tool has come to its end."""
+
+    name: str
+    failed: bool
+
+
+AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded
+"""What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
+
+
 class Agent(Protocol):
     """The agent behind the gateway."""
 
-    async def ask(self, question: Question) -> Answer:
-        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure."""
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
+
+        `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
+        raise. Nothing of it is needed for the answer.
+        """
         ...
 
     async def forget(self, agent: str, user: str) -> None:

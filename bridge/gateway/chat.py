@@ -20,7 +20,7 @@ from bridge.gateway.wire import CHAT_PATH, USER_HEADER, answer_from, failure_of,
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.core.ports import Answer, Question
+    from bridge.core.ports import AgentEvent, Answer, Question
     from bridge.gateway.sessions import GatewaySessions
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -58,7 +58,11 @@ class GatewayAgent:
         self._look = look
         self._sessions = sessions
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(
+        self,
+        question: Question,
+        heard: Callable[[AgentEvent], None] | None = None,  # noqa: ARG002  nothing is told yet
+    ) -> Answer:
         """One run. Cancelling closes the request, which is the gateway's only stop.
 
         Raises TurnFailure: QuestionTooLong and QuestionRejected before any request, GatewayDown and GatewayBusy where

@@ -232,7 +232,7 @@ def _addressed(to: Reference, activity: Activity) -> bytes:
         raise DeliveryRejected("not expressible as JSON") from None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=20_000)
 def _activities_url(service_url: str, conversation: str) -> URL:
     return URL(f"{_base(service_url)}v3/conversations/{segment(conversation)}/activities", encoded=True)
 
