@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.admin.app_icons import icon_problems
+from bridge.admin.app_manifest import manifest_problems
 from bridge.admin.app_package import (
     AppDetails,
     ManifestInvalid,
@@ -30,7 +32,8 @@ from bridge.admin.app_package import (
     read_package,
     template_folder,
 )
-from bridge.core.commands import COMMANDS
+from bridge.core.commands import COMMANDS, LONGEST_STARTER, MOST_STARTERS
+from bridge.core.texts import SHIPPED, say
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -111,6 +114,50 @@ def test_without_commands_and_host_the_lists_are_empty() -> None:
 
     assert manifest["bots"][0]["commandLists"] == []
     assert manifest["validDomains"] == []
+
+
+STARTERS = (("What can you do?", "A question you could begin with"), ("Who is on leave?", "Another"))
+
+
+def test_starters_stand_before_the_commands_in_personal_chats_and_nowhere_else() -> None:
+    manifest = build_manifest(replace(DETAILS, starters=STARTERS), "1.0.0")
+
+    personal, elsewhere = manifest["bots"][0]["commandLists"]
+
+    assert (personal["scopes"], elsewhere["scopes"]) == (["personal"], ["team", "groupChat"])
+    assert [entry["title"] for entry in personal["commands"]] == [
+        "What can you do?",
+        "Who is on leave?",
+        "/new",
+        "/help",
+    ]
+    assert personal["commands"][0]["description"] == "A question you could begin with"
+    assert [entry["title"] for entry in elsewhere["commands"]] == ["/new", "/help"]
+    assert manifest_problems(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "scopes"),
+    [
+        ({"scopes": ("personal",)}, [["personal"]]),
+        ({"scopes": ("team",)}, [["team"]]),
+        ({"scopes": ("team",), "commands": ()}, []),
+        ({"commands": ()}, [["personal"]]),
+    ],
+)
+def test_a_list_without_scope_or_entry_is_left_out(changes: dict[str, Any], scopes: list[list[str]]) -> None:
+    manifest = build_manifest(replace(DETAILS, starters=STARTERS, **changes), "1.0.0")
+
+    assert [entry["scopes"] for entry in manifest["bots"][0]["commandLists"]] == scopes
+
+
+def test_as_many_starters_as_there_may_be_fit_with_the_commands_of_every_language() -> None:
+    for language in SHIPPED:
+        about = say("about_starter", language)
+        starters = tuple((f"{n} ".ljust(LONGEST_STARTER, "q"), about) for n in range(MOST_STARTERS))
+        commands = tuple((info.word, info.about(language)) for info in COMMANDS)
+        package = build_package(replace(DETAILS, starters=starters, commands=commands))
+        assert package.version == "1.0.0"
 
 
 def test_the_app_has_an_id_of_its_own_that_follows_from_the_bots() -> None:
