@@ -12,7 +12,8 @@ SELECT :id, :kind, :lane, :session,
        :again_of, :payload, :accepted,
        CASE WHEN busy THEN :queued ELSE :running END
 FROM (SELECT :hold OR EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state <> 'closed') AS busy) AS lane_now
-WHERE (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room
+WHERE :unlimited
+   OR (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room
 ON CONFLICT DO NOTHING
 RETURNING n, state;
 
