@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import httpx
@@ -29,7 +29,8 @@ from bridge.engine.pipeline import Pipeline
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
-from bridge.gateway.probe import PERSISTS, GatewayProbe
+from bridge.gateway.memory import ObservedAgent
+from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
 from bridge.settings import Settings, is_postgres
@@ -43,6 +44,8 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
 _UNCERTAIN_SECONDS = 0.1
+# The text keys of what `/status` says of the gateway's memory.
+_MEMORY: Final = {"ok": "memory_kept", "failed": "memory_lost", "not_checked": "memory_unknown"}
 
 
 class _SystemClock:
@@ -84,6 +87,7 @@ class Edges:
     channel: TeamsChannel
     probe: GatewayProbe
     watch: GatewayWatch
+    sessions: GatewaySessions
     agent: GatewayAgent
 
 
@@ -92,6 +96,7 @@ class Bridge:
     """Everything that lives as long as the process."""
 
     edges: Edges
+    agent: ObservedAgent
     dispatcher: Dispatcher
     inbound: Inbound
     operator: Operator
@@ -109,7 +114,10 @@ class Bridge:
             "store": "ok" if self.dispatcher.ready else "not open",
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
-            "gateway": {check.name: f"{check.verdict}: {check.detail}" for check in edges.watch.state.checks},
+            "gateway": {
+                check.name: f"{check.verdict}: {check.detail}"
+                for check in (*edges.watch.state.checks, self.agent.memory)
+            },
         }
 
 
@@ -142,6 +150,7 @@ def _edges(
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,
+        sessions=sessions,
         agent=GatewayAgent(
             http=to_gateway,
             base_url=base,
@@ -196,12 +205,13 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
     texts.use(settings.texts.sentences)
     clock = _SystemClock()
     tasks = Tasks()
+    agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=tasks)
     lease = Lease()
     if edges.store.shared:
         edges.channel.fence(lambda: _until_certain(lease))
     pipeline = Pipeline(
         store=edges.store,
-        agent=edges.agent,
+        agent=agent,
         channel=PacedChannel(edges.channel, monotonic=time.monotonic, shared=edges.store.shared),
         clock=clock,
         tasks=tasks,
@@ -225,15 +235,9 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         policy=policy_of(settings),
         clock=clock,
         gateway_health=lambda: _gateway_health(edges.watch),
-        gateway_memory=lambda: _gateway_memory(edges.watch),
+        gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
-    return Bridge(edges, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
-
-
-def _gateway_memory(watch: GatewayWatch) -> str:
-    """The text key of whether sessions outlive their request."""
-    verdicts = {check.name: check.verdict for check in watch.state.checks}
-    return {"ok": "memory_kept", "failed": "memory_lost"}.get(verdicts.get(PERSISTS, ""), "memory_unknown")
+    return Bridge(edges, agent, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
 
 
 def _gateway_health(watch: GatewayWatch) -> str:
