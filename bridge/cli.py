@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bridge import __version__, cli_turns
+from bridge import __version__, cli_texts, cli_turns
 from bridge.core.errors import SettingsInvalid, StoreInUse
 from bridge.loading import load
 from bridge.settings import Settings, describe, effective
@@ -160,6 +160,7 @@ def healthcheck() -> None:
     OUT.print("ready")
 
 
+app.command()(cli_texts.texts)
 app.command()(cli_turns.pause)
 app.command()(cli_turns.resume)
 

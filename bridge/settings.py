@@ -158,7 +158,7 @@ class Settings(BaseModel):
     )
     texts: InstanceOf[OwnTexts] = _setting(
         "BRIDGE_TEXTS",
-        about='A TOML file with sentences of your own, or further languages: `[vi]` and lines such as `stopped = "…"`.',
+        about="A TOML file with sentences or languages of your own; `teams-bridge texts vi` prints one to begin with.",
         default=OwnTexts(),
     )
     turn_timeout: Seconds = _setting(
