@@ -35,6 +35,11 @@ def use(own: Sentences) -> None:
         _said[language] = {**SHIPPED.get(language, {}), **own.get(language, {})}
 
 
+def languages() -> tuple[str, ...]:
+    """All there are now, in alphabetical order."""
+    return tuple(sorted(_said))
+
+
 def say(key: str, locale: str = "", **holes: str | int) -> str:
     """The sentence under `key` in the language of `locale` (`vi-VN`), English where there is none.
 

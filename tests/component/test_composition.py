@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from bridge.admin.app_package import build_package, read_package
 from bridge.admin.registration import app_details
 from bridge.app import compose, connected, policy_of
 from bridge.cli import app
@@ -69,6 +71,19 @@ def test_starters_are_in_the_welcome_and_before_the_commands_of_the_app_package(
     assert policy_of(settings).starters == ("What can you do?", "Who is away?")
     assert [title for title, _ in details.starters] == ["What can you do?", "Who is away?"]
     assert details.commands == tuple((info.word, info.about()) for info in COMMANDS)
+
+
+def test_the_app_package_speaks_every_language_of_the_bridge() -> None:
+    texts.use({"de": {"about_new": "Neu anfangen"}})
+    details = app_details(load({**MINIMUM, "BRIDGE_STARTERS": STARTERS}))
+
+    files = read_package(build_package(details).content).others
+
+    assert {"de.json", "vi.json", "zh.json"} <= files.keys()
+    assert json.loads(files["zh.json"])["description.short"] == SHIPPED["zh"]["app_short"]
+    assert json.loads(files["de.json"])["description.short"] == ENGLISH["app_short"]
+    assert "Neu anfangen" in files["de.json"].decode()
+    assert SHIPPED["vi"]["about_starter"] in files["vi.json"].decode()
 
 
 def test_the_app_package_describes_the_commands_in_the_admins_words() -> None:

@@ -160,6 +160,78 @@ def test_as_many_starters_as_there_may_be_fit_with_the_commands_of_every_languag
         assert package.version == "1.0.0"
 
 
+# --- languages
+
+VIETNAMESE = replace(
+    DETAILS,
+    description_short="Trò chuyện với trợ lý.",
+    description_full="Nhắn cho trợ lý.",
+    commands=(("/new", "Bắt đầu lại"), ("/help", "Trợ giúp")),
+)
+
+
+def in_vietnamese(**changes: Any) -> AppDetails:
+    return replace(DETAILS, translations=(("vi", replace(VIETNAMESE, **changes)),))
+
+
+def test_a_further_language_is_a_file_that_the_manifest_names() -> None:
+    package = read_package(build_package(in_vietnamese()).content)
+
+    assert package.manifest["localizationInfo"] == {
+        "defaultLanguageTag": "en",
+        "additionalLanguages": [{"languageTag": "vi", "file": "vi.json"}],
+    }
+    assert json.loads(package.others["vi.json"]) == {
+        "$schema": "https://developer.microsoft.com/json-schemas/teams/v1.25/MicrosoftTeams.Localization.schema.json",
+        "name.short": "GoClaw",
+        "name.full": "GoClaw agent",
+        "description.short": "Trò chuyện với trợ lý.",
+        "description.full": "Nhắn cho trợ lý.",
+        "bots[0].commandLists[0].commands[0].description": "Bắt đầu lại",
+        "bots[0].commandLists[0].commands[1].description": "Trợ giúp",
+    }
+
+
+def test_a_changed_translation_raises_the_patch_number() -> None:
+    first = build_package(in_vietnamese())
+    same = build_package(in_vietnamese(), previous=first.content)
+    changed = build_package(in_vietnamese(description_short="Trợ lý của bạn."), previous=first.content)
+
+    assert (same.version, same.changed) == ("1.0.0", False)
+    assert (changed.version, changed.changed) == ("1.0.1", True)
+    assert "Trợ lý của bạn." in read_package(changed.content).others["vi.json"].decode()
+
+
+def test_each_command_of_each_list_is_translated_as_far_as_teams_can_name_it() -> None:
+    starters = tuple((f"Q{n}?", "Câu hỏi") for n in range(MOST_STARTERS))
+    details = replace(in_vietnamese(starters=starters), starters=STARTERS)
+
+    strings = json.loads(read_package(build_package(details).content).others["vi.json"])
+
+    keys = [key for key in strings if key.startswith("bots[0].commandLists[0]")]
+    assert keys == [f"bots[0].commandLists[0].commands[{n}].description" for n in range(10)]
+    assert strings["bots[0].commandLists[1].commands[0].description"] == "Bắt đầu lại"
+
+
+def test_what_is_wrong_with_a_translation_is_told_under_its_file() -> None:
+    with pytest.raises(ManifestInvalid) as short:
+        build_package(in_vietnamese(description_short="x" * 81))
+    with pytest.raises(ManifestInvalid) as about:
+        build_package(in_vietnamese(commands=(("/new", "x" * 129),)))
+
+    assert short.value.problems == (
+        "vi.json: description.short: has 81 characters, at most 80 are allowed; shorten it",
+    )
+    (problem,) = about.value.problems
+    assert problem.startswith("vi.json: bots[0].commandLists[0].commands[0].description has 129 characters")
+
+
+@pytest.mark.parametrize("tag", ["", "tiếng-việt", "en_us", "a-b-c-d", "ninecharss"])
+def test_a_language_needs_a_tag(tag: str) -> None:
+    with pytest.raises(ManifestInvalid, match="localizationInfo"):
+        build_package(replace(DETAILS, translations=((tag, VIETNAMESE),)))
+
+
 def test_the_app_has_an_id_of_its_own_that_follows_from_the_bots() -> None:
     first = build_manifest(DETAILS, "1.0.0")["id"]
     again = build_manifest(replace(DETAILS, app_id=DETAILS.app_id.upper()), "1.0.0")["id"]

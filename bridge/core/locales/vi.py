@@ -80,6 +80,9 @@ TEXTS: Final[dict[str, str]] = {
     "none": "chưa có",
     "seconds": "{count} giây",
     "minutes": "{count} phút",
+    # the app package
+    "app_short": "Trò chuyện với trợ lý GoClaw, một mình hoặc cùng nhóm của bạn.",
+    "app_full": "Nhắn cho trợ lý GoClaw của tổ chức trong một cuộc trò chuyện, hoặc nhắc đến trợ lý trong trò chuyện nhóm hay kênh. Tin nhắn của bạn được chuyển đến hệ thống GoClaw do tổ chức vận hành. Câu trả lời do AI tạo ra và có thể sai; trợ lý hành động với quyền của chính nó, không phải với quyền của bạn.",
     # an operator's word
     "dropped": "Quản trị viên đã gỡ câu hỏi của bạn nên sẽ không có câu trả lời. Nếu vẫn cần, vui lòng viết lại; bộ phận IT có thể cho bạn biết lý do.",
     "dropped_new": "Quản trị viên đã gỡ lệnh **/new** của bạn nên có thể trợ lý vẫn còn nhớ những gì đã nói ở đây. Vui lòng thử lại **/new**; bộ phận IT có thể cho bạn biết lý do.",

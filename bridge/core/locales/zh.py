@@ -80,6 +80,9 @@ TEXTS: Final[dict[str, str]] = {
     "none": "暂无",
     "seconds": "{count} 秒",
     "minutes": "{count} 分钟",
+    # the app package
+    "app_short": "与您的 GoClaw 智能体对话，单独或与团队一起。",
+    "app_full": "在聊天中给贵组织的 GoClaw 智能体写消息，或在群聊和频道中提及它。您的消息会发送到贵组织运行的 GoClaw 网关。回答由 AI 生成，可能有误；智能体以它自己的权限行事，而不是您的权限。",
     # an operator's word
     "dropped": "管理员移除了您的问题，因此不会有回答。如果仍然需要，请重新写一次；原因可以咨询 IT 部门。",
     "dropped_new": "管理员移除了您的 **/new** 命令，因此智能体可能仍然记得这里说过的内容。请再试一次 **/new** 命令；原因可以咨询 IT 部门。",
