@@ -26,9 +26,11 @@ from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.progress import Switches
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
+from bridge.gateway.events import GatewayObserver
 from bridge.gateway.memory import ObservedAgent
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
@@ -46,6 +48,7 @@ from bridge.teams.roster import TeamsRoster
 _UNCERTAIN_SECONDS = 0.1
 # The text keys of what `/status` says of the gateway's memory.
 _MEMORY: Final = {"ok": "memory_kept", "failed": "memory_lost", "not_checked": "memory_unknown"}
+EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
 
 class _SystemClock:
@@ -88,7 +91,13 @@ class Edges:
     probe: GatewayProbe
     watch: GatewayWatch
     sessions: GatewaySessions
+    observer: GatewayObserver | None
     agent: GatewayAgent
+
+    @property
+    def events(self) -> str:
+        """Whether the gateway's events are heard, or why not; for operators."""
+        return self.observer.state if self.observer else EVENTS_OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,7 @@ class Bridge:
                 check.name: f"{check.verdict}: {check.detail}"
                 for check in (*edges.watch.state.checks, self.agent.memory)
             },
+            "events": edges.events,
         }
 
 
@@ -143,6 +153,9 @@ def _edges(
     sessions = GatewaySessions(http=to_gateway, base_url=base, token=secret)
     probe = GatewayProbe(http=to_gateway, base_url=base, token=secret, agent=settings.agent, sessions=sessions)
     watch = GatewayWatch(probe=probe)
+    observer = (
+        GatewayObserver(http=to_gateway, base_url=base, token=secret, admits=watch.admits) if settings.events else None
+    )
     return Edges(
         store=_store(settings),
         token=token,
@@ -151,6 +164,7 @@ def _edges(
         probe=probe,
         watch=watch,
         sessions=sessions,
+        observer=observer,
         agent=GatewayAgent(
             http=to_gateway,
             base_url=base,
@@ -158,6 +172,8 @@ def _edges(
             refusal=watch.refusal,
             look=watch.look,
             sessions=sessions,
+            observer=observer,
+            live_text=settings.live_text,
         ),
     )
 
@@ -218,6 +234,12 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         rerun=settings.after_crash == "rerun",
+        switches=Switches(
+            streaming=settings.streaming,
+            progress=settings.progress,
+            notify=settings.notify,
+            reactions=settings.reactions,
+        ),
     )
     dispatcher = Dispatcher(
         store=edges.store,

@@ -61,6 +61,8 @@ async def _start(bridge: Bridge, settings: Settings, background: Tasks) -> None:
         async with asyncio.timeout(_FIRST_CHECK_SECONDS):
             await bridge.edges.watch.check()
     background.start(bridge.edges.watch.run(), "gateway watch")
+    if bridge.edges.observer is not None:
+        background.start(bridge.edges.observer.run(), "gateway events")
     if not await _open(bridge):
         _log.error("store_not_open", store=_store_name(settings))
         background.start(_open_later(bridge), "store")

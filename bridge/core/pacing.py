@@ -13,6 +13,11 @@ _HOUR = 1620
 _MINUTE = 60.0
 # What progress leaves to answers; of several replicas each sees only what it sends itself.
 _PROGRESS = 0.75
+# A tenant's limit is 50 a second for everything an app sends, and 2 a second for reactions; answers come first.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
+_PROGRESS_A_SECOND = 30.0
+_REACTIONS_A_SECOND = 1.5
+_BURST_SECONDS = 0.25
 _LONGEST = max(limit for _, limit in _SHORT)
 
 
@@ -78,10 +83,35 @@ class ConversationBudget:
             self._hour -= self._minutes.pop(old)
 
 
-def progress_interval(running: int, least: float) -> float:
-    """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second.
+class TenantBudget:
+    """So many in a second over all conversations, for what may be left out."""
 
-    A tenant's limit is 50 a second for everything an app sends.
-    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
-    """
-    return max(least, running / 30.0)
+    __slots__ = ("_interval", "_tat", "_tolerance")
+
+    def __init__(self, a_second: float) -> None:
+        self._interval = 1.0 / a_second
+        self._tolerance = min(_BURST_SECONDS, 1.0 - self._interval)
+        self._tat = float("-inf")
+
+    @classmethod
+    def of_progress(cls, *, shared: bool) -> TenantBudget:
+        """Streams, edits and repeated typing; of several replicas each takes half."""
+        return cls(_PROGRESS_A_SECOND / 2 if shared else _PROGRESS_A_SECOND)
+
+    @classmethod
+    def of_reactions(cls, *, shared: bool) -> TenantBudget:
+        """Reactions put on messages and taken off."""
+        return cls(_REACTIONS_A_SECOND / 2 if shared else _REACTIONS_A_SECOND)
+
+    def take(self, now: float) -> bool:
+        """Whether there is one left for now; then it is taken (the generic cell rate algorithm)."""
+        after = max(self._tat, now) + self._interval
+        if after - now > self._tolerance + self._interval:
+            return False
+        self._tat = after
+        return True
+
+
+def progress_interval(running: int, least: float) -> float:
+    """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second."""
+    return max(least, running / _PROGRESS_A_SECOND)

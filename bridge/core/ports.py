@@ -11,6 +11,7 @@ from bridge.core.turn import (
     Activity,
     Beat,
     DropVerdict,
+    Landing,
     Lane,
     LaneStatus,
     NewTurn,
@@ -105,6 +106,19 @@ class Agent(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One request of a stream: all text so far or, if `informative`, a line about what goes on.
+
+    `stream` is "" for the first one, whose answer names it; `sequence` counts from 1.
+    """
+
+    text: str
+    sequence: int
+    stream: str
+    informative: bool
+
+
 class Channel(Protocol):
     """The way back to Teams. Content in, addressing from the reference."""
 
@@ -114,6 +128,32 @@ class Channel(Protocol):
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator once. Raises DeliveryFailure."""
+        ...
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        """One request of a stream; gives the stream's id. Raises LeftOut, StreamEnded, DeliveryFailure."""
+        ...
+
+    async def place(self, to: Reference, activity: Activity) -> str:
+        """Show a message of progress; gives its id. Raises LeftOut, DeliveryFailure."""
+        ...
+
+    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+        """Show progress in place of what the message shows. Raises LeftOut, DeliveryFailure."""
+        ...
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        """Show the activity in place of what was shown under the landing's message; gives its id.
+
+        Repeated, it changes nothing. Raises DeliveryFailure; DeliveryRejected where the message cannot be changed.
+        """
+        ...
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        """Put the reaction on the message that the reference answers, or take it off.
+
+        Raises LeftOut, DeliveryFailure.
+        """
         ...
 
 
@@ -196,6 +236,10 @@ class TurnStore(Protocol):
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         """Record the ids of the parts delivered so far."""
+        ...
+
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        """Record the message under which a running turn shows progress (`core.turn.live_mark`)."""
         ...
 
     async def attempted(self, ticket: Ticket) -> int:
