@@ -76,9 +76,9 @@ class Doings:
 
 def duration(seconds: float, locale: str) -> str:
     """A time as people say it: `40 s`, `2 min`."""
-    if seconds < 60:
-        return say("seconds", locale, count=max(0, int(seconds)))
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return say("seconds", locale, count=rest)
     words = say("minutes", locale, count=minutes)
     return f"{words} {say('seconds', locale, count=rest)}" if rest and minutes < 5 else words
 

@@ -53,7 +53,7 @@ async def test_a_late_answer_that_nobody_could_read_along_is_a_new_message() -> 
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q")
-        await world.closed("q")
+        await world.closed("q", seconds=100.0)
         assert world.channel.texts() == ["✓ 1 min", "echo q"]
 
 
@@ -63,7 +63,7 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_aske
         world.agent.takes["q"] = 60.0
         await world.ask("q", scope=Scope.GROUP)
         await world.ask("again", "p", scope=Scope.GROUP)
-        await world.closed("q", "again")
+        await world.closed("q", "again", seconds=100.0)
         first = world.channel.sent[1].activity
         assert first["text"].startswith('<quoted messageId="a1"/><at>Ann</at> echo q')
         assert {entity["type"] for entity in first["entities"]} >= {"quotedReply", "mention"}
@@ -184,7 +184,8 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
         world.agent.takes["q"] = 5.0
         world.channel.land_failures.extend([ConnectorUnreachable()] * 3)
         await world.ask("q")
-        await world.in_state("q", State.ANSWERED)
+        await asyncio.sleep(6.0)
+        assert world.row("q").state is State.ANSWERED
         await world.restart()
         await world.closed("q")
         assert {landing for landing, _ in world.channel.landed} == {Landing("stream-1", stream=True)}
@@ -211,6 +212,6 @@ async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
         world.agent.takes["one"] = 200.0
         await world.ask("one")
         await world.ask("two")
-        await world.closed("one", "two")
+        await world.closed("one", "two", seconds=300.0)
         assert (world.channel.progress, world.channel.reactions, world.channel.landed) == ([], [], [])
         assert world.channel.texts() == ["echo one", "echo two"]
