@@ -90,8 +90,8 @@ async def test_a_new_session_waiting_behind_a_killed_turn_still_comes_in_its_pla
     await running.kill_and_restart()
 
     words = await settled(running, chat, 3, first)
-    assert words[0] == told("chen", "interrupted")
-    assert words[1] == told("chen", "new_done")
+    assert words[0].startswith(told("chen", "interrupted"))
+    assert words[1].startswith(told("chen", "new_done"))
     assert words[2].startswith("I do not know your name")
     assert len(words) == 3
 
@@ -166,7 +166,7 @@ async def test_the_note_itself_survives_a_kill_before_it_is_shown(running: World
     await running.kill_and_restart()
 
     (note,) = await settled(running, chat, 1, first)
-    assert note == interrupted
+    assert note.startswith(interrupted)
     assert running.gateway.times_asked("take 33 seconds") == 1
 
 
@@ -230,7 +230,7 @@ async def test_nothing_that_was_acknowledged_is_lost_when_twenty_threads_write_a
     )
     for number, root in enumerate(roots):
         note, answered = here.listen_in_thread(root)
-        assert note == told(people[number % 3], "interrupted"), f"thread {number}: {note}"
+        assert note.startswith(told(people[number % 3], "interrupted")), f"thread {number}: {note}"
         assert answered == f"Noted: item {number}"
         assert here.gateway.times_asked(f"Remember: item {number}") == 1
         assert here.gateway.times_asked(f"take {number + 4} seconds") == asked_before[number] <= 1

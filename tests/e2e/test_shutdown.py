@@ -103,7 +103,7 @@ async def test_a_second_signal_ends_the_grace(running: World) -> None:
 
     await running.start()
     (note,) = await running.heard("personal-bob", 1, first)
-    assert note == told("bob", "interrupted")
+    assert note.startswith(told("bob", "interrupted"))
     assert "turn_broken" not in running.bridge.output()
     await running.idle()
 

@@ -4,6 +4,7 @@
 -- the whole table. <now> is the database's way to say the time in epoch seconds.
 
 -- name: accept
+-- Without a limit nothing is counted: thousands of greetings wait in a lane, and each new one would read them all.
 INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted, history)
 SELECT :id, :kind, :lane, :session,
        CASE WHEN busy THEN 'queued' ELSE 'running' END,
