@@ -223,6 +223,22 @@ async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
 
 
 @virtual_time
+async def test_who_speaks_chinese_reads_chinese() -> None:
+    async with desk() as at:
+        chinese = replace(reference(), locale="zh-CN")
+        at.world.agent.takes["q"] = 100
+        await at.writes("q", where=chinese)
+        for text in ("/status", "/reset", "/stop", "/new", "/stop"):
+            await asyncio.sleep(1)
+            await at.writes(text, where=chinese)
+        await at.quiet()
+        status, unknown, *rest = at.read
+        assert status.startswith("- **智能体：** helper\n- **对话：** 只属于您\n")
+        assert unknown.startswith("我不认识命令 **/reset**，")
+        assert sorted(rest) == sorted(say(key, "zh-CN") for key in ("stopped", "new_done", "stop_nothing"))
+
+
+@virtual_time
 async def test_new_acts_at_once_in_a_personal_chat() -> None:
     async with desk() as at:
         await at.writes("/new")

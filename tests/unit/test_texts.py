@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bridge.core import errors, texts
@@ -60,6 +62,21 @@ def said() -> set[str]:
 
 def test_no_sentence_is_kept_that_nobody_says() -> None:
     assert ENGLISH.keys() - LABELS - set(Denial) - literals() == set()
+
+
+def test_nobody_is_told_words_that_are_not_in_the_table() -> None:
+    """What makes the content of messages is given no words in the code itself."""
+    makers = {"note", "Click", "done", "_card", "_words", "in_progress", "continued"}
+    calls = [node for node in nodes() if isinstance(node, ast.Call)]
+    makes = [node for node in calls if getattr(node.func, "id", getattr(node.func, "attr", "")) in makers]
+    given_words = [part for node in makes for argument in node.args[:1] for part in ast.walk(argument)]
+    said_here = [call for call in given_words if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "say"]
+    keys = {id(argument) for call in said_here for argument in call.args}
+
+    words = [part.value for part in given_words if isinstance(part, ast.Constant) and id(part) not in keys]
+
+    assert len(makes) > 10
+    assert [word for word in words if isinstance(word, str) and any(map(str.isalpha, word))] == []
 
 
 def test_whatever_is_said_is_in_the_table() -> None:
@@ -275,6 +292,18 @@ def test_what_an_admin_must_mend(table: dict[str, object], told: str) -> None:
     (fault,) = faults(table)
 
     assert fault.startswith(told)
+
+
+@given(st.text(max_size=40) | st.text("{}!:name.[]0 ", max_size=12))
+def test_a_sentence_without_a_fault_can_be_said(sentence: str) -> None:
+    told = list(faults({"en": {"stopped_by": sentence}}))
+
+    try:
+        if not told:
+            texts.use({"en": {"stopped_by": sentence}})
+            assert say("stopped_by", name="Ann").count("{name}") == sentence.count("{{name}}")
+    finally:
+        texts.use({})
 
 
 def test_every_mistake_is_told() -> None:
