@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from bridge.core.identity import speaker
+from bridge.core.identity import readable
 from bridge.core.turn import Activity, Person, Reference
 
 
@@ -27,10 +27,11 @@ def mentioning(activity: Activity, person: Person) -> Activity:
     https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-and-group-conversations#add-mentions-to-your-messages
     """
     text = activity.get("text")
-    if not text or not person.teams_id:
+    name = readable(person.name)
+    if not text or not person.teams_id or not name:
         return activity
-    at = f"<at>{html.escape(speaker(person.name), quote=False)}</at>"
-    mention = {"type": "mention", "text": at, "mentioned": {"id": person.teams_id, "name": speaker(person.name)}}
+    at = f"<at>{html.escape(name, quote=False)}</at>"
+    mention = {"type": "mention", "text": at, "mentioned": {"id": person.teams_id, "name": name}}
     return activity | {"text": f"{at} {text}", "entities": [*activity.get("entities", []), mention]}
 
 

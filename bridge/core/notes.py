@@ -36,14 +36,14 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str, cards: bool = False) -> tuple[Activity, ...]:
+def answer(markdown: str, locale: str = "", *, cards: bool = False) -> tuple[Activity, ...]:
     """The agent's answer as one or more finished activities, each within Teams' size limit.
 
     Of an answer that nobody can read in a chat, a million characters are shown, and said so. `cards`: harmless
     Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
     """
     if len(markdown) > LONGEST_ANSWER:
-        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
+        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut', locale)}"
     if not cards:
         return tuple(_said(part) for part in render_answer(markdown))
     activities: list[Activity] = []

@@ -195,12 +195,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn."""
+    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn.
+
+    `queued` names the first of those that wait, a few at most.
+    """
 
     running: str | None = None
     since: float = 0.0
     waiting: int = 0
     last: str | None = None
+    queued: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +276,8 @@ class Beat:
     """What a process learns with each beat.
 
     `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
-    whose owner is not among the living. `running` and `waiting`: turns over all processes. `stops`: this life's
-    running turns that somebody wants stopped.
+    whose owner is not among the living. `running` and `waiting`: turns over all processes; greetings, which are in no
+    hurry, do not count as waiting. `stops`: this life's running turns that somebody wants stopped.
     """
 
     alive: bool = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -190,8 +191,8 @@ class Pipeline:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         # a long answer takes a while to render, and everybody else shares this loop
-        told = (said.text, self._agent_cards)
-        activities = await asyncio.to_thread(answer, *told) if len(said.text) > _RENDERED_AT_ONCE else answer(*told)
+        tell = partial(answer, said.text, turn.payload.reference.locale, cards=self._agent_cards)
+        activities = await asyncio.to_thread(tell) if len(said.text) > _RENDERED_AT_ONCE else tell()
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return Reply(Outcome.DELIVERED, activities)
