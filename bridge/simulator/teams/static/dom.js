@@ -75,3 +75,12 @@ export function arrowKeys(list, forward = "ArrowDown", back = "ArrowUp") {
     links[target].focus();
   });
 }
+
+/** While an input method composes (Chinese, Vietnamese …), keys belong to it; 229 is how older Safari says so. */
+export const composes = (event) => event.isComposing || event.keyCode === 229;
+
+/** Makes a text box as high as its text; the style sheet sets the limit. */
+export function fitHeight(box) {
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight}px`;
+}

@@ -26,7 +26,17 @@ export function setRichText(target, html) {
     const language = /language-([\w+#-]+)/.exec(code.firstElementChild?.className ?? "")?.[1] ?? "";
     box.prepend(codeHead(language, () => code.textContent));
   }
-  target.replaceChildren(template.content);
+  patch(target, [...template.content.childNodes]);
+}
+
+/** Keeps the blocks that are as before: in a growing text nothing above the end flickers, scrolls back or loses a selection. */
+function patch(target, nodes) {
+  const before = [...target.childNodes];
+  nodes.forEach((node, at) => {
+    if (!before[at]) target.append(node);
+    else if (!before[at].isEqualNode(node)) before[at].replaceWith(node);
+  });
+  for (const leftover of before.slice(nodes.length)) leftover.remove();
 }
 
 /** Same origin, or the picture itself as a data: address. */

@@ -1,0 +1,45 @@
+// Whether the app is in a chat: a small menu that removes it or adds it again, as Teams' own menu of a chat does, and a
+// word where it was removed.
+
+import { changeApp } from "./api.js";
+import { attempt } from "./attempt.js";
+import { differs, h, replaceKeepingFocus } from "./dom.js";
+import { icon } from "./icons.js";
+import { store } from "./state.js";
+
+const change = (chat, action, redraw) =>
+  attempt(redraw, () => changeApp(chat.id, store.person, action), `app/${chat.id}`);
+
+/** The button with its menu; nothing where the simulator does not tell whether the app is there. */
+export function appMenu(chat, redraw) {
+  if (chat.app !== "added" && chat.app !== "removed") return null;
+  const bot = store.state.bot.name;
+  const [action, words] = chat.app === "added" ? ["remove", `Remove ${bot} from this chat`] : ["add", `Add ${bot} to this chat`];
+  const run = () => {
+    menu.hidePopover();
+    change(chat, action, redraw);
+  };
+  const menu = h("div", { class: "menu", id: "app-menu", popover: "auto" },
+    h("button", { type: "button", class: "menu-item", dataset: { testid: `app-${action}` }, on: { click: run } }, words),
+    h("p", { class: "menu-note" }, action === "remove" ? "The bridge is told, as by Teams; you can add it again." : "The bridge is told, as by Teams."));
+  const button = h("button", {
+    type: "button", class: "icon-button", title: "More", "aria-label": "More for this chat", popovertarget: "app-menu",
+    dataset: { key: "app", testid: "app-menu" },
+  }, icon("more"));
+  menu.addEventListener("beforetoggle", () => {
+    const { bottom, right } = button.getBoundingClientRect();
+    menu.style.top = `${bottom + 4}px`;
+    menu.style.right = `${document.documentElement.clientWidth - right}px`;
+  });
+  return [button, menu];
+}
+
+export function drawAppNotice(slot, chat, redraw) {
+  const removed = chat.app === "removed";
+  slot.hidden = !removed;
+  if (!differs(slot, [chat.id, removed])) return;
+  const add = h("button", {
+    type: "button", class: "primary-button", dataset: { key: "add", testid: "app-add-again" }, on: { click: () => change(chat, "add", redraw) },
+  }, `Add ${store.state.bot.name}`);
+  replaceKeepingFocus(slot, removed && [h("p", {}, `${store.state.bot.name} was removed from this chat: it can neither read nor write here.`), add]);
+}
