@@ -1,6 +1,7 @@
 """The chat page before a tenant made of the test's own words: to show it what a simulator would have to arrange.
 
-It serves the real page under the real headers and answers its API from dictionaries; `asked` is what the page has asked for.
+It serves the real page under the real headers and answers its API from dictionaries; `asked` is what the page has
+asked for.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 _STATIC = Path(bridge.simulator.teams.__file__).parent / "static"
 _PING_EVERY = 15.0
 
+PEOPLE = [
+    {"id": "alice", "name": "Alice Nguyen", "initials": "AN", "guest": False, "locale": "en-US"},
+    {"id": "bob", "name": "Bob Tran", "initials": "BT", "guest": False, "locale": "vi-VN"},
+    {"id": "chen", "name": "Chen Wei", "initials": "CW", "guest": False, "locale": "zh-CN"},
+]
 STATE = {
     "bot": {"name": "GoClaw"},
     "tenant": {"name": "Contoso"},
-    "people": [
-        {"id": "alice", "name": "Alice Nguyen", "initials": "AN", "guest": False, "locale": "en-US"},
-        {"id": "bob", "name": "Bob Tran", "initials": "BT", "guest": False, "locale": "vi-VN"},
-        {"id": "chen", "name": "Chen Wei", "initials": "CW", "guest": False, "locale": "zh-CN"},
-    ],
+    "people": PEOPLE,
     "phrases": [{"say": "hi", "shows": "a greeting"}, {"say": "show me a table", "shows": "a table"}],
     "agent": {"kind": "stand-in", "label": "stand-in agent (no model)"},
     "bridge": {"state": "running", "restarts": 0, "controllable": True},
@@ -60,7 +62,7 @@ class PageStage:
 
     def show(self, message_id: str, text: str = "", *, who: str = "bot", **more: Any) -> None:
         """A message in its new form, to every open page. `notify` belongs to this news only."""
-        names = {person["id"]: person["name"] for person in STATE["people"]}  # type: ignore[attr-defined,index]
+        names = {person["id"]: person["name"] for person in PEOPLE}
         chat = more.pop("chat", "personal-alice")
         message = {
             "id": message_id,

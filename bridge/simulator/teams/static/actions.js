@@ -79,8 +79,10 @@ export function messageActions(log, redraw) {
     const article = articleAt(event.target);
     if (article && event.target.matches(":focus-visible")) show(article);
   });
-  // afterwards, because taking the bar away may be what moves the focus
-  log.addEventListener("focusout", () => queueMicrotask(() => log.contains(document.activeElement) || bar.remove()));
+  // only when the focus has arrived elsewhere: on its way it is nowhere, and the bar may be where it goes
+  log.addEventListener("focusout", () => setTimeout(() => {
+    if (!log.contains(document.activeElement) && !log.matches(":hover")) bar.remove();
+  }));
   log.addEventListener("keydown", (event) => keys(event, log, bar));
   watchLongPress(log, (target) => {
     const message = articleAt(target) && messageOf(articleAt(target));
@@ -120,12 +122,13 @@ function keys(event, log, bar) {
   const next = target ?? neighbour(event.key, article, log);
   if (!next) return;
   event.preventDefault();
-  for (const other of next.closest(".actions") ? bar.children : []) other.tabIndex = other === next ? 0 : -1;
+  const stop = bar.contains(next) ? next : bar.firstElementChild; // who comes back begins at the first again
+  for (const other of bar.children) other.tabIndex = other === stop ? 0 : -1;
   next.focus();
   if (next.matches(".message")) oneTabStop(log);
 }
 
-const intoBar = (key, bar) => (key === "Enter" || key === "ArrowRight" ? bar.querySelector("[tabindex='0']") : null);
+const intoBar = (key, bar) => (key === "Enter" || key === "ArrowRight" ? bar.firstElementChild : null);
 
 function withinBar(key, article, bar) {
   if (key === "Escape") return article;
