@@ -47,7 +47,10 @@ async function copyText(text) {
 
 /** Gives a log its bar, its keys and its long press. Returns what `app.js` calls after each drawing. */
 export function messageActions(log, redraw) {
-  const bar = h("div", { class: "actions", role: "toolbar", "aria-label": "Actions for this message", "aria-live": "off", dataset: { testid: "actions" } });
+  const bar = h("div", {
+    class: "actions", role: "toolbar", "aria-label": "Actions for this message", "aria-live": "off",
+    dataset: { testid: "actions" },
+  });
   const articleAt = (target) => (target instanceof Element ? target.closest(".message") : null);
   const messageOf = (article) => messageNamed(log.dataset.chat, article.dataset.messageId);
 
@@ -99,7 +102,8 @@ export function messageActions(log, redraw) {
 function button({ key, words, picture, pressed, run }, at) {
   return h("button", {
     type: "button", class: "icon-button", title: words, tabindex: at === 0 ? "0" : "-1",
-    "aria-pressed": pressed === undefined ? null : String(pressed), dataset: { key, testid: `do-${key}` }, on: { click: run },
+    "aria-pressed": pressed === undefined ? null : String(pressed), dataset: { key, testid: `do-${key}` },
+    on: { click: run },
   }, picture(), hidden(words));
 }
 

@@ -14,14 +14,15 @@ const change = (chat, action, redraw) =>
 export function appMenu(chat, redraw) {
   if (chat.app !== "added" && chat.app !== "removed") return null;
   const bot = store.state.bot.name;
-  const [action, words] = chat.app === "added" ? ["remove", `Remove ${bot} from this chat`] : ["add", `Add ${bot} to this chat`];
+  const action = chat.app === "added" ? "remove" : "add";
+  const words = action === "remove" ? `Remove ${bot} from this chat` : `Add ${bot} to this chat`;
   const run = () => {
     menu.hidePopover();
     change(chat, action, redraw);
   };
   const menu = h("div", { class: "menu", id: "app-menu", popover: "auto" },
     h("button", { type: "button", class: "menu-item", dataset: { testid: `app-${action}` }, on: { click: run } }, words),
-    h("p", { class: "menu-note" }, action === "remove" ? "The bridge is told, as by Teams; you can add it again." : "The bridge is told, as by Teams."));
+    h("p", { class: "menu-note" }, `The bridge is told, as by Teams.${action === "remove" ? " You can add it again." : ""}`));
   const button = h("button", {
     type: "button", class: "icon-button", title: "More", "aria-label": "More for this chat", popovertarget: "app-menu",
     dataset: { key: "app", testid: "app-menu" },
@@ -38,8 +39,11 @@ export function drawAppNotice(slot, chat, redraw) {
   const removed = chat.app === "removed";
   slot.hidden = !removed;
   if (!differs(slot, [chat.id, removed])) return;
+  const bot = store.state.bot.name;
   const add = h("button", {
-    type: "button", class: "primary-button", dataset: { key: "add", testid: "app-add-again" }, on: { click: () => change(chat, "add", redraw) },
-  }, `Add ${store.state.bot.name}`);
-  replaceKeepingFocus(slot, removed && [h("p", {}, `${store.state.bot.name} was removed from this chat: it can neither read nor write here.`), add]);
+    type: "button", class: "primary-button", dataset: { key: "add", testid: "app-add-again" },
+    on: { click: () => change(chat, "add", redraw) },
+  }, `Add ${bot}`);
+  const words = h("p", {}, `${bot} was removed from this chat: it can neither read nor write here.`);
+  replaceKeepingFocus(slot, removed && [words, add]);
 }

@@ -2,6 +2,7 @@
 
 import { fileChip } from "./files.js";
 import { h } from "./dom.js";
+import { sizeOf } from "./format.js";
 import { icon } from "./icons.js";
 
 // What the simulator takes at once.
@@ -13,7 +14,7 @@ export async function addFiles(kept, chosen) {
   for (const file of chosen) {
     if (kept.length >= MOST_FILES) return `A message can have ${MOST_FILES} files at most.`;
     const total = kept.reduce((sum, { size }) => sum + size, file.size);
-    if (total > LARGEST_BYTES) return `“${file.name}” is too large: ${LARGEST_BYTES / 1024 / 1024} MB at most, all files together.`;
+    if (total > LARGEST_BYTES) return `“${file.name}” is too large: ${sizeOf(LARGEST_BYTES)} at most, all files together.`;
     try {
       kept.push({ name: file.name || "pasted", type: file.type, size: file.size, base64: await base64Of(file) });
     } catch {
@@ -38,17 +39,19 @@ export const sentFiles = (kept) => kept.map(({ name, type, base64 }) => ({ name,
 export function tray(kept, remove) {
   return kept.map((file) => h("div", { class: "tray-file", dataset: { testid: "attached" } },
     /^image\/(png|jpeg|gif|webp)$/.test(file.type)
-      ? h("img", { class: "tray-picture", src: `data:${file.type};base64,${file.base64}`, alt: file.name, title: file.name })
+      ? h("img", { class: "tray-picture", src: `data:${file.type};base64,${file.base64}`, alt: file.name })
       : fileChip(file),
     h("button", {
-      type: "button", class: "icon-button tray-remove", "aria-label": `Remove ${file.name}`, on: { click: () => remove(file) },
+      type: "button", class: "icon-button tray-remove", "aria-label": `Remove ${file.name}`,
+      on: { click: () => remove(file) },
     }, icon("close"))));
 }
 
 /** The paper clip: a button behind a file field that nobody sees. */
 export function attachButton(words, take) {
   const field = h("input", {
-    type: "file", multiple: true, class: "visually-hidden", tabindex: "-1", "aria-hidden": "true", dataset: { testid: "file-field" },
+    type: "file", multiple: true, class: "visually-hidden", tabindex: "-1", "aria-hidden": "true",
+    dataset: { testid: "file-field" },
     on: { change: () => {
       take([...field.files]);
       field.value = ""; // the same file may be chosen again

@@ -61,7 +61,7 @@ export function composer({ chat, thread = null, onCancel = null, onUp = null }) 
     id: thread ? null : "composer", on: { input: grow, keydown: keys, paste },
   });
   const mention = chat.kind === "personal" ? null : mentionChip(bot, prefix);
-  const clip = chat.kind === "personal" ? "Attach files" : `Attach files. Outside personal chats ${bot} gets to see pictures only, as in Teams.`;
+  const clip = `Attach files${chat.kind === "personal" ? "" : `. Outside personal chats ${bot} sees pictures only, as in Teams`}`;
   const take = (chosen) => attach(chat.id, chosen, thread);
   box.value = draft.text;
   draft.show = show;
@@ -153,7 +153,8 @@ function quoteBar(message, drop) {
       h("span", { class: "quoted-name" }, icon("reply"), message.from.id === store.person ? "You" : message.from.name),
       h("span", { class: "quoted-text" }, oneLine(message.text, 160) || "A message without words")),
     h("button", {
-      type: "button", class: "icon-button", "aria-label": "Do not quote", dataset: { testid: "drop-quote" }, on: { click: drop },
+      type: "button", class: "icon-button", "aria-label": "Do not quote", dataset: { testid: "drop-quote" },
+      on: { click: drop },
     }, icon("close")));
 }
 

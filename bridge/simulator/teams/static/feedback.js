@@ -60,7 +60,10 @@ function form(message, reaction, { words, busy, redraw }) {
     dataset: { key: "words", testid: "feedback-text" }, on: { input: () => fitHeight(box), keydown: keys },
   });
   box.value = words;
-  return h("form", { class: "feedback-form", dataset: { testid: "feedback-form" }, on: { submit: (event) => { event.preventDefault(); send(); } } },
+  return h("form", {
+    class: "feedback-form", dataset: { testid: "feedback-form" },
+    on: { submit: (event) => { event.preventDefault(); send(); } },
+  },
     h("p", { class: "feedback-ask" }, THUMBS[reaction].ask, h("span", {}, " (words are optional)")),
     box,
     h("div", { class: "form-buttons" },

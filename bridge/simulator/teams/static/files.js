@@ -66,7 +66,8 @@ function consentCard(message, file, busy, redraw) {
     type: "button", class: `card-action ${look}`, disabled: busy, dataset: { key: action, testid: `consent-${action}` },
     on: { click: () => answer(action) },
   }, words);
-  return h("div", { class: "consent", role: "group", "aria-label": "File offered", dataset: { testid: "consent", state: file.state } },
+  const hooks = { testid: "consent", state: file.state };
+  return h("div", { class: "consent", role: "group", "aria-label": "File offered", dataset: hooks },
     h("p", { class: "consent-title" }, `${message.from.name} would like to send you a file`),
     fileChip(file),
     h("p", { class: "consent-words", role: "status" }, ANSWERS[file.state]),

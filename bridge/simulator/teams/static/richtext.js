@@ -29,12 +29,19 @@ export function setRichText(target, html) {
   patch(target, [...template.content.childNodes]);
 }
 
-/** Keeps the blocks that are as before: in a growing text nothing above the end flickers, scrolls back or loses a selection. */
+/**
+ * Makes the children of `target` be like `nodes`, but keeps what is there wherever it can: while a text grows nothing
+ * flickers, no code block scrolls back and no selection is lost.
+ */
 function patch(target, nodes) {
   const before = [...target.childNodes];
   nodes.forEach((node, at) => {
-    if (!before[at]) target.append(node);
-    else if (!before[at].isEqualNode(node)) before[at].replaceWith(node);
+    const old = before[at];
+    if (!old) target.append(node);
+    else if (old.isEqualNode(node)) return;
+    else if (old.cloneNode(false).isEqualNode(node.cloneNode(false))) patch(old, [...node.childNodes]);
+    else if (old instanceof Text && node instanceof Text) old.data = node.data;
+    else old.replaceWith(node);
   });
   for (const leftover of before.slice(nodes.length)) leftover.remove();
 }

@@ -12,7 +12,9 @@ const NEAR_END_PX = 60;
 const FILTERS = { all: "All", refused: "Refused", chat: "This chat" };
 
 const entries = new Map(); // n -> entry, in the order of n
-let loaded = null; // null: not asked for yet; "loading", "yes", or the sentence that says why not
+let asked = false; // for what happened before this page was there
+let waiting = false; // for the answer to that
+let trouble = null; // the sentence that came instead
 let filter = Object.hasOwn(FILTERS, remembered("traffic")) ? remembered("traffic") : "all";
 let atEnd = true;
 let seen = 0; // the highest n that was drawn in the open drawer
@@ -26,21 +28,21 @@ export function applyTraffic(entry) {
 /** At every (re)connection: what came before, or was missed. A restarted simulator counts from the start again. */
 export function forgetTraffic() {
   entries.clear();
-  loaded = null;
+  asked = false;
   seen = 0;
 }
 
 async function load(redraw) {
-  loaded = "loading";
+  [asked, waiting, trouble] = [true, true, null];
   try {
     const known = await loadTraffic();
     const all = [...known, ...entries.values()].sort((one, other) => one.n - other.n);
     entries.clear();
     all.forEach(applyTraffic);
-    loaded = "yes";
   } catch (error) {
-    loaded = error.message;
+    trouble = error.message;
   }
+  waiting = false;
   redraw();
 }
 
@@ -52,12 +54,16 @@ export const unseenRefusals = () => [...entries.values()].filter((entry) => entr
 export function drawTraffic(panel, open, { redraw, close }) {
   panel.hidden = !open;
   if (!open) return;
-  if (loaded === null) load(redraw);
+  if (!asked) load(redraw);
   if (!panel.childElementCount) panel.append(...frame(redraw, close));
   const shown = [...entries.values()].filter(passes);
   seen = Math.max(seen, ...entries.keys());
+  const refused = [...entries.values()].filter(isRefused).length;
   for (const button of panel.querySelectorAll("[data-filter]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
+    const { filter: name } = button.dataset;
+    button.setAttribute("aria-pressed", String(name === filter));
+    const words = name === "refused" && refused ? `${FILTERS.refused} (${refused})` : FILTERS[name];
+    if (differs(button, words)) button.textContent = words;
   }
   const list = panel.querySelector(".traffic-list");
   const height = list.scrollHeight;
@@ -74,13 +80,16 @@ function passes(entry) {
 
 function frame(redraw, close) {
   const list = h("div", {
-    class: "traffic-list", tabindex: "0", role: "group", "aria-label": "Requests, oldest first", dataset: { testid: "traffic-list" },
+    class: "traffic-list", tabindex: "0", role: "group", "aria-label": "Requests, oldest first",
+    dataset: { testid: "traffic-list" },
   });
   const latest = h("button", { type: "button", class: "to-latest", hidden: true }, "New requests");
-  list.addEventListener("scroll", () => {
+  const look = () => {
     atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
     if (atEnd) latest.hidden = true;
-  });
+  };
+  list.addEventListener("scroll", look);
+  list.addEventListener("toggle", look, true); // who has opened one reads it: nothing pushes it away
   latest.addEventListener("click", () => list.scrollTo({ top: list.scrollHeight }));
   const choose = (name) => {
     filter = name;
@@ -91,23 +100,27 @@ function frame(redraw, close) {
   return [
     h("div", { class: "panel-head" }, h("h2", {}, "What Teams saw"),
       h("button", {
-        type: "button", class: "icon-button", "aria-label": "Close what Teams saw", dataset: { testid: "traffic-close" }, on: { click: close },
+        type: "button", class: "icon-button", "aria-label": "Close what Teams saw", dataset: { testid: "traffic-close" },
+        on: { click: close },
       }, icon("close"))),
+    h("p", { class: "traffic-about" },
+      "Every request between the bridge and Teams, and what the real service says to it. Press one for its details."),
     h("div", { class: "traffic-filters", role: "group", "aria-label": "Which requests" },
-      Object.entries(FILTERS).map(([name, words]) => h("button", {
-        type: "button", class: "filter", dataset: { filter: name, testid: `traffic-${name}` }, on: { click: () => choose(name) },
-      }, words))),
+      Object.keys(FILTERS).map((name) => h("button", {
+        type: "button", class: "filter", dataset: { filter: name, testid: `traffic-${name}` },
+        on: { click: () => choose(name) },
+      }))),
     h("div", { class: "traffic-frame" }, list, latest),
   ];
 }
 
 function hint(shown) {
-  const words = typeof loaded === "string" && loaded !== "yes" && loaded !== "loading" ? loaded : {
+  const words = trouble ?? {
     all: "Each request between the bridge and Teams will stand here, with what Teams made of it. Say something.",
     refused: "Teams has refused nothing so far.",
     chat: "No request belongs to this chat so far.",
   }[filter];
-  return shown.length || loaded === "loading" ? [] : [{
+  return shown.length || waiting ? [] : [{
     key: `hint-${words}`,
     make: () => h("p", { class: "traffic-hint", dataset: { testid: "traffic-hint" } }, words),
   }];
@@ -124,7 +137,8 @@ function item(entry) {
 function fill(element, entry) {
   const outward = entry.to === "bot";
   element.className = `request ${isRefused(entry) ? "request-refused" : ""}`;
-  Object.assign(element.dataset, { testid: "request", n: String(entry.n), to: entry.to ?? "", refused: String(isRefused(entry)) });
+  const hooks = { testid: "request", n: String(entry.n), to: entry.to ?? "", refused: String(isRefused(entry)) };
+  Object.assign(element.dataset, hooks);
   element.replaceChildren(
     h("summary", {},
       h("span", { class: `request-arrow to-${outward ? "bot" : "teams"}`, title: outward ? "Teams → bridge" : "Bridge → Teams" },
@@ -150,12 +164,13 @@ function badge({ status }) {
 /** Everything that was recorded, whatever a later simulator adds. */
 function details(entry) {
   const { n, at, to, method, path, status, code, what, verdict, chat, ...more } = entry;
+  const words = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
   const rows = {
     Request: `${method ?? ""} ${path ?? ""}`,
     Direction: to === "bot" ? "Teams → bridge" : "Bridge → Teams",
     Chat: chat ? chatTitle(chat) : null,
     Time: `${exactTime(at)} (request ${n})`,
-    ...Object.fromEntries(Object.entries(more).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value, null, 2)])),
+    ...Object.fromEntries(Object.entries(more).map(([name, value]) => [name, words(value)])),
   };
   return h("dl", { class: "request-details" }, Object.entries(rows).filter(([, value]) => value != null)
     .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
@@ -168,6 +183,6 @@ function chatTitle(id) {
 
 /** A path as one reads it: what comes before the API is always the same, and ids only matter in the details. */
 function shortPath(path) {
-  const from = String(path ?? "").replace(/^https?:\/\/[^/]+/, "").replace(/^.*?\/v3\//, "/v3/");
-  return from.split("/").map((part) => (part.length > 22 ? `${part.slice(0, 9)}…${part.slice(-4)}` : part)).join("/");
+  const api = String(path ?? "").replace(/^https?:\/\/[^/]+/, "").replace(/^.*?\/v3\//, "/v3/");
+  return api.split("/").map((part) => (part.length > 22 ? `${part.slice(0, 9)}…` : part)).join("/");
 }
