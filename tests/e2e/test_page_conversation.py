@@ -394,6 +394,21 @@ async def test_a_notice_tells_of_other_chats_and_opens_them(browser: Browser, st
     assert complaints == []
 
 
+async def test_in_a_hidden_tab_the_title_counts_and_the_notice_waits(browser: Browser, staged: PageStage) -> None:
+    page, _ = await open_page(browser, staged, "#alice/launch-team")
+    await expect(page.get_by_test_id("chat-personal")).to_be_visible()
+    see = "state => { Object.defineProperty(document, 'visibilityState', { value: state, configurable: true }); }"
+    await page.evaluate(see, "hidden")
+    staged.show("1", "Lunch?", who="bob", chat="launch-team", notify=True)
+    await expect(page.get_by_test_id("message-toast")).to_contain_text("Bob in Launch team")
+    await expect(page).to_have_title("(1) Alice Nguyen · GoClaw Teams Bridge")
+
+    await page.evaluate(see, "visible")
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.get_by_test_id("message-toast")).to_have_count(0)  # its chat is open: it has been seen
+    await expect(page).to_have_title("Alice Nguyen · GoClaw Teams Bridge")
+
+
 async def test_what_teams_saw_is_listed_live_filtered_and_explained(browser: Browser, staged: PageStage) -> None:
     staged.request(1, to="bot", path="/api/messages", status=200, chat="launch-team", what="message: hi")
     page, complaints = await open_page(browser, staged)

@@ -111,7 +111,8 @@ function button({ key, words, picture, pressed, run }, at) {
 function oneTabStop(log) {
   const articles = [...log.querySelectorAll(".message")];
   const current = articles.find((article) => article.contains(document.activeElement)) ?? articles.at(-1);
-  for (const article of articles) article.tabIndex = article === current ? 0 : -1;
+  for (const article of log.querySelectorAll(".message[tabindex='0']")) if (article !== current) article.tabIndex = -1;
+  if (current) current.tabIndex = 0;
 }
 
 const ACROSS = { ArrowLeft: -1, ArrowRight: 1 };

@@ -10,19 +10,23 @@ import { store } from "./state.js";
 const change = (chat, action, redraw) =>
   attempt(redraw, () => changeApp(chat.id, store.person, action), `app/${chat.id}`);
 
+const OFFERS = {
+  added: { upgrade: (bot) => `Update ${bot} to a new version`, remove: (bot) => `Remove ${bot} from this chat` },
+  removed: { add: (bot) => `Add ${bot} to this chat` },
+};
+
 /** The button with its menu; nothing where the simulator does not tell whether the app is there. */
 export function appMenu(chat, redraw) {
-  if (chat.app !== "added" && chat.app !== "removed") return null;
-  const bot = store.state.bot.name;
-  const action = chat.app === "added" ? "remove" : "add";
-  const words = action === "remove" ? `Remove ${bot} from this chat` : `Add ${bot} to this chat`;
-  const run = () => {
+  if (!Object.hasOwn(OFFERS, chat.app ?? "")) return null;
+  const run = (action) => {
     menu.hidePopover();
     change(chat, action, redraw);
   };
-  const menu = h("div", { class: "menu", id: "app-menu", popover: "auto" },
-    h("button", { type: "button", class: "menu-item", dataset: { testid: `app-${action}` }, on: { click: run } }, words),
-    h("p", { class: "menu-note" }, `The bridge is told, as by Teams.${action === "remove" ? " You can add it again." : ""}`));
+  const items = Object.entries(OFFERS[chat.app]).map(([action, words]) => h("button", {
+    type: "button", class: "menu-item", dataset: { testid: `app-${action}` }, on: { click: () => run(action) },
+  }, words(store.state.bot.name)));
+  const menu = h("div", { class: "menu", id: "app-menu", popover: "auto" }, items,
+    h("p", { class: "menu-note" }, "The bridge is told of it, as by Teams."));
   const button = h("button", {
     type: "button", class: "icon-button", title: "More", "aria-label": "More for this chat", popovertarget: "app-menu",
     dataset: { key: "app", testid: "app-menu" },

@@ -96,7 +96,8 @@ export function composer({ chat, thread = null, onCancel = null, onUp = null }) 
 
   function paste(event) {
     const files = [...event.clipboardData?.files ?? []];
-    if (!files.length) return;
+    // a table out of a spreadsheet comes as text and as a picture of it: the text is meant
+    if (!files.length || event.clipboardData.types.includes("text/plain")) return;
     event.preventDefault();
     take(files);
   }

@@ -72,5 +72,5 @@ function consentCard(message, file, busy, redraw) {
     fileChip(file),
     h("p", { class: "consent-words", role: "status" }, ANSWERS[file.state]),
     h("div", { class: "card-actions" },
-      button("accept", "style-positive", "Accept"), button("decline", "style-default", "Decline")));
+      button("accept", file.state === "offered" ? "style-positive" : "style-default", "Accept"), button("decline", "style-default", "Decline")));
 }

@@ -147,7 +147,10 @@ function announceLater(element, bubble) {
     element.removeAttribute("aria-live");
     const selection = document.getSelection();
     const used = !selection.isCollapsed && selection.containsNode(bubble, true);
-    if (!used && !bubble.contains(document.activeElement)) bubble.replaceWith(bubble); // announced as an addition
+    if (used || bubble.contains(document.activeElement)) return;
+    const places = [...bubble.querySelectorAll(".scroller")].map((box) => [box, box.scrollLeft, box.scrollTop]);
+    bubble.replaceWith(bubble); // announced as an addition
+    for (const [box, left, top] of places) box.scrollTo({ left, top });
   }, SETTLED_MS));
 }
 
