@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from page_stage import PageStage, page_stage
 from playwright.async_api import Browser, FilePayload, Locator, Page, async_playwright, expect
 from simulator_stage import until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))),
@@ -21,6 +21,7 @@ CHROMIUM = next(
 )
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="module"),
     # under CI its absence must fail, so the tests run and say so themselves
     pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
@@ -30,20 +31,28 @@ REFUSED = "status of 400"  # the browser's own line about what the test lets be 
 LONG = "".join(f"<p>Line {number} of many.</p>" for number in range(60))
 
 
-@pytest.fixture
-async def staged() -> AsyncIterator[PageStage]:
-    async with page_stage() as running:
-        yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
         )
         yield started
         await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The one browser of all tests, without the pages of the one before."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def staged() -> AsyncIterator[PageStage]:
+    async with page_stage() as running:
+        yield running
 
 
 async def open_page(
@@ -310,12 +319,15 @@ async def test_files_are_attached_taken_out_and_sent(browser: Browser, staged: P
     assert complaints == []
 
 
-async def test_what_could_not_be_sent_comes_back_with_its_files_and_quote(browser: Browser, staged: PageStage) -> None:
+async def test_what_could_not_be_sent_comes_back_with_its_files_and_quote(
+    browser: Browser, staged: PageStage, tmp_path: Path
+) -> None:
     staged.show("1", "quoted")
     page, complaints = await open_page(browser, staged)
     await act(page, "1", "quote")
-    large = FilePayload(name="large.bin", mimeType="", buffer=b"x" * (11 * 1024 * 1024))
-    small = FilePayload(name="small.bin", mimeType="", buffer=b"x")
+    (small, large) = (tmp_path / "small.bin", tmp_path / "large.bin")
+    small.write_bytes(b"x")
+    large.write_bytes(b"x" * (11 * 1024 * 1024))
     await page.get_by_test_id("file-field").set_input_files([small, large])
     await expect(page.get_by_role("alert")).to_contain_text("“large.bin” is too large")
     await page.get_by_test_id("composer").fill("look")
