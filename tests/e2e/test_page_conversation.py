@@ -130,11 +130,13 @@ async def test_stop_is_asked_for_once_and_its_effect_is_told(browser: Browser, s
     page, complaints = await open_page(browser, staged)
     staged.show("7", "One two", stream="streaming")
     await page.get_by_test_id("stop-stream").dblclick()
-    await until(lambda: staged.asked)
+    await expect(page.get_by_test_id("stop-stream")).to_have_text("Stopping…")
+    await page.get_by_test_id("stop-stream").dispatch_event("click")
     assert staged.asked == [("POST", "personal-alice/messages/7/stop", {"as": "alice"})]
 
     staged.show("7", "One two", stopped=True)
     await expect(message(page, "7").get_by_test_id("stopped")).to_have_text("You stopped this answer.")
+    await expect(message(page, "7")).to_be_focused()  # what had the focus is gone
     await expect(page.get_by_test_id("stop-stream")).to_have_count(0)
     assert complaints == []
 
@@ -277,6 +279,7 @@ async def test_feedback_takes_words_and_shows_what_was_given(browser: Browser, s
     await expect(page.get_by_test_id("feedback-text")).to_have_value("It is wrong.")
     await page.get_by_test_id("feedback-send").click()
     await expect(page.get_by_test_id("feedback-form")).to_have_count(0)
+    await expect(page.get_by_test_id("feedback-dislike")).to_be_focused()
     body = {"as": "alice", "reaction": "dislike", "text": "It is wrong."}
     assert staged.asked == [("POST", "personal-alice/messages/1/feedback", body)]
 

@@ -21,7 +21,8 @@ export function drawFeedback(slot, message, redraw) {
   if (!differs(slot, [offered, given, opened, busy, store.person])) return;
   if (!offered) return slot.replaceChildren();
   const words = slot.querySelector("textarea")?.value ?? ""; // what was typed survives the other thumb
-  replaceKeepingFocus(slot, row(message, given, opened, redraw), opened && form(message, opened, { words, busy, redraw }));
+  replaceKeepingFocus(slot, row(message, given, opened, redraw),
+    opened && form(message, opened, { slot, words, busy, redraw }));
 }
 
 function row(message, given, opened, redraw) {
@@ -41,10 +42,11 @@ function row(message, given, opened, redraw) {
       given === "like" ? "You found this helpful. Thank you." : "You were not content. Thank you for saying so."));
 }
 
-function form(message, reaction, { words, busy, redraw }) {
+function form(message, reaction, { slot, words, busy, redraw }) {
   const close = () => {
     store.opinions.delete(message.id);
     redraw();
+    queueMicrotask(() => slot.querySelector(`[data-key="${reaction}"]`)?.focus({ preventScroll: true }));
   };
   const send = async () => {
     const act = () => giveFeedback(message, store.person, reaction, box.value.trim());
@@ -68,6 +70,6 @@ function form(message, reaction, { words, busy, redraw }) {
     box,
     h("div", { class: "form-buttons" },
       h("button", { type: "button", class: "quiet-button", on: { click: close } }, "Cancel"),
-      h("button", { type: "submit", class: "primary-button", disabled: busy, dataset: { testid: "feedback-send" } },
+      h("button", { type: "submit", class: "primary-button", "aria-disabled": busy ? "true" : null, dataset: { testid: "feedback-send" } },
         busy ? "Sending…" : "Submit")));
 }

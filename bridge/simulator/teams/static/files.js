@@ -63,7 +63,7 @@ const isReachable = (url) => /^https:\/\//i.test(url) || (isOwnImage(url) && !/^
 function consentCard(message, file, busy, redraw) {
   const answer = (action) => attempt(redraw, () => answerConsent(message, store.person, action), consentMark(message));
   const button = (action, look, words) => h("button", {
-    type: "button", class: `card-action ${look}`, disabled: busy, dataset: { key: action, testid: `consent-${action}` },
+    type: "button", class: `card-action ${look}`, "aria-disabled": busy ? "true" : null, dataset: { key: action, testid: `consent-${action}` },
     on: { click: () => answer(action) },
   }, words);
   const hooks = { testid: "consent", state: file.state };

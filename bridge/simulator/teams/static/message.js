@@ -111,17 +111,26 @@ function deliveryWords(message, latest) {
 /** Teams offers Stop below an answer that still grows, to the person whose question it answers. */
 function drawStop(slot, message, redraw) {
   const stopping = `stop/${message.id}`;
+  if (!message.stream) store.busy.delete(stopping);
   const offered = Boolean(message.stream) && chatNamed(message.chat)?.kind === "personal";
-  if (!differs(slot, [offered, message.stopped, store.busy.has(stopping)])) return;
-  const click = () => attempt(redraw, () => stopStream(message, store.person), stopping);
-  if (message.stopped) {
-    slot.replaceChildren(h("p", { class: "stopped", dataset: { testid: "stopped" } }, icon("stop"), "You stopped this answer."));
-    return;
-  }
-  replaceKeepingFocus(slot, offered && h("button", {
-    type: "button", class: "stop", disabled: store.busy.has(stopping), dataset: { key: "stop", testid: "stop-stream" },
+  const busy = store.busy.has(stopping);
+  if (!differs(slot, [offered, message.stopped, busy])) return;
+  const focused = slot.contains(document.activeElement);
+  replaceKeepingFocus(slot, offered && stopButton(message, stopping, busy, redraw), message.stopped && h(
+    "p", { class: "stopped", dataset: { testid: "stopped" } }, icon("stop"), "You stopped this answer."));
+  if (focused && !offered) slot.closest(".message").focus({ preventScroll: true }); // to read what it has become
+}
+
+function stopButton(message, stopping, busy, redraw) {
+  const click = async () => {
+    if (!await attempt(redraw, () => stopStream(message, store.person), stopping)) return;
+    store.busy.add(stopping); // asked once is enough, until the stream has ended
+    redraw();
+  };
+  return h("button", {
+    type: "button", class: "stop", "aria-disabled": busy ? "true" : null, dataset: { key: "stop", testid: "stop-stream" },
     on: { click },
-  }, icon("stop"), store.busy.has(stopping) ? "Stopping…" : "Stop"));
+  }, icon("stop"), busy ? "Stopping…" : "Stop");
 }
 
 const growing = new WeakSet(); // articles whose stream is open
