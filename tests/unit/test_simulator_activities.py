@@ -9,7 +9,7 @@ import pytest
 
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.activities import Envelope
-from bridge.simulator.teams.people import card_actions
+from bridge.simulator.teams.clicks import card_actions
 from bridge.simulator.teams.world import PEOPLE, TENANT_ID, Place, demo_chats, roster_entry
 from bridge.simulator.teams.writing import Mention, sent_form, shown_form
 

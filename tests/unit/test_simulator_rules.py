@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.simulator.teams.appearance import appearance
-from bridge.simulator.teams.rules import MESSAGE_BYTES, Refused, check
+from bridge.simulator.teams.rules import FILE_CONSENT, MESSAGE_BYTES, Refused, check
 
 ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
 CARD = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
@@ -50,16 +50,18 @@ def test_what_teams_takes_passes(activity: dict[str, Any]) -> None:
             {"type": "message", "text": "a", "entities": [{"type": "mention", "text": "<at>B</at>"}]},
             "BadArgument",
         ),
-        ({"type": "typing", "text": "a", "entities": [{"type": "streaminfo"}]}, "BadArgument"),
+        ({"type": "message", "text": "a", "channelData": []}, "BadSyntax"),
     ],
 )
 def test_what_teams_does_not_take_is_400_with_its_code(activity: dict[str, Any], code: str) -> None:
     assert refusal(activity) == (400, code)
 
 
-def test_streaming_is_refused_in_the_words_of_teams() -> None:
-    with pytest.raises(Refused, match="Streaming api is not enabled"):
-        check({"type": "message", "text": "a", "entities": [{"type": "streaminfo"}]})
+def test_a_file_can_be_offered_in_a_personal_chat_only() -> None:
+    offer = {"contentType": FILE_CONSENT, "name": "plan.txt", "content": {"sizeInBytes": 3}}
+    check({"type": "message", "attachments": [offer]}, personal=True)
+    with pytest.raises(Refused, match="personal chats only"):
+        check({"type": "message", "attachments": [offer]}, personal=False)
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "漢", "🙂"])
