@@ -96,7 +96,9 @@ async def news(response: aiohttp.ClientResponse, count: int, *, kind: str = "") 
         while len(events) < count:
             line = await response.content.readline()
             assert line, "the stream has ended"
-            event = orjson.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {"type": "traffic"}
+            if not line.startswith(b"data: "):
+                continue
+            event = orjson.loads(line.removeprefix(b"data: "))
             if event["type"] == kind or (not kind and event["type"] != "traffic"):
                 events.append(event)
     return events

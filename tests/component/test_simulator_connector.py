@@ -249,6 +249,45 @@ async def test_an_app_may_ask_fifty_times_a_second(tmp_path: Path) -> None:
         assert statuses == [404] * 50 + [429] * 10
 
 
+async def test_a_reaction_of_the_bot_is_put_on_once_and_taken_off(teams: Stage) -> None:
+    said = await teams.say("personal-alice", "alice", "a question")
+    where = f"/{teams.conversation('personal-alice')}/activities/{said}/reactions"
+    for _ in range(2):
+        assert (await teams.as_bot("PUT", f"{where}/1f440_eyes"))[0] == 200
+    assert (await teams.messages("personal-alice"))[0]["reactions"] == [{"type": "1f440_eyes", "by": ["bot"]}]
+    for _ in range(2):
+        assert (await teams.as_bot("DELETE", f"{where}/1f440_eyes"))[0] == 200
+    assert (await teams.messages("personal-alice"))[0]["reactions"] == []
+    status, body, _ = await teams.as_bot("PUT", where.replace(said, "4711") + "/like")
+    assert (status, body["error"]["code"]) == (404, "ActivityNotFoundInConversation")
+    status, body, _ = await teams.as_bot("PUT", f"{where}/%3Cb%3E")
+    assert (status, body["error"]["code"]) == (400, "BadArgument")
+
+
+async def test_an_app_has_two_reactions_a_second_over_all_its_conversations(tmp_path: Path) -> None:
+    now = 100.0
+    async with stage(tmp_path, clock=lambda: now) as teams:
+        chats = ("launch-team", "general", "launch-team")
+        said = [await teams.say(chat, "bob", "hi") for chat in chats]
+        paths = [
+            f"/{teams.conversation(chat)}/activities/{one}/reactions/like"
+            for chat, one in zip(chats, said, strict=True)
+        ]
+        assert [(await teams.as_bot("PUT", path))[0] for path in paths] == [200, 200, 429]
+        now += 1
+        assert (await teams.as_bot("PUT", paths[2]))[0] == 200
+
+
+async def test_edits_count_as_sends_and_deletions_do_not(tmp_path: Path) -> None:
+    async with stage(tmp_path, clock=lambda: 100.0) as teams:
+        sent = [(await teams.send("launch-team", "one"))[1]["id"] for _ in range(3)]
+        where = f"/{teams.conversation('launch-team')}/activities"
+        change = {"type": "message", "text": "two"}
+        edits = [(await teams.as_bot("PUT", f"{where}/{sent[0]}", change))[0] for _ in range(5)]
+        assert edits == [200] * 4 + [429]
+        assert (await teams.as_bot("DELETE", f"{where}/{sent[1]}"))[0] == 200
+
+
 async def test_an_ordered_fault_meets_the_next_sends_only(teams: Stage) -> None:
     teams.faults.order("message", Fault(status=429, code="Throttled", retry_after="2"), times=2)
     where = f"/{teams.conversation('personal-alice')}/activities"

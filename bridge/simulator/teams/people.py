@@ -127,21 +127,21 @@ class People:
         _check_text(text, needed=not old.files)
         mentions = self._at.mentions(envelope.place.chat)
         changed = await self._tenant.change(old, text=text, html=shown_form(text, mentions), edited=True)
-        if changed is not None and old.delivery is not None:
+        if changed is not None and self._was_heard(old):
             self._send(activities.edit(envelope, old.id, text, mentions))
 
     async def take_back(self, chat_id: str, who: str, message_id: str) -> None:
         """Delete one's own message."""
         old, envelope = self._at.own(chat_id, who, message_id)
         changed = await self._tenant.change(old, deleted=True)
-        if changed is not None and old.delivery is not None:
+        if changed is not None and self._was_heard(old):
             self._send(activities.delete(envelope, old.id))
 
     async def bring_back(self, chat_id: str, who: str, message_id: str) -> None:
         """Undo the deletion of one's own message."""
         old, envelope = self._at.own(chat_id, who, message_id, deleted=True)
         changed = await self._tenant.change(old, deleted=False)
-        if changed is not None and old.delivery is not None:
+        if changed is not None and self._was_heard(old):
             written = Written(old.text, self._at.mentions(envelope.place.chat))
             self._send(activities.undelete(envelope, old.id, written))
 
@@ -156,6 +156,10 @@ class People:
         await self._tenant.change(message, reactions=reactions)
         if message.from_bot and self._tenant.is_installed(chat_id):
             self._send(activities.reaction(envelope, self._at.event_id(), message_id, kind, added=added))
+
+    def _was_heard(self, message: Message) -> bool:
+        """Whether the bot knows the message, and hears what becomes of it."""
+        return message.delivery is not None and self._tenant.is_installed(message.chat)
 
     def _quotable(self, place: Place, who: str, message_id: str) -> Quoted:
         if place.chat.kind == "channel":
