@@ -57,6 +57,20 @@ async def test_label_and_card_are_seen(teams: Stage) -> None:
     assert message["card"] == CARD
 
 
+async def test_a_reply_shows_what_it_quotes(teams: Stage) -> None:
+    said = await teams.say("launch-team", "bob", "what is due?", mention=True)
+    tag = f'<quoted messageId="{said}"/>'
+    entity = {"type": "quotedReply", "quotedReply": {"messageId": said}}
+    await teams.send("launch-team", f"{tag}\n\nThe **report**.", entities=[entity])
+    message = (await teams.messages("launch-team"))[-1]
+    assert message["quoted"] == {"id": said, "name": "Bob Tran", "text": "@GoClaw what is due?"}
+    assert (message["text"], message["html"].strip()) == ("The **report**.", "<p>The <strong>report</strong>.</p>")
+    unknown = {"type": "quotedReply", "quotedReply": {"messageId": "4711"}}
+    for odd in (unknown, {"type": "quotedReply", "quotedReply": 7}, {"type": "quotedReply"}):
+        assert (await teams.send("launch-team", "hello", entities=[odd]))[0] == 201
+        assert (await teams.messages("launch-team"))[-1]["quoted"] is None
+
+
 @pytest.mark.parametrize("spelling", [quote, lambda conversation: quote(conversation, safe="")])
 async def test_a_reply_in_a_channel_lands_in_the_thread_of_its_conversation_id(teams: Stage, spelling: Any) -> None:
     root = await teams.say("general", "bob", "hi all", mention=True)
@@ -260,6 +274,9 @@ async def test_a_reaction_of_the_bot_is_put_on_once_and_taken_off(teams: Stage) 
     assert (await teams.messages("personal-alice"))[0]["reactions"] == []
     status, body, _ = await teams.as_bot("PUT", where.replace(said, "4711") + "/like")
     assert (status, body["error"]["code"]) == (404, "ActivityNotFoundInConversation")
+    for odd in ("%3Cb%3E", "%FF%FE", "x" * 500):
+        assert (await teams.as_bot("PUT", f"{where}/{odd}"))[0] == 400
+        assert (await teams.call("GET", "/api/traffic"))[0] == 200
     status, body, _ = await teams.as_bot("PUT", f"{where}/%3Cb%3E")
     assert (status, body["error"]["code"]) == (400, "BadArgument")
 

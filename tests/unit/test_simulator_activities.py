@@ -133,6 +133,12 @@ def test_edits_deletions_and_reactions_name_the_message_they_are_about() -> None
     assert activities.reaction(envelope(), "f:1", "17", "like", added=False)["reactionsRemoved"]
 
 
+def test_an_installation_in_a_team_names_the_channel_that_was_chosen() -> None:
+    installed = activities.installation(envelope("general"), "f:1", "add")
+    assert installed["channelData"]["settings"] == {"selectedChannel": {"id": CHATS["general"].conversation}}
+    assert "settings" not in activities.installation(envelope(), "f:1", "add-upgrade")["channelData"]
+
+
 def test_an_execute_click_is_an_invoke_with_verb_and_data() -> None:
     action = {"type": "Action.Execute", "title": "Again", "verb": "again", "data": {"n": 1}}
     invoke = activities.card_execute(envelope(), "f:1", "17", action)

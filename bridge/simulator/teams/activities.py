@@ -138,14 +138,16 @@ def reaction(envelope: Envelope, activity_id: str, message_id: str, kind: str, *
 
 def installation(envelope: Envelope, activity_id: str, action: str) -> dict[str, Any]:
     """`action` is `add`, `remove` or `add-upgrade` (botframework-sdk issue 6139, §5)."""
-    entities = [envelope.client_info()]
-    return envelope.activity(
+    activity = envelope.activity(
         "installationUpdate",
         activity_id,
         action=action,
-        entities=entities,
+        entities=[envelope.client_info()],
         locale=envelope.person.locale,
     )
+    if envelope.place.chat.kind == "channel":
+        activity["channelData"]["settings"] = {"selectedChannel": {"id": envelope.place.chat.conversation}}
+    return activity
 
 
 def bot_added(envelope: Envelope, activity_id: str) -> dict[str, Any]:

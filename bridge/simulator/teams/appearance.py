@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bridge.simulator.teams import markdown, rules
-from bridge.simulator.teams.messages import File
+from bridge.simulator.teams.messages import File, Quote
 
 # what Teams shows in messages: format-your-bot-messages, "Picture messages" (teams-platform.md §3)
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
@@ -21,7 +21,7 @@ class Appearance:
     """What the chat shows: `html` is sanitised, `card` an Adaptive Card as it was sent.
 
     `feedback` tells whether Teams' own feedback buttons are below the text, `consent` what goes back to the bot when
-    its offer of a file is answered.
+    its offer of a file is answered. Who knows the chat adds what is `quoted`.
     """
 
     text: str
@@ -31,6 +31,7 @@ class Appearance:
     feedback: bool
     files: tuple[File, ...]
     consent: dict[str, Any] | None
+    quoted: Quote | None = None
 
     def changes(self) -> dict[str, Any]:
         """The fields of a message that show it."""
@@ -40,6 +41,8 @@ class Appearance:
 def appearance(activity: dict[str, Any]) -> Appearance:
     """The looks of an activity that `rules.check` has let pass."""
     text = activity.get("text") or ""
+    if (quoted := rules.quoted_id(activity)) is not None:
+        text = text.replace(f'<quoted messageId="{quoted}"/>', "").lstrip("\n")
     cards = [
         part["content"]
         for part in rules.attachments(activity)
@@ -69,7 +72,7 @@ def _is_ai(activity: dict[str, Any]) -> bool:
 
 def _file(part: dict[str, Any]) -> File | None:
     """The file that an attachment is; None for a card and for what the page cannot show."""
-    kind, name, content = str(part.get("contentType")), str(part.get("name") or "file"), part.get("content")
+    kind, name, content = str(part.get("contentType")), str(part.get("name") or "file")[:255], part.get("content")
     url = part.get("contentUrl")
     if kind == rules.FILE_CONSENT:
         told = content.get("sizeInBytes") if isinstance(content, dict) else None

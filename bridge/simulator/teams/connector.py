@@ -7,6 +7,7 @@ teams-platform.md §3, §4).
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -92,7 +93,7 @@ class Connector:
             return await self._streaming.take(request, place, activity)
         rules.check(activity, personal=place.chat.kind == "personal")
         operation: Operation = "typing" if activity["type"] == "typing" else "message"
-        looks = await looks_of(activity)
+        looks = await looks_of(activity, partial(self._tenant.message, place.chat.id))
 
         async def accept() -> web.Response:
             self._admission.spend_send(place.conversation)
@@ -116,7 +117,7 @@ class Connector:
         rules.check(activity, personal=place.chat.kind == "personal")
         if activity["type"] != "message":
             raise Refused(400, "BadArgument", "Only a message can be updated.")
-        looks = await looks_of(activity)
+        looks = await looks_of(activity, partial(self._tenant.message, place.chat.id))
 
         async def accept() -> web.Response:
             self._admission.spend_send(place.conversation)

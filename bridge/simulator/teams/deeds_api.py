@@ -82,7 +82,7 @@ class DeedsApi:
             _text(body, "text"),
             mention=body.get("mention") is True,
             thread=None if body.get("thread") is None else _text(body, "thread"),
-            quote=None if body.get("quote") is None else _text(body, "quote"),
+            quoting=None if body.get("quote") is None else _text(body, "quote"),
             files=_files(body.get("files") or []),
         )
         return json_answer({"id": said.id}, 201)

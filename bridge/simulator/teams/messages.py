@@ -106,7 +106,11 @@ def recalled(record: dict[str, Any]) -> Message:
 
 
 def page_form(message: Message, *, notify: bool = False) -> dict[str, Any]:
-    """The message as the page API gives it. `notify`: a client would tell its person about it now."""
+    """The message as the page API gives it: its fields, without `sender`, `name` and `consent`, and with
+
+    - `from`: `{"id": person or "bot", "name", "bot": bool}`
+    - `notify`: a client would tell its person about it now; never true but in the first event about the bot's message
+    """
     form = asdict(message)
     sender = form.pop("sender")
     name = BOT_NAME if message.from_bot else form["name"]

@@ -10,6 +10,7 @@ from bridge.simulator.teams import activities
 from bridge.simulator.teams.clicks import file_type
 from bridge.simulator.teams.messages import File, Message, Quote, reacted
 from bridge.simulator.teams.onedrive import picture_type
+from bridge.simulator.teams.showing import quote
 from bridge.simulator.teams.whereabouts import NotPossible
 from bridge.simulator.teams.world import BOT_NAME, Chat, Place, iso_now
 from bridge.simulator.teams.writing import shown_form
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from bridge.simulator.teams.delivery import Courier
     from bridge.simulator.teams.messages import Delivery
     from bridge.simulator.teams.onedrive import OneDrive
-    from bridge.simulator.teams.whereabouts import Whereabouts
+    from bridge.simulator.teams.showing import quote
+from bridge.simulator.teams.whereabouts import Whereabouts
 
 # about what the Teams client takes from a person:
 # learn.microsoft.com/microsoftteams/limits-specifications-teams
 LONGEST_TEXT = 28_000
 MOST_FILES = 10
 _LONGEST_NAME = 200
-_PREVIEW = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,14 @@ class People:
         *,
         mention: bool = False,
         thread: str | None = None,
-        quote: str | None = None,
+        quoting: str | None = None,
         files: Sequence[Chosen] = (),
     ) -> Message:
         """Write a message; the bot hears it in personal chats, elsewhere when it is mentioned."""
         place, person = self._at.place(chat_id, who, thread)
         personal = place.chat.kind == "personal"
         _check_text(text, needed=not files)
-        quoted = None if quote is None else self._quotable(place, who, quote)
+        quoted = None if quoting is None else self._quotable(place, who, quoting)
         if personal and self._tenant.app_state(chat_id) == "removed":
             raise NotPossible("The app was removed from this chat: add it again first.", 409)
         if self._courier.full:
@@ -165,9 +166,8 @@ class People:
         if place.chat.kind == "channel":
             raise NotPossible("In a channel nothing can be quoted: reply in the thread.")
         message, _ = self._at.message(place.chat.id, who, message_id)
-        preview = " ".join(message.text.split())[:_PREVIEW]
-        name = BOT_NAME if message.from_bot else message.name
-        return Quoted(message.id, self._at.teams_id(message), name, preview)
+        shown = quote(message)
+        return Quoted(shown.id, self._at.teams_id(message), shown.name, shown.text)
 
     async def _stored(
         self, files: Sequence[Chosen], chat: Chat

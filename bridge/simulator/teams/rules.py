@@ -58,6 +58,15 @@ def asks_feedback(activity: dict[str, Any]) -> bool:
     return data.get("feedbackLoopEnabled") is True or (isinstance(loop, dict) and loop.get("type") == "default")
 
 
+def quoted_id(activity: dict[str, Any]) -> str | None:
+    """The message that a bot's reply quotes: named by an entity and by a tag in the text (teams-platform.md §10)."""
+    for entity in entities(activity):
+        reply = entity.get("quotedReply") if entity.get("type") == "quotedReply" else None
+        if isinstance(reply, dict) and isinstance(reply.get("messageId"), str):
+            return str(reply["messageId"])
+    return None
+
+
 def roots(activity: dict[str, Any]) -> list[dict[str, Any]]:
     """The entities that hold the AI label, citations and sensitivity."""
     return [entity for entity in entities(activity) if entity.get("type") == ROOT_MESSAGE]

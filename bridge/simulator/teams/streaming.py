@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bridge.simulator.teams.admission import explain
@@ -82,7 +83,7 @@ class Streaming:
         part = part_of(activity)
         self._one_at_a_time(chat.id, request)
         try:
-            looks = await looks_of(activity)
+            looks = await looks_of(activity, partial(self._tenant.message, chat.id))
             return await self._faults.around("stream", request, lambda: self._accept(request, place, part, looks, at))
         finally:
             if self._under_way.get(chat.id) is request:

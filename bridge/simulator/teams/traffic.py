@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KEPT = 500
 _FIRST_WORDS = 80
+_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,17 @@ class Traffic:
     ) -> None:
         """Note an exchange: `request` is method and path, `answer` status and code."""
         self._count += 1
-        entry = Entry(self._count, iso_now(), to, *request, *answer, what, verdict, chat)
+        method, path = request
+        entry = Entry(
+            self._count, iso_now(), to, method, _printable(path), *answer, _printable(what), _printable(verdict), chat
+        )
         self._entries.append(entry)
         self._news.announce({"type": "traffic", "entry": asdict(entry)})
+
+
+def _printable(text: str) -> str:
+    """What comes from an address may be long, and hold bytes that are no text."""
+    return text[:_LONGEST].encode(errors="replace").decode()
 
 
 def first_words(text: object) -> str:
