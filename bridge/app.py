@@ -25,9 +25,11 @@ from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.progress import Switches
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
+from bridge.gateway.events import GatewayObserver
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
@@ -42,6 +44,7 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
 _UNCERTAIN_SECONDS = 0.1
+EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
 
 class _SystemClock:
@@ -82,7 +85,13 @@ class Edges:
     channel: TeamsChannel
     probe: GatewayProbe
     watch: GatewayWatch
+    observer: GatewayObserver | None
     agent: GatewayAgent
+
+    @property
+    def events(self) -> str:
+        """Whether the gateway's events are heard, or why not; for operators."""
+        return self.observer.state if self.observer else EVENTS_OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ class Bridge:
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
             "gateway": {check.name: f"{check.verdict}: {check.detail}" for check in edges.watch.state.checks},
+            "events": edges.events,
         }
 
 
@@ -133,6 +143,9 @@ def _edges(
     sessions = GatewaySessions(http=to_gateway, base_url=base, token=secret)
     probe = GatewayProbe(http=to_gateway, base_url=base, token=secret, agent=settings.agent, sessions=sessions)
     watch = GatewayWatch(probe=probe)
+    observer = (
+        GatewayObserver(http=to_gateway, base_url=base, token=secret, admits=watch.admits) if settings.events else None
+    )
     return Edges(
         store=_store(settings),
         token=token,
@@ -140,6 +153,7 @@ def _edges(
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,
+        observer=observer,
         agent=GatewayAgent(
             http=to_gateway,
             base_url=base,
@@ -147,6 +161,8 @@ def _edges(
             refusal=watch.refusal,
             look=watch.look,
             sessions=sessions,
+            observer=observer,
+            live_text=settings.live_text,
         ),
     )
 
@@ -205,6 +221,12 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         rerun=settings.after_crash == "rerun",
+        switches=Switches(
+            streaming=settings.streaming,
+            progress=settings.progress,
+            notify=settings.notify,
+            reactions=settings.reactions,
+        ),
     )
     dispatcher = Dispatcher(
         store=edges.store,
