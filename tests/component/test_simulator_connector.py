@@ -213,7 +213,7 @@ async def test_a_bad_body_is_refused_with_its_code(
 )
 async def test_oddly_shaped_fields_never_break_the_service(teams: Stage, odd: dict[str, Any]) -> None:
     status, _ = await teams.send("personal-alice", "hello", **odd)
-    assert status == 201
+    assert status in (201, 400)
 
 
 async def test_a_member_list_holds_names_ids_and_roles(teams: Stage) -> None:

@@ -14,6 +14,13 @@ ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalTyp
 CARD = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
 
 
+CITED = {"@type": "Claim", "position": 1, "appearance": {"@type": "DigitalDocument", "name": "a", "abstract": "b"}}
+
+
+def cited(*citations: object) -> dict[str, Any]:
+    return {"type": "message", "text": "a [1]", "entities": [{**ROOT, "citation": list(citations)}]}
+
+
 def refusal(activity: dict[str, Any]) -> tuple[int, str]:
     with pytest.raises(Refused) as caught:
         check(activity)
@@ -27,6 +34,8 @@ def refusal(activity: dict[str, Any]) -> tuple[int, str]:
         {"type": "message", "attachments": [CARD]},
         {"type": "message", "text": "hello", "entities": [ROOT]},
         {"type": "typing"},
+        cited(CITED, {**CITED, "position": 2}),
+        cited(),
         {"type": "message", "text": "x" * (MESSAGE_BYTES // 2)},
     ],
 )
@@ -46,6 +55,14 @@ def test_what_teams_takes_passes(activity: dict[str, Any]) -> None:
         ({"text": "a"}, "BadArgument"),
         ({"type": "message", "text": "a", "entities": [ROOT, ROOT]}, "BadArgument"),
         ({"type": "message", "text": "a", "entities": [{**ROOT, "citation": [{}] * 21}]}, "BadArgument"),
+        (cited({**CITED, "position": "1"}), "BadArgument"),
+        (cited({**CITED, "position": True}), "BadArgument"),
+        (cited(CITED, CITED), "BadArgument"),
+        (cited({"position": 1, "appearance": {}}), "BadArgument"),
+        (cited({"position": 1, "appearance": {"@type": "DigitalDocument"}}), "BadArgument"),
+        (cited({"position": 1}), "BadArgument"),
+        (cited(7), "BadArgument"),
+        ({"type": "message", "text": "a", "entities": [{**ROOT, "citation": {}}]}, "BadArgument"),
         (
             {"type": "message", "text": "a", "entities": [{"type": "mention", "text": "<at>B</at>"}]},
             "BadArgument",

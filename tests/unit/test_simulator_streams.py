@@ -13,7 +13,8 @@ from bridge.simulator.teams.rules import MESSAGE_BYTES, Refused, check_form
 from bridge.simulator.teams.streams import Part, Streams, is_streamed, part_of
 
 LABEL = {"type": "https://schema.org/Message", "additionalType": ["AIGeneratedContent"]}
-CITED = {"type": "https://schema.org/Message", "citation": [{"position": 1}]}
+CLAIM = {"@type": "Claim", "position": 1, "appearance": {"@type": "DigitalDocument", "name": "a"}}
+CITED = {"type": "https://schema.org/Message", "citation": [CLAIM]}
 CARD = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
 
 
@@ -76,7 +77,7 @@ def refused(streams: Streams, part: Part, now: float, *, chat: str = "chat") -> 
         (typing("ab", streamId="17", streamSequence=4), Part("streaming", "17", 4, "ab")),
         (typing("a", type="streamInfo"), Part("streaming", None, 1, "a")),
         (final("ab"), Part("final", "17", None, "ab")),
-        ({**final(""), "attachments": [CARD]}, Part("final", "17", None, "")),
+        ({**final("ab"), "attachments": [CARD]}, Part("final", "17", None, "ab")),
         ({**typing("a [1]"), "entities": [*typing()["entities"], CITED]}, Part("streaming", None, 1, "a [1]")),
     ],
 )
@@ -92,6 +93,7 @@ def test_the_parts_of_a_stream_are_read(activity: dict[str, Any], part: Part) ->
         typing(None),
         typing("", streamId="17", streamSequence=2),
         final(""),
+        {**final(""), "attachments": [CARD]},
         typing("a", streamSequence=None),
         typing("a", streamSequence="1"),
         typing("a", streamSequence=True),

@@ -135,8 +135,29 @@ def _check_root(activity: dict[str, Any]) -> None:
     if len(found) > 1:
         raise Refused(400, "BadArgument", "Multiple root message entities found.")
     citations = found[0].get("citation") if found else None
-    if isinstance(citations, list) and len(citations) > MOST_CITATIONS:
+    if citations is None:
+        return
+    if not isinstance(citations, list):
+        raise Refused(400, "BadArgument", "Error parsing entity.", rule="The citations of a message are a list.")
+    if len(citations) > MOST_CITATIONS:
         raise Refused(400, "BadArgument", f"A message can have {MOST_CITATIONS} citations at most.")
+    for number, citation in enumerate(citations, 1):
+        _check_citation(number, citation)
+    positions = [citation["position"] for citation in citations]
+    if len(set(positions)) < len(positions):
+        raise Refused(400, "BadArgument", "Error parsing citations.", rule="Each citation has a position of its own.")
+
+
+def _check_citation(number: int, citation: object) -> None:
+    """Position, and an appearance with a type and a name, are required."""
+    words = f"Error parsing citation {number}."
+    if not isinstance(citation, dict) or type(citation.get("position")) is not int:
+        raise Refused(400, "BadArgument", words, rule="A citation needs a number as its position.")
+    looks = citation.get("appearance")
+    if not isinstance(looks, dict) or not looks:
+        raise Refused(400, "BadArgument", "Empty appearance in a citation.")
+    if not all(isinstance(looks.get(field), str) and looks[field] for field in ("@type", "name")):
+        raise Refused(400, "BadArgument", words, rule="A citation's appearance needs @type and name.")
 
 
 def _check_mentions(activity: dict[str, Any]) -> None:

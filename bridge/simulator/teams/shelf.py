@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
 # the newest are kept; at 10 MB each that is at most 2 GB, and in a demo a few megabytes
 _MOST_FILES = 200
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_LINKS = 1000
 
 
 class Shelf:
-    """Contents by id; an id is one that `new_id` gave, anything else is not there."""
+    """Contents by id, which is a UUID; anything else is not there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,8 +34,7 @@ class Shelf:
 
     def _path(self, file_id: str) -> Path | None:
         # ids come from addresses: only what cannot leave the folder is looked up
-        fits = len(file_id) <= 40 and file_id.replace("-", "").isalnum() and file_id.isascii()
-        return self._folder / file_id if fits else None
+        return self._folder / file_id if _ID.fullmatch(file_id) else None
 
     def _write(self, file_id: str, content: bytes) -> None:
         path = self._path(file_id)

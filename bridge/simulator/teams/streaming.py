@@ -65,6 +65,7 @@ class Streaming:
         self._streams = Streams(seconds=seconds, limited=limited)
         self._under_way: dict[str, web.Request] = {}
         self._tasks = Tasks()
+        self._ends: dict[str, asyncio.TimerHandle] = {}
 
     def is_open(self, chat_id: str) -> bool:
         return self._streams.open_in(chat_id) is not None
@@ -106,6 +107,8 @@ class Streaming:
             await self._closed(chat_id, message_id)
 
     async def close(self) -> None:
+        for end in self._ends.values():
+            end.cancel()
         await self._tasks.cancel()
 
     def _one_at_a_time(self, chat_id: str, request: web.Request) -> None:
@@ -131,7 +134,7 @@ class Streaming:
         if verdict == "started":
             new_id = self._tenant.new_id()
             self._streams.start(chat_id, new_id, part, at)
-            self._tasks.start(self._expire(chat_id, new_id), "stream's end")
+            self._end_in_time(chat_id, new_id)
             await self._tenant.put(bot_message(place, new_id, looks, _state(part)), notify=True)
             return json_answer({"id": new_id}, 201)
         self._streams.take(chat_id, part, verdict, at)
@@ -151,11 +154,17 @@ class Streaming:
         else:
             self._tenant.show(replace(message, stream=_state(part), **looks.changes()))
 
-    async def _expire(self, chat_id: str, stream_id: str) -> None:
-        await asyncio.sleep(self._seconds)
+    def _end_in_time(self, chat_id: str, stream_id: str) -> None:
+        """Close it by itself when its bot does not. One timer to a chat: an earlier stream's has nothing left to do."""
+        if (earlier := self._ends.get(chat_id)) is not None:
+            earlier.cancel()
+        loop = asyncio.get_running_loop()
+        self._ends[chat_id] = loop.call_later(self._seconds, self._expire, chat_id, stream_id)
+
+    def _expire(self, chat_id: str, stream_id: str) -> None:
         if self._streams.open_in(chat_id) == stream_id:
             self._streams.end(chat_id, "late")
-            await self._closed(chat_id, stream_id)
+            self._tasks.start(self._closed(chat_id, stream_id), "end of a stream")
 
     async def _closed(self, chat_id: str, stream_id: str, **changes: Any) -> None:
         """What was shown last stays as the message."""

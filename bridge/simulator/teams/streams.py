@@ -66,7 +66,7 @@ def part_of(activity: dict[str, Any]) -> Part:
         raise _bad("The streamId is no string.")
     _check_sequence(kind, stream_id, sequence)
     text = activity.get("text") or ""
-    if not text and (kind != "final" or not rules.attachments(activity)):
+    if not text:  # "required" on the final, too, whatever else hangs on it
         start = "Start streaming" if stream_id is None else "Streaming"
         raise _bad(f"{start} activities should include text", "Each part of a stream needs a text.")
     _check_extras(activity, kind)
