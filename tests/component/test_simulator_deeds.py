@@ -51,9 +51,8 @@ async def newest(teams: Stage, chat: str = CHAT) -> dict[str, Any]:
     return (await teams.messages(chat))[-1]
 
 
-def answering(teams: Stage, status: int = 200, body: bytes = b"", delay: float = 0.0) -> None:
+def answering(teams: Stage, status: int = 200, body: bytes = b"") -> None:
     async def answer(_activity: dict[str, Any]) -> web.Response:
-        await asyncio.sleep(delay)
         return web.Response(status=status, body=body)
 
     teams.bot.answer = answer
@@ -132,6 +131,20 @@ async def test_feedback_that_the_bot_answers_otherwise_has_failed(teams: Stage, 
     given = await act(teams, "POST", message, "/feedback", reaction="like")
     assert given == (502, {"ok": False, "message": "Unable to reach app"})
     assert (await newest(teams))["feedback_given"] == {}
+
+
+async def test_feedback_that_the_bot_answers_too_late_has_failed(tmp_path: Path) -> None:
+    async with stage(tmp_path, invoke_limit=0.1) as teams:
+        await teams.people.open(CHAT, "alice")
+        message = await answer_of_the_bot(teams, channelData=FEEDBACK)
+
+        async def late(_activity: dict[str, Any]) -> web.Response:
+            await asyncio.sleep(30)
+            return web.Response()
+
+        teams.bot.answer = late
+        assert (await act(teams, "POST", message, "/feedback", reaction="like"))[0] == 502
+        assert (await newest(teams))["feedback_given"] == {}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ CHAT = "personal-alice"
 
 @pytest.fixture
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(tmp_path, send_limits=False, resend_after=0.3) as running:
+    async with stage(tmp_path, send_limits=False, resend_after=1.0) as running:
         await running.people.open(CHAT, "alice")
         await until(lambda: len(running.bot.heard) == 2)
         yield running
@@ -102,7 +102,7 @@ async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stag
     async with asyncio.timeout(5):
         while (await record(teams))[-1]["status"] != 0:
             await asyncio.sleep(0.02)
-    assert (await last(teams))[4:6] == ("editMessage of Alice Nguyen: again!", "No answer within 0.3 s.")
+    assert (await last(teams))[4:6] == ("editMessage of Alice Nguyen: again!", "No answer within 1 s.")
 
 
 async def test_every_open_page_hears_of_it(teams: Stage) -> None:

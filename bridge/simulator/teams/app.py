@@ -15,7 +15,7 @@ from bridge.simulator.teams.chat_api import BridgeControl, ChatApi
 from bridge.simulator.teams.clicks import Clicks
 from bridge.simulator.teams.connector import Connector
 from bridge.simulator.teams.deeds_api import DeedsApi
-from bridge.simulator.teams.delivery import Courier, record
+from bridge.simulator.teams.delivery import INVOKE_TIMEOUT, Courier, record
 from bridge.simulator.teams.faults import Faults
 from bridge.simulator.teams.guard import add_headers, guard
 from bridge.simulator.teams.identity import Identity
@@ -60,6 +60,7 @@ class TeamsOptions:
     agent_kind: str
     resend_after: float = 15.0
     retry_for: float = 60.0
+    invoke_limit: float = INVOKE_TIMEOUT
     send_limits: bool = True
     streaming: bool = True
     stream_seconds: float = STREAM_SECONDS
@@ -84,6 +85,7 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
         lambda activity, answer, limit: record(traffic, tenant, activity, answer, limit),
         resend_after=options.resend_after,
         retry_for=options.retry_for,
+        invoke_limit=options.invoke_limit,
     )
     faults = Faults()
     admission = Admission(identity, tenant, traffic, send_limits=options.send_limits, clock=options.clock)
@@ -114,7 +116,11 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
     app.add_routes(onedrive.routes(admission))
     app.add_routes([*chat_api.routes(), *DeedsApi(people, clicks).routes()])
     app.on_response_prepare.append(add_headers)
+    _close_at_the_end(app, tenant, courier, streaming)
+    return app
 
+
+def _close_at_the_end(app: web.Application, tenant: Tenant, courier: Courier, streaming: Streaming) -> None:
     async def stop_listening(_app: web.Application) -> None:
         tenant.news.close()  # else the open event streams would hold up the end of the server
 
@@ -125,7 +131,6 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
 
     app.on_shutdown.append(stop_listening)
     app.on_cleanup.append(close)
-    return app
 
 
 async def _page(_request: web.Request) -> web.FileResponse:

@@ -79,12 +79,14 @@ class Courier:
         *,
         resend_after: float,
         retry_for: float,
+        invoke_limit: float = INVOKE_TIMEOUT,
     ) -> None:
         self._endpoint = endpoint
         self._bearer = bearer
         self._tell = tell
         self._resend_after = resend_after
         self._retry_for = retry_for
+        self._invoke_limit = invoke_limit
         self.reachable = True
         self._listener: Callable[[], None] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -105,8 +107,9 @@ class Courier:
         self._under_way.add(task)
         task.add_done_callback(self._finished)
 
-    async def once(self, activity: dict[str, Any], limit: float = INVOKE_TIMEOUT) -> BotAnswer:
+    async def once(self, activity: dict[str, Any], limit: float | None = None) -> BotAnswer:
         """One try with its answer: invokes, and whatever a person waits for."""
+        limit = self._invoke_limit if limit is None else limit
         if self._session is None:
             self._session = aiohttp.ClientSession()
         headers = {
