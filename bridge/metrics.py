@@ -40,5 +40,11 @@ LIVES_LOST: Final = Counter(
     registry=REGISTRY,
 )
 PACED: Final = Counter(
-    "bridge_paced_total", "How often did a conversation's send budget hold something back?", ["verdict"], registry=REGISTRY
+    "bridge_paced_total",
+    "How often did a conversation's send budget hold something back?",
+    ["verdict"],
+    registry=REGISTRY,
+)
+FEEDBACK: Final = Counter(
+    "bridge_feedback_total", "What do people think of the answers?", ["reaction"], registry=REGISTRY
 )

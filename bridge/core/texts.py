@@ -58,6 +58,12 @@ ENGLISH: Final[dict[str, str]] = {
     "asked_again": "Asked again.",
     "again_gone": "The text of that question is no longer kept. Please write it again.",
     "again_not_yours": "Only the person who asked can do that.",
+    # a question that was edited
+    "edited_running": "You changed your message, but I had already asked the agent with the old text.",
+    "edit_use": "Use new text",
+    "edit_used": "Asking with your new text instead. The agent may already have done part of the work for the old one.",
+    "edited_answered": "You changed a message that the agent has already answered.",
+    "edit_again": "Ask again with your edit",
     # status
     "status": "- **Agent:** {agent}\n- **Conversation:** {session}\n- **Now:** {now}\n- **Agent's gateway:** {gateway}\n- **Last turn:** {last}",
     "status_idle": "nothing is running",

@@ -104,6 +104,17 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What a message says since it was changed, "" once it was deleted; `stamp`: when, by Teams' clock.
+
+    A stamp of 0.0 is nobody's change: merging notes there what each message said by itself.
+    """
+
+    text: str
+    stamp: float
+
+
+@dataclass(frozen=True, slots=True)
 class NewTurn:
     """A turn to be accepted. `accepted` in seconds since the epoch; `again_of` is the asked-again turn's n."""
 
@@ -138,7 +149,8 @@ class Turn:
     """A row of the turn table. `shown` holds the ids of the parts already delivered, in order.
 
     `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
-    `session` and `history` (what became of the row: see `steps`) are for operators.
+    `session` and `history` (what became of the row: see `steps`) are for operators. `withdrawn`: it was stopped because
+    its asker took the question back. `edit`: what its own message says now, where the payload says something else.
     """
 
     n: int
@@ -161,6 +173,13 @@ class Turn:
     closed: float | None = None
     session: str = ""
     history: str = ""
+    withdrawn: bool = False
+    edit: Edit | None = None
+
+    @property
+    def words(self) -> str:
+        """What its own message says now."""
+        return self.payload.text if self.edit is None else self.edit.text
 
     @property
     def ticket(self) -> Ticket:

@@ -27,7 +27,6 @@ from bridge.core.errors import (
     MembershipUnknown,
     RunNotStarted,
     RunTimedOut,
-    SessionNotDeleted,
     Throttled,
     TurnFailure,
 )
@@ -107,7 +106,7 @@ class Pipeline:
     async def resume(self, turn: Turn, control: Control) -> bool:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
-            control.stop(turn.stopped_by)
+            control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
         if turn.state is State.ANSWERED and turn.reply is not None:
             # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
             metrics.MAYBE_DOUBLED.inc()
@@ -148,11 +147,7 @@ class Pipeline:
 
     def _failed(self, turn: Turn, failure: TurnFailure) -> Reply:
         _log.warning("turn_failed", turn=turn.name, error=failure.label, detail=failure.detail)
-        # what the other sentences say of a question does not fit `/new`; that the old session may be there does
-        about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
-        key = SessionNotDeleted.label if about_session else failure.label
-        words = f"{say(key, turn.payload.reference.locale)}\n\n*{turn.name}*"
-        return Reply(Outcome.FAILED, (note(words),), failure.label)
+        return Reply(Outcome.FAILED, (cards.failed(turn, failure),), failure.label)
 
     async def _admit(self, turn: Turn) -> None:
         """Guests are told by the roster alone, so this waits for it; in personal chats there are none."""
@@ -194,14 +189,14 @@ class Pipeline:
 
     async def _finish(self, turn: Turn, reply: Reply, control: Control) -> None:
         """Store the reply, then show it. A stop that came first wins over the answer, never over itself."""
-        stopped = reply.outcome is Outcome.STOPPED
+        stopped = reply.outcome in (Outcome.STOPPED, Outcome.WITHDRAWN)
         stored = await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=stopped))
         if not stored:
             row = await insist(lambda: self._store.find(turn.n))
             if row is None or row.ticket != turn.ticket or not row.stop:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
-            control.by = control.by or row.stopped_by
+            control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
             reply = self._stopped(turn, control)
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
@@ -303,6 +298,8 @@ class Pipeline:
         return Reply(outcome, (note(say(key, turn.payload.reference.locale)),), error)
 
     def _stopped(self, turn: Turn, control: Control) -> Reply:
+        if control.withdrawn:
+            return Reply(Outcome.WITHDRAWN, ())
         locale = turn.payload.reference.locale
         if control.by and turn.payload.reference.scope is not Scope.PERSONAL:
             words = say("stopped_by", locale, name=control.by)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from bridge.core.turn import (
+    Edit,
     Kind,
     Lane,
     NewTurn,
@@ -19,6 +20,9 @@ from bridge.core.turn import (
     State,
     Turn,
 )
+
+WITHDRAWN = 2
+"""In the `stop` column: stopped because the question was taken back; 1 is any other stop."""
 
 
 class Row(Protocol):
@@ -76,6 +80,11 @@ def dump_ids(ids: tuple[str, ...]) -> bytes | None:
     return orjson.dumps(ids) if ids else None
 
 
+def dump_edit(edit: Edit) -> bytes:
+    """The `edit` column."""
+    return orjson.dumps(edit)
+
+
 def turn_of(row: Row) -> Turn:
     """A whole row as a Turn. A blanked text gives an empty payload of the same shape."""
     return Turn(
@@ -99,6 +108,8 @@ def turn_of(row: Row) -> Turn:
         closed=row["closed"],
         session=row["session"],
         history=row["history"],
+        withdrawn=row["stop"] == WITHDRAWN,
+        edit=Edit(**orjson.loads(row["edit"])) if row["edit"] else None,
     )
 
 

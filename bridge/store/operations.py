@@ -7,13 +7,16 @@ result. Whoever drives it (`sqlite`, `postgres`) decides how a statement is run,
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from bridge.core.merging import merged, together
+from bridge.core.merging import merged, own_words, together
 from bridge.core.turn import (
     Accepted,
     Beat,
     DropVerdict,
+    Edit,
+    Kind,
     Lane,
     LaneStatus,
     NewTurn,
@@ -26,7 +29,7 @@ from bridge.core.turn import (
     TurnFilter,
     turn_name,
 )
-from bridge.store.codec import Row, clean, dump_payload, new_row, step, turn_of
+from bridge.store.codec import Row, clean, dump_edit, dump_payload, new_row, step, turn_of
 
 T = TypeVar("T")
 Rows = Sequence[Row]
@@ -34,13 +37,25 @@ Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 
 # More than any lane holds: no limit.
 UNLIMITED = 2**31 - 1
+# The conditions under which a note is accepted.
+ALWAYS = {"hold": True, "room": UNLIMITED, "anyway": True}
 _LAST = 2**62
 
 
 def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
     """See ports.TurnStore.accept; each statement is complete in itself."""
-    row = new_row(new, owner, now) | {"hold": not claim, "room": UNLIMITED if room is None else room}
+    row = new_row(new, owner, now) | {
+        "hold": not claim,
+        "room": UNLIMITED if room is None else room,
+        "anyway": new.kind is not Kind.ASK,
+    }
     rows = yield "accept", row
+    if not rows and not row["anyway"]:
+        # a change of the message may have come before it
+        kept = yield "kept_edit", {"id": row["id"]}
+        if kept:
+            return (yield from _accept_edited(new, Edit(kept[0]["text"], kept[0]["stamp"]), row))
+        rows = yield "accept", row | {"anyway": True}
     if not rows:
         known = yield "known", {"id": row["id"]}
         if not known and new.again_of is not None:
@@ -50,11 +65,23 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
         if known:
             return Accepted(known[0]["n"], duplicate=True)
         # the lane is full, or another process was about to claim in it: then this one waits behind
-        rows = yield "accept", row | {"hold": True}
+        rows = yield "accept", row | {"hold": True, "anyway": True}
         if not rows:
             return Accepted(0, full=True)
     n = rows[0]["n"]
     return Accepted(n, claimed=Ticket(n, owner, 1) if rows[0]["state"] == State.RUNNING else None)
+
+
+def _accept_edited(new: NewTurn, edit: Edit, row: dict[str, Any]) -> Operation[Accepted]:
+    """Keep the turn with what its message says now; never claimed here, since the caller knows the old words."""
+    payload = dump_payload(replace(new.payload, text=edit.text))
+    row = row | {"payload": payload, "hold": True, "anyway": True}
+    rows = yield "accept" if edit.text else "accept_withdrawn", row
+    if rows:
+        yield "set_edit", {"n": rows[0]["n"], "edit": dump_edit(edit)}
+        return Accepted(rows[0]["n"])
+    known = yield "known", {"id": row["id"]}
+    return Accepted(known[0]["n"], duplicate=True) if known else Accepted(0, full=True)
 
 
 def claim(lane: Lane, owner: str, now: float) -> Operation[Turn | None]:
@@ -71,11 +98,21 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
     if count < 2:
         return claimed
     for turn in turns[: count - 1]:
-        yield "merge_away", {"n": turn.n, "at": now, "step": step(now, "closed:merged")}
-    payload = dump_payload(merged(turns[:count]))
-    owner = claimed.owner
-    last = {"n": turns[count - 1].n, "owner": owner, "payload": payload, "step": step(now, "running", owner)}
-    taken = yield "take", last
+        away = {"n": turn.n, "fence": turn.fence, "at": now, "step": step(now, "closed:merged")}
+        if not (yield "merge_away", away):
+            raise Interfered
+    last, owner = turns[count - 1], claimed.owner
+    taken = yield (
+        "take",
+        {
+            "n": last.n,
+            "fence": last.fence,
+            "owner": owner,
+            "payload": dump_payload(merged(turns[:count])),
+            "edit": dump_edit(own_words(last)),
+            "step": step(now, "running", owner),
+        },
+    )
     if not taken:
         raise Interfered
     return turn_of(taken[0])
@@ -105,14 +142,14 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation
     rows = yield "stop_queued", parameters
     if not rows:
         return Stopped(StopVerdict.NOTHING)
-    yield "accept", row | {"hold": True, "room": UNLIMITED}
+    yield "accept", row | ALWAYS
     return Stopped(StopVerdict.WITHDRAWN, rows[0]["n"])
 
 
 def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]:
     """See ports.TurnStore.drop; atomic."""
     if (yield "drop", {"n": n, "at": at, "closing": step(at, "closed:dropped")}):
-        yield "accept", new_row(note, owner, at) | {"hold": True, "room": UNLIMITED}
+        yield "accept", new_row(note, owner, at) | ALWAYS
         return DropVerdict.DROPPED
     if (yield "stop_this", {"n": n, "step": step(at, "stop")}):
         return DropVerdict.STOPPING
@@ -200,6 +237,8 @@ def forget_old(blank_before: float, delete_before: float) -> Operation[int]:
     """See ports.TurnStore.forget_old."""
     blanked = yield "blank", {"before": blank_before}
     deleted = yield "delete", {"before": delete_before}
+    yield "forget_ratings", {"before": delete_before}
+    yield "forget_edits", {}
     return len(blanked) + len(deleted)
 
 

@@ -1,8 +1,8 @@
 -- Edits, feedback and files. Only adds: the version before runs on it.
--- The new text of a question that was edited after it had been asked; JSON.
+-- What a question's own message says since it was edited or merged, and since when; JSON.
 ALTER TABLE turns ADD COLUMN edit BLOB;
--- Edits that overtook their message, by the id that its turn will have.
-CREATE TABLE edits (id TEXT PRIMARY KEY, text TEXT NOT NULL, at REAL NOT NULL);
+-- Changes that overtook their message, by the id that its turn will have: `stamp` by Teams' clock, `at` by ours.
+CREATE TABLE edits (id TEXT PRIMARY KEY, text TEXT NOT NULL, stamp REAL NOT NULL, at REAL NOT NULL);
 -- One for each person and turn; the last counts.
 CREATE TABLE feedback (
     turn     INTEGER NOT NULL,
