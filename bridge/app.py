@@ -205,6 +205,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         rerun=settings.after_crash == "rerun",
+        feedback=settings.feedback,
     )
     dispatcher = Dispatcher(
         store=edges.store,

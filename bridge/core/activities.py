@@ -21,6 +21,7 @@ from bridge.core.identity import speaker
 from bridge.core.loose_json import mapping as _dict
 from bridge.core.loose_json import objects
 from bridge.core.loose_json import text as _str
+from bridge.core.quotes import with_quotes
 from bridge.core.turn import Reference
 
 BOT_PREFIX = "28:"
@@ -143,7 +144,8 @@ def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> Us
     if not reference.activity:
         return Ignored("malformed")
     mentions = _mentions(activity, reference.bot)
-    text, files = _words(activity, mentions)
+    words, files = _words(activity, mentions)
+    text = with_quotes(activity, words)
     mentioned = any(mention.own for mention in mentions)
     id_ = _key("message", reference, reference.activity)
     return UserMessage(id_, reference, facts, text, mentioned, files)
@@ -271,6 +273,6 @@ def _place(reference: Reference) -> str:
 def _stamp(timestamp: str) -> float:
     try:
         at = datetime.fromisoformat(timestamp)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         return 0.0

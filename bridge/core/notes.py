@@ -25,17 +25,24 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str) -> tuple[Activity, ...]:
-    """The agent's answer as one or more finished activities, each within Teams' size limit.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content#feedback-buttons
+FEEDBACK: Activity = {"channelData": {"feedbackLoop": {"type": "default"}}}
+
+
+def answer(markdown: str, *, feedback: bool = False) -> tuple[Activity, ...]:
+    """The agent's answer as one or more finished activities, each within Teams' size limit; buttons below the last.
 
     Of an answer that nobody can read in a chat, a million characters are shown, and said so.
     """
     if len(markdown) > LONGEST_ANSWER:
         markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
-    return tuple(
+    parts: list[Activity] = [
         {"type": "message", "textFormat": "markdown", "text": part, "entities": [AI_LABEL]}
         for part in render_answer(markdown)
-    )
+    ]
+    if feedback and parts:
+        parts[-1] |= FEEDBACK
+    return tuple(parts)
 
 
 def plain(activity: Activity) -> Activity:

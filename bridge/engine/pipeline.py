@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -56,7 +57,7 @@ _UNKNOWN_PAUSES = (60.0, 300.0)
 
 
 class Pipeline:
-    """Runs claimed turns. `whole_turn` is the longest time for a run, in seconds.
+    """Runs claimed turns. `whole_turn` is the longest time for a run, in seconds. `feedback`: answers have buttons.
 
     `roster` is None where guests may ask. `elsewhere`: turns that run in other processes for the same tenant.
     """
@@ -72,6 +73,7 @@ class Pipeline:
         whole_turn: float,
         roster: Roster | None = None,
         rerun: bool = False,
+        feedback: bool = True,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._store = store
@@ -82,6 +84,7 @@ class Pipeline:
         self._whole_turn = whole_turn
         self._roster = roster
         self._rerun = rerun
+        self._feedback = feedback
         self._settle_seconds = settle_seconds
         self._running = 0
         self.elsewhere = 0
@@ -182,7 +185,8 @@ class Pipeline:
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         # a long answer takes a while to render, and everybody else shares this loop
         long = len(said.text) > _RENDERED_AT_ONCE
-        activities = await asyncio.to_thread(answer, said.text) if long else answer(said.text)
+        render = partial(answer, said.text, feedback=self._feedback)
+        activities = await asyncio.to_thread(render) if long else render()
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return Reply(Outcome.DELIVERED, activities)
