@@ -158,6 +158,7 @@ def healthcheck() -> None:
     OUT.print("ready")
 
 
+app.command()(cli_turns.feedback)
 app.command()(cli_turns.pause)
 app.command()(cli_turns.resume)
 
