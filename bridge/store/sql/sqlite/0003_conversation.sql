@@ -12,6 +12,7 @@ CREATE TABLE feedback (
     at       REAL NOT NULL,
     PRIMARY KEY (turn, person)
 );
+CREATE INDEX feedback_in_time ON feedback (at, turn, person);
 -- Files on their way to people: offered by consent, or behind a signed link until `expires`.
 CREATE TABLE files (
     id      TEXT PRIMARY KEY,
