@@ -38,4 +38,5 @@ def with_quotes(activity: dict[str, Any], text: str) -> str:
 def _quote(quoted: dict[str, Any]) -> str:
     """Empty for a quote of which nothing is told, as of a message that was deleted."""
     preview = text_of(quoted.get("preview")).strip()
-    return f"> {speaker(text_of(quoted.get('senderName')))}: {preview}".replace("\n", "\n> ") if preview else ""
+    words = f"{speaker(text_of(quoted.get('senderName')))}: {preview}"
+    return "\n".join(f"> {line}" for line in words.splitlines()) if preview else ""
