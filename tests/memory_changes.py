@@ -133,7 +133,8 @@ class MemoryChanges:
 def _counts(own: Turn, change: Change) -> bool:
     if own.kind is Kind.NEW:
         return change.person is None
-    if own.kind is not Kind.ASK or change.person not in (None, own.payload.person.aad_id):
+    asker = own.payload.person.aad_id.lower()
+    if own.kind is not Kind.ASK or (change.person is not None and change.person.lower() != asker):
         return False
     older = own.edit is not None and own.edit.stamp > change.edit.stamp
     news = own.edit == change.edit or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN

@@ -156,7 +156,7 @@ def _rated(event: Rated, policy: Policy, now: float) -> Decision:
     if denial(policy.access, event.facts) is not None:
         return Ignored("denied_feedback")
     payload = _payload(event, policy)
-    lane, person = lane_of(payload.agent, payload.user), event.facts.person.aad_id
+    lane, person = lane_of(payload.agent, payload.user), event.facts.person.aad_id.lower()
     return Rating(lane, event.shown, person, event.reaction, event.words, now, event.taken_back)
 
 

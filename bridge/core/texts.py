@@ -62,7 +62,7 @@ ENGLISH: Final[dict[str, str]] = {
     "edited_running": "You changed your message, but I had already asked the agent with the old text.",
     "edit_use": "Use new text",
     "edit_used": "Asking with your new text instead. The agent may already have done part of the work for the old one.",
-    "edited_answered": "You changed a message that the agent has already answered.",
+    "edited_answered": "You changed your message. I can ask the agent again with the new text.",
     "edit_again": "Ask again with your edit",
     # status
     "status": "- **Agent:** {agent}\n- **Conversation:** {session}\n- **Now:** {now}\n- **Agent's gateway:** {gateway}\n- **Last turn:** {last}",

@@ -42,7 +42,8 @@ def change(change: Change, now: float) -> Operation[Changed]:
 def _counts(own: Turn, change: Change) -> bool:
     if own.kind is Kind.NEW:
         return change.person is None
-    allowed = own.kind is Kind.ASK and change.person in (None, own.payload.person.aad_id)
+    asker = own.payload.person.aad_id.lower()
+    allowed = own.kind is Kind.ASK and (change.person is None or change.person.lower() == asker)
     if not allowed or (own.edit is not None and own.edit.stamp > change.edit.stamp):
         return False
     # Teams reports an edit also where nobody changed a word, as when it adds a preview of a link
