@@ -72,6 +72,8 @@ class MemoryChanges:
     def group(self, own: Turn) -> list[Turn]:
         lane = [row for row in self.rows.values() if row.lane == own.lane and row.kind is Kind.ASK]
         asks = own
+        if own.outcome is Outcome.WITHDRAWN and not own.stop:
+            return [own]
         if own.outcome is Outcome.MERGED:
             asks = next((row for row in lane if row.n > own.n and row.outcome is not Outcome.MERGED), own)
         with_it: list[Turn] = []

@@ -54,7 +54,7 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
     """What becomes of it; None where its turn has just gone on, so that it must be looked at again."""
     group = yield from _group(own)
     standing = yield from _standing(group[-1])
-    if standing.outcome is Outcome.WITHDRAWN and not standing.stop:
+    if _unasked(standing):
         return Changed(ChangeVerdict.UNASKED, standing.n)
     edited = [replace(turn, edit=change.edit) if turn.n == own.n else turn for turn in group]
     if not any(turn.words for turn in edited):
@@ -114,9 +114,20 @@ def _group(own: Turn) -> Operation[list[Turn]]:
         if not rows:
             return [own]
         asks = turn_of(rows[0])
+    elif _unasked(own):
+        return [own]
+    elif own.state is not State.CLOSED:
+        rows = yield "first_open", {"lane": own.lane}
+        if rows and rows[0]["n"] < own.n:
+            return [own]  # it stands behind others: what was merged before it is theirs
     before = yield "asked_before", {"lane": own.lane, "n": asks.n, "limit": MOST_TURNS}
     with_it = [turn_of(row) for row in takewhile(_merged, before)]
     return [*reversed(with_it), asks]
+
+
+def _unasked(turn: Turn) -> bool:
+    """Whether it was withdrawn while it waited."""
+    return turn.outcome is Outcome.WITHDRAWN and not turn.stop
 
 
 def _merged(row: Row) -> bool:

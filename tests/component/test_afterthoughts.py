@@ -353,6 +353,17 @@ async def test_a_deletion_that_is_undone_counts_as_a_new_message_where_nothing_w
 
 
 @virtual_time
+async def test_a_deletion_that_overtook_its_message_can_be_undone() -> None:
+    async with chat() as at:
+        await at.deletes("q")
+        await at.writes("q")
+        await at.edits("q", "q", undeleted=True)
+        await at.edits("q", "q", undeleted=True, stamp=at.count)
+        await at.quiet()
+        assert at.read == ["echo q"]
+
+
+@virtual_time
 async def test_a_deletion_that_is_undone_asks_nothing_twice() -> None:
     async with chat() as at:
         await at.runs("q")

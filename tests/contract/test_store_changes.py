@@ -155,6 +155,27 @@ async def test_each_of_merged_messages_keeps_its_own_words(store: TurnStore) -> 
     assert await restated(store, last) == "A\n\nB"
 
 
+async def test_a_message_behind_merged_ones_is_none_of_them(store: TurnStore) -> None:
+    await queued(store, "a", "b")
+    await store.claim(CHAT, ME, merge=True)
+    (behind,) = await queued(store, "c")
+    assert await store.change(now_says("C", message="c"), AT) == Changed(ChangeVerdict.USED, behind)
+    assert await words(store, behind) == "C"
+    assert await store.change(now_says("", 2.0, person=None, message="c"), AT) == Changed(
+        ChangeVerdict.WITHDRAWN, behind
+    )
+
+
+async def test_what_was_withdrawn_behind_merged_ones_and_asked_again_is_none_of_them(store: TurnStore) -> None:
+    await queued(store, "a", "b")
+    await store.claim(CHAT, ME, merge=True)
+    (behind,) = await queued(store, "c")
+    await store.change(now_says("", person=None, message="c"), AT)
+    again = await store.accept(new_turn("undone", "c", again_of=behind), ME, claim=False)
+    assert await store.change(now_says("C", 2.0, message="c"), AT) == Changed(ChangeVerdict.USED, again.n)
+    assert await words(store, again.n) == "C"
+
+
 async def test_of_merged_messages_one_may_go_and_the_last_that_goes_ends_the_run(store: TurnStore) -> None:
     _, last = await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)

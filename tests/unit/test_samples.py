@@ -90,7 +90,7 @@ MEANING = {
     "feedback_malformed": "nothing: invoke_malformed",
     "feedback_fetch_task": "nothing: invoke_unknown",  # comes only for buttons of type `custom`, which nobody sends
     "picture_with_text": f"ask: What is on it?\n\n{DROPPED}",
-    "consent_accept": "nothing: invoke_unknown",
+    "consent_accept": "nothing: invoke_unknown",  # no file is offered yet
     "consent_decline": "nothing: invoke_unknown",
     "install_add": "note: welcome",
     "install_upgrade": "nothing: installation_update",
