@@ -70,18 +70,8 @@ class MemoryChanges:
         return asks, reworded(group) if group[-1].payload.text else asks.payload.text
 
     def group(self, own: Turn) -> list[Turn]:
-        lane = [row for row in self.rows.values() if row.lane == own.lane and row.kind is Kind.ASK]
-        asks = own
-        if own.outcome is Outcome.WITHDRAWN and not own.stop:
-            return [own]
-        if own.outcome is Outcome.MERGED:
-            asks = next((row for row in lane if row.n > own.n and row.outcome is not Outcome.MERGED), own)
-        with_it: list[Turn] = []
-        for row in reversed([row for row in lane if row.n < asks.n]):
-            if row.outcome is not Outcome.MERGED:
-                break
-            with_it.insert(0, row)
-        return [*with_it, asks]
+        asks = self.rows.get(own.merged_into or own.n, own)
+        return [*(row for row in self.rows.values() if row.merged_into == asks.n), asks]
 
     def overtaking(self, id_: str, now: float) -> Edit | None:
         edit, kept = self.kept.get(id_, (None, 0.0))

@@ -133,6 +133,8 @@ class MemoryStore:
             await self._commit()
             return Accepted(known, duplicate=True)
         edit = self.changes.overtaking(new.id, _now()) if new.kind is Kind.ASK else None
+        if edit is not None:
+            new = replace(new, payload=replace(new.payload, text=edit.text))
         if edit is not None and not edit.text:
             gone = replace(self._new(new, owner), state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=new.accepted)
             self._put(replace(gone, edit=edit))
@@ -142,8 +144,6 @@ class MemoryStore:
         if room is not None and sum(row.state is State.QUEUED for row in waiting) >= room:
             await self._commit()
             return Accepted(0, full=True)
-        if edit is not None:
-            new = replace(new, payload=replace(new.payload, text=edit.text))
         turn = self._new(new, owner, running=claim and not waiting and edit is None)
         if edit is not None:
             self._put(replace(turn, edit=edit))
@@ -162,10 +162,12 @@ class MemoryStore:
         claimed = None
         if waiting and all(row.state is State.QUEUED for row in waiting):
             count = together(waiting) if merge else 1
-            for row in waiting[: count - 1]:
-                closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0)
-                self._put(closed, "closed:merged")
             last = waiting[count - 1]
+            for row in waiting[: count - 1]:
+                closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0, merged_into=last.n)
+                self._put(closed, "closed:merged")
+                for member in [other for other in self.rows.values() if other.merged_into == row.n]:
+                    self._put(replace(member, merged_into=last.n))
             if count > 1:
                 last = replace(last, payload=merged(waiting[:count]), edit=own_words(last))
             running = replace(last, state=State.RUNNING, owner=owner, fence=last.fence + 1)

@@ -174,6 +174,7 @@ class Turn:
     session: str = ""
     history: str = ""
     withdrawn: bool = False
+    merged_into: int | None = None
     edit: Edit | None = None
 
     @property

@@ -6,13 +6,11 @@ Like those of `operations`; not atomic, each may be begun again after any of its
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from bridge.core.changes import Change, Changed, ChangeVerdict, reworded
-from bridge.core.merging import MOST_TURNS
 from bridge.core.turn import Kind, Outcome, State, Turn
-from bridge.store.codec import Row, clean, dump_edit, dump_payload, step, turn_of
+from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
 
 if TYPE_CHECKING:
     from bridge.store.operations import Operation
@@ -108,30 +106,16 @@ def _by_id(id_: str) -> Operation[Turn | None]:
 def _group(own: Turn) -> Operation[list[Turn]]:
     """The turns whose texts are asked together with this one's, the one that asks them last."""
     asks = own
-    if own.outcome is Outcome.MERGED:
-        rows = yield "asked_after", {"lane": own.lane, "n": own.n}
-        rows = rows or (yield "first_open", {"lane": own.lane})
-        if not rows:
-            return [own]
-        asks = turn_of(rows[0])
-    elif _unasked(own):
-        return [own]
-    elif own.state is not State.CLOSED:
-        rows = yield "first_open", {"lane": own.lane}
-        if rows and rows[0]["n"] < own.n:
-            return [own]  # it stands behind others: what was merged before it is theirs
-    before = yield "asked_before", {"lane": own.lane, "n": asks.n, "limit": MOST_TURNS}
-    with_it = [turn_of(row) for row in takewhile(_merged, before)]
-    return [*reversed(with_it), asks]
+    if own.merged_into is not None:
+        rows = yield "find", {"n": own.merged_into}
+        asks = turn_of(rows[0]) if rows else own
+    members = yield "members", {"n": asks.n}
+    return [*(turn_of(row) for row in members), asks]
 
 
 def _unasked(turn: Turn) -> bool:
     """Whether it was withdrawn while it waited."""
     return turn.outcome is Outcome.WITHDRAWN and not turn.stop
-
-
-def _merged(row: Row) -> bool:
-    return bool(row["outcome"] == Outcome.MERGED)
 
 
 def _standing(turn: Turn) -> Operation[Turn]:

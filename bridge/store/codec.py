@@ -109,6 +109,7 @@ def turn_of(row: Row) -> Turn:
         session=row["session"],
         history=row["history"],
         withdrawn=row["stop"] == WITHDRAWN,
+        merged_into=row["merged_into"],
         edit=Edit(**orjson.loads(row["edit"])) if row["edit"] else None,
     )
 

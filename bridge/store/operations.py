@@ -49,13 +49,15 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
         "room": UNLIMITED if room is None else room,
         "anyway": new.kind is not Kind.ASK,
     }
+    edit: Edit | None = None
     rows = yield "accept", row
     if not rows and not row["anyway"]:
-        # a change of the message may have come before it
-        kept = yield "kept_edit", {"id": row["id"]}
-        if kept:
-            return (yield from _accept_edited(new, Edit(kept[0]["text"], kept[0]["stamp"]), row))
-        rows = yield "accept", row | {"anyway": True}
+        edit = yield from _overtaken(new)
+        row["anyway"] = True
+        if edit is not None:
+            # never claimed here: the caller knows the old words
+            row |= {"hold": True, "payload": dump_payload(replace(new.payload, text=edit.text))}
+        rows = yield "accept" if edit is None or edit.text else "accept_withdrawn", row
     if not rows:
         known = yield "known", {"id": row["id"]}
         if not known and new.again_of is not None:
@@ -65,23 +67,19 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
         if known:
             return Accepted(known[0]["n"], duplicate=True)
         # the lane is full, or another process was about to claim in it: then this one waits behind
-        rows = yield "accept", row | {"hold": True, "anyway": True}
+        rows = yield "accept", row | {"hold": True}
         if not rows:
             return Accepted(0, full=True)
     n = rows[0]["n"]
+    if edit is not None:
+        yield "set_edit", {"n": n, "edit": dump_edit(edit)}
     return Accepted(n, claimed=Ticket(n, owner, 1) if rows[0]["state"] == State.RUNNING else None)
 
 
-def _accept_edited(new: NewTurn, edit: Edit, row: dict[str, Any]) -> Operation[Accepted]:
-    """Keep the turn with what its message says now; never claimed here, since the caller knows the old words."""
-    payload = dump_payload(replace(new.payload, text=edit.text))
-    row = row | {"payload": payload, "hold": True, "anyway": True}
-    rows = yield "accept" if edit.text else "accept_withdrawn", row
-    if rows:
-        yield "set_edit", {"n": rows[0]["n"], "edit": dump_edit(edit)}
-        return Accepted(rows[0]["n"])
-    known = yield "known", {"id": row["id"]}
-    return Accepted(known[0]["n"], duplicate=True) if known else Accepted(0, full=True)
+def _overtaken(new: NewTurn) -> Operation[Edit | None]:
+    """The change of a message that came before it."""
+    kept = yield "kept_edit", {"id": clean(new.id)}
+    return Edit(kept[0]["text"], kept[0]["stamp"]) if kept else None
 
 
 def claim(lane: Lane, owner: str, now: float) -> Operation[Turn | None]:
@@ -97,11 +95,12 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
     count = together(turns)
     if count < 2:
         return claimed
-    for turn in turns[: count - 1]:
-        away = {"n": turn.n, "fence": turn.fence, "at": now, "step": step(now, "closed:merged")}
-        if not (yield "merge_away", away):
-            raise Interfered
     last, owner = turns[count - 1], claimed.owner
+    for turn in turns[: count - 1]:
+        into = {"n": turn.n, "into": last.n}
+        if not (yield "merge_away", into | {"fence": turn.fence, "at": now, "step": step(now, "closed:merged")}):
+            raise Interfered
+        yield "merge_further", into
     taken = yield (
         "take",
         {

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 
+import pytest
 from engine_world import new_turn
+from memory_store import MemoryStore
 from turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, running, stop
 
 from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.feedback import After, Rating, Reaction
 from bridge.core.ports import TurnStore
-from bridge.core.turn import Edit, Kind, Outcome, State, steps
+from bridge.core.turn import Edit, Kind, Outcome, State, Ticket, steps
+
+SEEDS = 12
 
 # -- edits, deletions, the bot removed --
 
@@ -301,3 +307,93 @@ async def test_ratings_go_with_the_ids(store: TurnStore) -> None:
     assert len(await kept(store)) == 1
     await store.forget_old(AT + 1, AT + 1)
     assert await kept(store) == []
+
+
+# -- any order --
+
+
+@dataclass
+class Twin:
+    """A store whose turns are called by their ids: numbers have gaps, and not the same ones in each store."""
+
+    store: TurnStore
+    numbers: dict[str, int] = field(default_factory=dict)
+    claimed: list[Ticket] = field(default_factory=list)
+
+    def name(self, n: int) -> str:
+        return next((id_ for id_, number in self.numbers.items() if number == n), "")
+
+    async def writes(self, id_: str, kind: Kind = Kind.ASK, again_of: str = "") -> object:
+        new = new_turn(id_, f"words of {id_}", kind=kind, again_of=self.numbers.get(again_of))
+        accepted = await self.store.accept(new, ME, claim=False)
+        if not accepted.duplicate:
+            self.numbers[id_] = accepted.n
+        return accepted.duplicate
+
+    async def claims(self) -> object:
+        claimed = await self.store.claim(CHAT, ME, merge=True)
+        if claimed is not None:
+            self.claimed.append(claimed.ticket)
+        return claimed and (self.name(claimed.n), claimed.payload.text)
+
+    async def ends(self, *, released: bool) -> object:
+        if not self.claimed:
+            return None
+        ticket = self.claimed.pop()
+        if released and await self.store.release(ticket):
+            return "released"
+        return await self.store.settle(ticket, Outcome.DELIVERED, ("x",), AT)
+
+    async def changes(self, change: Change) -> object:
+        changed = await self.store.change(change, AT)
+        return changed.verdict, self.name(changed.n)
+
+    async def withdraws(self, id_: str) -> object:
+        return (await self.store.withdraw(self.numbers[id_], AT)).verdict
+
+    async def looks(self) -> object:
+        return [await self._look(id_, n) for id_, n in sorted(self.numbers.items())]
+
+    async def _look(self, id_: str, n: int) -> object:
+        found, said = await row(self.store, n), await self.store.restated(n)
+        about = said and (self.name(said[0].n), said[1])
+        return id_, found.state, found.outcome, found.payload.text, found.words, found.stop, found.withdrawn, about
+
+
+def happens(count: int, dice: random.Random, ids: list[str]) -> Callable[[Twin], Awaitable[object]]:
+    """The next thing that happens, the same to each twin; `count` is the time."""
+    id_, some, stamp = f"m{count}", dice.choice(ids), float(count)
+    kind = dice.choice([Kind.ASK] * 5 + [Kind.NEW])
+    released = dice.random() < 0.3
+    change = now_says(f"edit {count}", stamp, message=dice.choice([some] * 9 + [f"m{count + 3}"]))
+    older = replace(change, edit=Edit("older", stamp / 2))
+    gone = replace(change, edit=Edit("", stamp), person=None)
+    act = dice.choices(
+        ["write", "claim", "end", "edit", "older", "delete", "again", "withdraw"], [4, 3, 3, 4, 1, 1, 1, 1]
+    )
+    if act in (["write"], ["again"]):
+        ids.append(id_)
+    return {
+        "write": lambda twin: twin.writes(id_, kind),
+        "claim": lambda twin: twin.claims(),
+        "end": lambda twin: twin.ends(released=released),
+        "edit": lambda twin: twin.changes(change),
+        "older": lambda twin: twin.changes(older),
+        "delete": lambda twin: twin.changes(gone),
+        "again": lambda twin: twin.writes(id_, again_of=some),
+        "withdraw": lambda twin: twin.withdraws(some) if some in twin.numbers else twin.looks(),
+    }[act[0]]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_whatever_happens_in_whatever_order_is_the_same_in_each_store(store: TurnStore, seed: int) -> None:
+    dice, ids, twins = random.Random(seed), ["m0"], (Twin(store), Twin(MemoryStore()))
+    for twin in twins:
+        await twin.writes("m0")
+    for count in range(1, 40):
+        event = happens(count, dice, ids)
+        for _ in range(dice.choice([1, 1, 1, 2])):
+            ours, theirs = [await event(twin) for twin in twins]
+            assert ours == theirs, f"at {count}"
+    ours, theirs = [await twin.looks() for twin in twins]
+    assert ours == theirs

@@ -41,9 +41,16 @@ RETURNING *;
 SELECT * FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued' AND n > :n ORDER BY n LIMIT :limit;
 
 -- name: merge_away
-UPDATE turns SET state = 'closed', outcome = 'merged', closed = :at, history = history || :step
+UPDATE turns SET state = 'closed', outcome = 'merged', merged_into = :into, closed = :at, history = history || :step
 WHERE n = :n AND state IN ('queued', 'running') AND fence = :fence
 RETURNING n;
+
+-- name: merge_further
+-- What was merged into a turn goes with it.
+UPDATE turns SET merged_into = :into WHERE merged_into = :n;
+
+-- name: members
+SELECT * FROM turns WHERE merged_into = :n ORDER BY n;
 
 -- name: take
 UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1, payload = :payload, edit = :edit,
@@ -104,23 +111,13 @@ INSERT INTO turns (id, kind, lane, session, state, outcome, accepted, closed)
 VALUES (:id, 'note', :lane, '', 'closed', 'delivered', :at, :at);
 
 -- name: accept_withdrawn
-INSERT INTO turns (id, kind, lane, session, state, outcome, payload, accepted, closed)
-VALUES (:id, :kind, :lane, :session, 'closed', 'withdrawn', :payload, :accepted, :accepted)
+INSERT INTO turns (id, kind, lane, session, state, outcome, again_of, payload, accepted, closed)
+VALUES (:id, :kind, :lane, :session, 'closed', 'withdrawn', :again_of, :payload, :accepted, :accepted)
 ON CONFLICT DO NOTHING
-RETURNING n;
+RETURNING n, state;
 
 -- name: by_id
 SELECT * FROM turns WHERE id = :id;
-
--- name: asked_after
-SELECT * FROM turns
-WHERE lane = :lane AND state = 'closed' AND kind = 'ask' AND outcome <> 'merged' AND n > :n ORDER BY n LIMIT 1;
-
--- name: asked_before
-SELECT * FROM turns WHERE lane = :lane AND state = 'closed' AND kind = 'ask' AND n < :n ORDER BY n DESC LIMIT :limit;
-
--- name: first_open
-SELECT * FROM turns WHERE lane = :lane AND state <> 'closed' ORDER BY n LIMIT 1;
 
 -- name: asked_again
 SELECT * FROM turns WHERE again_of = :n;

@@ -1,6 +1,9 @@
 -- Edits, feedback and files. Only adds: the version before runs on it.
 -- What a question's own message says since it was edited or merged, and since when; JSON.
 ALTER TABLE turns ADD COLUMN edit BLOB;
+-- The turn that asks a merged one's words together with its own.
+ALTER TABLE turns ADD COLUMN merged_into INTEGER;
+CREATE INDEX turns_merged ON turns (merged_into) WHERE merged_into IS NOT NULL;
 -- Changes that overtook their message, by the id that its turn will have: `stamp` by Teams' clock, `at` by ours.
 CREATE TABLE edits (id TEXT PRIMARY KEY, text TEXT NOT NULL, stamp REAL NOT NULL, at REAL NOT NULL);
 -- One for each person and turn; the last counts.
