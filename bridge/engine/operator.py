@@ -123,6 +123,7 @@ def _summary(turn: Turn, now: float) -> dict[str, Any]:
         "fence": turn.fence,
         "stop": turn.stop,
         "again_of": None if turn.again_of is None else turn_name(turn.again_of),
+        "merged_into": None if turn.merged_into is None else turn_name(turn.merged_into),
     }
 
 

@@ -299,3 +299,15 @@ async def test_an_operator_hears_of_a_store_that_cannot_be_used() -> None:
             with pytest.raises(StoreUnavailable):
                 await work
         assert not at.paused
+
+
+@virtual_time
+async def test_a_merged_turn_names_the_one_that_asked_its_words() -> None:
+    async with World(merge=True) as world:
+        world.agent.takes["first"] = 10
+        for id_ in ("first", "a", "b"):
+            await world.ask(id_)
+        await world.closed("first", "a", "b")
+        operator = Operator(world.dispatcher, world.clock)
+        shown = [await operator.show(world.row(id_).n) for id_ in ("first", "a", "b")]
+        assert [turn and turn["merged_into"] for turn in shown] == [None, world.row("b").name, None]
