@@ -70,7 +70,11 @@ class Operator:
             return Refusal.OPEN
         if not asked.payload.text:
             return Refusal.TEXT_GONE
-        new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, asked.payload, self._clock.now(), again_of=n)
+        payload = asked.payload
+        restated = await self._dispatcher.afterthoughts.restated(n)
+        if restated is not None and restated[0].n == n and restated[1]:
+            payload = replace(payload, text=restated[1])  # its asker may have edited it since
+        new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, payload, self._clock.now(), again_of=n)
         accepted = await self._dispatcher.accept(new, bounded=False)
         if accepted.duplicate:
             return Refusal.ASKED_AGAIN
