@@ -154,7 +154,9 @@ WHERE state <> 'closed' AND state = 'running' AND kind = 'ask' AND stop = 0
 RETURNING n;
 
 -- name: keep_edit
-INSERT INTO edits (id, text, stamp, at) VALUES (:id, :text, :stamp, <now>)
+-- Not without end: in a group whose every message the bot may hear, most of what is deleted was never for it.
+INSERT INTO edits (id, text, stamp, at)
+SELECT :id, :text, :stamp, <now> WHERE (SELECT count(*) FROM edits) < 10000
 ON CONFLICT (id) DO UPDATE SET text = excluded.text, stamp = excluded.stamp, at = excluded.at
 WHERE edits.stamp <= excluded.stamp;
 
