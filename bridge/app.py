@@ -241,6 +241,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
             reactions=settings.reactions,
         ),
         agent_cards=settings.agent_cards,
+        feedback=settings.feedback,
     )
     dispatcher = Dispatcher(
         store=edges.store,

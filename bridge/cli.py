@@ -161,6 +161,7 @@ def healthcheck() -> None:
 
 
 app.command()(cli_texts.texts)
+app.command()(cli_turns.feedback)
 app.command()(cli_turns.pause)
 app.command()(cli_turns.resume)
 

@@ -1,10 +1,11 @@
-"""`teams-bridge turns`, `pause` and `resume`: an operator's commands, through the admin listener of a running bridge.
+"""`teams-bridge turns`, `feedback`, `pause` and `resume`: an operator's commands, through the admin listener.
 
 The context's `obj` gives the settings, so that only commands that need them read them.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from bridge.core.turn import DropVerdict, Kind, Outcome, State
 from bridge.terminal import OUT, fail, wide
 
 turns = typer.Typer(help="What became of people's turns: list, show, ask again, drop.", invoke_without_command=True)
+
+_PAGE = 1000
 
 Name = Annotated[str, typer.Argument(metavar="TURN", help="Its number, as T-12 or 12.")]
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -81,6 +84,32 @@ def drop(
     dropped = _ask(ctx, "POST", f"{_path(name)}/drop")
     stopping = dropped["verdict"] == DropVerdict.STOPPING
     OUT.print(f"{dropped['name']} was at work and is being stopped." if stopping else f"{dropped['name']} is dropped.")
+
+
+class Form(StrEnum):
+    """How feedback is written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def feedback(
+    ctx: typer.Context,
+    *,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only from then on, as 2026-11-25.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="One JSON object a line, or a table.")] = Form.JSONL,
+) -> None:
+    """What people think of answers: their ids, their words, the turns; oldest first."""
+    from bridge.admin.feedback import as_csv, as_jsonl  # noqa: PLC0415  `--help` must not pay for httpx
+
+    write = as_csv() if form is Form.CSV else as_jsonl()
+    query: dict[str, Any] = {"since": since, "limit": _PAGE}
+    while found := _ask(ctx, "GET", "feedback", query)["feedback"]:
+        for rating in found:
+            typer.echo(write(rating), nl=False)
+        if len(found) < _PAGE:
+            break
+        query = {"after": found[-1]["after"], "limit": _PAGE}
 
 
 def pause(ctx: typer.Context) -> None:

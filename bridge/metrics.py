@@ -45,3 +45,6 @@ PACED: Final = Counter(
     ["verdict"],
     registry=REGISTRY,
 )
+FEEDBACK: Final = Counter(
+    "bridge_feedback_total", "What do people think of the answers?", ["reaction"], registry=REGISTRY
+)

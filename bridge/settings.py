@@ -153,6 +153,9 @@ class Settings(BaseModel):
         about="Whether messages that one person sends while an answer is on its way are asked together.",
         default=True,
     )
+    feedback: bool = _setting(
+        "BRIDGE_FEEDBACK", about="Whether answers have buttons to like or dislike them.", default=True
+    )
 
     guests: bool = _setting("BRIDGE_GUESTS", about="Whether guests may talk with the agent.", default=False)
     meetings: bool = _setting("BRIDGE_MEETINGS", about="Whether the bot answers in meeting chats.", default=False)

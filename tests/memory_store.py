@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from memory_changes import MemoryChanges
+
+from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
-from bridge.core.merging import merged, together
+from bridge.core.feedback import After, KeptRating, Rating
+from bridge.core.merging import merged, own_words, together
 from bridge.core.turn import (
     Accepted,
     Beat,
@@ -37,6 +41,10 @@ _EMPTY = Payload(Reference("", "", Scope.PERSONAL, "", "", ""), Person("", "", "
 _BATCH = 500
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class MemoryStore:
     """Implements ports.TurnStore. It survives `close`, as a file would.
 
@@ -60,6 +68,7 @@ class MemoryStore:
         self._last = 0
         self._ids: dict[str, int] = {}
         self._lanes: dict[Lane, list[int]] = {}
+        self.changes = MemoryChanges(self.rows, self._put)
 
     async def open(self) -> None:
         await self._commit()
@@ -123,11 +132,21 @@ class MemoryStore:
         if known is not None:
             await self._commit()
             return Accepted(known, duplicate=True)
+        edit = self.changes.overtaking(new.id, _now()) if new.kind is Kind.ASK else None
+        if edit is not None:
+            new = replace(new, payload=replace(new.payload, text=edit.text))
+        if edit is not None and not edit.text:
+            gone = replace(self._new(new, owner), state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=new.accepted)
+            self._put(replace(gone, edit=edit))
+            await self._commit()
+            return Accepted(gone.n)
         waiting = self._open(new.lane)
         if room is not None and sum(row.state is State.QUEUED for row in waiting) >= room:
             await self._commit()
             return Accepted(0, full=True)
-        turn = self._new(new, owner, running=claim and not waiting)
+        turn = self._new(new, owner, running=claim and not waiting and edit is None)
+        if edit is not None:
+            self._put(replace(turn, edit=edit))
         await self._commit()
         return Accepted(turn.n, claimed=turn.ticket if turn.state is State.RUNNING else None)
 
@@ -143,12 +162,15 @@ class MemoryStore:
         claimed = None
         if waiting and all(row.state is State.QUEUED for row in waiting):
             count = together(waiting) if merge else 1
-            for row in waiting[: count - 1]:
-                closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0)
-                self._put(closed, "closed:merged")
             last = waiting[count - 1]
-            payload = merged(waiting[:count]) if count > 1 else last.payload
-            running = replace(last, state=State.RUNNING, owner=owner, fence=last.fence + 1, payload=payload)
+            for row in waiting[: count - 1]:
+                closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0, merged_into=last.n)
+                self._put(closed, "closed:merged")
+                for member in [other for other in self.rows.values() if other.merged_into == row.n]:
+                    self._put(replace(member, merged_into=last.n))
+            if count > 1:
+                last = replace(last, payload=merged(waiting[:count]), edit=own_words(last))
+            running = replace(last, state=State.RUNNING, owner=owner, fence=last.fence + 1)
             claimed = self._put(running, "running")
         await self._commit()
         return claimed
@@ -227,13 +249,47 @@ class MemoryStore:
         self._tell(n if verdict is DropVerdict.STOPPING else 0)
         return verdict
 
+    async def change(self, change: Change, at: float) -> Changed:
+        self._enter("change")
+        return await self._told(self.changes.change(change, _now(), at))
+
+    async def withdraw(self, n: int, at: float) -> Changed:
+        self._enter("withdraw")
+        return await self._told(self.changes.withdraw(n, at))
+
+    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+        self._enter("abandon")
+        stopping = self.changes.abandon(place, at)
+        await self._commit()
+        for n in stopping:
+            self._tell(n)
+        return stopping
+
+    async def restated(self, n: int) -> tuple[Turn, str] | None:
+        self._enter("restated")
+        found = self.changes.restated(n)
+        await self._commit()
+        return found
+
+    async def rate(self, rating: Rating) -> int:
+        self._enter("rate")
+        n = self.changes.rate(rating)
+        await self._commit()
+        return n
+
+    async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
+        self._enter("ratings")
+        found = self.changes.ratings(after, limit)
+        await self._commit()
+        return found
+
     def on_stop(self, heard: Callable[[int], None]) -> None:
         self._heard.append(heard)
 
     async def stalled(self, owner: str, before: float) -> Orphans:
         self._enter("stalled")
         mine = [row for row in self.rows.values() if row.owner == owner and row.accepted < before]
-        turns = tuple(replace(row, payload=_EMPTY, reply=None) for row in mine if row.state in _CLAIMED)
+        turns = tuple(replace(row, payload=_EMPTY, reply=None, edit=None) for row in mine if row.state in _CLAIMED)
         lanes = {row.lane: None for row in mine if row.state is State.QUEUED}
         await self._commit()
         free = [lane for lane in lanes if all(row.state is State.QUEUED for row in self._open(lane))]
@@ -248,7 +304,7 @@ class MemoryStore:
     async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
         self._enter("turns")
         found = [
-            replace(row, payload=_EMPTY, reply=None, shown=(), stopped_by="")
+            replace(row, payload=_EMPTY, reply=None, edit=None, shown=(), stopped_by="")
             for row in sorted(self.rows.values(), key=lambda row: -row.n)
             if wanted.state in (None, row.state)
             and wanted.outcome in (None, row.outcome)
@@ -308,12 +364,13 @@ class MemoryStore:
         closed = [(row.closed, row) for row in self.rows.values() if row.closed is not None]
         blank = [row for at, row in closed if at < blank_before and row.payload != _EMPTY][:_BATCH]
         for row in blank:
-            self._put(replace(row, payload=_EMPTY, reply=None, stopped_by=""))
+            self._put(replace(row, payload=_EMPTY, reply=None, edit=None, stopped_by=""))
         delete = [row.n for at, row in closed if at < delete_before][:_BATCH]
         for n in delete:
             row = self.rows.pop(n)
             del self._ids[row.id]
             self._lanes[row.lane].remove(n)
+        self.changes.forget(delete_before, _now())
         await self._commit()
         return len(blank) + len(delete)
 
@@ -335,6 +392,11 @@ class MemoryStore:
         row = Turn(self._last, note.id, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
         self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
         return Stopped(StopVerdict.STOPPING, head.n)
+
+    async def _told(self, changed: Changed) -> Changed:
+        await self._commit()
+        self._tell(changed.n if changed.verdict is ChangeVerdict.STOPPING else 0)
+        return changed
 
     def _tell(self, n: int) -> None:
         for heard in self._heard if n and self.shared and not self.deaf else ():

@@ -112,6 +112,7 @@ def _facts(turn: dict[str, Any]) -> list[tuple[str, object]]:
         ("failed tries", turn["attempts"] or ""),
         ("stop", "asked for" if turn["stop"] else ""),
         ("asked again", turn["again_of"] or ""),
+        ("merged into", turn["merged_into"] or ""),
         ("owner", f"{turn['owner']}, fence {turn['fence']}" if turn["owner"] else ""),
     ]
     return [(name, value) for name, value in facts if value]

@@ -7,26 +7,39 @@ Fields: teams-platform.md section 5; https://learn.microsoft.com/azure/bot-servi
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import orjson
 
 from bridge.core.access import Facts
+from bridge.core.address import address
+from bridge.core.feedback import SUBMIT, Rated, rated_by_button, rated_by_reaction
 from bridge.core.html_text import html_to_text, is_plain_echo
 from bridge.core.identity import speaker
-from bridge.core.turn import Person, Reference, Scope
+from bridge.core.loose_json import mapping as _dict
+from bridge.core.loose_json import objects
+from bridge.core.loose_json import text as _str
+from bridge.core.quotes import with_quotes
+from bridge.core.turn import Reference
 
 BOT_PREFIX = "28:"
 """Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
-
-# Other words in this place would be a user id with a meaning of its own to the gateway: `system` is its owner,
-# `group:…` a group (goclaw-gateway.md section 2). Who has none is refused by access.py.
-_AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
-
-
-_SCOPES = {scope.value: scope for scope in Scope}
+_CHANGES: Final = {
+    ("messageUpdate", "editMessage"),
+    ("messageUpdate", "undeleteMessage"),
+    ("messageDelete", "softDeleteMessage"),
+}
+_MEANT: Final = (
+    "message",
+    "messageUpdate",
+    "messageDelete",
+    "messageReaction",
+    "invoke",
+    "installationUpdate",
+    "conversationUpdate",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +81,97 @@ class Ignored:
     reason: str
 
 
-Event = UserMessage | CardAction | Installed | Ignored
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A message says something else now: `message` is how it reads, under the dedupe key that it had when it came.
+
+    `id` is this change's own key; `stamp` its time by Teams' clock (epoch seconds), 0.0 where it is not told.
+    `undeleted`: its deletion was undone.
+    """
+
+    id: str
+    message: UserMessage
+    stamp: float
+    undeleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A message is gone; `message` is the dedupe key that it had."""
+
+    message: str
+    reference: Reference
+    stamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The bot was removed: nothing can be shown any more where turns have ids that begin with `place`."""
+
+    place: str
+
+
+Event = UserMessage | CardAction | Installed | Edited | Deleted | Removed | Rated | Ignored
 
 
 def parse_activity(activity: dict[str, Any]) -> Event:
     """The event in a verified activity (a JSON object)."""
     kind = activity.get("type")
-    if kind not in ("message", "invoke", "installationUpdate", "conversationUpdate"):
-        known = kind in (
-            "messageUpdate",
-            "messageDelete",
-            "messageReaction",
-            "typing",
-            "event",
-            "endOfConversation",
-        )
+    if kind not in _MEANT:
+        known = kind in ("typing", "event", "endOfConversation")
         return Ignored(f"type_{kind}" if known else "type_unknown")
-    reference, facts = _address(activity)
+    reference, facts = address(activity)
     if reference is None or facts is None:
         return Ignored("malformed")
     if facts.person.teams_id.startswith(BOT_PREFIX):
         return Ignored("from_bot")
-    if kind == "message":
-        return _message(activity, reference, facts)
-    if kind == "invoke":
-        return _invoke(activity, reference, facts)
-    return _membership(activity, kind, reference, facts)
+    event: Event
+    match kind:
+        case "message":
+            event = _message(activity, reference, facts)
+        case "messageUpdate" | "messageDelete":
+            event = _change(activity, kind, reference, facts)
+        case "messageReaction":
+            event = rated_by_reaction(activity, reference, facts) or Ignored("reaction_neutral")
+        case "invoke":
+            event = _invoke(activity, reference, facts)
+        case _:
+            event = _membership(activity, kind, reference, facts)
+    return event
 
 
-def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> UserMessage | Ignored:
     if not reference.activity:
         return Ignored("malformed")
     mentions = _mentions(activity, reference.bot)
-    text, files = _words(activity, mentions)
+    words, files = _words(activity, mentions)
+    text = with_quotes(activity, words)
     mentioned = any(mention.own for mention in mentions)
     id_ = _key("message", reference, reference.activity)
     return UserMessage(id_, reference, facts, text, mentioned, files)
 
 
+def _change(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
+    """An edit, its like after *Undo*, or a deletion. They carry the id of the message that they change.
+
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages
+    """
+    what = _str(_dict(activity.get("channelData")).get("eventType"))
+    if (kind, what) not in _CHANGES:
+        return Ignored("change_unknown")
+    stamp = _stamp(_str(activity.get("timestamp")))
+    message = _message(activity, reference, facts)
+    if isinstance(message, Ignored):
+        return message
+    if kind == "messageDelete":
+        return Deleted(message.id, reference, stamp)
+    key = _key(kind, reference, f"{reference.activity}|{_str(activity.get('timestamp'))}")
+    return Edited(key, message, stamp, undeleted=what == "undeleteMessage")
+
+
 def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+    if activity.get("name") == SUBMIT:
+        return rated_by_button(activity, reference, facts) or Ignored("invoke_malformed")
     if activity.get("name") != "adaptiveCard/action":
         return Ignored("invoke_unknown")
     action = _dict(_dict(activity.get("value")).get("action"))
@@ -128,58 +193,17 @@ def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts
     if kind == "installationUpdate":
         # add, add-upgrade, …: https://github.com/microsoft/botframework-sdk/issues/6139
         action = _str(activity.get("action"))
+        if action == "remove":
+            return Removed(_place(reference))
         if action != "add":
             return Ignored("installation_update")
     else:
-        added = activity.get("membersAdded")
-        ids = [_str(_dict(m).get("id")) for m in added] if isinstance(added, list) else []
-        if reference.bot not in ids:
+        if any(member.get("id") == reference.bot for member in objects(activity.get("membersRemoved"))):
+            return Removed(_place(reference))
+        if all(member.get("id") != reference.bot for member in objects(activity.get("membersAdded"))):
             return Ignored("conversation_update")
     # In a personal chat both events come; one key for both greets once.
     return Installed(_key("installed", reference, ""), reference, facts)
-
-
-def _address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, None]:
-    sender, recipient = _dict(activity.get("from")), _dict(activity.get("recipient"))
-    conversation, channel_data = _dict(activity.get("conversation")), _dict(activity.get("channelData"))
-    ids = (_str(sender.get("id")), _str(recipient.get("id")), _str(conversation.get("id")))
-    service_url = _str(activity.get("serviceUrl"))
-    if not all(ids) or not service_url:
-        return None, None
-    scope = _scope(conversation)
-    if scope is None:
-        return None, None
-    tenant = _str(_dict(channel_data.get("tenant")).get("id")) or _str(conversation.get("tenantId"))
-    aad_id = _str(sender.get("aadObjectId"))
-    person = Person(ids[0], aad_id if _AAD_ID.fullmatch(aad_id) else "", _str(sender.get("name")))
-    reference = Reference(
-        service_url=service_url,
-        conversation=ids[2],
-        scope=scope,
-        tenant=tenant,
-        bot=ids[1],
-        user=ids[0],
-        activity=_str(activity.get("id")),
-        locale=_str(activity.get("locale")),
-    )
-    facts = Facts(
-        person=person,
-        scope=scope,
-        tenant=tenant,
-        meeting="meeting" in channel_data or ids[2].startswith("19:meeting_"),
-    )
-    return reference, facts
-
-
-def _scope(conversation: dict[str, Any]) -> Scope | None:
-    """Events of a personal chat may leave conversationType out. A group is never taken for one: the answer would
-    come from the sender's own session, before everybody's eyes.
-    """
-    kind = conversation.get("conversationType")
-    if isinstance(kind, str) and kind in _SCOPES:
-        return _SCOPES[kind]
-    group = conversation.get("isGroup") is True or _str(conversation.get("id")).startswith("19:")
-    return None if kind or group else Scope.PERSONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +263,16 @@ def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
 
 
 def _key(kind: str, reference: Reference, suffix: str) -> str:
-    return f"msteams|{reference.conversation}|{kind}|{suffix}"
+    return f"{_place(reference)}|{kind}|{suffix}"
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _place(reference: Reference) -> str:
+    return f"msteams|{reference.conversation}"
 
 
-def _str(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _stamp(timestamp: str) -> float:
+    try:
+        at = datetime.fromisoformat(timestamp)
+        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return 0.0

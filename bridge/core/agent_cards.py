@@ -28,6 +28,7 @@ _ELEMENTS = [
 ]  # a list: what a card names as a type may not be hashable
 _ACTION = "Action.OpenUrl"
 _IN_ACTIONS = {"actions", "selectAction", "inlineAction"}
+CARD_TYPE = "application/vnd.microsoft.card.adaptive"
 _TYPED = {"body", "items", "rows", "cells"}
 _LISTS = {*_TYPED, *_IN_ACTIONS, "columns", "facts", "inlines"}
 _WEB = re.compile(r"https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d{1,5})?(?:[/?#][^\s<>\"\\]*)?")

@@ -6,16 +6,20 @@ stored first and worked on afterwards. https://learn.microsoft.com/microsoftteam
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
+from bridge.core.agent_cards import CARD_TYPE
+from bridge.core.changes import Offer
+from bridge.core.errors import GuestDenied, MembershipUnknown, SessionNotDeleted, TurnFailure
+from bridge.core.notes import note
 from bridge.core.texts import say
-from bridge.core.turn import Activity
+from bridge.core.turn import Activity, Kind, Turn
 
-CARD_TYPE: Final = "application/vnd.microsoft.card.adaptive"
 MESSAGE_TYPE: Final = "application/vnd.microsoft.activity.message"
 ASK_AGAIN: Final = "askAgain"
 NEW_SESSION: Final = "newSession"
 STOP: Final = "stop"
+ASK_INSTEAD: Final = "askInstead"
 
 
 def interrupted(turn: int, name: str, locale: str) -> Activity:
@@ -26,6 +30,29 @@ def interrupted(turn: int, name: str, locale: str) -> Activity:
 def progress(turn: int, line: str, locale: str) -> Activity:
     """What the agent is doing, with *Stop*."""
     return _card(line, say("stop", locale), STOP, {"turn": turn})
+
+
+def failed(turn: Turn, failure: TurnFailure) -> Activity:
+    """The sentence of an error; with *Ask again*, where it was a question and asking again may help."""
+    # what the other sentences say of a question does not fit `/new`; that the old session may be there does
+    about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
+    locale = turn.payload.reference.locale
+    words = say(SessionNotDeleted.label if about_session else failure.label, locale)
+    if turn.kind is Kind.ASK and failure.again:
+        return _card(words, say("ask_again", locale), ASK_AGAIN, {"turn": turn.n}, turn.name)
+    return note(f"{words}\n\n*{turn.name}*")
+
+
+def edited(offer: Offer, turn: int, name: str, locale: str) -> Activity:
+    """What may be done about a question that was edited after it had been asked."""
+    match offer:
+        case Offer.INSTEAD:
+            words, button, verb = say("edited_running", locale), say("edit_use", locale), ASK_INSTEAD
+        case Offer.AGAIN:
+            words, button, verb = say("edited_answered", locale), say("edit_again", locale), ASK_AGAIN
+        case _:
+            assert_never(offer)
+    return _card(words, button, verb, {"turn": turn}, name)
 
 
 def confirm_new(locale: str) -> Activity:

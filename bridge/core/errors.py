@@ -39,8 +39,9 @@
         └── DeliveryRefused         refused for good
 
 Every leaf fixes three things: may it be tried again (`retryable`), the metric label (`label`) and, for a
-`TurnFailure`, the sentence a user sees: `texts` has one under the same label. Provider words never travel in
-an error's user-visible part; `detail` is for operators and holds statuses and reasons, never message text.
+`TurnFailure`, the sentence a user sees (`texts` has one under the same label) and whether it comes with *Ask again*.
+Provider words never travel in an error's user-visible part; `detail` is for operators and holds statuses and reasons,
+never message text.
 """
 
 from __future__ import annotations
@@ -84,7 +85,12 @@ class StoreInUse(StoreUnavailable):
 
 
 class TurnFailure(BridgeError):
-    """The run ended without an answer; closes the turn as failed, with a sentence for the user."""
+    """The run ended without an answer; closes the turn as failed, with a sentence for the user.
+
+    `again`: asking the same once more may help, without anybody else doing something first.
+    """
+
+    again: ClassVar[bool] = False
 
 
 class RunNotStarted(TurnFailure):
@@ -96,12 +102,14 @@ class RunNotStarted(TurnFailure):
 class GatewayDown(RunNotStarted):
     """No connection to the gateway."""
 
+    again = True
     label = "gateway_down"
 
 
 class GatewayBusy(RunNotStarted):
     """The gateway's rate limit (one token for all users) refused the request."""
 
+    again = True
     label = "gateway_busy"
 
 
@@ -138,42 +146,49 @@ class QuestionTooLong(TurnFailure):
 class QuestionRejected(TurnFailure):
     """400: the gateway does not take the request."""
 
+    again = True
     label = "question_rejected"
 
 
 class ProviderFailed(TurnFailure):
     """500: the model's provider failed after the gateway's own tries."""
 
+    again = True
     label = "provider_failed"
 
 
 class GatewayUnavailable(TurnFailure):
     """502, 503, 504 from something between us and the gateway: the run may have begun."""
 
+    again = True
     label = "gateway_unavailable"
 
 
 class RunTimedOut(TurnFailure):
     """No answer within the time for a whole turn."""
 
+    again = True
     label = "run_timed_out"
 
 
 class RunLost(TurnFailure):
     """The connection died while the agent worked."""
 
+    again = True
     label = "run_lost"
 
 
 class AnswerUnreadable(TurnFailure):
     """A reply that is not what the gateway's contract says."""
 
+    again = True
     label = "answer_unreadable"
 
 
 class AnswerEmpty(TurnFailure):
     """The model said nothing (the gateway shows that as `...`)."""
 
+    again = True
     label = "answer_empty"
 
 
@@ -192,6 +207,7 @@ class GuestDenied(TurnFailure):
 class MembershipUnknown(TurnFailure):
     """The roster did not say whether the asker is a guest; nothing is asked."""
 
+    again = True
     label = "membership_unknown"
 
 
@@ -204,6 +220,7 @@ class Interrupted(TurnFailure):
 class InternalError(TurnFailure):
     """A fault of the bridge itself."""
 
+    again = True
     label = "internal_error"
 
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bridge.core.access import AccessPolicy, denial
-from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
-from bridge.core.cards import ASK_AGAIN, NEW_SESSION, STOP, confirm_new
+from bridge.core.activities import CardAction, Deleted, Edited, Event, Ignored, Installed, Removed, UserMessage
+from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
+from bridge.core.changes import Change
 from bridge.core.commands import Command, Unknown, help_lines, parse_command
+from bridge.core.feedback import Rated, Rating
 from bridge.core.identity import GroupSession, lane_of, notice_lane, readable, session_user, spoken, welcome_lane
 from bridge.core.notes import note
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Kind, Lane, NewTurn, Payload, Scope
+from bridge.core.turn import Activity, Edit, Kind, Lane, NewTurn, Payload, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +61,57 @@ class ShowStatus:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """Run turn `n` once more, if `turn.payload.person` asked it in this conversation."""
+    """Run turn `n` once more, if `turn.payload.person` asked it in this conversation; `instead`: end the run it has."""
 
     n: int
     turn: NewTurn
+    instead: bool = False
 
 
-Decision = Accept | Stop | ShowStatus | AskAgain | Ignored
+@dataclass(frozen=True, slots=True)
+class Reword:
+    """A message was changed; `about` is whom to tell of it and where. `anew`: the question that it is once more, if
+    it was deleted before anybody asked it.
+    """
+
+    change: Change
+    about: Payload | None = None
+    anew: NewTurn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Nobody is there any more: see activities.Removed."""
+
+    place: str
+
+
+Decision = Accept | Stop | ShowStatus | AskAgain | Reword | Abandon | Rating | Ignored
 
 
 def decide(event: Event, policy: Policy, now: float) -> Decision:
     """The decision about one event of a verified activity. `now` in seconds since the epoch."""
+    decision: Decision
     match event:
         case Ignored():
-            return event
+            decision = event
         case Installed():
-            return _installed(event, policy, now)
+            decision = _installed(event, policy, now)
         case UserMessage():
-            return _message(event, policy, now)
+            decision = _message(event, policy, now)
         case CardAction():
-            return _action(event, policy, now)
+            decision = _action(event, policy, now)
+        case Edited():
+            decision = _edited(event, policy, now)
+        case Deleted():
+            decision = Reword(Change(event.message, Edit("", event.stamp or now)))
+        case Removed():
+            decision = Abandon(event.place)
+        case Rated():
+            decision = _rated(event, policy, now)
         case _:
             assert_never(event)
+    return decision
 
 
 def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
@@ -114,6 +145,30 @@ def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text), now)
 
 
+def _edited(event: Edited, policy: Policy, now: float) -> Decision:
+    message = event.message
+    refused = denial(policy.access, message.facts)
+    if refused is not None:
+        return Ignored("denied_edit")
+    turn = _ask(message, policy, now)
+    # A command is no question any more. It is not carried out: Teams also reports edits where no word was changed.
+    asks = message.text and (message.files or parse_command(message.text) is None)
+    edit = Edit(turn.payload.text if asks else "", event.stamp or now)
+    # in a group, what does not mention the bot may be anybody's message to anybody
+    ours = message.reference.scope is Scope.PERSONAL or message.mentioned
+    change = Change(message.id, edit, message.facts.person.aad_id, keep=ours)
+    anew = replace(turn, id=event.id) if event.undeleted and asks and ours else None
+    return Reword(change, replace(turn.payload, text=""), anew)
+
+
+def _rated(event: Rated, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_feedback")
+    payload = _payload(event, policy)
+    lane, person = lane_of(payload.agent, payload.user), event.facts.person.aad_id.lower()
+    return Rating(lane, event.shown, person, event.reaction, event.words, now, event.taken_back)
+
+
 def _command(event: UserMessage, command: Command, policy: Policy, now: float) -> Decision:
     payload = _payload(event, policy)
     lane = lane_of(payload.agent, payload.user)
@@ -144,8 +199,10 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if event.verb == STOP and isinstance(n, int):
         nothing = _notice(event, note(say("stop_nothing", event.reference.locale)), now)
         return Stop(lane, nothing, readable(event.facts.person.name), n)
-    if event.verb == ASK_AGAIN and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
-        return AskAgain(n, NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n))
+    asks = event.verb in (ASK_AGAIN, ASK_INSTEAD)
+    if asks and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
+        turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
+        return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)
     return Ignored("invoke_malformed")
 
 
@@ -167,7 +224,7 @@ def _greeting(policy: Policy, locale: str) -> str:
     return f"{words}\n\n{say('starters', locale, questions=questions)}"
 
 
-def _payload(event: UserMessage | CardAction | Installed, policy: Policy) -> Payload:
+def _payload(event: UserMessage | CardAction | Installed | Rated, policy: Policy) -> Payload:
     scope = event.reference.scope
     group = policy.channel if scope is Scope.CHANNEL else policy.group
     person = event.facts.person

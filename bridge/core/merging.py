@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bridge.core.turn import Kind, Payload, Turn
+from bridge.core.turn import Edit, Kind, Payload, Turn
 
 # The gateway refuses questions above 32,000 bytes (goclaw-gateway.md section 2); what fits alone must not fail merged.
 MOST_BYTES = 30_000
@@ -33,6 +33,11 @@ def together(queued: Sequence[Turn]) -> int:
 def merged(turns: Sequence[Turn]) -> Payload:
     """The last one's payload with the text of all, in order, a blank line between them."""
     return replace(turns[-1].payload, text="\n\n".join(turn.payload.text for turn in turns))
+
+
+def own_words(turn: Turn) -> Edit:
+    """What the message of the last one says by itself, to be kept beside the text of all."""
+    return turn.edit or Edit(turn.payload.text, 0.0)
 
 
 def _plain(turn: Turn) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from bridge.core.agent_cards import AgentCard
-from bridge.core.cards import CARD_TYPE
+from bridge.core.agent_cards import CARD_TYPE, AgentCard
 from bridge.core.chunks import PART_UNITS, units
 from bridge.core.render import render_answer, render_with_cards
 from bridge.core.texts import say
@@ -36,16 +35,25 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str, locale: str = "", *, cards: bool = False) -> tuple[Activity, ...]:
-    """The agent's answer as one or more finished activities, each within Teams' size limit.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content#feedback-buttons
+FEEDBACK: Activity = {"channelData": {"feedbackLoop": {"type": "default"}}}
+
+
+def answer(markdown: str, locale: str = "", *, cards: bool = False, feedback: bool = False) -> tuple[Activity, ...]:
+    """The agent's answer as one or more finished activities, each within Teams' size limit; buttons below the last.
 
     Of an answer that nobody can read in a chat, a million characters are shown, and said so. `cards`: harmless
     Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
     """
     if len(markdown) > LONGEST_ANSWER:
         markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut', locale)}"
-    if not cards:
-        return tuple(_said(part) for part in render_answer(markdown))
+    parts = _with_cards(markdown) if cards else [_said(part) for part in render_answer(markdown)]
+    if feedback and parts:
+        parts[-1] |= FEEDBACK
+    return tuple(parts)
+
+
+def _with_cards(markdown: str) -> list[Activity]:
     activities: list[Activity] = []
     for text, attached in render_with_cards(markdown):
         room = PART_UNITS - units(text)
@@ -57,7 +65,7 @@ def answer(markdown: str, locale: str = "", *, cards: bool = False) -> tuple[Act
         if text or beside:
             activities.append(_said(text, beside))
         activities += [_said("", [card]) for card in following]
-    return tuple(activities)
+    return activities
 
 
 def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:

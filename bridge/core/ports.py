@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from bridge.core.changes import Change, Changed
+from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.turn import (
     Accepted,
     Activity,
@@ -262,6 +264,33 @@ class TurnStore(Protocol):
         """Close a queued or answered turn as dropped and queue `note` in the same transaction; mark a running one."""
         ...
 
+    async def change(self, change: Change, at: float) -> Changed:
+        """A message was edited or deleted. Its question is asked as it says now where it was not asked yet.
+
+        A question without words is withdrawn. Repeated, it does and says the same.
+        """
+        ...
+
+    async def withdraw(self, n: int, at: float) -> Changed:
+        """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`)."""
+        ...
+
+    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+        """Withdraw all that is queued or running under ids that begin with `place`; gives those that are running."""
+        ...
+
+    async def restated(self, n: int) -> tuple[Turn, str] | None:
+        """The turn that asked what turn `n` was to ask, and what its messages say now ("": no longer kept)."""
+        ...
+
+    async def rate(self, rating: Rating) -> int:
+        """Keep what a person thinks of a closed turn, or forget it; gives its number, 0 where nothing changed."""
+        ...
+
+    async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
+        """What people think, in order of time."""
+        ...
+
     def on_stop(self, heard: Callable[[int], None]) -> None:
         """Call `heard` with the number of each turn that another process marks. Fast, but may miss some: see `beat`."""
         ...
@@ -301,5 +330,8 @@ class TurnStore(Protocol):
         ...
 
     async def forget_old(self, blank_before: float, delete_before: float) -> int:
-        """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch."""
+        """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch.
+
+        Ratings go with the rows; changes whose message has not come within an hour go, too.
+        """
         ...

@@ -104,6 +104,17 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What a message says since it was changed, "" once it was deleted; `stamp`: when, by Teams' clock.
+
+    A stamp of 0.0 is nobody's change: merging notes there what each message said by itself.
+    """
+
+    text: str
+    stamp: float
+
+
+@dataclass(frozen=True, slots=True)
 class NewTurn:
     """A turn to be accepted. `accepted` in seconds since the epoch; `again_of` is the asked-again turn's n."""
 
@@ -157,7 +168,8 @@ class Turn:
 
     `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
     `live`: the message under which it shows progress, see `live_message`. `session` and `history` (what became of the
-    row: see `steps`) are for operators.
+    row: see `steps`) are for operators. `withdrawn`: it was stopped because its asker took the question back. `edit`:
+    what its own message says now, where the payload says something else.
     """
 
     n: int
@@ -181,6 +193,14 @@ class Turn:
     session: str = ""
     history: str = ""
     live: str = ""
+    withdrawn: bool = False
+    merged_into: int | None = None
+    edit: Edit | None = None
+
+    @property
+    def words(self) -> str:
+        """What its own message says now."""
+        return self.payload.text if self.edit is None else self.edit.text
 
     @property
     def ticket(self) -> Ticket:

@@ -13,10 +13,11 @@ class Control:
     `settles`: the request was closed early, so the gateway may still be at work for a moment.
     """
 
-    __slots__ = ("_deadline", "by", "settles", "stopped")
+    __slots__ = ("_deadline", "by", "settles", "stopped", "withdrawn")
 
     def __init__(self) -> None:
         self.stopped = False
+        self.withdrawn = False
         self.by = ""
         self.settles = False
         self._deadline: asyncio.Timeout | None = None
@@ -33,9 +34,10 @@ class Control:
             # a stop from now on changes only what is still to be shown
             self._deadline = None
 
-    def stop(self, by: str) -> None:
-        """Stop the turn; `by` is the name of the person, for the note in groups."""
+    def stop(self, by: str, *, withdrawn: bool = False) -> None:
+        """Stop the turn; `by` is the name of the person, for the note in groups. `withdrawn`: there will be no note."""
         self.stopped = True
+        self.withdrawn = withdrawn
         self.by = by
         if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(0)

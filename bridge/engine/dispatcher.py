@@ -34,6 +34,7 @@ from bridge.core.turn import (
     Turn,
     TurnFilter,
 )
+from bridge.engine.afterthoughts import Afterthoughts
 from bridge.engine.gate import Gate, Patience, Place, Rate
 from bridge.engine.insist import insist
 from bridge.engine.lanes import GATED, Lanes
@@ -97,6 +98,7 @@ class Dispatcher:
             new_owner=new_owner,
             heard=self._heard,
         )
+        self.afterthoughts = Afterthoughts(store=store, lanes=self._lanes, clock=clock)
         self._waiting = 0
 
     @property

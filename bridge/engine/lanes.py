@@ -106,11 +106,11 @@ class Lanes:
         """Whether this turn runs here and nobody has stopped it yet."""
         return any(r.turn is not None and r.turn.n == n and not r.control.stopped for r in self._runners.values())
 
-    def stop(self, n: int, by: str) -> None:
+    def stop(self, n: int, by: str, *, withdrawn: bool = False) -> None:
         """Stop this turn, if it runs here. By number: its runner may have gone on to the next."""
         for runner in self._runners.values():
             if runner.turn is not None and runner.turn.n == n and not runner.control.stopped:
-                runner.control.stop(by)
+                runner.control.stop(by, withdrawn=withdrawn)
 
     def _start(self, lane: Lane, runner: _Runner) -> None:
         self._runners[lane] = runner

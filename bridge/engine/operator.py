@@ -1,6 +1,7 @@
 """What an operator may see of turns and do with them: list, show, ask again, drop, hold everything.
 
-Operators are not readers: no text, no reply and nobody's name leaves this module.
+Operators are not readers: no text, no reply and nobody's name leaves this module; but what people wrote as feedback is
+written for them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from bridge.core.feedback import After, KeptRating
 from bridge.core.identity import notice_lane
 from bridge.core.notes import note
 from bridge.core.ports import Clock
@@ -68,7 +70,11 @@ class Operator:
             return Refusal.OPEN
         if not asked.payload.text:
             return Refusal.TEXT_GONE
-        new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, asked.payload, self._clock.now(), again_of=n)
+        payload = asked.payload
+        restated = await self._dispatcher.afterthoughts.restated(n)
+        if restated is not None and restated[0].n == n and restated[1]:
+            payload = replace(payload, text=restated[1])  # its asker may have edited it since
+        new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, payload, self._clock.now(), again_of=n)
         accepted = await self._dispatcher.accept(new, bounded=False)
         if accepted.duplicate:
             return Refusal.ASKED_AGAIN
@@ -85,6 +91,11 @@ class Operator:
         verdict = await self._dispatcher.drop(n, self._farewell(turn))
         _log.info("operator_drop", turn=turn.name, verdict=verdict.value)
         return Refusal.CLOSED if verdict is DropVerdict.NOTHING else verdict
+
+    async def feedback(self, after: After, limit: int) -> tuple[dict[str, Any], ...]:
+        """What people think of answers, oldest first, ready for JSON; `after` of each is where to go on behind it."""
+        found = await self._dispatcher.afterthoughts.ratings(after, limit)
+        return tuple(_rating(rating) for rating in found)
 
     async def pause(self, paused: bool) -> None:
         """Hold all turns, or let them go on; what arrives meanwhile is kept."""
@@ -116,6 +127,7 @@ def _summary(turn: Turn, now: float) -> dict[str, Any]:
         "fence": turn.fence,
         "stop": turn.stop,
         "again_of": None if turn.again_of is None else turn_name(turn.again_of),
+        "merged_into": None if turn.merged_into is None else turn_name(turn.merged_into),
     }
 
 
@@ -131,6 +143,19 @@ def _details(turn: Turn, now: float) -> dict[str, Any]:
         "parts": None if turn.reply is None else len(turn.reply.activities),
         "parts_shown": len(turn.shown),
         "history": [{"at": _time(step.at), "what": step.what, "by": step.by} for step in steps(turn.history)],
+    }
+
+
+def _rating(rating: KeptRating) -> dict[str, Any]:
+    return {
+        "turn": turn_name(rating.turn),
+        "at": _time(rating.at),
+        "person": rating.person,
+        "reaction": rating.reaction,
+        "words": rating.words,
+        "outcome": rating.outcome or None,
+        "session": rating.session or None,
+        "after": f"{rating.at!r},{rating.turn},{rating.person}",
     }
 
 

@@ -25,7 +25,6 @@ from bridge.core.errors import (
     MembershipUnknown,
     RunNotStarted,
     RunTimedOut,
-    SessionNotDeleted,
     StoreUnavailable,
     TurnFailure,
 )
@@ -50,7 +49,7 @@ _RENDERED_AT_ONCE = 8_000
 
 
 class Pipeline:
-    """Runs claimed turns. `whole_turn` is the longest time for a run, in seconds.
+    """Runs claimed turns. `whole_turn` is the longest time for a run, in seconds. `feedback`: answers have buttons.
 
     `roster` is None where guests may ask.
     """
@@ -67,6 +66,7 @@ class Pipeline:
         roster: Roster | None = None,
         rerun: bool = False,
         agent_cards: bool = False,
+        feedback: bool = True,
         settle_seconds: float = SETTLE_SECONDS,
         switches: Switches = _ALL_ON,
     ) -> None:
@@ -77,11 +77,12 @@ class Pipeline:
         self._whole_turn = whole_turn
         self._roster = roster
         self._rerun = rerun
+        self._feedback = feedback
+        self._agent_cards = agent_cards
         self.marks = Marks(channel, tasks, wanted=switches.reactions)
         self._delivery = Delivery(
             store=store, channel=channel, clock=clock, settle_seconds=settle_seconds, closed=self.marks.ended
         )
-        self._agent_cards = agent_cards
         self.shows = Shows(channel=channel, store=store, tasks=tasks, switches=switches)
 
     async def run(self, turn: Turn, control: Control) -> RunNotStarted | None:
@@ -103,7 +104,7 @@ class Pipeline:
     async def resume(self, turn: Turn, control: Control) -> bool:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
-            control.stop(turn.stopped_by)
+            control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
         left = live_message(turn.live)
         if turn.state is State.ANSWERED and turn.reply is not None:
             if turn.shown or turn.reply.landing is None or turn.reply.landing.becomes:
@@ -147,11 +148,7 @@ class Pipeline:
 
     def _failed(self, turn: Turn, failure: TurnFailure) -> Reply:
         _log.warning("turn_failed", turn=turn.name, error=failure.label, detail=failure.detail)
-        # what the other sentences say of a question does not fit `/new`; that the old session may be there does
-        about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
-        key = SessionNotDeleted.label if about_session else failure.label
-        words = f"{say(key, turn.payload.reference.locale)}\n\n*{turn.name}*"
-        return Reply(Outcome.FAILED, (note(words),), failure.label)
+        return Reply(Outcome.FAILED, (cards.failed(turn, failure),), failure.label)
 
     async def _admit(self, turn: Turn) -> None:
         """Guests are told by the roster alone, so this waits for it; in personal chats there are none."""
@@ -191,7 +188,8 @@ class Pipeline:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         # a long answer takes a while to render, and everybody else shares this loop
-        tell = partial(answer, said.text, turn.payload.reference.locale, cards=self._agent_cards)
+        locale = turn.payload.reference.locale
+        tell = partial(answer, said.text, locale, cards=self._agent_cards, feedback=self._feedback)
         activities = await asyncio.to_thread(tell) if len(said.text) > _RENDERED_AT_ONCE else tell()
         if not activities:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
@@ -217,14 +215,14 @@ class Pipeline:
 
     async def _finish(self, turn: Turn, reply: Reply, control: Control) -> None:
         """Store the reply, then show it. A stop that came first wins over the answer, never over itself."""
-        stopped = reply.outcome is Outcome.STOPPED
+        stopped = reply.outcome in (Outcome.STOPPED, Outcome.WITHDRAWN)
         stored = await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=stopped))
         if not stored:
             row = await insist(lambda: self._store.find(turn.n))
             if row is None or row.ticket != turn.ticket or not row.stop:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
-            control.by = control.by or row.stopped_by
+            control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
             reply = on_what_was_shown(self._stopped(turn, control), reply.landing)
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
@@ -234,6 +232,8 @@ class Pipeline:
         return Reply(outcome, (note(say(key, turn.payload.reference.locale)),), error)
 
     def _stopped(self, turn: Turn, control: Control) -> Reply:
+        if control.withdrawn:
+            return Reply(Outcome.WITHDRAWN, ())
         return Reply(Outcome.STOPPED, (stopped(turn.payload.reference, control.by),))
 
     def leave(self) -> None:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bridge import metrics
+from bridge.core import cards
 from bridge.core.activities import Event, Ignored
+from bridge.core.changes import ChangeVerdict, offer
+from bridge.core.feedback import Rating
 from bridge.core.identity import notice_lane
-from bridge.core.intake import Accept, AskAgain, Policy, ShowStatus, Stop, decide
+from bridge.core.intake import Abandon, Accept, AskAgain, Policy, Reword, ShowStatus, Stop, decide
 from bridge.core.notes import note
 from bridge.core.ports import Clock
 from bridge.core.texts import say
-from bridge.core.turn import Kind, NewTurn, StopVerdict, turn_name
+from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict, turn_name
 from bridge.engine.dispatcher import Dispatcher
 
 
@@ -41,6 +44,7 @@ class Reception:
         gateway_memory: Callable[[], str],
     ) -> None:
         self._dispatcher = dispatcher
+        self._afterthoughts = dispatcher.afterthoughts
         self._policy = policy
         self._clock = clock
         self._gateway_health = gateway_health
@@ -61,6 +65,13 @@ class Reception:
                 await self._status(decision)
             case AskAgain():
                 return await self._ask_again(decision)
+            case Reword():
+                await self._reword(decision)
+            case Abandon():
+                metrics.INBOUND.labels("removed").inc()
+                await self._afterthoughts.abandon(decision.place)
+            case Rating():
+                await self._rate(decision)
             case _:
                 assert_never(decision)
         return None
@@ -121,10 +132,11 @@ class Reception:
 
     async def _ask_again(self, decision: AskAgain) -> Click:
         locale = _locale(decision.turn)
-        asked = await self._dispatcher.find(decision.n)
+        restated = await self._afterthoughts.restated(decision.n)
         mine = decision.turn.payload
-        if asked is None or not asked.payload.text:
+        if restated is None or not restated[1]:
             return Click(say("again_gone", locale), replaces=False)
+        asked, text = restated
         original = asked.payload
         # by ids of the verified activity: nobody may run another's question, nor from another conversation
         if (original.person.aad_id, original.reference.conversation, original.reference.tenant) != (
@@ -134,12 +146,44 @@ class Reception:
         ):
             return Click(say("again_not_yours", locale), replaces=False)
         reference = replace(original.reference, service_url=mine.reference.service_url)
-        turn = replace(decision.turn, lane=asked.lane, payload=replace(original, reference=reference))
-        accepted = await self._dispatcher.accept(turn)
+        payload = replace(original, reference=reference, text=text)
+        accepted = await self._dispatcher.accept(
+            replace(decision.turn, lane=asked.lane, payload=payload, again_of=asked.n)
+        )
         if accepted.full:
             return Click(say("overloaded", locale), replaces=False)
+        if decision.instead:  # the new question is kept by now: no crash can leave the asker with neither
+            await self._afterthoughts.withdraw(asked.n)
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "asked_again").inc()
-        return Click(f"{say('asked_again', locale)} {turn_name(decision.n)}", replaces=True)
+        words = say("edit_used" if decision.instead else "asked_again", locale)
+        return Click(f"{words} {asked.name}", replaces=True)
+
+    async def _reword(self, decision: Reword) -> None:
+        changed = await self._afterthoughts.change(decision.change)
+        metrics.INBOUND.labels(f"change_{changed.verdict}").inc()
+        if changed.verdict is ChangeVerdict.UNASKED and decision.anew is not None:
+            await self._accept(replace(decision.anew, again_of=changed.n))
+        elif changed.verdict is ChangeVerdict.LATE and decision.about is not None:
+            await self._offer(changed.n, decision.about)
+
+    async def _offer(self, n: int, about: Payload) -> None:
+        """Tell the asker what may be done about a question that was edited too late; once for each of its states."""
+        turn = await self._dispatcher.find(n)
+        if turn is None:
+            return
+        now = self._clock.now()
+        offered = offer(turn, await self._dispatcher.status(turn.lane), now)
+        if offered is None:
+            return
+        card = cards.edited(offered, n, turn.name, about.reference.locale)
+        lane, payload = notice_lane(about.reference), replace(about, show=(card,))
+        await self._accept(NewTurn(f"edited|{n}|{offered}", Kind.NOTE, lane, payload, now))
+
+    async def _rate(self, rating: Rating) -> None:
+        changed = await self._afterthoughts.rate(rating)
+        metrics.INBOUND.labels("rated" if changed else "rated_nothing").inc()
+        if changed:
+            metrics.FEEDBACK.labels("taken_back" if rating.taken_back else rating.reaction.value).inc()
 
     def _note_instead(self, new: NewTurn, words: str) -> NewTurn:
         payload = replace(new.payload, show=(note(words),), text="")

@@ -149,7 +149,7 @@ class Replica:
     async def _stop(self, n: int) -> None:
         turn = await insist(lambda: self._store.find(n))
         if turn is not None and turn.stop:
-            self._lanes.stop(n, turn.stopped_by)
+            self._lanes.stop(n, turn.stopped_by, withdrawn=turn.withdrawn)
 
     async def _look_for_the_lost(self) -> None:
         """Own rows that nobody works on: their request was cancelled between commit and start."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from bridge.core.turn import (
+    Edit,
     Kind,
     Landing,
     Lane,
@@ -20,6 +21,9 @@ from bridge.core.turn import (
     State,
     Turn,
 )
+
+WITHDRAWN = 2
+"""In the `stop` column: stopped because the question was taken back; 1 is any other stop."""
 
 
 class Row(Protocol):
@@ -77,6 +81,11 @@ def dump_ids(ids: tuple[str, ...]) -> bytes | None:
     return orjson.dumps(ids) if ids else None
 
 
+def dump_edit(edit: Edit) -> bytes:
+    """The `edit` column."""
+    return orjson.dumps(edit)
+
+
 def turn_of(row: Row) -> Turn:
     """A whole row as a Turn. A blanked text gives an empty payload of the same shape."""
     return Turn(
@@ -101,6 +110,9 @@ def turn_of(row: Row) -> Turn:
         session=row["session"],
         history=row["history"],
         live=row["live"],
+        withdrawn=row["stop"] == WITHDRAWN,
+        merged_into=row["merged_into"],
+        edit=Edit(**orjson.loads(row["edit"])) if row["edit"] else None,
     )
 
 

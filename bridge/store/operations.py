@@ -7,13 +7,16 @@ result. Whoever drives it (`sqlite`, `postgres`) decides how a statement is run,
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from bridge.core.merging import merged, together
+from bridge.core.merging import merged, own_words, together
 from bridge.core.turn import (
     Accepted,
     Beat,
     DropVerdict,
+    Edit,
+    Kind,
     Lane,
     LaneStatus,
     NewTurn,
@@ -26,21 +29,36 @@ from bridge.core.turn import (
     TurnFilter,
     turn_name,
 )
-from bridge.store.codec import Row, clean, dump_payload, new_row, step, turn_of
+from bridge.store.codec import Row, clean, dump_edit, dump_payload, new_row, step, turn_of
 
 T = TypeVar("T")
 Rows = Sequence[Row]
 Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 
 _NO_LIMIT = {"unlimited": True, "room": 0}
+# The conditions under which a note is accepted.
+ALWAYS = {"hold": True, "anyway": True, **_NO_LIMIT}
 _LAST = 2**62
 NAMED_WAITING = 5
 
 
 def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
     """See ports.TurnStore.accept; each statement is complete in itself."""
-    row = new_row(new, owner, now) | {"hold": not claim, "unlimited": room is None, "room": room or 0}
+    row = new_row(new, owner, now) | {
+        "hold": not claim,
+        "unlimited": room is None,
+        "room": room or 0,
+        "anyway": new.kind is not Kind.ASK,
+    }
+    edit: Edit | None = None
     rows = yield "accept", row
+    if not rows and not row["anyway"]:
+        edit = yield from _overtaken(new)
+        row["anyway"] = True
+        if edit is not None:
+            # never claimed here: the caller knows the old words
+            row |= {"hold": True, "payload": dump_payload(replace(new.payload, text=edit.text))}
+        rows = yield "accept" if edit is None or edit.text else "accept_withdrawn", row
     if not rows:
         known = yield "known", {"id": row["id"]}
         if not known and new.again_of is not None:
@@ -54,7 +72,15 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
         if not rows:
             return Accepted(0, full=True)
     n = rows[0]["n"]
+    if edit is not None:
+        yield "set_edit", {"n": n, "edit": dump_edit(edit)}
     return Accepted(n, claimed=Ticket(n, owner, 1) if rows[0]["state"] == State.RUNNING else None)
+
+
+def _overtaken(new: NewTurn) -> Operation[Edit | None]:
+    """The change of a message that came before it."""
+    kept = yield "kept_edit", {"id": clean(new.id)}
+    return Edit(kept[0]["text"], kept[0]["stamp"]) if kept else None
 
 
 def claim(lane: Lane, owner: str, now: float) -> Operation[Turn | None]:
@@ -70,12 +96,23 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
     count = together(turns)
     if count < 2:
         return claimed
+    last, owner = turns[count - 1], claimed.owner
     for turn in turns[: count - 1]:
-        yield "merge_away", {"n": turn.n, "at": now, "step": step(now, "closed:merged")}
-    payload = dump_payload(merged(turns[:count]))
-    owner = claimed.owner
-    last = {"n": turns[count - 1].n, "owner": owner, "payload": payload, "step": step(now, "running", owner)}
-    taken = yield "take", last
+        into = {"n": turn.n, "into": last.n}
+        if not (yield "merge_away", into | {"fence": turn.fence, "at": now, "step": step(now, "closed:merged")}):
+            raise Interfered
+        yield "merge_further", into
+    taken = yield (
+        "take",
+        {
+            "n": last.n,
+            "fence": last.fence,
+            "owner": owner,
+            "payload": dump_payload(merged(turns[:count])),
+            "edit": dump_edit(own_words(last)),
+            "step": step(now, "running", owner),
+        },
+    )
     if not taken:
         raise Interfered
     return turn_of(taken[0])
@@ -105,14 +142,14 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation
     rows = yield "stop_queued", parameters
     if not rows:
         return Stopped(StopVerdict.NOTHING)
-    yield "accept", row | {"hold": True, **_NO_LIMIT}
+    yield "accept", row | ALWAYS
     return Stopped(StopVerdict.WITHDRAWN, rows[0]["n"])
 
 
 def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]:
     """See ports.TurnStore.drop; atomic."""
     if (yield "drop", {"n": n, "at": at, "closing": step(at, "closed:dropped")}):
-        yield "accept", new_row(note, owner, at) | {"hold": True, **_NO_LIMIT}
+        yield "accept", new_row(note, owner, at) | ALWAYS
         return DropVerdict.DROPPED
     if (yield "stop_this", {"n": n, "step": step(at, "stop")}):
         return DropVerdict.STOPPING
@@ -202,6 +239,8 @@ def forget_old(blank_before: float, delete_before: float) -> Operation[int]:
     """See ports.TurnStore.forget_old."""
     blanked = yield "blank", {"before": blank_before}
     deleted = yield "delete", {"before": delete_before}
+    yield "forget_ratings", {"before": delete_before}
+    yield "forget_edits", {}
     return len(blanked) + len(deleted)
 
 

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
+from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.turn import (
     Accepted,
     Beat,
@@ -23,7 +25,7 @@ from bridge.core.turn import (
     Turn,
     TurnFilter,
 )
-from bridge.store import operations
+from bridge.store import changes, feedback, operations
 from bridge.store.codec import clean, dump_ids, dump_reply, step, turn_of
 from bridge.store.operations import Operation
 
@@ -162,6 +164,27 @@ class TurnTable:
             await self._database.tell(n)
         return verdict
 
+    async def change(self, change: Change, at: float) -> Changed:
+        return await self._told(await self._database.run(lambda: changes.change(change, at)))
+
+    async def withdraw(self, n: int, at: float) -> Changed:
+        return await self._told(await self._database.run(lambda: changes.withdraw(n, at)))
+
+    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+        stopping = await self._database.run(lambda: changes.abandon(place, at))
+        for n in stopping:
+            await self._database.tell(n)
+        return stopping
+
+    async def restated(self, n: int) -> tuple[Turn, str] | None:
+        return await self._database.run(lambda: changes.restated(n))
+
+    async def rate(self, rating: Rating) -> int:
+        return await self._database.run(lambda: feedback.rate(rating))
+
+    async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
+        return await self._database.run(lambda: feedback.ratings(after, limit))
+
     def on_stop(self, heard: Callable[[int], None]) -> None:
         self._database.listen(heard)
 
@@ -192,6 +215,11 @@ class TurnTable:
 
     async def forget_old(self, blank_before: float, delete_before: float) -> int:
         return await self._database.run(lambda: operations.forget_old(blank_before, delete_before))
+
+    async def _told(self, changed: Changed) -> Changed:
+        if changed.verdict is ChangeVerdict.STOPPING:
+            await self._database.tell(changed.n)
+        return changed
 
     async def _one(self, name: str, parameters: dict[str, Any]) -> Any:
         return await self._database.run(lambda: operations.one(name, parameters))

@@ -27,7 +27,9 @@ from botframework.connector.auth import (
 from bridge import metrics
 from bridge.core import cards
 from bridge.core.activities import Event, parse_activity
+from bridge.core.agent_cards import CARD_TYPE
 from bridge.core.errors import StoreUnavailable
+from bridge.core.feedback import SUBMIT
 from bridge.teams.authentication import Claims, Refused, Verifier
 
 _log = structlog.get_logger()
@@ -110,7 +112,7 @@ class Inbound:
         response = await self._adapter.process_activity(result, _envelope(activity), self._bot.on_turn)
         if response is None:
             return Reply(200)
-        return Reply(int(response.status), orjson.dumps(response.body) if response.body else b"")
+        return Reply(int(response.status), b"" if response.body is None else orjson.dumps(response.body))
 
 
 async def _activity(request: Post) -> dict[str, Any]:
@@ -165,10 +167,11 @@ class _Bot(ActivityHandler):
     async def on_invoke_activity(self, turn_context: TurnContext) -> InvokeResponse:
         clicked = await self._event(turn_context)
         if clicked is None:
-            # also for invokes we do not know: a 501 would show "Unable to reach app"
-            return InvokeResponse(status=200, body=None)
+            # also for invokes we do not know: a 501 would show "Unable to reach app"; feedback wants an empty object,
+            # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
+            return InvokeResponse(status=200, body={} if turn_context.activity.name == SUBMIT else None)
         value: Any = cards.done(clicked.words) if clicked.replaces else clicked.words
-        kind = cards.CARD_TYPE if clicked.replaces else cards.MESSAGE_TYPE
+        kind = CARD_TYPE if clicked.replaces else cards.MESSAGE_TYPE
         return InvokeResponse(status=200, body={"statusCode": 200, "type": kind, "value": value})
 
     async def _counted(self, turn_context: TurnContext) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -17,11 +18,13 @@ from yarl import URL
 
 from bridge import metrics
 from bridge.core.errors import StoreUnavailable
+from bridge.core.feedback import After
 from bridge.core.turn import Kind, Outcome, State, TurnFilter, turn_name
 from bridge.engine.operator import Operator, Refusal
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
+_PAGES = {"since", "after", "limit"}
 _FILTERS = {"state", "outcome", "kind", "user", "before", "limit"}
 _USUAL, _MOST = 50, 1000
 _REFUSALS = {
@@ -65,6 +68,7 @@ def _api(commands: _Commands, *, guarded: bool) -> web.Application:
     api.router.add_get("/turns/{n}", commands.show)
     api.router.add_post("/turns/{n}/again", commands.again)
     api.router.add_post("/turns/{n}/drop", commands.drop)
+    api.router.add_get("/feedback", commands.feedback)
     api.router.add_post("/pause", commands.pause)
     api.router.add_post("/resume", commands.resume)
     return api
@@ -133,6 +137,10 @@ class _Commands:
             else _json({"n": n, "name": turn_name(n), "verdict": verdict})
         )
 
+    async def feedback(self, request: web.Request) -> web.Response:
+        after, limit = _after(_query(request, _PAGES)), _limit(request)
+        return _json({"feedback": await self._operator.feedback(after, limit)})
+
     async def pause(self, _: web.Request) -> web.Response:
         await self._operator.pause(True)
         return _json({"paused": True})
@@ -143,13 +151,7 @@ class _Commands:
 
 
 def _wanted(request: web.Request) -> tuple[TurnFilter, int]:
-    query = request.query
-    for name in query:
-        if name not in _FILTERS or len(query.getall(name)) > 1:
-            raise _Wrong(f"{name}: use each of {', '.join(sorted(_FILTERS))} at most once, and nothing else.")
-    limit = query.get("limit", str(_USUAL))
-    if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= _MOST:
-        raise _Wrong(f"limit: a number from 1 to {_MOST}.")
+    query, limit = _query(request, _FILTERS), _limit(request)
     wanted = TurnFilter(
         state=_choice(State, query.get("state"), "state"),
         outcome=_choice(Outcome, query.get("outcome"), "outcome"),
@@ -157,7 +159,38 @@ def _wanted(request: web.Request) -> tuple[TurnFilter, int]:
         user=query.get("user"),
         before=_number(query["before"]) if "before" in query else None,
     )
-    return wanted, int(limit)
+    return wanted, limit
+
+
+def _query(request: web.Request, known: set[str]) -> Mapping[str, str]:
+    query = request.query
+    for name in query:
+        if name not in known or len(query.getall(name)) > 1:
+            raise _Wrong(f"{name}: use each of {', '.join(sorted(known))} at most once, and nothing else.")
+    return query
+
+
+def _limit(request: web.Request) -> int:
+    limit = request.query.get("limit", str(_USUAL))
+    if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= _MOST:
+        raise _Wrong(f"limit: a number from 1 to {_MOST}.")
+    return int(limit)
+
+
+def _after(query: Mapping[str, str]) -> After:
+    """Where a page of feedback begins: behind a rating (`after`, as one before named it) or at a time (`since`)."""
+    if "after" in query:
+        found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?),([0-9]{1,18}),(.{1,64})", query["after"])
+        if found is None:
+            raise _Wrong("after: what `after` of the last one says.")
+        return After(float(found[1]), int(found[2]), found[3])
+    try:
+        since = datetime.fromisoformat(query.get("since", "1970-01-01"))
+        return After((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        raise _Wrong(
+            "since: a day or a time, as 2026-11-25 or 2026-11-25T08:00Z (UTC where it says nothing)."
+        ) from None
 
 
 def _choice(choices: type[_Choice], value: str | None, name: str) -> _Choice | None:

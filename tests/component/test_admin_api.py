@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from engine_world import World
 
-from bridge.core.turn import Kind, Outcome
+from bridge.core.feedback import Rating, Reaction
+from bridge.core.turn import Kind, Lane, Outcome
 from bridge.engine.operator import Operator
 from bridge.web.admin import admin_app
 
@@ -22,6 +23,7 @@ COMMANDS = [
     ("GET", "/api/turns/1"),
     ("POST", "/api/turns/1/again"),
     ("POST", "/api/turns/1/drop"),
+    ("GET", "/api/feedback"),
     ("POST", "/api/pause"),
     ("POST", "/api/resume"),
 ]
@@ -102,6 +104,40 @@ async def test_dropping_says_what_it_did() -> None:
         assert (await at.ask("POST", "/api/turns/3/drop"))[0] == 409
 
 
+async def test_feedback_comes_oldest_first_in_pages_with_ids_and_words_and_no_names() -> None:
+    async with desk() as at:
+        lane, now = Lane("chat"), at.world.clock.now()
+        for number, person in enumerate(("aad-ann", "aad-bob")):
+            await at.world.store.rate(Rating(lane, "m1", person, Reaction.LIKE, "Good", now + number))
+
+        status, body = await at.ask("GET", "/api/feedback?limit=1")
+        (first,) = body["feedback"]
+        (second,) = (await at.ask("GET", f"/api/feedback?limit=1&after={first['after']}"))[1]["feedback"]
+
+        assert status == 200
+        assert (first["turn"], first["person"], first["reaction"], first["words"]) == ("T-1", "aad-ann", "like", "Good")
+        assert (first["outcome"], first["session"]) == ("delivered", "agent:helper:http:direct:user-chat")
+        assert second["person"] == "aad-bob"
+        assert "Ann" not in str(body)
+        assert (await at.ask("GET", f"/api/feedback?after={second['after']}"))[1] == {"feedback": []}
+
+
+@pytest.mark.parametrize(("since", "found"), [("2000-01-01", 1), ("2020-01-01T00:00:00Z", 1), ("2100-01-01", 0)])
+async def test_feedback_may_begin_at_a_time(since: str, found: int) -> None:
+    async with desk() as at:
+        await at.world.store.rate(Rating(Lane("chat"), "m1", "aad-ann", Reaction.LIKE, "", at.world.clock.now()))
+        assert len((await at.ask("GET", f"/api/feedback?since={since}"))[1]["feedback"]) == found
+
+
+@pytest.mark.parametrize(
+    "query", ["since=soon", "since=", "after=1", "after=x,1,a", "limit=0", "person=a", "since=1&since=2"]
+)
+async def test_feedback_asked_for_in_another_way_is_told_how(query: str) -> None:
+    async with desk() as at:
+        status, body = await at.ask("GET", f"/api/feedback?{query}")
+        assert (status, ": " in body["error"]) == (400, True)
+
+
 async def test_a_pause_is_seen_and_ends() -> None:
     async with desk() as at:
         for path, paused in (("/api/pause", True), ("/api/pause", True), ("/api/resume", False)):
@@ -150,8 +186,8 @@ async def test_a_turn_that_nobody_knows_is_told() -> None:
 
 async def test_a_store_that_cannot_be_used_is_told() -> None:
     async with desk() as at:
-        at.world.memory.outages = {"turns": 1, "find": 3, "pause": 1}
-        for method, path in COMMANDS[:5]:
+        at.world.memory.outages = {"turns": 1, "find": 3, "ratings": 1, "pause": 1}
+        for method, path in COMMANDS[:6]:
             status, body = await at.ask(method, path)
             assert (status, body["error"].startswith("The store cannot be used now")) == (503, True)
 

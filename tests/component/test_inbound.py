@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from bridge import metrics
-from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.activities import CardAction, Deleted, Edited, Event, Ignored, Installed, Removed, UserMessage
 from bridge.core.errors import StoreInUse, StoreUnavailable
+from bridge.core.feedback import Rated
 from bridge.engine.reception import Click
 from bridge.teams.authentication import Verifier
 from bridge.teams.clouds import custom
@@ -46,9 +47,10 @@ IGNORED_IN_SILENCE = (
     "typing",
     "read_receipt",
     "unknown_type",
-    "edit",
-    "delete",
-    "reaction",
+    "update_unknown",
+    "reaction_neutral",
+    "consent_accept",
+    "feedback_fetch_task",
     "member_added",
     "other_bot",
 )
@@ -296,6 +298,10 @@ async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
         ("install_add", Installed),
         ("bot_added", Installed),
         ("card_ask_again", CardAction),
+        ("edit", Edited),
+        ("delete", Deleted),
+        ("reaction", Rated),
+        ("install_remove", Removed),
         *((name, Ignored) for name in IGNORED_IN_SILENCE),
     ],
 )
@@ -357,6 +363,20 @@ async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> Non
 
         expected = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": at.click.words}
         assert (status, orjson.loads(body)) == (200, expected)
+
+
+async def test_feedback_is_heard_and_answered_with_an_empty_object() -> None:
+    """Teams shows an error for anything else (teams-platform.md section 2)."""
+    async with door() as at:
+        assert await at.post(at.activity("feedback_like")) == (200, b"{}")
+        assert await at.post(at.activity("feedback_malformed")) == (200, b"{}")
+        assert [type(event) for event in at.heard] == [Rated, Ignored]
+
+
+async def test_feedback_that_could_not_be_kept_is_not_acknowledged() -> None:
+    async with door() as at:
+        at.trouble = StoreUnavailable("full")
+        assert await at.post(at.activity("feedback_like")) == (503, b"")
 
 
 @pytest.mark.parametrize("name", ["task/fetch", "fileConsent/invoke", "", None, 7, {"a": 1}])

@@ -8,10 +8,11 @@ import orjson
 import pytest
 from engine_world import World, new_turn, until, virtual_time
 
+from bridge.core.changes import Change
 from bridge.core.errors import ConnectorUnreachable, ProviderFailed, StoreUnavailable
 from bridge.core.identity import notice_lane
 from bridge.core.texts import say
-from bridge.core.turn import DropVerdict, Kind, Outcome, State, TurnFilter, turn_name
+from bridge.core.turn import DropVerdict, Edit, Kind, Outcome, State, TurnFilter, turn_name
 from bridge.engine.dispatcher import Limits
 from bridge.engine.operator import Operator, Refusal
 
@@ -299,3 +300,25 @@ async def test_an_operator_hears_of_a_store_that_cannot_be_used() -> None:
             with pytest.raises(StoreUnavailable):
                 await work
         assert not at.paused
+
+
+@virtual_time
+async def test_what_was_edited_since_is_asked_again_as_it_says_now() -> None:
+    async with World() as world:
+        await world.ask("q")
+        await world.closed("q")
+        await world.dispatcher.afterthoughts.change(Change("q", Edit("better", 1.0), "aad-ann"))
+        assert await operator(world).again(1) == 2
+        await world.closed("again|1")
+        assert world.agent.asked == ["q", "better"]
+
+
+@virtual_time
+async def test_a_merged_turn_names_the_one_that_asked_its_words() -> None:
+    async with World(merge=True) as world:
+        world.agent.takes["first"] = 10
+        for id_ in ("first", "a", "b"):
+            await world.ask(id_)
+        await world.closed("first", "a", "b")
+        shown = [await operator(world).show(world.row(id_).n) for id_ in ("first", "a", "b")]
+        assert [turn and turn["merged_into"] for turn in shown] == [None, world.row("b").name, None]

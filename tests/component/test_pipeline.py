@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
 
+from bridge.core.changes import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     CredentialsRefused,
@@ -18,6 +19,7 @@ from bridge.core.errors import (
     DeliveryRejected,
     DeliveryUnknown,
     GatewayDown,
+    RunLost,
     RunNotStarted,
     SessionNotDeleted,
     Throttled,
@@ -47,8 +49,9 @@ FAILURES = sorted(_leaves(TurnFailure), key=lambda failure: failure.label)
 
 
 def told(key: str, turn: str = "T-1") -> str:
-    """The note that ends a turn in failure: its sentence, and the turn's id small."""
-    return f"{ENGLISH[key]}\n\n*{turn}*"
+    """What is read of a turn that failed: its sentence, and the turn's id small; of a card's summary the sentence."""
+    on_a_card = any(failure.label == key and failure.again for failure in FAILURES)
+    return ENGLISH[key] if on_a_card else f"{ENGLISH[key]}\n\n*{turn}*"
 
 
 def test_the_error_tree_has_the_leaves_that_these_tests_are_about() -> None:
@@ -68,6 +71,45 @@ async def test_each_failure_of_a_run_is_told_in_its_own_sentence(failure: type[T
         assert "599" not in world.channel.texts()[0]
         # asked again only where the run cannot have started
         assert (world.agent.asked == ["q"]) is not issubclass(failure, RunNotStarted)
+
+
+@virtual_time
+async def test_a_failure_that_may_pass_comes_with_a_button_to_ask_again_and_the_turns_id_small() -> None:
+    async with World() as world:
+        world.agent.answers["q"] = RunLost("")
+        await world.ask("q")
+        await world.closed("q")
+        (shown,) = world.channel.sent
+        card = shown.activity["attachments"][0]["content"]
+        assert [block["text"] for block in card["body"]] == [ENGLISH["run_lost"], "T-1"]
+        assert [(action["verb"], action["data"]) for action in card["actions"]] == [("askAgain", {"turn": 1})]
+
+
+@virtual_time
+async def test_a_run_that_was_taken_back_ends_with_nothing_shown() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await until(lambda: world.agent.asked)
+        assert (await world.dispatcher.afterthoughts.withdraw(1)).verdict is ChangeVerdict.STOPPING
+        await world.ask("next")
+        await world.closed("q", "next")
+        assert world.row("q").outcome is Outcome.WITHDRAWN
+        assert (world.agent.cancelled, world.channel.texts()) == (["q"], ["echo next"])
+        # the gateway may still be at work for a moment, as after any stop
+        assert world.agent.times["next"] - world.agent.times["q"] >= 3.0
+
+
+@virtual_time
+async def test_a_run_that_was_taken_back_by_a_process_that_died_is_not_told_as_interrupted() -> None:
+    async with World() as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await until(lambda: world.agent.asked)
+        await world.memory.withdraw(1, EPOCH)
+        await world.restart()
+        assert (await world.closed("q")).outcome is Outcome.WITHDRAWN
+        assert world.channel.texts() == []
 
 
 @virtual_time

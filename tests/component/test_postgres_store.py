@@ -13,9 +13,10 @@ import pytest
 from engine_world import new_turn
 from postgres_server import database, dsn, fresh_schema, socket_path
 
+from bridge.core.changes import Change, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
 from bridge.core.ports import TurnStore
-from bridge.core.turn import Kind, Lane, Outcome, Reply, State, StopVerdict
+from bridge.core.turn import Edit, Kind, Lane, Outcome, Reply, State, StopVerdict
 from bridge.store import postgres
 from bridge.store.postgres import POSTGRES, postgres_store
 from bridge.store.statements import load_migrations
@@ -103,6 +104,39 @@ async def test_of_a_stop_and_an_answer_at_once_one_wins() -> None:
             # a single part cannot be stopped any more
             assert answered is (stopped.verdict is StopVerdict.NOTHING)
         assert note.kind is Kind.NOTE
+
+
+async def test_an_edit_while_its_message_is_merged_elsewhere_is_asked_or_known_to_be_too_late() -> None:
+    async with two() as (a, b):
+        seen = set()
+        for n in range(30):
+            lane = f"lane-{n}"
+            for k in range(3):
+                await a.accept(new_turn(f"{lane}-{k}", "old", lane=lane), A, claim=False)
+            edits = [Change(f"{lane}-{k}", Edit(f"new {k}", 1.0), "aad-ann") for k in range(3)]
+            claiming = asyncio.ensure_future(b.claim(Lane(lane), B, merge=True))
+            changed = await asyncio.gather(*(a.change(edit, 1.0) for edit in edits))
+            claimed = await claiming
+            assert claimed is not None
+            for edit, result in zip(edits, changed, strict=True):
+                seen.add(result.verdict)
+                asked = edit.edit.text in claimed.payload.text
+                late = await a.restated(result.n)
+                assert late is not None
+                assert edit.edit.text in late[1]
+                assert asked or result.verdict is ChangeVerdict.LATE or result.n != claimed.n
+        assert seen <= {ChangeVerdict.USED, ChangeVerdict.LATE}
+
+
+async def test_an_edit_at_the_moment_of_its_message_is_never_refused() -> None:
+    async with two() as (a, b):
+        for n in range(30):
+            edit = Change(f"q{n}", Edit("new", 1.0), "aad-ann")
+            accepted, changed = await asyncio.gather(
+                a.accept(new_turn(f"q{n}", "old", lane=f"lane-{n}"), A, claim=True), b.change(edit, 1.0)
+            )
+            assert not accepted.duplicate
+            assert changed.verdict in (ChangeVerdict.KEPT, ChangeVerdict.LATE, ChangeVerdict.USED)
 
 
 async def test_nothing_is_lost_between_closing_and_accepting_elsewhere() -> None:

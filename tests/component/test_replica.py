@@ -102,6 +102,20 @@ async def test_a_stop_reaches_the_other_replica(deaf: bool) -> None:
         assert (await two.a.closed("q")).outcome is Outcome.STOPPED
 
 
+@pytest.mark.parametrize("deaf", [False, True])
+@virtual_time
+async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: bool) -> None:
+    async with pair() as two:
+        two.store.deaf = deaf
+        two.agent.takes["q"] = 100
+        accepted = await two.a.ask("q")
+        await until(lambda: two.agent.asked)
+        await two.b.dispatcher.afterthoughts.withdraw(accepted.n)
+        await until(lambda: two.agent.cancelled == ["q"], 2)
+        assert (await two.a.closed("q")).outcome is Outcome.WITHDRAWN
+        assert two.a.channel.texts() == []
+
+
 @virtual_time
 async def test_who_leaves_in_good_order_is_followed_at_once() -> None:
     async with pair() as two:

@@ -9,16 +9,19 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_world import EPOCH, new_turn, until
 
+from bridge.core.changes import Change, ChangeVerdict
 from bridge.core.errors import StoreInUse, StoreUnavailable
-from bridge.core.turn import Outcome, Reply, State
+from bridge.core.turn import Edit, Outcome, Reply, State
 from bridge.store.sqlite import SQLITE, sqlite_store
 from bridge.store.statements import load_migrations
+from bridge.store.table import TurnTable
 from bridge.store.writer import Job, Writer
 
 ME = "life-1"
@@ -321,3 +324,29 @@ async def test_the_session_key_is_kept_for_operators(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "turns.db")
     assert connection.execute("SELECT session FROM turns").fetchall() == [("agent:helper:http:direct:user-chat",)]
     connection.close()
+
+
+async def test_a_change_whose_message_does_not_come_is_kept_for_an_hour(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    store = sqlite_store(path)
+    await store.open()
+    for message in ("old", "new"):
+        change = Change(message, Edit(f"{message}, edited", 1.0), "aad-ann")
+        assert (await store.change(change, EPOCH)).verdict is ChangeVerdict.KEPT
+    await store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE edits SET at = at - 3601 WHERE id = 'old'")
+    await store.open()
+    texts = [await _asked(store, message) for message in ("old", "new")]
+    await store.forget_old(0, 0)
+    await store.close()
+    assert texts == ["old", "new, edited"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT id FROM edits").fetchall() == [("new",)]
+
+
+async def _asked(store: TurnTable, message: str) -> str:
+    accepted = await store.accept(new_turn(message, lane=message), ME, claim=False)
+    found = await store.find(accepted.n)
+    assert found is not None
+    return found.payload.text

@@ -150,7 +150,7 @@ async def test_metrics_are_what_prometheus_reads() -> None:
 
 
 def test_no_metric_has_a_label_for_people_conversations_or_turns() -> None:
-    allowed = {"verdict", "kind", "outcome", "error", "le"}
+    allowed = {"verdict", "kind", "outcome", "error", "reaction", "le"}
     labels = {name for family in metrics.REGISTRY.collect() for sample in family.samples for name in sample.labels}
 
     assert labels <= allowed

@@ -21,12 +21,15 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from aiohttp import web
+from turn_stores import a_store
 
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from bridge.core.ports import TurnStore
 
 
 @dataclass(slots=True)
@@ -192,3 +195,11 @@ def api_key(stack: AsyncExitStack) -> Callable[..., Any]:
         return str(created["key"])
 
     return made
+
+
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TurnStore]:
+    store = a_store(request.param, tmp_path)
+    await store.open()
+    yield store
+    await store.close()

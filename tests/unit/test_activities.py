@@ -13,107 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy
-from bridge.core.activities import CardAction, Ignored, Installed, UserMessage, parse_activity
-from bridge.core.intake import Accept, AskAgain, Policy, Stop, decide
-from bridge.core.texts import say
-from bridge.core.turn import Kind, Scope
+from bridge.core.activities import CardAction, Edited, Event, Ignored, Installed, UserMessage, parse_activity
+from bridge.core.feedback import LONGEST_WORDS, Rated
+from bridge.core.intake import Policy, decide
+from bridge.core.turn import Scope
 
 SAMPLES = {
     path.stem: orjson.loads(path.read_bytes()) for path in (Path(__file__).parent.parent / "samples").glob("*.json")
 }
 TENANT = "3f2b8c1e-6a4d-4c7e-9b55-0d1e2f3a4b5c"
 POLICY = Policy(AccessPolicy(frozenset({TENANT})), "helper")
-
-TABLE = """\
-| Name | Age |
-| --- | --- |
-| Ann | 41 |
-
-```python
-if x < 2:
-  print(1)
-```"""
-DROPPED = say("files_dropped", count=1)
-
-MEANING = {
-    "personal": "ask: What is due this week?",
-    "personal_plain": "ask: What is due this week?",
-    "personal_without_type": "ask: What is due this week?",
-    "personal_upper_case_tenant": "ask: Hello",
-    "group_mention": "ask: [From: Ann Lee] what is due?",
-    "group_without_mention": "nothing: not_mentioned",
-    "group_without_type": "nothing: malformed",
-    "group_name_with_brackets": "ask: [From: Bob (Ops)] hi",
-    "channel_root": "ask: [From: Ann Lee] summarise this channel",
-    "channel_reply": "ask: [From: Bob (Ops)] and the dates?",
-    "mention_only": "note: help_group",
-    "quote_reply": "ask: > GoClaw: The report is due on Friday.\n\nWhich Friday?",
-    "quote_stop": "stop",
-    "quote_stop_group": "stop",
-    "mention_new": "card: new_ask",
-    "table_and_code": f"ask: Check **this**:\n\n{TABLE}",
-    "several_mentions": "ask: [From: Ann Lee] ask @Bob (Ops) and @Ann Lee",
-    "two_bots": "ask: [From: Ann Lee] @Poll Bot and : who is in?",
-    "only_other_bot": "nothing: not_mentioned",
-    "namesake": "nothing: not_mentioned",
-    "namesake_and_bot": "ask: [From: Ann Lee] tell @GoClaw hello",
-    "typed_name": "nothing: not_mentioned",
-    "file": f"ask: Please read this\n\n{DROPPED}",
-    "file_with_command": f"ask: /new\n\n{DROPPED}",
-    "picture": "note: files_only",
-    "meeting": "note: denied_meeting",
-    "other_bot": "nothing: from_bot",
-    "no_aad_id": "note: denied_no_aad_id",
-    "foreign_tenant": "note: denied_tenant",
-    "edit": "nothing: type_messageUpdate",
-    "delete": "nothing: type_messageDelete",
-    "reaction": "nothing: type_messageReaction",
-    "install_add": "note: welcome",
-    "install_upgrade": "nothing: installation_update",
-    "install_remove": "nothing: installation_update",
-    "bot_added": "note: welcome",
-    "bot_added_to_team": "nothing: installed",
-    "member_added": "nothing: conversation_update",
-    "card_ask_again": "again: 42",
-    "card_new_session": "new",
-    "invoke_unknown": "nothing: invoke_unknown",
-    "typing": "nothing: type_typing",
-    "read_receipt": "nothing: type_event",
-    "unknown_type": "nothing: type_unknown",
-}
-
-
-def meaning(activity: dict[str, Any]) -> str:
-    """What the bridge would do about an activity, in one line."""
-    match decide(parse_activity(activity), POLICY, 1.0):
-        case Ignored(reason):
-            return f"nothing: {reason}"
-        case AskAgain(n):
-            return f"again: {n}"
-        case Stop():
-            return "stop"
-        case Accept(turn) if turn.kind is Kind.ASK:
-            return f"ask: {turn.payload.text}"
-        case Accept(turn) if turn.payload.show:
-            (shown,) = turn.payload.show
-            return f"card: {_key(shown['summary'])}" if "summary" in shown else f"note: {_key(shown['text'])}"
-        case Accept(turn):
-            return str(turn.kind)
-    raise AssertionError("no decision")
-
-
-def _key(words: str) -> str:
-    """The key of the bridge's sentence that begins as the words do."""
-    keys = ("help", "help_group", "files_only", "welcome", "new_ask")
-    holes = {"agent": "helper", "commands": "", "session": say("session_shared")}
-    denials = ("denied_meeting", "denied_no_aad_id", "denied_tenant")
-    return next(key for key in (*keys, *denials) if words.startswith(say(key, **holes)))
-
-
-@pytest.mark.parametrize("name", sorted({*SAMPLES, *MEANING}))
-def test_each_recorded_activity_has_its_one_meaning(name: str) -> None:
-    assert meaning(SAMPLES[name]) == MEANING[name]
-
 
 # -- total --
 
@@ -157,7 +66,7 @@ def test_a_recorded_activity_with_any_part_replaced_or_missing_is_an_event(
 
     event = parse_activity(activity)
 
-    assert isinstance(event, UserMessage | CardAction | Installed | Ignored)
+    assert isinstance(event, Event)
     decide(event, POLICY, 1.0)
 
 
@@ -296,6 +205,47 @@ def test_both_events_of_one_installation_have_one_key() -> None:
     assert isinstance(install, Installed)
     assert isinstance(added, Installed)
     assert install.id == added.id
+
+
+def edited(**changes: Any) -> Edited:
+    event = parse_activity(copy.deepcopy(SAMPLES["edit"]) | changes)
+    assert isinstance(event, Edited)
+    return event
+
+
+def test_an_edit_names_its_message_and_has_a_key_of_its_own() -> None:
+    first, again, later = edited(), edited(), edited(timestamp="2026-10-01T08:16:00Z")
+
+    assert first.message.id == message(id=SAMPLES["edit"]["id"]).id
+    assert first.id == again.id
+    assert len({first.id, later.id, first.message.id}) == 3
+    assert first.stamp < later.stamp
+
+
+@pytest.mark.parametrize("timestamp", [None, "", "yesterday", 7, "0001-01-01T00:00:00+23:59", "2026-13-01T00:00:00Z"])
+def test_a_time_that_is_none_is_no_time(timestamp: object) -> None:
+    assert edited(timestamp=timestamp).stamp == 0.0
+
+
+@pytest.mark.parametrize(
+    ("feedback", "words"),
+    [
+        ('{"feedbackText":" Good "}', "Good"),
+        ('{"feedbackText":7}', ""),
+        ("[1]", ""),
+        ("not json", ""),
+        (None, ""),
+        (orjson.dumps({"feedbackText": "x" * 9000}).decode(), "x" * LONGEST_WORDS),
+    ],
+)
+def test_the_words_of_feedback_are_json_in_a_string(feedback: object, words: str) -> None:
+    activity = copy.deepcopy(SAMPLES["feedback_like"])
+    activity["value"]["actionValue"]["feedback"] = feedback
+
+    event = parse_activity(activity)
+
+    assert isinstance(event, Rated)
+    assert event.words == words
 
 
 # -- words --

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from bridge.core import cards
+from bridge.core.changes import Offer
 from bridge.core.notes import AI_LABEL, answer, note, plain
 from bridge.core.texts import say
 from bridge.core.turn import Activity
@@ -77,3 +78,19 @@ def test_the_plain_form_keeps_the_words(shown: Activity) -> None:
 
 def test_the_plain_form_of_a_card_is_its_summary() -> None:
     assert plain(CARDS["interrupted"])["text"] == say("interrupted")
+
+
+def test_feedback_buttons_stand_below_the_last_part_only_and_can_be_left_out() -> None:
+    parts = answer("word " * 40_000, feedback=True)
+
+    assert [part.get("channelData") for part in parts[:-1]] == [None] * (len(parts) - 1)
+    assert parts[-1]["channelData"] == {"feedbackLoop": {"type": "default"}}
+    assert "channelData" not in answer("hello")[0]
+
+
+@pytest.mark.parametrize(("offer", "verb"), [(Offer.INSTEAD, "askInstead"), (Offer.AGAIN, "askAgain")])
+def test_an_edited_question_is_offered_with_its_turn(offer: Offer, verb: str) -> None:
+    card = cards.edited(offer, 7, "T-7", "en")["attachments"][0]["content"]
+
+    assert [(action["verb"], action["data"]) for action in card["actions"]] == [(verb, {"turn": 7})]
+    assert card["body"][-1]["text"] == "T-7"

@@ -61,6 +61,12 @@ TEXTS: Final[dict[str, str]] = {
     "asked_again": "Asked again.",
     "again_gone": "The text of that question is no longer kept. Please write it again.",
     "again_not_yours": "Only the person who asked can do that.",
+    # a question that was edited
+    "edited_running": "You changed your message, but I had already asked the agent with the old text.",
+    "edit_use": "Use new text",
+    "edit_used": "Asking with your new text instead. The agent may already have done part of the work for the old one.",
+    "edited_answered": "You changed your message. I can ask the agent again with the new text.",
+    "edit_again": "Ask again with your edit",
     # progress
     "doing_think": "Thinking",
     "doing_work": "Working on it",

@@ -61,6 +61,12 @@ TEXTS: Final[dict[str, str]] = {
     "asked_again": "Đã hỏi lại.",
     "again_gone": "Nội dung câu hỏi đó không còn được lưu. Vui lòng viết lại.",
     "again_not_yours": "Chỉ người đã hỏi mới làm được việc này.",
+    # a question that was edited
+    "edited_running": "Bạn đã sửa tin nhắn, nhưng tôi đã hỏi trợ lý với nội dung cũ.",
+    "edit_use": "Dùng nội dung mới",
+    "edit_used": "Đang hỏi với nội dung mới. Có thể trợ lý đã làm xong một phần công việc cho nội dung cũ.",
+    "edited_answered": "Bạn đã sửa tin nhắn. Tôi có thể hỏi lại trợ lý với nội dung mới.",
+    "edit_again": "Hỏi lại với nội dung đã sửa",
     # progress
     "doing_think": "Đang suy nghĩ",
     "doing_work": "Đang xử lý",

@@ -61,6 +61,12 @@ TEXTS: Final[dict[str, str]] = {
     "asked_again": "已再次提问。",
     "again_gone": "那个问题的文字已不再保留。请重新写一次。",
     "again_not_yours": "只有提问的人才能这样做。",
+    # a question that was edited
+    "edited_running": "您修改了消息，但我已经用原来的文字询问了智能体。",
+    "edit_use": "使用新的文字",
+    "edit_used": "正在改用您的新文字提问。智能体可能已经为原来的文字完成了一部分工作。",
+    "edited_answered": "您修改了消息。我可以用新的文字再问一次智能体。",
+    "edit_again": "用修改后的文字再问一次",
     # progress
     "doing_think": "正在思考",
     "doing_work": "正在处理",

@@ -5,6 +5,7 @@
 
 -- name: accept
 -- Without a limit nothing is counted: thousands of greetings wait in a lane, and each new one would read them all.
+-- Nothing is inserted where a change of the message has come before it: then the operation uses that.
 INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted, history)
 SELECT :id, :kind, :lane, :session,
        CASE WHEN busy THEN 'queued' ELSE 'running' END,
@@ -13,8 +14,9 @@ SELECT :id, :kind, :lane, :session,
        :again_of, :payload, :accepted,
        CASE WHEN busy THEN :queued ELSE :running END
 FROM (SELECT :hold OR EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state <> 'closed') AS busy) AS lane_now
-WHERE :unlimited
-   OR (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room
+WHERE (:unlimited
+       OR (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room)
+  AND (:anyway OR NOT EXISTS (SELECT 1 FROM edits WHERE id = :id))
 ON CONFLICT DO NOTHING
 RETURNING n, state;
 
@@ -41,13 +43,21 @@ RETURNING *;
 SELECT * FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued' AND n > :n ORDER BY n LIMIT :limit;
 
 -- name: merge_away
-UPDATE turns SET state = 'closed', outcome = 'merged', closed = :at, history = history || :step
-WHERE n = :n AND state IN ('queued', 'running')
+UPDATE turns SET state = 'closed', outcome = 'merged', merged_into = :into, closed = :at, history = history || :step
+WHERE n = :n AND state IN ('queued', 'running') AND fence = :fence
 RETURNING n;
 
+-- name: merge_further
+-- What was merged into a turn goes with it.
+UPDATE turns SET merged_into = :into WHERE merged_into = :n;
+
+-- name: members
+SELECT * FROM turns WHERE merged_into = :n ORDER BY n;
+
 -- name: take
-UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1, payload = :payload, history = history || :step
-WHERE n = :n AND state = 'queued'
+UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1, payload = :payload, edit = :edit,
+  history = history || :step
+WHERE n = :n AND state = 'queued' AND fence = :fence
 RETURNING *;
 
 -- name: release
@@ -105,6 +115,85 @@ RETURNING n;
 INSERT INTO turns (id, kind, lane, session, state, outcome, accepted, closed)
 VALUES (:id, 'note', :lane, '', 'closed', 'delivered', :at, :at);
 
+-- name: accept_withdrawn
+INSERT INTO turns (id, kind, lane, session, state, outcome, again_of, payload, accepted, closed)
+VALUES (:id, :kind, :lane, :session, 'closed', 'withdrawn', :again_of, :payload, :accepted, :accepted)
+ON CONFLICT DO NOTHING
+RETURNING n, state;
+
+-- name: by_id
+SELECT * FROM turns WHERE id = :id;
+
+-- name: asked_again
+SELECT * FROM turns WHERE again_of = :n;
+
+-- name: set_edit
+UPDATE turns SET edit = :edit WHERE n = :n;
+
+-- name: edit_queued
+-- The fence goes on, so that whoever is about to merge what the row said before sees it.
+UPDATE turns SET payload = :payload, fence = fence + 1,
+  history = CASE WHEN length(history) < 4000 THEN history || :step ELSE history END
+WHERE n = :n AND state = 'queued' AND fence = :fence
+RETURNING n;
+
+-- name: withdraw_queued
+UPDATE turns SET state = 'closed', outcome = 'withdrawn', closed = :at, history = history || :closing
+WHERE n = :n AND state = 'queued'
+RETURNING n;
+
+-- name: withdraw_running
+UPDATE turns SET stop = 2, history = history || :step WHERE n = :n AND state = 'running' AND kind = 'ask' AND stop = 0
+RETURNING n;
+
+-- name: abandon_queued
+-- All that is open is looked at: this is rare, and they are few.
+UPDATE turns SET state = 'closed', outcome = 'withdrawn', closed = :at, history = history || :closing
+WHERE state <> 'closed' AND state = 'queued' AND substr(id, 1, length(:there)) IN (:there, :threads)
+RETURNING n;
+
+-- name: abandon_running
+UPDATE turns SET stop = 2, history = history || :step
+WHERE state <> 'closed' AND state = 'running' AND kind = 'ask' AND stop = 0
+  AND substr(id, 1, length(:there)) IN (:there, :threads)
+RETURNING n;
+
+-- name: keep_edit
+-- Not without end: in a group whose every message the bot may hear, most of what is deleted was never for it.
+INSERT INTO edits (id, text, stamp, at)
+SELECT :id, :text, :stamp, <now> WHERE (SELECT count(*) FROM edits) < 10000
+ON CONFLICT (id) DO UPDATE SET text = excluded.text, stamp = excluded.stamp, at = excluded.at
+WHERE edits.stamp <= excluded.stamp;
+
+-- name: kept_edit
+SELECT text, stamp FROM edits WHERE id = :id AND at > <now> - 3600;
+
+-- name: forget_edits
+DELETE FROM edits WHERE at <= <now> - 3600;
+
+-- name: recently_shown
+SELECT n, delivery FROM turns WHERE lane = :lane AND state = 'closed' AND kind = 'ask' ORDER BY n DESC LIMIT :limit;
+
+-- name: rate
+-- Words stay when the same person says the same once more without any: buttons and reactions are one voice.
+INSERT INTO feedback (turn, person, reaction, words, at) VALUES (:turn, :person, :reaction, :words, :at)
+ON CONFLICT (turn, person) DO UPDATE SET reaction = excluded.reaction, at = excluded.at,
+  words = CASE WHEN excluded.words = '' AND feedback.reaction = excluded.reaction
+               THEN feedback.words ELSE excluded.words END;
+
+-- name: unrate
+-- Who takes a reaction back does not take back what they wrote.
+DELETE FROM feedback WHERE turn = :turn AND person = :person AND reaction = :reaction AND words = '' RETURNING turn;
+
+-- name: ratings
+SELECT feedback.turn, person, reaction, words, at, coalesce(outcome, '') AS outcome, coalesce(session, '') AS session
+FROM feedback LEFT JOIN turns ON turns.n = feedback.turn
+WHERE (at, feedback.turn, person) > (:at, :turn, :person)
+ORDER BY at, feedback.turn, person LIMIT :limit;
+
+-- name: forget_ratings
+DELETE FROM feedback WHERE at < :before;
+
 -- name: drop
 UPDATE turns SET state = 'closed', outcome = 'dropped', closed = :at, history = history || :closing
 WHERE n = :n AND state IN ('queued', 'answered')
@@ -135,7 +224,7 @@ SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued' 
        coalesce((SELECT value FROM switches WHERE name = 'paused'), 0) AS paused;
 
 -- name: stops
-SELECT n FROM turns WHERE state <> 'closed' AND state IN ('running', 'answered') AND owner = :owner AND stop = 1;
+SELECT n FROM turns WHERE state <> 'closed' AND state IN ('running', 'answered') AND owner = :owner AND stop <> 0;
 
 -- name: adopt_in_turn
 -- One at a time: of two that update the same orphan, the second would not look again whether its owner lives by then.
@@ -209,7 +298,7 @@ INSERT INTO switches (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 -- name: blank
-UPDATE turns SET payload = NULL, reply = NULL, stopped_by = ''
+UPDATE turns SET payload = NULL, reply = NULL, edit = NULL, stopped_by = ''
 WHERE n IN (SELECT n FROM turns WHERE closed < :before AND payload IS NOT NULL LIMIT 500)
 RETURNING n;
 

@@ -1,10 +1,13 @@
 -- Edits, feedback and files. Only adds: the version before runs on it.
 -- The message under which a turn shows progress: `stream:<id>` or `message:<id>`.
 ALTER TABLE turns ADD COLUMN live TEXT NOT NULL DEFAULT '';
--- The new text of a question that was edited after it had been asked; JSON.
+-- What a question's own message says since it was edited or merged, and since when; JSON.
 ALTER TABLE turns ADD COLUMN edit BYTEA;
--- Edits that overtook their message, by the id that its turn will have.
-CREATE TABLE edits (id TEXT PRIMARY KEY, text TEXT NOT NULL, at DOUBLE PRECISION NOT NULL);
+-- The turn that asks a merged one's words together with its own.
+ALTER TABLE turns ADD COLUMN merged_into BIGINT;
+CREATE INDEX turns_merged ON turns (merged_into) WHERE merged_into IS NOT NULL;
+-- Changes that overtook their message, by the id that its turn will have: `stamp` by Teams' clock, `at` by ours.
+CREATE TABLE edits (id TEXT PRIMARY KEY, text TEXT NOT NULL, stamp DOUBLE PRECISION NOT NULL, at DOUBLE PRECISION NOT NULL);
 -- One for each person and turn; the last counts.
 CREATE TABLE feedback (
     turn     BIGINT NOT NULL,
@@ -14,6 +17,7 @@ CREATE TABLE feedback (
     at       DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (turn, person)
 );
+CREATE INDEX feedback_in_time ON feedback (at, turn, person);
 -- Files on their way to people: offered by consent, or behind a signed link until `expires`.
 CREATE TABLE files (
     id      TEXT PRIMARY KEY,

@@ -1,0 +1,86 @@
+"""A message that was edited or deleted after it had been sent, and what that means for its turn.
+
+A message's own words are its turn's `words`. What the agent is asked may be more: merged messages are asked together by
+the last of them (`merging`), and a question that was asked again goes on under another number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from bridge.core.turn import Edit, LaneStatus, Outcome, State, Turn
+
+FRESH_SECONDS: Final = 600.0
+"""An edit of an answered question that is older than this is housekeeping, not a question."""
+_TAKEN_BACK: Final = (Outcome.WITHDRAWN, Outcome.DROPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The message with this dedupe key says something else now.
+
+    `person` is the AAD id of who edited it, and only the asker may; None for a deletion: a moderator may do that, too.
+    `keep`: where its turn is not there yet, the change is kept for it.
+    """
+
+    message: str
+    edit: Edit
+    person: str | None = None
+    keep: bool = True
+
+
+class ChangeVerdict(StrEnum):
+    """What became of a change."""
+
+    KEPT = "kept"
+    """Its message is not there yet, and will be asked as it says now."""
+    USED = "used"
+    """Nothing was asked yet: the new words will be."""
+    LATE = "late"
+    """It was asked before; whether it is asked again is its asker's word."""
+    WITHDRAWN = "withdrawn"
+    """The question was closed unasked."""
+    STOPPING = "stopping"
+    """The question is being asked, and its run ends now."""
+    UNASKED = "unasked"
+    """The question had been closed unasked before."""
+    NOTHING = "nothing"
+    """No question, no new words, or older than what is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a change; `n` is the turn that stands for the message now."""
+
+    verdict: ChangeVerdict
+    n: int = 0
+
+
+class Offer(StrEnum):
+    """What the asker of an edited question is offered."""
+
+    INSTEAD = "instead"
+    """Stop the run, and ask with the new text."""
+    AGAIN = "again"
+    """Ask once more, with the new text."""
+
+
+def reworded(group: Sequence[Turn]) -> str:
+    """What the last of a group, which was asked with the text of all of them, would be asked now."""
+    if not any(turn.edit is not None and turn.edit.stamp for turn in group):
+        return group[-1].payload.text
+    return "\n\n".join(filter(None, (turn.words for turn in group)))
+
+
+def offer(turn: Turn, lane: LaneStatus, now: float) -> Offer | None:
+    """What to offer for a question that was edited too late; None where people have gone on meanwhile."""
+    if turn.state in (State.QUEUED, State.RUNNING):
+        return Offer.INSTEAD
+    newest = not lane.waiting and lane.running in (None, turn.name)
+    if turn.state is State.CLOSED:
+        newest = newest and lane.last == turn.name and lane.running is None
+    fresh = turn.closed is None or now - turn.closed <= FRESH_SECONDS
+    return Offer.AGAIN if newest and fresh and turn.outcome not in _TAKEN_BACK else None

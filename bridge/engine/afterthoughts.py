@@ -1,0 +1,48 @@
+"""What people do about a message after they have sent it, or got it: edit it, delete it, rate it, remove the bot."""
+
+from __future__ import annotations
+
+from bridge.core.changes import Change, Changed, ChangeVerdict
+from bridge.core.feedback import After, KeptRating, Rating
+from bridge.core.ports import Clock, TurnStore
+from bridge.core.turn import Turn
+from bridge.engine.lanes import Lanes
+
+
+class Afterthoughts:
+    """On the turn table and the runs in these lanes. Everything raises StoreUnavailable; what was done is on disk."""
+
+    def __init__(self, *, store: TurnStore, lanes: Lanes, clock: Clock) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._clock = clock
+
+    async def change(self, change: Change) -> Changed:
+        """A message says something else now, or is gone."""
+        return self._stopping(await self._store.change(change, self._clock.now()))
+
+    async def withdraw(self, n: int) -> Changed:
+        """Its asker takes the turn back: nothing more is shown for it."""
+        return self._stopping(await self._store.withdraw(n, self._clock.now()))
+
+    async def abandon(self, place: str) -> None:
+        """The bot was removed: whatever is still to be done there would be for nobody."""
+        for n in await self._store.abandon(place, self._clock.now()):
+            self._lanes.stop(n, "", withdrawn=True)
+
+    async def restated(self, n: int) -> tuple[Turn, str] | None:
+        """The turn that asked what turn `n` was to ask, and what that says now."""
+        return await self._store.restated(n)
+
+    async def rate(self, rating: Rating) -> bool:
+        """Keep a rating, or forget it; False where there is no such answer or nothing changed."""
+        return bool(await self._store.rate(rating))
+
+    async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
+        """What people think of answers, in order of time."""
+        return await self._store.ratings(after, limit)
+
+    def _stopping(self, changed: Changed) -> Changed:
+        if changed.verdict is ChangeVerdict.STOPPING:
+            self._lanes.stop(changed.n, "", withdrawn=True)
+        return changed

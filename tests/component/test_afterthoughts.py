@@ -1,0 +1,452 @@
+"""People change their mind: they edit or delete what they asked, rate what they got, remove the bot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+from engine_world import World, reference, until, virtual_time
+from prometheus_client import CollectorRegistry
+
+from bridge import metrics
+from bridge.core.access import AccessPolicy, Facts
+from bridge.core.activities import CardAction, Deleted, Edited, Event, Removed, UserMessage
+from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD
+from bridge.core.feedback import After, Rated, Reaction
+from bridge.core.identity import GroupSession
+from bridge.core.intake import Policy
+from bridge.core.texts import say
+from bridge.core.turn import Outcome, Person, Reference, Scope, State
+from bridge.engine.reception import Click, Reception
+
+ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
+CHAT, GROUP = reference(), reference(scope=Scope.GROUP)
+OFFERED, OFFERED_AGAIN = say("edited_running"), say("edited_answered")
+
+
+@dataclass
+class Chat:
+    """A conversation with the bot. Messages are named by what they said first; time goes on with each edit."""
+
+    world: World
+    where: Reference = CHAT
+    policy: Policy = Policy(AccessPolicy(frozenset({"tenant"})), "helper")  # noqa: RUF009  frozen
+    count: int = 0
+
+    async def gets(self, event: Event) -> Click | None:
+        reception = Reception(
+            dispatcher=self.world.dispatcher,
+            policy=self.policy,
+            clock=self.world.clock,
+            gateway_health=lambda: "gateway_well",
+            gateway_memory=lambda: "memory_kept",
+        )
+        return await reception.receive(event)
+
+    def message(self, name: str, text: str, who: Person = ANN, *, mentioned: bool = True) -> UserMessage:
+        facts = Facts(who, self.where.scope, "tenant")
+        return UserMessage(f"message|{name}", self.where, facts, text, mentioned, files=0)
+
+    async def writes(self, text: str) -> None:
+        await self.gets(self.message(text, text))
+
+    async def edits(
+        self,
+        name: str,
+        text: str,
+        who: Person = ANN,
+        *,
+        stamp: float | None = None,
+        undeleted: bool = False,
+        mentioned: bool = True,
+    ) -> None:
+        self.count += 1
+        at = self.count if stamp is None else stamp
+        message = self.message(name, text, who, mentioned=mentioned)
+        await self.gets(Edited(f"update|{name}|{at}", message, at, undeleted))
+
+    async def deletes(self, name: str) -> None:
+        self.count += 1
+        await self.gets(Deleted(f"message|{name}", self.where, self.count))
+
+    async def clicks(self, verb: str, n: int, who: Person = ANN) -> Click | None:
+        self.count += 1
+        facts = Facts(who, self.where.scope, "tenant")
+        return await self.gets(CardAction(f"click-{self.count}", self.where, facts, verb, {"turn": n}))
+
+    async def rates(self, shown: str, reaction: Reaction, who: Person = ANN, words: str = "", **more: bool) -> None:
+        facts = Facts(who, self.where.scope, "tenant")
+        await self.gets(Rated(self.where, facts, shown, reaction, words, **more))
+
+    async def runs(self, text: str) -> int:
+        """Ask what takes the agent a while, and wait until it is at work; gives the turn's number."""
+        spoken = text if self.where.scope is Scope.PERSONAL else f"[From: Ann] {text}"
+        self.world.agent.takes[spoken] = 100
+        await self.writes(text)
+        await until(lambda: spoken in self.world.agent.asked)
+        return self.turn(text)
+
+    def turn(self, name: str) -> int:
+        return self.world.row(f"message|{name}").n
+
+    def outcome(self, name: str) -> Outcome | None:
+        return self.world.row(f"message|{name}").outcome
+
+    @property
+    def read(self) -> list[str]:
+        return self.world.channel.texts()
+
+    @property
+    def asked(self) -> list[str]:
+        return self.world.agent.asked
+
+    async def quiet(self) -> None:
+        await until(lambda: all(row.state is State.CLOSED for row in self.world.memory.rows.values()), 500)
+
+
+@asynccontextmanager
+async def chat(where: Reference = CHAT, *, merge: bool = False, policy: Policy | None = None) -> AsyncIterator[Chat]:
+    async with World(merge=merge) as world:
+        yield Chat(world, where, policy=policy) if policy else Chat(world, where)
+
+
+# -- edits --
+
+
+@virtual_time
+async def test_a_question_that_waits_is_asked_as_it_says_now() -> None:
+    async with chat() as at:
+        await at.runs("first")
+        await at.writes("secnd")
+        await at.edits("secnd", "second")
+        await at.quiet()
+        assert at.asked == ["first", "second"]
+        assert at.read == ["echo first", "echo second"]
+
+
+@virtual_time
+async def test_a_question_that_runs_goes_on_and_the_new_text_is_offered_once() -> None:
+    async with chat() as at:
+        n = await at.runs("q")
+        await at.edits("q", "better", stamp=1)
+        await at.edits("q", "better", stamp=1)
+        await at.edits("q", "best", stamp=2)
+        await at.quiet()
+        assert at.read == [OFFERED, "echo q"]
+        card = at.world.channel.sent[0].activity["attachments"][0]["content"]
+        assert [(a["title"], a["verb"], a["data"]) for a in card["actions"]] == [
+            ("Use new text", ASK_INSTEAD, {"turn": n})
+        ]
+
+
+@virtual_time
+async def test_use_new_text_ends_the_run_and_asks_the_newest_words_once() -> None:
+    async with chat() as at:
+        n = await at.runs("q")
+        await at.edits("q", "better")
+        await at.edits("q", "best")
+        click = await at.clicks(ASK_INSTEAD, n)
+        await at.clicks(ASK_INSTEAD, n)
+        await at.quiet()
+        await at.clicks(ASK_INSTEAD, n)
+        await at.quiet()
+        assert click == Click(f"{say('edit_used')} T-{n}", replaces=True)
+        assert (at.asked, at.world.agent.cancelled) == (["q", "best"], ["q"])
+        assert at.read == [OFFERED, "echo best"]
+        assert at.outcome("q") is Outcome.WITHDRAWN
+
+
+@virtual_time
+async def test_use_new_text_is_the_askers_alone() -> None:
+    async with chat(GROUP) as at:
+        n = await at.runs("q")
+        await at.edits("q", "better", mentioned=False)
+        assert await at.clicks(ASK_INSTEAD, n, BOB) == Click(say("again_not_yours"), replaces=False)
+        await at.clicks(ASK_INSTEAD, n)
+        await at.quiet()
+        assert at.asked == ["[From: Ann] q", "[From: Ann] better"]
+
+
+@virtual_time
+async def test_what_was_used_can_be_edited_again() -> None:
+    async with chat() as at:
+        n = await at.runs("q")
+        at.world.agent.takes["better"] = 100
+        await at.edits("q", "better")
+        await at.clicks(ASK_INSTEAD, n)
+        await until(lambda: "better" in at.asked)
+        await at.edits("q", "best")
+        newest = max(row.n for row in at.world.memory.rows.values() if row.again_of == n)
+        await at.clicks(ASK_INSTEAD, newest)
+        await at.quiet()
+        assert at.asked == ["q", "better", "best"]
+        assert at.read[-1] == "echo best"
+
+
+@virtual_time
+async def test_an_answered_question_that_was_edited_may_be_asked_again() -> None:
+    async with chat() as at:
+        await at.writes("q")
+        await at.quiet()
+        await at.edits("q", "better")
+        await at.quiet()
+        assert at.read == ["echo q", OFFERED_AGAIN]
+        await at.clicks(ASK_AGAIN, at.turn("q"))
+        await at.clicks(ASK_AGAIN, at.turn("q"))
+        await at.quiet()
+        assert at.read == ["echo q", OFFERED_AGAIN, "echo better"]
+
+
+@virtual_time
+async def test_nothing_is_offered_for_an_old_answer() -> None:
+    async with chat() as at:
+        await at.writes("q")
+        await at.quiet()
+        await asyncio.sleep(601)
+        await at.edits("q", "better")
+        await at.quiet()
+        assert at.read == ["echo q"]
+
+
+@pytest.mark.parametrize("state", ["answered", "running"])
+@virtual_time
+async def test_nothing_is_offered_where_people_have_gone_on(state: str) -> None:
+    async with chat() as at:
+        await at.writes("q")
+        await at.quiet()
+        await (at.runs("next") if state == "running" else at.writes("next"))
+        await at.edits("q", "better")
+        await at.quiet()
+        assert at.read == ["echo q", "echo next"]
+
+
+@virtual_time
+async def test_an_edit_that_overtakes_its_message_is_used() -> None:
+    async with chat() as at:
+        await at.edits("q", "better")
+        await at.writes("q")
+        await at.quiet()
+        assert at.read == ["echo better"]
+
+
+@virtual_time
+async def test_an_edit_waits_an_hour_for_its_message() -> None:
+    async with chat() as at:
+        await at.edits("q", "better")
+        await asyncio.sleep(3601)
+        await at.writes("q")
+        await at.quiet()
+        assert at.read == ["echo q"]
+
+
+@virtual_time
+async def test_in_a_group_an_edit_of_what_never_asked_the_bot_is_not_kept() -> None:
+    async with chat(GROUP) as at:
+        await at.edits("q", "private words", mentioned=False)
+        assert at.world.memory.changes.kept == {}
+
+
+@virtual_time
+async def test_nobody_edits_anothers_question() -> None:
+    async with chat(GROUP) as at:
+        await at.runs("q")
+        await at.edits("q", "better", BOB)
+        await at.quiet()
+        assert len(at.read) == 1
+        assert "echo [From: Ann] q" in at.read[0]
+
+
+@virtual_time
+async def test_a_question_that_became_a_command_is_taken_back_and_the_command_is_not_carried_out() -> None:
+    async with chat() as at:
+        await at.runs("nwe")
+        await at.edits("nwe", "/new")
+        await at.quiet()
+        assert (at.read, at.world.agent.forgotten) == ([], [])
+        assert at.outcome("nwe") is Outcome.WITHDRAWN
+
+
+@virtual_time
+async def test_a_command_that_is_reported_as_edited_does_nothing_twice() -> None:
+    async with chat() as at:
+        await at.writes("/new")
+        await at.quiet()
+        await at.edits("/new", "/new")
+        await at.quiet()
+        assert len(at.world.agent.forgotten) == 1
+        assert at.read == [say("new_done")]
+
+
+@virtual_time
+async def test_one_of_merged_questions_can_be_edited_while_they_run() -> None:
+    async with chat(merge=True) as at:
+        await at.runs("first")
+        at.world.agent.takes["a\n\nb"] = 100
+        await at.writes("a")
+        await at.writes("b")
+        await until(lambda: "a\n\nb" in at.asked, 200)
+        await at.edits("a", "A")
+        await at.clicks(ASK_INSTEAD, at.turn("b"))
+        await at.quiet()
+        assert at.asked == ["first", "a\n\nb", "A\n\nb"]
+        assert at.read == ["echo first", OFFERED, "echo A\n\nb"]
+
+
+# -- deletions --
+
+
+@virtual_time
+async def test_a_deleted_question_that_waits_is_not_asked_and_nothing_is_shown() -> None:
+    async with chat() as at:
+        await at.runs("first")
+        await at.writes("second")
+        await at.deletes("second")
+        await at.quiet()
+        assert at.read == ["echo first"]
+        assert at.outcome("second") is Outcome.WITHDRAWN
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied"])
+@virtual_time
+async def test_a_question_that_goes_away_while_it_runs_ends_its_run_without_a_word(how: str) -> None:
+    async with chat() as at:
+        await at.runs("q")
+        await (at.deletes("q") if how == "deleted" else at.edits("q", ""))
+        await at.quiet()
+        assert (at.read, at.world.agent.cancelled) == ([], ["q"])
+        assert at.outcome("q") is Outcome.WITHDRAWN
+
+
+@virtual_time
+async def test_a_deleted_question_keeps_its_answer() -> None:
+    async with chat() as at:
+        await at.writes("q")
+        await at.quiet()
+        await at.deletes("q")
+        await at.quiet()
+        assert at.read == ["echo q"]
+        assert at.outcome("q") is Outcome.DELIVERED
+
+
+@virtual_time
+async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask() -> None:
+    async with chat() as at:
+        await at.deletes("q")
+        await at.writes("q")
+        await at.writes("next")
+        await at.quiet()
+        assert at.asked == ["next"]
+
+
+@virtual_time
+async def test_a_deletion_that_is_undone_counts_as_a_new_message_where_nothing_was_asked() -> None:
+    async with chat() as at:
+        await at.runs("first")
+        for _ in range(2):
+            await at.writes("second")
+            await at.deletes("second")
+            await at.edits("second", "second", undeleted=True)
+        await at.quiet()
+        assert at.asked == ["first", "second"]
+        assert at.read == ["echo first", "echo second"]
+
+
+@virtual_time
+async def test_a_deletion_that_overtook_its_message_can_be_undone() -> None:
+    async with chat() as at:
+        await at.deletes("q")
+        await at.writes("q")
+        await at.edits("q", "q", undeleted=True)
+        await at.edits("q", "q", undeleted=True, stamp=at.count)
+        await at.quiet()
+        assert at.read == ["echo q"]
+
+
+@virtual_time
+async def test_a_deletion_that_is_undone_asks_nothing_twice() -> None:
+    async with chat() as at:
+        await at.runs("q")
+        await at.deletes("q")
+        await at.edits("q", "q", undeleted=True)
+        await at.quiet()
+        assert (at.asked, at.read) == (["q"], [])
+
+
+# -- the bot is removed --
+
+
+@virtual_time
+async def test_a_removed_bot_ends_its_runs_and_says_nothing() -> None:
+    async with chat() as at:
+        at.world.agent.takes["q"] = 100
+        message = replace(at.message("q", "q"), id="msteams|chat|message|1")
+        await at.gets(message)
+        await at.gets(replace(message, id="msteams|chat|message|2", text="next"))
+        await until(lambda: at.asked)
+        await at.gets(Removed("msteams|chat"))
+        await at.gets(Removed("msteams|chat"))
+        await at.quiet()
+        assert (at.read, at.world.agent.cancelled, at.asked) == ([], ["q"], ["q"])
+        assert {row.outcome for row in at.world.memory.rows.values()} == {Outcome.WITHDRAWN}
+
+
+# -- ratings --
+
+
+def counted(registry: CollectorRegistry, reaction: str) -> float:
+    return registry.get_sample_value("bridge_feedback_total", {"reaction": reaction}) or 0.0
+
+
+@virtual_time
+async def test_a_rating_is_kept_with_its_turn_and_counted() -> None:
+    async with chat(GROUP) as at:
+        await at.writes("q")
+        await at.quiet()
+        before = counted(metrics.REGISTRY, "like"), counted(metrics.REGISTRY, "taken_back")
+        await at.rates("m1", Reaction.LIKE, words="Just right")
+        await at.rates("m1", Reaction.DISLIKE, BOB)
+        await at.rates("m1", Reaction.DISLIKE, BOB, taken_back=True)
+        (kept,) = await at.world.store.ratings(After(), 10)
+        assert (kept.turn, kept.person, kept.words) == (at.turn("q"), "aad-ann", "Just right")
+        assert (counted(metrics.REGISTRY, "like"), counted(metrics.REGISTRY, "taken_back")) == (
+            before[0] + 1,
+            before[1] + 1,
+        )
+
+
+@virtual_time
+async def test_in_a_group_anybodys_rating_counts() -> None:
+    async with chat(GROUP) as at:
+        await at.writes("q")
+        await at.quiet()
+        await at.rates("m1", Reaction.LIKE, BOB)
+        assert [kept.person for kept in await at.world.store.ratings(After(), 10)] == ["aad-bob"]
+
+
+@virtual_time
+async def test_what_is_no_answer_is_not_rated() -> None:
+    async with chat() as at:
+        await at.writes("/help")
+        await at.quiet()
+        await at.rates("m1", Reaction.LIKE)
+        await at.rates("m9", Reaction.LIKE)
+        assert await at.world.store.ratings(After(), 10) == ()
+
+
+@virtual_time
+async def test_who_may_not_ask_may_not_rate_or_edit() -> None:
+    policy = Policy(
+        AccessPolicy(frozenset({"tenant"}), people=frozenset({"aad-ann"})), "helper", GroupSession.CONVERSATION
+    )
+    async with chat(GROUP, policy=policy) as at:
+        await at.writes("q")
+        await at.quiet()
+        await at.rates("m1", Reaction.LIKE, BOB)
+        await at.edits("q", "better", BOB)
+        await at.quiet()
+        assert await at.world.store.ratings(After(), 10) == ()
+        assert len(at.read) == 1
+        assert "echo [From: Ann] q" in at.read[0]

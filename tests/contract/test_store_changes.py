@@ -1,0 +1,399 @@
+"""What every turn store promises about second thoughts: edits, deletions, a removed bot, ratings (core/ports.py)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from engine_world import new_turn
+from memory_store import MemoryStore
+from turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, running, stop
+
+from bridge.core.changes import Change, Changed, ChangeVerdict
+from bridge.core.feedback import After, Rating, Reaction
+from bridge.core.ports import TurnStore
+from bridge.core.turn import Edit, Kind, Outcome, State, Ticket, steps
+
+SEEDS = 12
+
+# -- edits, deletions, the bot removed --
+
+ANN = "aad-ann"
+
+
+def now_says(text: str, stamp: float = 1.0, *, message: str = "a", person: str | None = ANN) -> Change:
+    return Change(message, Edit(text, stamp), person)
+
+
+async def words(store: TurnStore, n: int) -> str:
+    return (await row(store, n)).payload.text
+
+
+async def test_what_waits_is_asked_as_it_says_now(store: TurnStore) -> None:
+    (n,) = await queued(store, "a")
+    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.USED, n)
+    assert await words(store, n) == "better"
+    claimed = await store.claim(CHAT, ME)
+    assert claimed is not None
+    assert claimed.payload.text == "better"
+
+
+async def test_an_edit_that_is_repeated_or_comes_too_late_behind_a_newer_one_does_no_harm(store: TurnStore) -> None:
+    (n,) = await queued(store, "a")
+    assert (await store.change(now_says("second", 2.0), AT)).verdict is ChangeVerdict.USED
+    assert (await store.change(now_says("first", 1.0), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.change(now_says("second", 2.0), AT)).verdict is ChangeVerdict.USED
+    assert await words(store, n) == "second"
+
+
+async def test_an_edit_without_new_words_is_none(store: TurnStore) -> None:
+    ticket = await running(store)
+    assert (await store.change(now_says("a"), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await row(store, ticket.n)).edit is None
+
+
+async def test_only_the_asker_edits_a_question(store: TurnStore) -> None:
+    await queued(store, "a")
+    assert (await store.change(now_says("other", person="aad-bob"), AT)).verdict is ChangeVerdict.NOTHING
+    # ids are GUIDs, which Teams writes in large or small letters
+    assert (await store.change(now_says("other", person="AAD-Ann"), AT)).verdict is ChangeVerdict.USED
+
+
+async def test_an_edit_of_what_is_asked_already_is_kept_beside_it(store: TurnStore) -> None:
+    ticket = await running(store)
+    late = Changed(ChangeVerdict.LATE, ticket.n)
+    assert await store.change(now_says("better"), AT) == late
+    assert await store.change(now_says("better"), AT) == late
+    found = await row(store, ticket.n)
+    assert (found.payload.text, found.words, found.stop) == ("a", "better", False)
+    restated = await store.restated(ticket.n)
+    assert restated is not None
+    assert (restated[0].n, restated[1]) == (ticket.n, "better")
+
+
+async def test_an_edit_that_overtakes_its_message_is_used_when_that_comes(store: TurnStore) -> None:
+    assert (await store.change(now_says("better"), AT)).verdict is ChangeVerdict.KEPT
+    accepted = await store.accept(new_turn("a"), ME, claim=True)
+    assert not accepted.duplicate
+    assert accepted.claimed is None  # the caller knows the old words
+    assert await words(store, accepted.n) == "better"
+    assert (await store.accept(new_turn("a"), ME, claim=True)).duplicate
+    assert (await store.change(now_says("older", 0.5), AT)).verdict is ChangeVerdict.NOTHING
+
+
+async def test_an_edit_that_overtakes_a_message_into_a_full_lane_keeps_nothing(store: TurnStore) -> None:
+    await queued(store, "other")
+    await store.change(now_says("better"), AT)
+    assert (await store.accept(new_turn("a"), ME, claim=False, room=1)).full
+
+
+async def test_what_nobody_may_mean_is_not_kept(store: TurnStore) -> None:
+    change = replace(now_says("better"), keep=False)
+    assert (await store.change(change, AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.accept(new_turn("a"), ME, claim=True)).claimed is not None
+
+
+async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask(store: TurnStore) -> None:
+    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.KEPT
+    accepted = await store.accept(new_turn("a"), ME, claim=True)
+    found = await row(store, accepted.n)
+    assert (accepted.claimed, found.state, found.outcome) == (None, State.CLOSED, Outcome.WITHDRAWN)
+    assert await store.claim(CHAT, ME) is None
+
+
+async def test_a_deleted_question_that_waits_is_closed_as_withdrawn(store: TurnStore) -> None:
+    (n,) = await queued(store, "a")
+    gone = now_says("", person=None)
+    assert await store.change(gone, AT) == Changed(ChangeVerdict.WITHDRAWN, n)
+    found = await row(store, n)
+    assert (found.state, found.outcome, found.closed, found.stop) == (State.CLOSED, Outcome.WITHDRAWN, AT, False)
+    assert steps(found.history)[-1].what == "closed:withdrawn"
+    assert await store.change(gone, AT) == Changed(ChangeVerdict.UNASKED, n)
+
+
+async def test_a_deleted_question_that_runs_is_marked_and_its_owner_hears_of_it(store: TurnStore) -> None:
+    await store.join(ME)
+    ticket = await running(store)
+    assert await store.change(now_says("", person=None), AT) == Changed(ChangeVerdict.STOPPING, ticket.n)
+    found = await row(store, ticket.n)
+    assert (found.state, found.stop, found.withdrawn) == (State.RUNNING, True, True)
+    assert ticket.n in (await store.beat(ME, 1)).stops
+    assert not await store.answer(ticket, reply())
+    assert await store.answer(ticket, reply(0, Outcome.WITHDRAWN), even_if_stopped=True)
+
+
+async def test_a_stop_is_no_withdrawal(store: TurnStore) -> None:
+    ticket = await running(store)
+    await stop(store)
+    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.NOTHING
+    assert not (await row(store, ticket.n)).withdrawn
+
+
+async def test_a_deleted_question_that_is_answered_stays_so(store: TurnStore) -> None:
+    ticket = await answered(store)
+    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.NOTHING
+    assert not (await row(store, ticket.n)).stop
+
+
+async def test_a_new_conversation_is_taken_back_by_deleting_it_only(store: TurnStore) -> None:
+    accepted = await store.accept(new_turn("a", kind=Kind.NEW), ME, claim=False)
+    assert (await store.change(now_says(""), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.WITHDRAWN
+    assert (await row(store, accepted.n)).outcome is Outcome.WITHDRAWN
+
+
+async def test_notes_are_nobodys_question(store: TurnStore) -> None:
+    await store.accept(new_turn("a", kind=Kind.NOTE), ME, claim=False)
+    for change in (now_says("better"), now_says("", person=None)):
+        assert (await store.change(change, AT)).verdict is ChangeVerdict.NOTHING
+
+
+async def test_each_of_merged_messages_keeps_its_own_words(store: TurnStore) -> None:
+    _, last = await queued(store, "a", "b")
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    assert (claimed.n, claimed.payload.text, claimed.words) == (last, "a\n\nb", "b")
+    assert await store.change(now_says("A"), AT) == Changed(ChangeVerdict.LATE, last)
+    assert await restated(store, last) == "A\n\nb"
+    assert await store.change(now_says("B", message="b"), AT) == Changed(ChangeVerdict.LATE, last)
+    assert await restated(store, last) == "A\n\nB"
+
+
+async def test_a_message_behind_merged_ones_is_none_of_them(store: TurnStore) -> None:
+    await queued(store, "a", "b")
+    await store.claim(CHAT, ME, merge=True)
+    (behind,) = await queued(store, "c")
+    assert await store.change(now_says("C", message="c"), AT) == Changed(ChangeVerdict.USED, behind)
+    assert await words(store, behind) == "C"
+    assert await store.change(now_says("", 2.0, person=None, message="c"), AT) == Changed(
+        ChangeVerdict.WITHDRAWN, behind
+    )
+
+
+async def test_what_was_withdrawn_behind_merged_ones_and_asked_again_is_none_of_them(store: TurnStore) -> None:
+    await queued(store, "a", "b")
+    await store.claim(CHAT, ME, merge=True)
+    (behind,) = await queued(store, "c")
+    await store.change(now_says("", person=None, message="c"), AT)
+    again = await store.accept(new_turn("undone", "c", again_of=behind), ME, claim=False)
+    assert await store.change(now_says("C", 2.0, message="c"), AT) == Changed(ChangeVerdict.USED, again.n)
+    assert await words(store, again.n) == "C"
+
+
+async def test_of_merged_messages_one_may_go_and_the_last_that_goes_ends_the_run(store: TurnStore) -> None:
+    _, last = await queued(store, "a", "b")
+    await store.claim(CHAT, ME, merge=True)
+    gone = [now_says("", person=None, message=message) for message in ("b", "a")]
+    assert await store.change(gone[0], AT) == Changed(ChangeVerdict.LATE, last)
+    assert await restated(store, last) == "a"
+    assert await store.change(gone[1], AT) == Changed(ChangeVerdict.STOPPING, last)
+
+
+async def test_merged_messages_that_went_back_into_the_queue_are_edited_there(store: TurnStore) -> None:
+    _, last = await queued(store, "a", "b")
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    assert await store.release(claimed.ticket)
+    assert await store.change(now_says("A"), AT) == Changed(ChangeVerdict.USED, last)
+    assert await words(store, last) == "A\n\nb"
+    await queued(store, "c")
+    again = await store.claim(CHAT, ME, merge=True)
+    assert again is not None
+    assert again.payload.text == "A\n\nb\n\nc"
+    await store.change(now_says("B", message="b"), AT)
+    assert await restated(store, again.n) == "A\n\nB\n\nc"
+
+
+async def test_a_question_that_was_asked_again_goes_on_under_its_new_number(store: TurnStore) -> None:
+    first = await closed(store)
+    again = await store.accept(new_turn("again", "a", again_of=first), ME, claim=True)
+    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.LATE, again.n)
+    assert await restated(store, again.n) == "better"
+    assert await store.change(now_says("", 2.0, person=None), AT) == Changed(ChangeVerdict.STOPPING, again.n)
+
+
+async def test_what_was_asked_of_deleted_text_is_no_longer_known(store: TurnStore) -> None:
+    first = await closed(store)
+    await store.change(now_says("better"), AT)
+    await store.forget_old(AT + 1, 0)
+    assert await restated(store, first) == ""
+    assert await store.restated(10**6) is None
+
+
+async def test_a_removed_bot_leaves_nothing_open_in_its_conversation(store: TurnStore) -> None:
+    place = "msteams|19:x@thread"
+    ids = (f"{place}|message|1", f"{place};messageid=7|message|1", f"{place}y|message|1", f"{place}|message|2")
+    running_there = (await store.accept(new_turn(ids[0], lane="one"), ME, claim=True)).n
+    numbers = [running_there] + [(await store.accept(new_turn(id_, lane="two"), ME, claim=False)).n for id_ in ids[1:]]
+    assert await store.abandon(place, AT) == (running_there,)
+    found = [await row(store, n) for n in numbers]
+    assert [turn.outcome for turn in found] == [None, Outcome.WITHDRAWN, None, Outcome.WITHDRAWN]
+    assert [turn.withdrawn for turn in found] == [True, False, False, False]
+    assert await store.abandon(place, AT) == ()
+
+
+async def restated(store: TurnStore, n: int) -> str | None:
+    found = await store.restated(n)
+    return None if found is None else found[1]
+
+
+# -- what people think of answers --
+
+
+def rating(reaction: Reaction, person: str = ANN, said: str = "", at: float = AT, *, back: bool = False) -> Rating:
+    return Rating(CHAT, "m1", person, reaction, said, at, taken_back=back)
+
+
+async def kept(store: TurnStore) -> list[tuple[int, str, str, str]]:
+    return [(r.turn, r.person, r.reaction, r.words) for r in await store.ratings(After(), 100)]
+
+
+async def test_the_last_rating_of_each_person_counts(store: TurnStore) -> None:
+    n = await closed(store)
+    assert await store.rate(rating(Reaction.LIKE)) == n
+    assert await store.rate(rating(Reaction.DISLIKE, said="Wrong year \0")) == n
+    assert await store.rate(rating(Reaction.LIKE, "aad-bob", at=AT + 1)) == n
+    (mine, bobs) = await store.ratings(After(), 100)
+    assert (mine.turn, mine.person, mine.reaction, mine.at) == (n, ANN, Reaction.DISLIKE, AT)
+    assert mine.words.startswith("Wrong year")
+    assert (mine.outcome, mine.session) == ("delivered", "agent:helper:http:direct:user-chat")
+    assert (bobs.person, bobs.reaction) == ("aad-bob", Reaction.LIKE)
+
+
+async def test_the_same_rating_without_words_keeps_the_words(store: TurnStore) -> None:
+    n = await closed(store)
+    await store.rate(rating(Reaction.LIKE, said="Thanks"))
+    await store.rate(rating(Reaction.LIKE))
+    assert await kept(store) == [(n, ANN, "like", "Thanks")]
+    assert await store.rate(rating(Reaction.LIKE, back=True)) == 0
+    await store.rate(rating(Reaction.DISLIKE))
+    assert await kept(store) == [(n, ANN, "dislike", "")]
+
+
+async def test_a_rating_is_taken_back_by_who_gave_it(store: TurnStore) -> None:
+    n = await closed(store)
+    await store.rate(rating(Reaction.LIKE))
+    assert await store.rate(rating(Reaction.DISLIKE, back=True)) == 0
+    assert await store.rate(rating(Reaction.LIKE, "aad-bob", back=True)) == 0
+    assert await store.rate(rating(Reaction.LIKE, back=True)) == n
+    assert await kept(store) == []
+
+
+async def test_only_what_was_shown_in_the_lane_is_rated(store: TurnStore) -> None:
+    await closed(store)
+    assert await store.rate(replace(rating(Reaction.LIKE), shown="m2")) == 0
+    assert await store.rate(replace(rating(Reaction.LIKE), lane="elsewhere")) == 0
+
+
+async def test_ratings_come_in_order_and_in_pages(store: TurnStore) -> None:
+    n = await closed(store)
+    people = [f"aad-{number}" for number in range(5)]
+    for person in people:
+        await store.rate(rating(Reaction.LIKE, person, at=AT + len(person)))
+    first = await store.ratings(After(), 3)
+    last = first[-1]
+    rest = await store.ratings(After(last.at, last.turn, last.person), 3)
+    assert [r.person for r in (*first, *rest)] == people
+    assert {r.turn for r in (*first, *rest)} == {n}
+    assert await store.ratings(After(AT + 100), 3) == ()
+
+
+async def test_ratings_go_with_the_ids(store: TurnStore) -> None:
+    await closed(store)
+    await store.rate(rating(Reaction.LIKE))
+    await store.forget_old(AT + 1, AT)
+    assert len(await kept(store)) == 1
+    await store.forget_old(AT + 1, AT + 1)
+    assert await kept(store) == []
+
+
+# -- any order --
+
+
+@dataclass
+class Twin:
+    """A store whose turns are called by their ids: numbers have gaps, and not the same ones in each store."""
+
+    store: TurnStore
+    numbers: dict[str, int] = field(default_factory=dict)
+    claimed: list[Ticket] = field(default_factory=list)
+
+    def name(self, n: int) -> str:
+        return next((id_ for id_, number in self.numbers.items() if number == n), "")
+
+    async def writes(self, id_: str, kind: Kind = Kind.ASK, again_of: str = "") -> object:
+        new = new_turn(id_, f"words of {id_}", kind=kind, again_of=self.numbers.get(again_of))
+        accepted = await self.store.accept(new, ME, claim=False)
+        if not accepted.duplicate:
+            self.numbers[id_] = accepted.n
+        return accepted.duplicate
+
+    async def claims(self) -> object:
+        claimed = await self.store.claim(CHAT, ME, merge=True)
+        if claimed is not None:
+            self.claimed.append(claimed.ticket)
+        return claimed and (self.name(claimed.n), claimed.payload.text)
+
+    async def ends(self, *, released: bool) -> object:
+        if not self.claimed:
+            return None
+        ticket = self.claimed.pop()
+        if released and await self.store.release(ticket):
+            return "released"
+        return await self.store.settle(ticket, Outcome.DELIVERED, ("x",), AT)
+
+    async def changes(self, change: Change) -> object:
+        changed = await self.store.change(change, AT)
+        return changed.verdict, self.name(changed.n)
+
+    async def withdraws(self, id_: str) -> object:
+        return (await self.store.withdraw(self.numbers[id_], AT)).verdict
+
+    async def looks(self) -> object:
+        return [await self._look(id_, n) for id_, n in sorted(self.numbers.items())]
+
+    async def _look(self, id_: str, n: int) -> object:
+        found, said = await row(self.store, n), await self.store.restated(n)
+        about = said and (self.name(said[0].n), said[1])
+        return id_, found.state, found.outcome, found.payload.text, found.words, found.stop, found.withdrawn, about
+
+
+def happens(count: int, dice: random.Random, ids: list[str]) -> Callable[[Twin], Awaitable[object]]:
+    """The next thing that happens, the same to each twin; `count` is the time."""
+    id_, some, stamp = f"m{count}", dice.choice(ids), float(count)
+    kind = dice.choice([Kind.ASK] * 5 + [Kind.NEW])
+    released = dice.random() < 0.3
+    change = now_says(f"edit {count}", stamp, message=dice.choice([some] * 9 + [f"m{count + 3}"]))
+    older = replace(change, edit=Edit("older", stamp / 2))
+    gone = replace(change, edit=Edit("", stamp), person=None)
+    act = dice.choices(
+        ["write", "claim", "end", "edit", "older", "delete", "again", "withdraw"], [4, 3, 3, 4, 1, 1, 1, 1]
+    )
+    if act in (["write"], ["again"]):
+        ids.append(id_)
+    return {
+        "write": lambda twin: twin.writes(id_, kind),
+        "claim": lambda twin: twin.claims(),
+        "end": lambda twin: twin.ends(released=released),
+        "edit": lambda twin: twin.changes(change),
+        "older": lambda twin: twin.changes(older),
+        "delete": lambda twin: twin.changes(gone),
+        "again": lambda twin: twin.writes(id_, again_of=some),
+        "withdraw": lambda twin: twin.withdraws(some) if some in twin.numbers else twin.looks(),
+    }[act[0]]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_whatever_happens_in_whatever_order_is_the_same_in_each_store(store: TurnStore, seed: int) -> None:
+    dice, ids, twins = random.Random(seed), ["m0"], (Twin(store), Twin(MemoryStore()))
+    for twin in twins:
+        await twin.writes("m0")
+    for count in range(1, 40):
+        event = happens(count, dice, ids)
+        for _ in range(dice.choice([1, 1, 1, 2])):
+            ours, theirs = [await event(twin) for twin in twins]
+            assert ours == theirs, f"at {count}"
+    ours, theirs = [await twin.looks() for twin in twins]
+    assert ours == theirs

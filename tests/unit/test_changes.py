@@ -1,0 +1,60 @@
+"""What an edit means for its turn: the words that are asked now, and what is offered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.core.changes import FRESH_SECONDS, Offer, offer, reworded
+from bridge.core.turn import Edit, Kind, Lane, LaneStatus, Outcome, Payload, Person, Reference, Scope, State, Turn
+
+REFERENCE = Reference("https://smba.example/", "chat", Scope.PERSONAL, "tenant", "28:bot", "29:ann")
+PAYLOAD = Payload(REFERENCE, Person("29:ann", "aad-ann", "Ann"), text="old")
+TURN = Turn(7, "id", Kind.ASK, Lane("lane"), State.CLOSED, PAYLOAD, 0.0, outcome=Outcome.DELIVERED, closed=100.0)
+IDLE = LaneStatus(last="T-7")
+
+
+def turn(text: str, now: str | None = None, stamp: float = 1.0) -> Turn:
+    edit = None if now is None else Edit(now, stamp)
+    return replace(TURN, payload=replace(PAYLOAD, text=text), edit=edit)
+
+
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        ([turn("old")], "old"),
+        ([turn("old", "new")], "new"),
+        ([turn("a"), turn("a\n\nb", "b", 0.0)], "a\n\nb"),
+        ([turn("a", "A"), turn("a\n\nb", "b", 0.0)], "A\n\nb"),
+        ([turn("a", ""), turn("a\n\nb", "b", 0.0)], "b"),
+        # the text of the first is no longer kept, but nobody changed anything
+        ([turn(""), turn("a\n\nb", "b", 0.0)], "a\n\nb"),
+    ],
+)
+def test_a_group_of_messages_is_asked_as_each_of_them_says_now(group: list[Turn], text: str) -> None:
+    assert reworded(group) == text
+
+
+@pytest.mark.parametrize(
+    ("changed", "lane", "offered"),
+    [
+        ({"state": State.RUNNING, "closed": None}, LaneStatus(running="T-7"), Offer.INSTEAD),
+        ({"state": State.RUNNING, "closed": None}, LaneStatus(running="T-7", waiting=3), Offer.INSTEAD),
+        ({"state": State.ANSWERED, "closed": None}, LaneStatus(running="T-7"), Offer.AGAIN),
+        ({"state": State.ANSWERED, "closed": None}, LaneStatus(running="T-7", waiting=1), None),
+        ({}, IDLE, Offer.AGAIN),
+        ({}, LaneStatus(last="T-8"), None),
+        ({}, LaneStatus(last="T-7", running="T-8"), None),
+        ({}, LaneStatus(last="T-7", waiting=1), None),
+        ({"closed": 101.0 - FRESH_SECONDS}, IDLE, Offer.AGAIN),
+        ({"closed": 99.0 - FRESH_SECONDS}, IDLE, None),
+        ({"outcome": Outcome.FAILED}, IDLE, Offer.AGAIN),
+        ({"outcome": Outcome.DROPPED}, IDLE, None),
+        ({"outcome": Outcome.WITHDRAWN}, IDLE, None),
+    ],
+)
+def test_an_edit_too_late_is_offered_while_it_is_the_last_word(
+    changed: dict[str, object], lane: LaneStatus, offered: Offer | None
+) -> None:
+    assert offer(replace(TURN, **changed), lane, 100.0) is offered  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""The recorded forms of Teams activities, and what each of them means.
+
+Written from the documented field tables (teams-platform.md section 5), in full: names, ids and times are made up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.core.access import AccessPolicy
+from bridge.core.activities import Ignored, parse_activity
+from bridge.core.feedback import Rating
+from bridge.core.intake import Abandon, Accept, AskAgain, Policy, Reword, Stop, decide
+from bridge.core.texts import say
+from bridge.core.turn import Kind, NewTurn
+
+SAMPLES = {
+    path.stem: orjson.loads(path.read_bytes()) for path in (Path(__file__).parent.parent / "samples").glob("*.json")
+}
+POLICY = Policy(AccessPolicy(frozenset({"3f2b8c1e-6a4d-4c7e-9b55-0d1e2f3a4b5c"})), "helper")
+
+TABLE = """\
+| Name | Age |
+| --- | --- |
+| Ann | 41 |
+
+```python
+if x < 2:
+  print(1)
+```"""
+DROPPED = say("files_dropped", count=1)
+
+MEANING = {
+    "personal": "ask: What is due this week?",
+    "personal_plain": "ask: What is due this week?",
+    "personal_without_type": "ask: What is due this week?",
+    "personal_upper_case_tenant": "ask: Hello",
+    "group_mention": "ask: [From: Ann Lee] what is due?",
+    "group_without_mention": "nothing: not_mentioned",
+    "group_without_type": "nothing: malformed",
+    "group_name_with_brackets": "ask: [From: Bob (Ops)] hi",
+    "channel_root": "ask: [From: Ann Lee] summarise this channel",
+    "channel_reply": "ask: [From: Bob (Ops)] and the dates?",
+    "mention_only": "note: help_group",
+    "quote_reply": "ask: > GoClaw: The report is due on Friday.\n\nWhich Friday?",
+    "quote_stop": "stop",
+    "quote_stop_group": "stop",
+    "mention_new": "card: new_ask",
+    "table_and_code": f"ask: Check **this**:\n\n{TABLE}",
+    "several_mentions": "ask: [From: Ann Lee] ask @Bob (Ops) and @Ann Lee",
+    "two_bots": "ask: [From: Ann Lee] @Poll Bot and : who is in?",
+    "only_other_bot": "nothing: not_mentioned",
+    "namesake": "nothing: not_mentioned",
+    "namesake_and_bot": "ask: [From: Ann Lee] tell @GoClaw hello",
+    "typed_name": "nothing: not_mentioned",
+    "file": f"ask: Please read this\n\n{DROPPED}",
+    "file_with_command": f"ask: /new\n\n{DROPPED}",
+    "picture": "note: files_only",
+    "meeting": "note: denied_meeting",
+    "other_bot": "nothing: from_bot",
+    "no_aad_id": "note: denied_no_aad_id",
+    "foreign_tenant": "note: denied_tenant",
+    "quote_entity": "ask: > GoClaw: The report is due on Friday.\n\nWhich Friday?",
+    "quote_entity_stop": "stop",
+    "quote_both_forms": "ask: > GoClaw: The report is due on Friday.\n\nWhich Friday?",
+    "quote_two_entities": "ask: > Ann (Lee): First\n> of two\n\nagree\n\nnot this",
+    "locale_vi": "ask: [From: Nguyễn Thị Hoa] tuần này có gì đến hạn?",
+    "guest": "ask: [From: Gus (Guest)] what is due?",  # only the roster tells: the pipeline asks it
+    "edit": "reword: What is due next week?",
+    "edit_group": "reword: [From: Ann Lee] what is due?",
+    "edit_group_without_mention": "reword, not kept: [From: Ann Lee] what is due tomorrow?",
+    "edit_emptied": "reword: ",
+    "edit_command": "reword: ",
+    "undelete": "reword, or anew: What is due this week?",
+    "update_unknown": "nothing: change_unknown",
+    "delete": "gone",
+    "delete_channel": "gone",
+    "reaction": "like",
+    "reaction_removed": "like taken back",
+    "reaction_changed": "dislike",
+    "reaction_neutral": "nothing: reaction_neutral",
+    "reaction_new_emoji": "dislike",
+    "reaction_group": "like",
+    "feedback_like": "like: Just what I needed.",
+    "feedback_dislike": "dislike",
+    "feedback_malformed": "nothing: invoke_malformed",
+    "feedback_fetch_task": "nothing: invoke_unknown",  # comes only for buttons of type `custom`, which nobody sends
+    "picture_with_text": f"ask: What is on it?\n\n{DROPPED}",
+    "consent_accept": "nothing: invoke_unknown",  # no file is offered yet
+    "consent_decline": "nothing: invoke_unknown",
+    "install_add": "note: welcome",
+    "install_upgrade": "nothing: installation_update",
+    "install_remove": "removed",
+    "install_remove_upgrade": "nothing: installation_update",
+    "bot_removed": "removed",
+    "member_removed": "nothing: conversation_update",
+    "bot_added": "note: welcome",
+    "bot_added_to_team": "nothing: installed",
+    "member_added": "nothing: conversation_update",
+    "card_ask_again": "again: 42",
+    "card_use_new_text": "again, instead: 42",
+    "card_new_session": "new",
+    "invoke_unknown": "nothing: invoke_unknown",
+    "typing": "nothing: type_typing",
+    "read_receipt": "nothing: type_event",
+    "end_of_conversation": "nothing: type_endOfConversation",
+    "unknown_type": "nothing: type_unknown",
+}
+
+
+def meaning(activity: dict[str, Any]) -> str:
+    """What the bridge would do about an activity, in one line."""
+    match decide(parse_activity(activity), POLICY, 1.0):
+        case Ignored(reason):
+            return f"nothing: {reason}"
+        case AskAgain(n, instead=instead):
+            return f"again{', instead' if instead else ''}: {n}"
+        case Reword(change, about, anew):
+            kept = "" if change.keep else ", not kept"
+            return f"reword{kept}{', or anew' if anew else ''}: {change.edit.text}" if about else "gone"
+        case Rating() as rating:
+            back = " taken back" if rating.taken_back else ""
+            return f"{rating.reaction}{back}{f': {rating.words}' if rating.words else ''}"
+        case Accept(turn):
+            return _turn(turn)
+        case Stop() | Abandon() as decision:
+            return "stop" if isinstance(decision, Stop) else "removed"
+    raise AssertionError("no decision")
+
+
+def _turn(turn: NewTurn) -> str:
+    if turn.kind is Kind.ASK:
+        return f"ask: {turn.payload.text}"
+    if not turn.payload.show:
+        return str(turn.kind)
+    (shown,) = turn.payload.show
+    return f"card: {_key(shown['summary'])}" if "summary" in shown else f"note: {_key(shown['text'])}"
+
+
+def _key(words: str) -> str:
+    """The key of the bridge's sentence that begins as the words do."""
+    keys = ("help", "help_group", "files_only", "welcome", "new_ask")
+    holes = {"agent": "helper", "commands": "", "session": say("session_shared")}
+    denials = ("denied_meeting", "denied_no_aad_id", "denied_tenant")
+    return next(key for key in (*keys, *denials) if words.startswith(say(key, **holes)))
+
+
+@pytest.mark.parametrize("name", sorted({*SAMPLES, *MEANING}))
+def test_each_recorded_activity_has_its_one_meaning(name: str) -> None:
+    assert meaning(SAMPLES[name]) == MEANING[name]
