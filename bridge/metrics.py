@@ -40,5 +40,14 @@ LIVES_LOST: Final = Counter(
     registry=REGISTRY,
 )
 PACED: Final = Counter(
-    "bridge_paced_total", "How often did a conversation's send budget hold something back?", ["verdict"], registry=REGISTRY
+    "bridge_paced_total",
+    "How often did a conversation's send budget hold something back?",
+    ["verdict"],
+    registry=REGISTRY,
+)
+FILES_IN: Final = Counter(
+    "bridge_files_in_total", "What became of files that people sent?", ["verdict"], registry=REGISTRY
+)
+FILES_OUT: Final = Counter(
+    "bridge_files_out_total", "What became of files that the agent made?", ["verdict"], registry=REGISTRY
 )

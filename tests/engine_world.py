@@ -33,6 +33,7 @@ from bridge.core.turn import (
     Turn,
 )
 from bridge.engine.dispatcher import Dispatcher, Limits
+from bridge.engine.files import NO_FILES, Files
 from bridge.engine.pipeline import Pipeline
 from bridge.tasks import Tasks
 
@@ -231,6 +232,7 @@ class World:
         settle_seconds: float = 3.0,
         merge: bool = False,
         name: str = "life",
+        files: Callable[[World], Files] = lambda _: NO_FILES,
     ) -> None:
         self.memory = store if isinstance(store, MemoryStore) else MemoryStore()
         self.store: TurnStore = store or self.memory
@@ -242,6 +244,7 @@ class World:
         self._settle_seconds = settle_seconds
         self._merge = merge
         self._name = name
+        self._files = files
         self._lives = 0
         self.tasks = Tasks()
         self.lease = Lease()
@@ -299,6 +302,7 @@ class World:
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
+            files=self._files(self),
             rerun=self._rerun,
             settle_seconds=self._settle_seconds,
         )

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from memory_files import MemoryFiles
+
 from bridge.core.errors import StoreUnavailable
 from bridge.core.merging import merged, together
 from bridge.core.turn import (
@@ -51,6 +53,7 @@ class MemoryStore:
         self.replicas: dict[str, tuple[int, int]] = {}
         self.budgets: dict[str, float] = {}
         self.paused = False
+        self.files = MemoryFiles()
         self._heard: list[Callable[[int], None]] = []
         self._owner = ""
         self.rows: dict[int, Turn] = {}
@@ -170,6 +173,14 @@ class MemoryStore:
             self._put(replace(row, state=State.ANSWERED, reply=reply), "answered")
         await self._commit()
         return done
+
+    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+        self._enter("rewrite")
+        row = self._held(ticket, State.RUNNING)
+        if row is not None:
+            self._put(replace(row, payload=payload))
+        await self._commit()
+        return row is not None
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         self._enter("shown")
@@ -305,8 +316,9 @@ class MemoryStore:
             row = self.rows.pop(n)
             del self._ids[row.id]
             self._lanes[row.lane].remove(n)
+        files = self.files.forget(blank_before)
         await self._commit()
-        return len(blank) + len(delete)
+        return len(blank) + len(delete) + files
 
     def _stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
         if note.id in self._ids:

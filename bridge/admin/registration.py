@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from bridge.admin.app_package import AppDetails
 from bridge.core.commands import COMMANDS
 from bridge.settings import Settings
+from bridge.teams.clouds import CLOUDS
 
 
 def app_details(settings: Settings) -> AppDetails:
@@ -20,5 +21,7 @@ def app_details(settings: Settings) -> AppDetails:
         privacy_url=settings.app_privacy or settings.app_website,
         terms_url=settings.app_terms or settings.app_website,
         public_host=host,
+        # where Teams exchanges no files with bots, an app that claims it would only promise what fails
+        supports_files=settings.cloud == "custom" or CLOUDS[settings.cloud].exchanges_files,
         commands=tuple((info.word, info.about) for info in COMMANDS),
     )

@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from bridge.core.access import Facts
+from bridge.core.attachments import SharedFile, shared_files
 from bridge.core.html_text import html_to_text, is_plain_echo
 from bridge.core.identity import speaker
-from bridge.core.turn import Person, Reference, Scope
+from bridge.core.turn import Consent, Person, Reference, Scope
 
 BOT_PREFIX = "28:"
 """Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
@@ -35,7 +36,7 @@ class UserMessage:
     facts: Facts
     text: str
     mentioned: bool
-    files: int
+    files: tuple[SharedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,16 @@ class CardAction:
     facts: Facts
     verb: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileConsent:
+    """A person's word about a file that was offered to them (invoke `fileConsent/invoke`)."""
+
+    id: str
+    reference: Reference
+    facts: Facts
+    consent: Consent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Ignored:
     reason: str
 
 
-Event = UserMessage | CardAction | Installed | Ignored
+Event = UserMessage | CardAction | FileConsent | Installed | Ignored
 
 
 def parse_activity(activity: dict[str, Any]) -> Event:
@@ -104,6 +115,8 @@ def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> Ev
 
 
 def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+    if activity.get("name") == "fileConsent/invoke":
+        return _file_consent(activity, reference, facts)
     if activity.get("name") != "adaptiveCard/action":
         return Ignored("invoke_unknown")
     action = _dict(_dict(activity.get("value")).get("action"))
@@ -119,6 +132,26 @@ def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Eve
     digest = hashlib.sha256(clicked).hexdigest()[:24]
     key = f"{_str(activity.get('replyToId'))}|{facts.person.aad_id}|{digest}"
     return CardAction(_key("invoke", reference, key), reference, facts, verb, data)
+
+
+def _file_consent(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+    """Shape: teams-platform.md section 9; https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4"""
+    value = _dict(activity.get("value"))
+    file, action = _str(_dict(value.get("context")).get("file")), value.get("action")
+    if not file or action not in ("accept", "decline") or reference.scope is not Scope.PERSONAL:
+        return Ignored("invoke_malformed")
+    place = _dict(value.get("uploadInfo"))
+    consent = Consent(
+        file=file,
+        accepted=action == "accept",
+        card=_str(activity.get("replyToId")),
+        upload_url=_str(place.get("uploadUrl")),
+        content_url=_str(place.get("contentUrl")),
+        unique_id=_str(place.get("uniqueId")),
+        file_type=_str(place.get("fileType")),
+    )
+    # the first word counts: retried invokes have new ids, and the card can be clicked until it is replaced
+    return FileConsent(_key("invoke", reference, f"file|{facts.person.aad_id}|{file}"), reference, facts, consent)
 
 
 def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
@@ -205,18 +238,16 @@ def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
     return found
 
 
-def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, int]:
-    """Readable text and the number of files. Rich text comes twice: plain, and as a text/html attachment."""
+def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tuple[SharedFile, ...]]:
+    """Readable text and the files. Rich text comes twice: plain, and as a text/html attachment."""
     text = _str(activity.get("text"))
     html = ""
-    files = 0
     attachments = activity.get("attachments")
     for attachment in attachments if isinstance(attachments, list) else ():
         kind = _str(_dict(attachment).get("contentType"))
         if kind == "text/html":
             html = _str(_dict(attachment).get("content"))
-        elif kind.startswith("image/") or kind == "application/vnd.microsoft.teams.file.download.info":
-            files += 1
+    files = shared_files(attachments, html)
     if html and not is_plain_echo(html, text):
         rich = html_to_text(html, lambda ident, name: _readable(mentions, ident, name)).strip()
         if rich or not text.strip():

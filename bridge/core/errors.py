@@ -25,14 +25,19 @@
     │   ├── MembershipUnknown
     │   ├── Interrupted
     │   └── InternalError
-    └── DeliveryFailure             Teams did not take a message
-        ├── DeliveryDelayed         nothing was shown: sending again is safe
-        │   ├── Throttled
-        │   ├── ConnectorUnreachable
-        │   └── CredentialsRefused
-        ├── DeliveryUnknown         it may have been shown
-        ├── DeliveryRejected        this form of the message is not accepted
-        └── DeliveryRefused         refused for good
+    ├── DeliveryFailure             Teams did not take a message
+    │   ├── DeliveryDelayed         nothing was shown: sending again is safe
+    │   │   ├── Throttled
+    │   │   ├── ConnectorUnreachable
+    │   │   └── CredentialsRefused
+    │   ├── DeliveryUnknown         it may have been shown
+    │   ├── DeliveryRejected        this form of the message is not accepted
+    │   └── DeliveryRefused         refused for good
+    └── FileFailure                 a file could not be fetched or saved; the turn goes on without it
+        ├── FileExpired
+        ├── FileTooLarge
+        ├── FileRefused
+        └── FileUnreachable
 
 Every leaf fixes three things: may it be tried again (`retryable`), the metric label (`label`) and, for a
 `TurnFailure`, the sentence a user sees: `texts` has one under the same label. Provider words never travel in
@@ -252,3 +257,31 @@ class DeliveryRefused(DeliveryFailure):
     """404, not in roster, blocked by user or admin: no message will ever be accepted here."""
 
     label = "delivery_refused"
+
+
+class FileFailure(BridgeError):
+    """A file could not be fetched or saved; its label is the key of what people are told."""
+
+
+class FileExpired(FileFailure):
+    """Its link is no longer good, or there is nothing under it."""
+
+    label = "file_expired"
+
+
+class FileTooLarge(FileFailure):
+    """It has more bytes than are taken."""
+
+    label = "file_too_large"
+
+
+class FileRefused(FileFailure):
+    """Its address is none that the bridge goes to; nothing was sent there."""
+
+    label = "file_refused"
+
+
+class FileUnreachable(FileFailure):
+    """Time-out, broken connection, or an answer that is neither the file nor a clear no."""
+
+    label = "file_unreachable"

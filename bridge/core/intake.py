@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bridge.core.access import AccessPolicy, denial
-from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.activities import CardAction, Event, FileConsent, Ignored, Installed, UserMessage
 from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
 from bridge.core.commands import Command, help_lines, parse_command
 from bridge.core.identity import GroupSession, lane_of, notice_lane, session_user, speaker, spoken
@@ -74,6 +74,8 @@ def decide(event: Event, policy: Policy, now: float) -> Decision:
             return _message(event, policy, now)
         case CardAction():
             return _action(event, policy, now)
+        case FileConsent():
+            return _file_consent(event, policy, now)
         case _:
             assert_never(event)
 
@@ -90,19 +92,17 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
     command = None if event.files else parse_command(event.text)
     if command is not None:
         return _command(event, command, policy, now)
-    if not event.text:
-        show = note(say("files_only", event.reference.locale)) if event.files else _help(event, policy)
-        return Accept(_notice(event, show, now))
+    if not event.text and not event.files:
+        return Accept(_notice(event, _help(event, policy), now))
     return Accept(_ask(event, policy, now))
 
 
 def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     payload = _payload(event, policy)
-    text = spoken(event.reference.scope, event.facts.person.name, event.text)
-    if event.files:
-        text += "\n\n" + say("files_dropped", count=event.files)
+    # files without a word are put into words once it is known what of them can be read
+    text = spoken(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
     lane = lane_of(payload.agent, payload.user)
-    return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text), now)
+    return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text, files=event.files), now)
 
 
 def _command(event: UserMessage, command: Command, policy: Policy, now: float) -> Decision:
@@ -135,6 +135,13 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if event.verb == ASK_AGAIN and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
         return AskAgain(n, NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n))
     return Ignored("invoke_malformed")
+
+
+def _file_consent(event: FileConsent, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_action")
+    payload = Payload(event.reference, event.facts.person, consent=event.consent)
+    return Accept(NewTurn(event.id, Kind.FILE, notice_lane(event.reference), payload, now))
 
 
 def _installed(event: Installed, policy: Policy, now: float) -> Decision:

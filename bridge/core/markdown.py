@@ -54,6 +54,16 @@ def to_teams(markdown: str) -> str:
     return text if text.strip() else literal(markdown).strip()
 
 
+def link_targets(markdown: str) -> frozenset[str]:
+    """Where the links and pictures of `markdown` lead, as the parser writes it; code has none."""
+    return frozenset(
+        str(token.attrGet("href") or token.attrGet("src"))
+        for block in _parser().parse(markdown)
+        for token in block.children or ()
+        if token.type in ("link_open", "image")
+    )
+
+
 class _Parser(MarkdownIt):
     def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - markdown-it's hook; `_link` decides instead
         return True

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from bridge.core.attachments import SharedFile
+from bridge.core.kept_files import FileState, KeptFile
 from bridge.core.turn import (
     Accepted,
     Activity,
@@ -16,6 +18,7 @@ from bridge.core.turn import (
     NewTurn,
     Orphans,
     Outcome,
+    Payload,
     Person,
     Reference,
     Reply,
@@ -44,11 +47,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFile:
+    """A file that the agent hands over: its path at the gateway with its own ticket (`?ft=`), its name, its type."""
+
+    path: str
+    name: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """The agent's words as Markdown. `silent`: the agent chose not to reply."""
+    """The agent's words as Markdown, and the files beside them. `silent`: the agent chose not to reply."""
 
     text: str
     silent: bool = False
+    files: tuple[AgentFile, ...] = ()
 
 
 class Agent(Protocol):
@@ -83,6 +96,53 @@ class Roster(Protocol):
         ...
 
 
+class SharedFiles(Protocol):
+    """The files of people's messages, and people's OneDrive."""
+
+    async def fetch(self, file: SharedFile) -> bytes:
+        """The file's bytes. Raises FileFailure."""
+        ...
+
+    async def save(self, upload_url: str, content: bytes) -> None:
+        """Put a file where its person agreed to have it. Raises FileFailure."""
+        ...
+
+
+class AgentFiles(Protocol):
+    """The files that agents make, at the gateway."""
+
+    async def fetch(self, path: str) -> bytes:
+        """The bytes under a signed path. Raises FileFailure."""
+        ...
+
+
+class Cards(Protocol):
+    """What was shown can be shown anew."""
+
+    async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
+        """Show `activity` in place of the one with this id. Raises DeliveryFailure."""
+        ...
+
+
+class FileStore(Protocol):
+    """The files on their way to people. Every method raises StoreUnavailable; every write is on disk when it returns.
+
+    They go with their turns' texts (`TurnStore.forget_old`).
+    """
+
+    async def keep(self, file: KeptFile, most: int) -> None:
+        """Keep the file; of all files together at most `most` bytes stay, the newest. Repeated, it changes nothing."""
+        ...
+
+    async def find(self, id_: str, now: float) -> KeptFile | None:
+        """The file, until it expires."""
+        ...
+
+    async def settle(self, id_: str, state: FileState) -> bool:
+        """An offered file has found its end; its bytes are dropped. False where it had found one already."""
+        ...
+
+
 class TurnStore(Protocol):
     """The turn table. Every method raises StoreUnavailable; every write is on disk when it returns.
 
@@ -93,6 +153,11 @@ class TurnStore(Protocol):
     @property
     def shared(self) -> bool:
         """Whether other processes may work on the same table."""
+        ...
+
+    @property
+    def files(self) -> FileStore:
+        """The files beside the turns."""
         ...
 
     async def open(self) -> None:
@@ -150,6 +215,10 @@ class TurnStore(Protocol):
 
         False also when a stop came first, unless `even_if_stopped`.
         """
+        ...
+
+    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+        """Put what a running turn is about in other words: whoever takes it over, or asks again, finds these."""
         ...
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
@@ -215,5 +284,8 @@ class TurnStore(Protocol):
         ...
 
     async def forget_old(self, blank_before: float, delete_before: float) -> int:
-        """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch."""
+        """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch.
+
+        Files kept before `blank_before` go with the texts.
+        """
         ...

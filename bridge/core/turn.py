@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
+from bridge.core.attachments import SharedFile
+
 Lane = NewType("Lane", str)
 """What runs one at a time and in order."""
 
@@ -29,6 +31,7 @@ class Kind(StrEnum):
     NOTIFY = "notify"
     NOTE = "note"
     WELCOME = "welcome"
+    FILE = "file"
 
 
 class State(StrEnum):
@@ -88,11 +91,27 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """A person's word about a file that was offered: `file` is its id, `card` the message that offered it.
+
+    The rest is where Teams wants it and what it then calls it; empty where the person declined.
+    """
+
+    file: str
+    accepted: bool
+    card: str = ""
+    upload_url: str = ""
+    content_url: str = ""
+    unique_id: str = ""
+    file_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Payload:
     """What a turn needs to run and to be answered, kept as one JSON value in its row.
 
-    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask). `show` is the
-    ready content of kinds that only show something.
+    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask), and `files` came with it
+    and are still to be fetched. `show` is the ready content of kinds that only show something.
     """
 
     reference: Reference
@@ -101,6 +120,13 @@ class Payload:
     user: str = ""
     text: str = ""
     show: tuple[Activity, ...] = ()
+    files: tuple[SharedFile, ...] = ()
+    consent: Consent | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the question is still there: it is blanked after a while."""
+        return bool(self.text or self.files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import structlog
 from bridge import metrics
 from bridge.core import cards
 from bridge.core.errors import (
-    AnswerEmpty,
     DeliveryFailure,
     DeliveryRefused,
     DeliveryRejected,
@@ -31,12 +30,13 @@ from bridge.core.errors import (
     Throttled,
     TurnFailure,
 )
-from bridge.core.notes import answer, note, plain
+from bridge.core.notes import note, plain
 from bridge.core.pacing import progress_interval
 from bridge.core.ports import Agent, Channel, Clock, Question, Roster, TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Reply, Scope, State, Turn
 from bridge.engine.control import Control
+from bridge.engine.files import NO_FILES, Files
 from bridge.engine.insist import insist
 from bridge.engine.typing import Typing
 from bridge.tasks import Tasks
@@ -48,7 +48,6 @@ _log = structlog.get_logger()
 SETTLE_SECONDS = 3.0
 # Teams shows typing for about 3 s; a renewal a little later flickers, but costs a quarter of the hour's send budget.
 _TYPING_SECONDS = 4.0
-_RENDERED_AT_ONCE = 8_000
 _PLAIN_AFTER = 3
 _UNDELIVERED_AFTER = 5
 _DELIVERY_BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
@@ -72,6 +71,7 @@ class Pipeline:
         tasks: Tasks,
         whole_turn: float,
         roster: Roster | None = None,
+        files: Files = NO_FILES,
         rerun: bool = False,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
@@ -82,6 +82,7 @@ class Pipeline:
         self._tasks = tasks
         self._whole_turn = whole_turn
         self._roster = roster
+        self._files = files
         self._rerun = rerun
         self._settle_seconds = settle_seconds
         self._running = 0
@@ -136,6 +137,8 @@ class Pipeline:
                     return self._says(turn, Outcome.DELIVERED, "new_done")
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
                     return Reply(Outcome.DELIVERED, turn.payload.show)
+                case Kind.FILE:
+                    return await self._files.hand_over(turn)
                 case _:
                     assert_never(turn.kind)
         except RunNotStarted:
@@ -167,14 +170,15 @@ class Pipeline:
             raise GuestDenied
 
     async def _ask(self, turn: Turn, control: Control) -> Reply:
-        payload = turn.payload
-        question = Question(payload.agent, payload.user, payload.text)
         self._running += 1
         try:
             async with self._typing(turn), asyncio.timeout(self._whole_turn) as deadline:
                 with control.armed(deadline):
                     await self._admit(turn)
-                    said = await self._agent.ask(question)
+                    payload = await self._files.prepare(turn)
+                    if isinstance(payload, Reply):
+                        return payload
+                    said = await self._agent.ask(Question(payload.agent, payload.user, payload.text))
         except TimeoutError:
             control.settles = True
             if control.stopped:
@@ -185,12 +189,7 @@ class Pipeline:
         if said.silent:
             personal = payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
-        # a long answer takes a while to render, and everybody else shares this loop
-        long = len(said.text) > _RENDERED_AT_ONCE
-        activities = await asyncio.to_thread(answer, said.text) if long else answer(said.text)
-        if not activities:
-            raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
-        return Reply(Outcome.DELIVERED, activities)
+        return Reply(Outcome.DELIVERED, await self._files.publish(turn, said))
 
     async def _finish(self, turn: Turn, reply: Reply, control: Control) -> None:
         """Store the reply, then show it. A stop that came first wins over the answer, never over itself."""

@@ -101,7 +101,7 @@ class Reception:
         locale = _locale(decision.turn)
         asked = await self._dispatcher.find(decision.n)
         mine = decision.turn.payload
-        if asked is None or not asked.payload.text:
+        if asked is None or not asked.payload.kept:
             return Click(say("again_gone", locale), replaces=False)
         original = asked.payload
         # by ids of the verified activity: nobody may run another's question, nor from another conversation

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 import orjson
 
+from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.turn import (
+    Consent,
     Kind,
     Lane,
     NewTurn,
@@ -114,6 +116,9 @@ def _payload(raw: bytes | None) -> Payload:
         user=data["user"],
         text=data["text"],
         show=tuple(data["show"]),
+        # rows of the version before have neither
+        files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
+        consent=Consent(**data["consent"]) if data.get("consent") else None,
     )
 
 

@@ -200,7 +200,8 @@ def forget_old(blank_before: float, delete_before: float) -> Operation[int]:
     """See ports.TurnStore.forget_old."""
     blanked = yield "blank", {"before": blank_before}
     deleted = yield "delete", {"before": delete_before}
-    return len(blanked) + len(deleted)
+    files = yield "forget_files", {"before": blank_before}
+    return len(blanked) + len(deleted) + len(files)
 
 
 def one(name: str, parameters: dict[str, Any]) -> Operation[Row | None]:

@@ -19,6 +19,7 @@ from bridge.app import Bridge, connected
 from bridge.core.activities import Event
 from bridge.core.errors import CredentialsRefused
 from bridge.engine.dispatcher import Dispatcher
+from bridge.engine.files import NO_FILES
 from bridge.engine.operator import Operator
 from bridge.loading import load
 from bridge.simulator.alone import bot_settings
@@ -177,7 +178,7 @@ async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path)
             await edges.watch.check()
             with pytest.raises(CredentialsRefused):
                 await edges.token.header()
-            bridge = Bridge(edges, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY)
+            bridge = Bridge(edges, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY, NO_FILES)
             app = admin_app(operator=NOBODY, details=bridge.details, token="")
             async with client(app) as http, http.get("/healthz") as answer:
                 body = await answer.read()

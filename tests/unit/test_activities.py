@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy
-from bridge.core.activities import CardAction, Ignored, Installed, UserMessage, parse_activity
+from bridge.core.activities import CardAction, Event, FileConsent, Ignored, Installed, UserMessage, parse_activity
 from bridge.core.intake import Accept, AskAgain, Policy, Stop, decide
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Scope
+from bridge.core.turn import Consent, Kind, Scope
 
 SAMPLES = {
     path.stem: orjson.loads(path.read_bytes()) for path in (Path(__file__).parent.parent / "samples").glob("*.json")
@@ -33,7 +33,6 @@ TABLE = """\
 if x < 2:
   print(1)
 ```"""
-DROPPED = say("files_dropped", count=1)
 
 MEANING = {
     "personal": "ask: What is due this week?",
@@ -58,9 +57,12 @@ MEANING = {
     "namesake": "nothing: not_mentioned",
     "namesake_and_bot": "ask: [From: Ann Lee] tell @GoClaw hello",
     "typed_name": "nothing: not_mentioned",
-    "file": f"ask: Please read this\n\n{DROPPED}",
-    "file_with_command": f"ask: /new\n\n{DROPPED}",
-    "picture": "note: files_only",
+    "file": "ask: Please read this (download plan.pdf)",
+    "file_with_command": "ask: /new (download plan.pdf)",
+    "group_file": "ask: [From: Ann Lee] what is due? (withheld file)",
+    "file_consent_accept": "file",
+    "file_consent_decline": "file",
+    "picture": "ask:  (picture picture)",
     "meeting": "note: denied_meeting",
     "other_bot": "nothing: from_bot",
     "no_aad_id": "note: denied_no_aad_id",
@@ -93,7 +95,8 @@ def meaning(activity: dict[str, Any]) -> str:
         case Stop():
             return "stop"
         case Accept(turn) if turn.kind is Kind.ASK:
-            return f"ask: {turn.payload.text}"
+            files = "".join(f" ({file.kind} {file.name})" for file in turn.payload.files)
+            return f"ask: {turn.payload.text}{files}"
         case Accept(turn) if turn.payload.show:
             (shown,) = turn.payload.show
             return f"card: {_key(shown['summary'])}" if "summary" in shown else f"note: {_key(shown['text'])}"
@@ -104,7 +107,7 @@ def meaning(activity: dict[str, Any]) -> str:
 
 def _key(words: str) -> str:
     """The key of the bridge's sentence that begins as the words do."""
-    keys = ("help", "help_group", "files_only", "welcome", "new_ask")
+    keys = ("help", "help_group", "welcome", "new_ask")
     holes = {"agent": "helper", "commands": "", "session": say("session_shared")}
     denials = ("denied_meeting", "denied_no_aad_id", "denied_tenant")
     return next(key for key in (*keys, *denials) if words.startswith(say(key, **holes)))
@@ -157,7 +160,7 @@ def test_a_recorded_activity_with_any_part_replaced_or_missing_is_an_event(
 
     event = parse_activity(activity)
 
-    assert isinstance(event, UserMessage | CardAction | Installed | Ignored)
+    assert isinstance(event, UserMessage | CardAction | FileConsent | Installed | Ignored)
     decide(event, POLICY, 1.0)
 
 
@@ -332,7 +335,64 @@ def test_a_mentioned_persons_name_cannot_forge_who_speaks() -> None:
 
 
 def test_the_html_echo_is_no_file_and_every_picture_is_one() -> None:
-    assert message().files == 0
-    assert message("picture").files == 1
+    assert message().files == ()
+    assert len(message("picture").files) == 1
     two = [{"contentType": "image/png"}, {"contentType": "application/vnd.microsoft.teams.file.download.info"}]
-    assert message(attachments=two).files == 2
+    assert len(message(attachments=two).files) == 2
+
+
+def consent(**changes: Any) -> Event:
+    return parse_activity(copy.deepcopy(SAMPLES["file_consent_accept"]) | changes)
+
+
+def test_a_consent_brings_the_file_and_the_place_for_it() -> None:
+    event = consent()
+
+    assert isinstance(event, FileConsent)
+    assert event.consent == Consent(
+        file="f1",
+        accepted=True,
+        card="1789000099999",
+        upload_url="https://contoso-my.sharepoint.com/personal/ann/_api/v2.0/drive/items/01/uploadSession?guid='1'",
+        content_url="https://contoso-my.sharepoint.com/personal/ann/Documents/Applications/report.pdf",
+        unique_id="1150D938-8870-4044-9F2C-5BBDEBA70C9D",
+        file_type="pdf",
+    )
+
+
+def test_of_a_persons_words_about_a_file_the_first_counts() -> None:
+    accepted, again = consent(), consent(id="f:other")
+    declined = parse_activity(copy.deepcopy(SAMPLES["file_consent_decline"]))
+    assert isinstance(accepted, FileConsent)
+    assert isinstance(again, FileConsent)
+    assert isinstance(declined, FileConsent)
+    assert accepted.id == again.id == declined.id
+    assert not declined.consent.accepted
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "accept",
+        {},
+        {"action": "accept"},
+        {"action": "accept", "context": "f1"},
+        {"action": "accept", "context": {"file": 7}},
+        {"action": "maybe", "context": {"file": "f1"}},
+        {"action": ["accept"], "context": {"file": "f1"}},
+    ],
+)
+def test_a_consent_without_file_or_word_is_malformed(value: object) -> None:
+    assert consent(value=value) == Ignored("invoke_malformed")
+
+
+def test_files_are_offered_in_personal_chats_only() -> None:
+    group = {"id": "19:x@thread.v2", "conversationType": "groupChat"}
+    assert consent(conversation=group) == Ignored("invoke_malformed")
+
+
+def test_a_consent_without_a_place_is_an_event_all_the_same() -> None:
+    event = consent(value={"action": "accept", "context": {"file": "f1"}, "uploadInfo": [1]})
+    assert isinstance(event, FileConsent)
+    assert event.consent.upload_url == ""

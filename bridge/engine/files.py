@@ -1,0 +1,51 @@
+"""The pipeline's one door to files: with a question, with an answer, and what people said of an offer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from bridge.core.errors import AnswerEmpty
+from bridge.core.kept_files import KeptFile
+from bridge.core.notes import answer
+from bridge.core.ports import Answer
+from bridge.core.turn import Activity, Outcome, Payload, Reply, Turn
+from bridge.engine.files_in import FilesIn
+from bridge.engine.files_out import FilesOut
+
+_RENDERED_AT_ONCE = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Both ways of files; without one of them nothing is passed on that way."""
+
+    incoming: FilesIn | None = None
+    outgoing: FilesOut | None = None
+
+    async def prepare(self, turn: Turn) -> Payload | Reply:
+        """What a running question asks, or the reply where nothing is left to ask. Raises Interrupted."""
+        if self.incoming is None or not turn.payload.files:
+            return turn.payload
+        return await self.incoming.prepare(turn)
+
+    async def publish(self, turn: Turn, said: Answer) -> tuple[Activity, ...]:
+        """The answer as finished activities, its files after its words. Raises AnswerEmpty."""
+        text, files = (said.text, ()) if self.outgoing is None else await self.outgoing.publish(turn, said)
+        # a long answer takes a while to render, and everybody else shares this loop
+        long = len(text) > _RENDERED_AT_ONCE
+        activities = await asyncio.to_thread(answer, text) if long else answer(text)
+        if not activities and not files:
+            raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
+        return activities + files
+
+    async def hand_over(self, turn: Turn) -> Reply:
+        """Do what a person said about an offered file."""
+        return Reply(Outcome.DELIVERED, ()) if self.outgoing is None else await self.outgoing.hand_over(turn)
+
+    async def open(self, id_: str, expires: str, signature: str) -> KeptFile | None:
+        """The file behind a signed link, while it is good. Raises StoreUnavailable."""
+        return None if self.outgoing is None else await self.outgoing.open(id_, expires, signature)
+
+
+NO_FILES = Files()
