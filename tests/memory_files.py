@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bridge.core.errors import StoreUnavailable
 from bridge.core.kept_files import FileState, KeptFile
 
 
 class MemoryFiles:
-    """Implements ports.FileStore. What is in `kept` is what a restart would find."""
+    """Implements ports.FileStore. What is in `kept` is what a restart would find; `outages` so many tries fail."""
 
     def __init__(self) -> None:
         self.kept: dict[str, KeptFile] = {}
+        self.outages = 0
 
     async def keep(self, file: KeptFile, most: int) -> None:
+        if self.outages:
+            self.outages -= 1
+            raise StoreUnavailable("outage")
         self.kept.setdefault(file.id, file)
         total = 0
         for one in sorted(self.kept.values(), key=lambda one: (-one.created, one.id)):

@@ -210,12 +210,13 @@ def _service_hosts(entries: Iterable[str]) -> frozenset[str]:
 
 def _file_hosts(entries: Iterable[str]) -> frozenset[str]:
     """`*.domain` becomes `.domain`; a domain has a dot inside, so that nobody allows all of `.com`."""
-    named_ones = [entry.strip().lower() for entry in entries]
-    below = {entry[1:] for entry in named_ones if entry.startswith("*.")}
-    for domain in below:
-        if "." not in domain[1:] or _SERVICE_HOST.fullmatch(domain[1:]) is None or ":" in domain:
-            raise ValueError(f"{'*' + domain!r} is no host of files: give `host`, `host:port` or `*.example.com`")
-    return _service_hosts(entry for entry in named_ones if not entry.startswith("*.")) | below
+    hosts = frozenset(entry.strip().lower().removeprefix("*") for entry in entries)
+    for host in hosts:
+        name = host.removeprefix(".")
+        domain = name != host and "." in name and ":" not in name
+        if _SERVICE_HOST.fullmatch(name) is None or (name != host and not domain):
+            raise ValueError(f"{host!r} is no host of files: give `host`, `host:port` or `*.example.com`")
+    return hosts
 
 
 def _endpoint(url: str) -> str:
