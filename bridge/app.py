@@ -198,10 +198,10 @@ def limits_of(settings: Settings) -> Limits:
 
 def links_of(settings: Settings) -> FileLinks | None:
     """Signed links to files, where the bridge's public address is known. All replicas sign alike, restarts too."""
-    if settings.public_url is None:
+    secret = f"{settings.app_password.get_secret_value()}\n{settings.gateway_token.get_secret_value()}".strip()
+    if settings.public_url is None or not secret:
         return None
-    secret = settings.app_password.get_secret_value().encode()
-    return FileLinks(settings.public_url, hmac.digest(secret, b"teams-bridge file links", "sha256"))
+    return FileLinks(settings.public_url, hmac.digest(secret.encode(), b"teams-bridge file links", "sha256"))
 
 
 async def _until_certain(lease: Lease) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import structlog
+
 from bridge.core.errors import AnswerEmpty
 from bridge.core.kept_files import KeptFile
 from bridge.core.notes import answer
@@ -12,6 +14,8 @@ from bridge.core.ports import Answer
 from bridge.core.turn import Activity, Outcome, Payload, Reply, Turn
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
+
+_log = structlog.get_logger()
 
 _RENDERED_AT_ONCE = 8_000
 
@@ -31,13 +35,22 @@ class Files:
 
     async def publish(self, turn: Turn, said: Answer) -> tuple[Activity, ...]:
         """The answer as finished activities, its files after its words. Raises AnswerEmpty."""
-        text, files = (said.text, ()) if self.outgoing is None else await self.outgoing.publish(turn, said)
+        text, files = await self._passed_on(turn, said)
         # a long answer takes a while to render, and everybody else shares this loop
         long = len(text) > _RENDERED_AT_ONCE
         activities = await asyncio.to_thread(answer, text) if long else answer(text)
         if not activities and not files:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
         return activities + files
+
+    async def _passed_on(self, turn: Turn, said: Answer) -> tuple[str, tuple[Activity, ...]]:
+        if self.outgoing is None:
+            return said.text, ()
+        try:
+            return await self.outgoing.publish(turn, said)
+        except Exception as error:  # noqa: BLE001  a fault of ours about a file must not cost people the answer
+            _log.error("files_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
+            return said.text, ()
 
     async def hand_over(self, turn: Turn) -> Reply:
         """Do what a person said about an offered file."""

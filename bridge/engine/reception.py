@@ -120,7 +120,7 @@ class Reception:
         return Click(f"{say('asked_again', locale)} {turn_name(decision.n)}", replaces=True)
 
     def _note_instead(self, new: NewTurn, words: str) -> NewTurn:
-        payload = replace(new.payload, show=(note(words),), text="")
+        payload = replace(new.payload, show=(note(words),), text="", files=())
         return replace(new, kind=Kind.NOTE, lane=notice_lane(new.payload.reference), payload=payload, again_of=None)
 
 

@@ -6,7 +6,7 @@ import base64
 import struct
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from engine_world import EPOCH, World, new_turn, until, virtual_time
 
@@ -262,6 +262,15 @@ async def test_a_file_that_cannot_be_kept_costs_nobody_the_answer() -> None:
         world.memory.files.outages = 1
         (words,) = await here.answered(f"[the report]({PDF})")
         assert words["text"] == f"the report {say('file_gone')}"
+
+
+@virtual_time
+async def test_a_fault_of_the_bridge_about_a_file_costs_nobody_the_answer() -> None:
+    here = Stage()
+    async with here.world:
+        here.made.contents[PDF] = cast("bytes", 7)
+        (words,) = await here.answered(f"[the report]({PDF})")
+        assert words["text"] == "the report"
 
 
 @virtual_time

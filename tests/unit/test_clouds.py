@@ -205,9 +205,7 @@ def test_an_operator_may_name_further_hosts_of_files() -> None:
     assert not cloud.allows("https://a.contoso.example/")
 
 
-@pytest.mark.parametrize(
-    "host", ["", "*", "*.", "*.com", "*.a.b:1", "https://x.example", "a/b", ".com", "**.a.b"]
-)
+@pytest.mark.parametrize("host", ["", "*", "*.", "*.com", "*.a.b:1", "https://x.example", "a/b", ".com", "**.a.b"])
 def test_a_malformed_host_of_files_is_refused(host: str) -> None:
     with pytest.raises(ValueError, match="no host of files"):
         named("public", file_hosts=[host])
