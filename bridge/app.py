@@ -31,9 +31,11 @@ from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.progress import Switches
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
+from bridge.gateway.events import GatewayObserver
 from bridge.gateway.files import GatewayFiles
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
@@ -50,6 +52,7 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
 _UNCERTAIN_SECONDS = 0.1
+EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
 
 class _SystemClock:
@@ -90,9 +93,15 @@ class Edges:
     channel: TeamsChannel
     probe: GatewayProbe
     watch: GatewayWatch
+    observer: GatewayObserver | None
     agent: GatewayAgent
     shared_files: TeamsFiles
     agent_files: GatewayFiles
+
+    @property
+    def events(self) -> str:
+        """Whether the gateway's events are heard, or why not; for operators."""
+        return self.observer.state if self.observer else EVENTS_OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,7 @@ class Bridge:
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
             "gateway": {check.name: f"{check.verdict}: {check.detail}" for check in edges.watch.state.checks},
+            "events": edges.events,
         }
 
 
@@ -144,6 +154,9 @@ def _edges(
     sessions = GatewaySessions(http=to_gateway, base_url=base, token=secret)
     probe = GatewayProbe(http=to_gateway, base_url=base, token=secret, agent=settings.agent, sessions=sessions)
     watch = GatewayWatch(probe=probe)
+    observer = (
+        GatewayObserver(http=to_gateway, base_url=base, token=secret, admits=watch.admits) if settings.events else None
+    )
     return Edges(
         store=_store(settings),
         token=token,
@@ -151,6 +164,7 @@ def _edges(
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,
+        observer=observer,
         agent=GatewayAgent(
             http=to_gateway,
             base_url=base,
@@ -158,6 +172,8 @@ def _edges(
             refusal=watch.refusal,
             look=watch.look,
             sessions=sessions,
+            observer=observer,
+            live_text=settings.live_text,
         ),
         shared_files=TeamsFiles(to_teams, token, cloud),
         agent_files=GatewayFiles(http=to_gateway, base_url=base),
@@ -217,7 +233,6 @@ def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[N
         store=edges.store.files,
         made=edges.agent_files,
         shared=edges.shared_files,
-        cards=edges.channel,
         clock=clock,
         new_id=lambda: secrets.token_urlsafe(16),
         base=settings.gateway_url,
@@ -245,6 +260,12 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         files=files,
         rerun=settings.after_crash == "rerun",
+        switches=Switches(
+            streaming=settings.streaming,
+            progress=settings.progress,
+            notify=settings.notify,
+            reactions=settings.reactions,
+        ),
     )
     dispatcher = Dispatcher(
         store=edges.store,

@@ -98,6 +98,17 @@ class Settings(BaseModel):
         "GOCLAW_AGENT", about="The key of the agent that answers.", default="default"
     )
 
+    events: bool = _setting(
+        "GOCLAW_EVENTS",
+        about="Whether the bridge listens to what the agent does while it works (a key with the scope "
+        "`operator.admin`, or the gateway's token).",
+        default=True,
+    )
+    live_text: bool = _setting(
+        "GOCLAW_LIVE_TEXT",
+        about="Whether answers are asked for as streams, so that their text can be heard as it comes.",
+        default=True,
+    )
     rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = _setting(
         "GOCLAW_RATE_LIMIT",
         about="Questions a minute that the gateway takes over all users (its `rate_limit_rpm`); `0`: found out at the "
@@ -156,6 +167,20 @@ class Settings(BaseModel):
     )
     max_sockets: Annotated[int, Field(ge=10)] = _setting(
         "BRIDGE_MAX_SOCKETS", about="Connections that the public listener keeps open at once.", default=4096
+    )
+    streaming: bool = _setting(
+        "BRIDGE_STREAMING", about="Whether answers in personal chats are streamed while they come.", default=True
+    )
+    progress: bool = _setting(
+        "BRIDGE_PROGRESS", about="Whether people see what the agent is doing while it works.", default=True
+    )
+    notify: bool = _setting(
+        "BRIDGE_NOTIFY",
+        about="Whether an answer after 20 seconds without any text is a new message, so that people are notified.",
+        default=True,
+    )
+    reactions: bool = _setting(
+        "BRIDGE_REACTIONS", about="Whether questions that wait behind another are marked with a reaction.", default=True
     )
     merge: bool = _setting(
         "BRIDGE_MERGE",

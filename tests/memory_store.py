@@ -190,6 +190,14 @@ class MemoryStore:
         await self._commit()
         return row is not None
 
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        self._enter("live")
+        row = self._held(ticket, State.RUNNING)
+        if row is not None:
+            self._put(replace(row, live=mark))
+        await self._commit()
+        return row is not None
+
     async def attempted(self, ticket: Ticket) -> int:
         self._enter("attempted")
         row = self._held(ticket, State.ANSWERED)

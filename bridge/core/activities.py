@@ -17,7 +17,8 @@ from bridge.core.access import Facts
 from bridge.core.attachments import SharedFile, shared_files
 from bridge.core.html_text import html_to_text, is_plain_echo
 from bridge.core.identity import speaker
-from bridge.core.turn import Consent, Person, Reference, Scope
+from bridge.core.kept_files import Consent
+from bridge.core.turn import Person, Reference, Scope
 
 BOT_PREFIX = "28:"
 """Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
@@ -25,6 +26,9 @@ BOT_PREFIX = "28:"
 # Other words in this place would be a user id with a meaning of its own to the gateway: `system` is its owner,
 # `group:…` a group (goclaw-gateway.md section 2). Who has none is refused by access.py.
 _AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
+
+
+_SCOPES = {scope.value: scope for scope in Scope}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +210,8 @@ def _scope(conversation: dict[str, Any]) -> Scope | None:
     come from the sender's own session, before everybody's eyes.
     """
     kind = conversation.get("conversationType")
-    if kind in tuple(Scope):
-        return Scope(kind)
+    if isinstance(kind, str) and kind in _SCOPES:
+        return _SCOPES[kind]
     group = conversation.get("isGroup") is True or _str(conversation.get("id")).startswith("19:")
     return None if kind or group else Scope.PERSONAL
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
 from bridge.core.content import clean_name
+from bridge.core.file_ports import AgentFile
 from bridge.core.markdown import link_targets
-from bridge.core.ports import AgentFile
 
 NOWHERE = "bridge:file"
 """A link's target of which the renderer leaves only the label: what it leads to is shown beside the answer."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 from typing import Final
 
+from bridge.core.kept_files import Consent
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Consent
+from bridge.core.turn import Activity
 
 CONSENT_TYPE: Final = "application/vnd.microsoft.teams.card.file.consent"
 INFO_TYPE: Final = "application/vnd.microsoft.teams.card.file.info"

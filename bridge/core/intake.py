@@ -7,7 +7,7 @@ from typing import assert_never
 
 from bridge.core.access import AccessPolicy, denial
 from bridge.core.activities import CardAction, Event, FileConsent, Ignored, Installed, UserMessage
-from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
+from bridge.core.cards import ASK_AGAIN, NEW_SESSION, STOP, confirm_new
 from bridge.core.commands import Command, help_lines, parse_command
 from bridge.core.identity import GroupSession, lane_of, notice_lane, session_user, speaker, spoken
 from bridge.core.notes import note
@@ -36,11 +36,15 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id."""
+    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id.
+
+    `n`: only this turn, by its button, which says by itself what became of it.
+    """
 
     lane: Lane
     turn: NewTurn
     by: str
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,9 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if event.verb == NEW_SESSION:
         return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
     n = event.data.get("turn")
+    if event.verb == STOP and isinstance(n, int):
+        nothing = _notice(event, note(say("stop_nothing", event.reference.locale)), now)
+        return Stop(lane, nothing, speaker(event.facts.person.name), n)
     if event.verb == ASK_AGAIN and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
         return AskAgain(n, NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n))
     return Ignored("invoke_malformed")
@@ -163,7 +170,7 @@ def _payload(event: UserMessage | CardAction | Installed, policy: Policy) -> Pay
     return Payload(event.reference, person, policy.agent, user)
 
 
-def _notice(event: UserMessage, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
+def _notice(event: UserMessage | CardAction, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
     base = payload or Payload(event.reference, event.facts.person)
     return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, show=(show,)), now)
 

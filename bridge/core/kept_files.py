@@ -44,6 +44,22 @@ class KeptFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """A person's word about a file that was offered: `file` is its id, `card` the message that offered it.
+
+    The rest is where Teams wants it and what it then calls it; empty where the person declined.
+    """
+
+    file: str
+    accepted: bool
+    card: str = ""
+    upload_url: str = ""
+    content_url: str = ""
+    unique_id: str = ""
+    file_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FileLinks:
     """Signed, expiring links below the bridge's public address. Whoever has one may open it: groups share theirs."""
 

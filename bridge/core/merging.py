@@ -41,7 +41,7 @@ def merged(turns: Sequence[Turn]) -> Payload:
 
 
 def _plain(turn: Turn) -> bool:
-    return turn.kind is Kind.ASK and turn.again_of is None and turn.payload.kept
+    return turn.kind is Kind.ASK and turn.again_of is None and bool(turn.payload.text or turn.payload.files)
 
 
 def _who(turn: Turn) -> tuple[str, str]:

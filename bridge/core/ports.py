@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.core.attachments import SharedFile
-from bridge.core.kept_files import FileState, KeptFile
+from bridge.core.file_ports import AgentFile, FileStore
 from bridge.core.turn import (
     Accepted,
     Activity,
     Beat,
     DropVerdict,
+    Landing,
     Lane,
     LaneStatus,
     NewTurn,
@@ -47,15 +47,6 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentFile:
-    """A file that the agent hands over: its path at the gateway with its own ticket (`?ft=`), its name, its type."""
-
-    path: str
-    name: str
-    type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """The agent's words as Markdown, and the files beside them. `silent`: the agent chose not to reply."""
 
@@ -64,16 +55,71 @@ class Answer:
     files: tuple[AgentFile, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The agent reasons; what it thinks is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextCame:
+    """A further piece of the answer's text, raw Markdown; pieces may have been lost before it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextWithdrawn:
+    """All text that came so far was an announcement before a tool: no part of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBegan:
+    """A tool is at work. `argument`: a hint for people (file name, search words), one line of at most 80 characters, or
+    empty."""
+
+    name: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A tool has come to its end."""
+
+    name: str
+    failed: bool
+
+
+AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded
+"""What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
+
+
 class Agent(Protocol):
     """The agent behind the gateway."""
 
-    async def ask(self, question: Question) -> Answer:
-        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure."""
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
+
+        `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
+        raise. Nothing of it is needed for the answer.
+        """
         ...
 
     async def forget(self, agent: str, user: str) -> None:
         """Delete the session, and see that it is gone. Raises TurnFailure (SessionNotDeleted, GatewayDown, …)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One request of a stream: all text so far or, if `informative`, a line about what goes on.
+
+    `stream` is "" for the first one, whose answer names it; `sequence` counts from 1.
+    """
+
+    text: str
+    sequence: int
+    stream: str
+    informative: bool
 
 
 class Channel(Protocol):
@@ -87,59 +133,38 @@ class Channel(Protocol):
         """Show the typing indicator once. Raises DeliveryFailure."""
         ...
 
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        """One request of a stream; gives the stream's id. Raises LeftOut, StreamEnded, DeliveryFailure."""
+        ...
+
+    async def place(self, to: Reference, activity: Activity) -> str:
+        """Show a message of progress; gives its id. Raises LeftOut, DeliveryFailure."""
+        ...
+
+    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+        """Show progress in place of what the message shows. Raises LeftOut, DeliveryFailure."""
+        ...
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        """Show the activity in place of what was shown under the landing's message; gives its id.
+
+        Repeated, it changes nothing. Raises DeliveryFailure; DeliveryRejected where the message cannot be changed.
+        """
+        ...
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        """Put the reaction on the message that the reference answers, or take it off.
+
+        Raises LeftOut, DeliveryFailure.
+        """
+        ...
+
 
 class Roster(Protocol):
     """Who is who in a conversation: what activities do not say."""
 
     async def is_guest(self, where: Reference, person: Person) -> bool:
         """Whether the person is a guest of the tenant. Raises DeliveryFailure where Teams does not tell."""
-        ...
-
-
-class SharedFiles(Protocol):
-    """The files of people's messages, and people's OneDrive."""
-
-    async def fetch(self, file: SharedFile) -> bytes:
-        """The file's bytes. Raises FileFailure."""
-        ...
-
-    async def save(self, upload_url: str, content: bytes) -> None:
-        """Put a file where its person agreed to have it. Raises FileFailure."""
-        ...
-
-
-class AgentFiles(Protocol):
-    """The files that agents make, at the gateway."""
-
-    async def fetch(self, path: str) -> bytes:
-        """The bytes under a signed path. Raises FileFailure."""
-        ...
-
-
-class Cards(Protocol):
-    """What was shown can be shown anew."""
-
-    async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
-        """Show `activity` in place of the one with this id. Raises DeliveryFailure."""
-        ...
-
-
-class FileStore(Protocol):
-    """The files on their way to people. Every method raises StoreUnavailable; every write is on disk when it returns.
-
-    They go with their turns' texts (`TurnStore.forget_old`).
-    """
-
-    async def keep(self, file: KeptFile, most: int) -> None:
-        """Keep the file; of all files together at most `most` bytes stay, the newest. Repeated, it changes nothing."""
-        ...
-
-    async def find(self, id_: str, now: float) -> KeptFile | None:
-        """The file, until it expires."""
-        ...
-
-    async def settle(self, id_: str, state: FileState) -> bool:
-        """An offered file has found its end; its bytes are dropped. False where it had found one already."""
         ...
 
 
@@ -223,6 +248,10 @@ class TurnStore(Protocol):
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         """Record the ids of the parts delivered so far."""
+        ...
+
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        """Record the message under which a running turn shows progress (`core.turn.live_mark`)."""
         ...
 
     async def attempted(self, ticket: Ticket) -> int:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from bridge.core.attachments import SharedFile
+from bridge.core.kept_files import Consent
 
 Lane = NewType("Lane", str)
 """What runs one at a time and in order."""
@@ -91,27 +92,11 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """A person's word about a file that was offered: `file` is its id, `card` the message that offered it.
-
-    The rest is where Teams wants it and what it then calls it; empty where the person declined.
-    """
-
-    file: str
-    accepted: bool
-    card: str = ""
-    upload_url: str = ""
-    content_url: str = ""
-    unique_id: str = ""
-    file_type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Payload:
     """What a turn needs to run and to be answered, kept as one JSON value in its row.
 
-    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask), and `files` came with it
-    and are still to be fetched. `show` is the ready content of kinds that only show something.
+    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask), and `files` came with it and
+    are still to be fetched. `show` is the ready content of kinds that only show something.
     """
 
     reference: Reference
@@ -122,11 +107,6 @@ class Payload:
     show: tuple[Activity, ...] = ()
     files: tuple[SharedFile, ...] = ()
     consent: Consent | None = None
-
-    @property
-    def kept(self) -> bool:
-        """Whether the question is still there: it is blanked after a while."""
-        return bool(self.text or self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +131,30 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Landing:
+    """The message under which progress was shown, and what becomes of it: the reply's first part takes its place.
+
+    `stream`: it is a stream of Teams, perhaps still open. `shown`: the agent's words that it shows. `becomes`: the line
+    to which it shrinks instead, and the whole reply follows as new messages.
+    """
+
+    id: str
+    stream: bool = False
+    shown: str = ""
+    becomes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """The finished activities of a turn, and how it will be closed when they are shown."""
+    """The finished activities of a turn, and how it will be closed when they are shown.
+
+    `landing`: where they go, if the turn has shown progress before.
+    """
 
     outcome: Outcome
     activities: tuple[Activity, ...]
     error: str = ""
+    landing: Landing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,8 @@ class Turn:
     """A row of the turn table. `shown` holds the ids of the parts already delivered, in order.
 
     `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
-    `session` and `history` (what became of the row: see `steps`) are for operators.
+    `live`: the message under which it shows progress, see `live_message`. `session` and `history` (what became of the
+    row: see `steps`) are for operators.
     """
 
     n: int
@@ -187,6 +186,7 @@ class Turn:
     closed: float | None = None
     session: str = ""
     history: str = ""
+    live: str = ""
 
     @property
     def ticket(self) -> Ticket:
@@ -222,6 +222,17 @@ def steps(history: str) -> tuple[Step, ...]:
     """The history column as values: `<epoch seconds> <what> [<by>];` one after the other."""
     words = (entry.split(" ") for entry in history.split(";") if entry)
     return tuple(Step(float(at), what, by[0] if by else "") for at, what, *by in words)
+
+
+def live_mark(message: str, *, stream: bool) -> str:
+    """The `live` column for this message."""
+    return f"{'stream' if stream else 'message'}:{message}"
+
+
+def live_message(mark: str) -> Landing | None:
+    """The message that a `live` column names."""
+    kind, _, message = mark.partition(":")
+    return Landing(message, kind == "stream") if message else None
 
 
 class StopVerdict(StrEnum):

@@ -142,6 +142,8 @@ class Dispatcher:
             await insist(lambda: self._store.release(ticket))
         if not accepted.duplicate and not accepted.full:
             self._waiting += 1
+            if new.kind is Kind.ASK:
+                self._pipeline.marks.waits(new.lane, new.payload.reference)
             self._lanes.wake(new.lane)
         return accepted
 
@@ -151,6 +153,8 @@ class Dispatcher:
         if stopped.verdict is StopVerdict.STOPPING:
             self._lanes.stop(stopped.n, by)
         elif stopped.verdict is StopVerdict.WITHDRAWN:
+            if (row := await self._store.find(stopped.n)) is not None:
+                self._pipeline.marks.ended(row)
             self._lanes.wake(note_.lane)
         return stopped.verdict
 
@@ -206,7 +210,7 @@ class Dispatcher:
         self._waiting = beat.waiting
         self._gate.paused = beat.paused
         self._gate.replicas = max(1, len(beat.counters))
-        self._pipeline.elsewhere = max(0, beat.running - len(self._lanes))
+        self._pipeline.shows.elsewhere = max(0, beat.running - len(self._lanes))
         metrics.QUEUED.set(beat.waiting)
         for place in self._gate.untold(_NOTES_A_BEAT):
             self._housekeeping.start(self._tell(place), "waiting note")

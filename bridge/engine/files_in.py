@@ -16,10 +16,11 @@ import structlog
 from bridge import metrics
 from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.errors import FileFailure, Interrupted
+from bridge.core.file_ports import SharedFiles
 from bridge.core.identity import notice_lane, spoken
 from bridge.core.inlining import TextFile, text_file, with_files
 from bridge.core.notes import note
-from bridge.core.ports import Clock, SharedFiles, TurnStore
+from bridge.core.ports import Clock, TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, NewTurn, Outcome, Payload, Reply, Scope, Turn
 from bridge.engine.insist import insist

@@ -17,12 +17,13 @@ from bridge import metrics
 from bridge.core import file_cards
 from bridge.core.agent_files import NOWHERE, Linked, Shown, linked_files, relinked
 from bridge.core.content import is_showable, type_of
-from bridge.core.errors import DeliveryFailure, FileExpired, FileFailure, FileTooLarge, StoreUnavailable
-from bridge.core.kept_files import FileLinks, FileState, KeptFile
+from bridge.core.errors import FileExpired, FileFailure, FileTooLarge, StoreUnavailable
+from bridge.core.file_ports import AgentFile, AgentFiles, FileStore, SharedFiles
+from bridge.core.kept_files import Consent, FileLinks, FileState, KeptFile
 from bridge.core.notes import note
-from bridge.core.ports import AgentFile, AgentFiles, Answer, Cards, Clock, FileStore, SharedFiles
+from bridge.core.ports import Answer, Clock
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Consent, Outcome, Reply, Scope, Turn
+from bridge.core.turn import Activity, Landing, Outcome, Reply, Scope, Turn
 from bridge.engine.insist import insist
 
 _log = structlog.get_logger()
@@ -55,7 +56,6 @@ class FilesOut:
         store: FileStore,
         made: AgentFiles,
         shared: SharedFiles,
-        cards: Cards,
         clock: Clock,
         new_id: Callable[[], str],
         base: str,
@@ -65,7 +65,6 @@ class FilesOut:
         self._store = store
         self._made = made
         self._shared = shared
-        self._cards = cards
         self._clock = clock
         self._new_id = new_id
         self._base = base
@@ -90,23 +89,23 @@ class FilesOut:
         kept = await insist(lambda: self._store.find(consent.file, self._clock.now()))
         mine = (reference.conversation, turn.payload.person.aad_id)
         if kept is None or (kept.conversation, kept.person) != mine or kept.state is FileState.LINKED:
-            return await self._replaced(turn, consent, "file_offer_gone", "")
+            return _instead(turn, consent, "file_offer_gone", "")
         if not consent.accepted:
             await insist(lambda: self._store.settle(kept.id, FileState.DECLINED))
-            return await self._replaced(turn, consent, "file_declined", kept.name)
+            return _instead(turn, consent, "file_declined", kept.name)
         if kept.state is FileState.DECLINED:
-            return await self._replaced(turn, consent, "file_offer_gone", "")
+            return _instead(turn, consent, "file_offer_gone", "")
         if kept.state is FileState.OFFERED:
             try:
                 await self._shared.save(consent.upload_url, kept.content)
             except FileFailure as failure:
                 _log.warning("file_not_saved", turn=turn.name, error=failure.label, detail=failure.detail)
                 metrics.FILES_OUT.labels("not_saved").inc()
-                return await self._replaced(turn, consent, "file_not_saved", kept.name)
+                return _instead(turn, consent, "file_not_saved", kept.name)
             # before anything is shown: repeated after a crash, the upload would be refused
             await insist(lambda: self._store.settle(kept.id, FileState.SAVED))
         metrics.FILES_OUT.labels("saved").inc()
-        return await self._replaced(turn, consent, "file_saved", kept.name)
+        return _instead(turn, consent, "file_saved", kept.name)
 
     async def open(self, id_: str, expires: str, signature: str) -> KeptFile | None:
         """The file behind a signed link, while it is good. Raises StoreUnavailable."""
@@ -115,18 +114,6 @@ class FilesOut:
             return None
         kept = await self._store.find(id_, now)
         return kept if kept is not None and kept.state is FileState.LINKED else None
-
-    async def _replaced(self, turn: Turn, consent: Consent, key: str, name: str) -> Reply:
-        """The card gives way to a sentence, so that nobody clicks it again; a saved file is shown after it."""
-        reference = turn.payload.reference
-        words = note(say(key, reference.locale, name=name))
-        after = (file_cards.saved(name, consent),) if key == "file_saved" else ()
-        try:
-            await self._cards.update(reference, consent.card, words)
-        except DeliveryFailure as failure:
-            _log.warning("card_not_replaced", turn=turn.name, error=failure.label, detail=failure.detail)
-            after = after or (words,)
-        return Reply(Outcome.DELIVERED, after)
 
     async def _pass_all(
         self, turn: Turn, linked: tuple[Linked, ...], beside: tuple[AgentFile, ...]
@@ -207,6 +194,13 @@ class FilesOut:
             for shown in (passed[place].shown,)
         ]
         return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
+
+
+def _instead(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
+    """A sentence in place of the card, so that nobody clicks it again; a saved file is shown after it."""
+    words = note(say(key, turn.payload.reference.locale, name=name))
+    activities = (words, file_cards.saved(name, consent)) if key == "file_saved" else (words,)
+    return Reply(Outcome.DELIVERED, activities, landing=Landing(consent.card) if consent.card else None)
 
 
 def _place(file: AgentFile) -> str:

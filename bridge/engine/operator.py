@@ -66,7 +66,7 @@ class Operator:
             return Refusal.NO_QUESTION
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
-        if not asked.payload.kept:
+        if not (asked.payload.text or asked.payload.files):
             return Refusal.TEXT_GONE
         new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, asked.payload, self._clock.now(), again_of=n)
         accepted = await self._dispatcher.accept(new, bounded=False)

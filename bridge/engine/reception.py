@@ -49,7 +49,7 @@ class Reception:
             case Accept():
                 return await self._accept(decision.turn)
             case Stop():
-                await self._stop(decision)
+                return await self._stop(decision)
             case ShowStatus():
                 await self._status(decision)
             case AskAgain():
@@ -70,12 +70,25 @@ class Reception:
         # only a click on a card reads this
         return Click(say("new_asked", _locale(new)), replaces=True) if new.kind is Kind.NEW else None
 
-    async def _stop(self, decision: Stop) -> None:
+    async def _stop(self, decision: Stop) -> Click | None:
+        if decision.n:
+            return await self._stop_by_button(decision)
         early = self._note_instead(decision.turn, say("stopped_early", _locale(decision.turn)))
         verdict = await self._dispatcher.stop(decision.lane, early, decision.by)
         metrics.INBOUND.labels(f"stop_{verdict}").inc()
         if verdict is StopVerdict.NOTHING:
             await self._dispatcher.accept(decision.turn)
+        return None
+
+    async def _stop_by_button(self, decision: Stop) -> Click:
+        """The button stands under one turn's progress, and stops no other."""
+        locale = _locale(decision.turn)
+        status = await self._dispatcher.status(decision.lane)
+        if status.running != turn_name(decision.n):
+            return Click(say("stop_nothing", locale), replaces=False)
+        verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by)
+        metrics.INBOUND.labels(f"stop_{verdict}").inc()
+        return Click(say("stop_asked", locale), replaces=False)
 
     async def _status(self, decision: ShowStatus) -> None:
         locale = _locale(decision.turn)
@@ -101,7 +114,7 @@ class Reception:
         locale = _locale(decision.turn)
         asked = await self._dispatcher.find(decision.n)
         mine = decision.turn.payload
-        if asked is None or not asked.payload.kept:
+        if asked is None or not (asked.payload.text or asked.payload.files):
             return Click(say("again_gone", locale), replaces=False)
         original = asked.payload
         # by ids of the verified activity: nobody may run another's question, nor from another conversation

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import orjson
 
 from bridge.core.attachments import FileKind, SharedFile
+from bridge.core.kept_files import Consent
 from bridge.core.turn import (
-    Consent,
     Kind,
+    Landing,
     Lane,
     NewTurn,
     Outcome,
@@ -101,6 +102,7 @@ def turn_of(row: Row) -> Turn:
         closed=row["closed"],
         session=row["session"],
         history=row["history"],
+        live=row["live"],
     )
 
 
@@ -126,4 +128,7 @@ def _reply(raw: bytes | None) -> Reply | None:
     if not raw:
         return None
     data: dict[str, Any] = orjson.loads(raw)
-    return Reply(Outcome(data["outcome"]), tuple(data["activities"]), data["error"])
+    landing = data.get("landing")  # the version before knew none
+    return Reply(
+        Outcome(data["outcome"]), tuple(data["activities"]), data["error"], Landing(**landing) if landing else None
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -11,12 +12,13 @@ from typing import Any, cast
 from engine_world import EPOCH, World, new_turn, until, virtual_time
 
 from bridge.core.attachments import SharedFile
-from bridge.core.errors import ConnectorUnreachable, DeliveryFailure, FileExpired, FileFailure, FileTooLarge
+from bridge.core.errors import DeliveryRejected, FileExpired, FileFailure, FileTooLarge
 from bridge.core.file_cards import CONSENT_TYPE, INFO_TYPE
-from bridge.core.kept_files import FileLinks, FileState
-from bridge.core.ports import AgentFile, Answer
+from bridge.core.file_ports import AgentFile
+from bridge.core.kept_files import Consent, FileLinks, FileState
+from bridge.core.ports import Answer
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Consent, Kind, Outcome, Reference, Scope, State
+from bridge.core.turn import Activity, Kind, Outcome, Scope, State
 from bridge.engine.files import NO_FILES, Files
 from bridge.engine.files_out import KEPT_SECONDS, MOST_FILES, FilesOut
 
@@ -61,29 +63,12 @@ class OneDrive:
         self.saved.append((upload_url, content))
 
 
-@dataclass
-class ShownCards:
-    """What stands in place of which message, in which conversation."""
-
-    failure: DeliveryFailure | None = None
-    replaced: list[tuple[str, Activity]] = field(default_factory=list)
-    where: list[str] = field(default_factory=list)
-
-    async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
-        if self.failure is not None:
-            raise self.failure
-        self.replaced.append((activity_id, activity))
-        self.where.append(to.conversation)
-        return activity_id
-
-
 class Stage:
     """A world whose agent makes files. `links` and `offers`: the ways there are."""
 
     def __init__(self, *, links: FileLinks | None = LINKS, offers: bool = True) -> None:
         self.made = Made({PDF: PDF_BYTES, PNG: PNG_BYTES})
         self.drive = OneDrive()
-        self.cards = ShownCards()
         self.files = NO_FILES
         ids = count(1)
 
@@ -93,7 +78,6 @@ class Stage:
                     store=world.store.files,
                     made=self.made,
                     shared=self.drive,
-                    cards=self.cards,
                     clock=world.clock,
                     new_id=lambda: f"f{next(ids)}",
                     base=BASE,
@@ -116,11 +100,16 @@ class Stage:
         return [shown.activity for shown in channel.sent[before:]]
 
     async def says(self, consent: Consent, id_: str = "consent", **changes: Any) -> list[Activity]:
-        """What is sent after a person's word about an offer."""
+        """What is sent anew after a person's word about an offer."""
         channel, before = self.world.channel, len(self.world.channel.sent)
         await self.accept(consent, id_, **changes)
         await self.world.closed(id_)
-        return [shown.activity for shown in channel.sent[before:]]
+        return [shown.activity for shown in channel.sent[before:] if "id" not in shown.activity]
+
+    @property
+    def replaced(self) -> list[tuple[str, str]]:
+        """What stands in place of which message now."""
+        return [(landing.id, str(activity["text"])) for landing, activity in self.world.channel.landed]
 
     async def accept(self, consent: Consent, id_: str = "consent", **changes: Any) -> None:
         new = new_turn(id_, kind=Kind.FILE, lane="chat", accepted=self.world.clock.now())
@@ -157,6 +146,11 @@ def attachment(activity: Activity) -> dict[str, Any]:
     return only
 
 
+def said(activity: Activity) -> str:
+    """The agent's own words, without what the bridge adds in groups: the quoted question, how to go on."""
+    return re.sub(r"^<quoted [^>]*>|\n\n\*Mention me[^\n]*$", "", activity["text"])
+
+
 # -- answers --
 
 
@@ -166,7 +160,7 @@ async def test_a_picture_is_shown_in_the_chat() -> None:
     async with here.world:
         for scope in Scope:
             words, picture = await here.answered(f"Look: ![chart]({PNG})", scope=scope, id_=scope)
-            assert words["text"] == "Look: chart"
+            assert said(words) == "Look: chart"
             shown = attachment(picture)
             assert (shown["contentType"], shown["name"]) == ("image/png", "chart.png")
             assert shown["contentUrl"] == "data:image/png;base64," + base64.b64encode(PNG_BYTES).decode()
@@ -179,7 +173,7 @@ async def test_a_file_is_offered_in_a_personal_chat_after_the_words() -> None:
     async with here.world as world:
         words, card = await here.answered(f"Here is [the report]({PDF}).")
 
-        assert words["text"] == "Here is the report."
+        assert said(words) == "Here is the report."
         offer = attachment(card)
         assert (offer["contentType"], offer["name"]) == (CONSENT_TYPE, "report.pdf")
         assert offer["content"]["sizeInBytes"] == len(PDF_BYTES)
@@ -197,8 +191,8 @@ async def test_elsewhere_a_file_is_behind_a_signed_link_that_runs_out() -> None:
         (words,) = await here.answered(f"Here is [the report]({PDF}).", scope=Scope.CHANNEL)
 
         kept = world.memory.files.kept["f1"]
-        assert words["text"] == f"Here is [the report]({LINKS.url('f1', kept.expires)})."
-        query = dict(pair.split("=") for pair in words["text"].partition("?")[2].rstrip(").").split("&"))
+        assert said(words) == f"Here is [the report]({LINKS.url('f1', kept.expires)})."
+        query = dict(pair.split("=") for pair in said(words).partition("?")[2].rstrip(").").split("&"))
         assert await here.files.open("f1", query["exp"], query["sig"]) == kept
         assert await here.files.open("f1", query["exp"], "x") is None
         assert await here.files.open("f2", query["exp"], query["sig"]) is None
@@ -220,11 +214,11 @@ async def test_where_there_is_no_way_people_are_told() -> None:
     here = Stage(links=None)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})", scope=Scope.GROUP)
-        assert words["text"] == f"the report {say('file_no_way')}"
+        assert said(words) == f"the report {say('file_no_way')}"
     here = Stage(links=None, offers=False)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert words["text"] == f"the report {say('file_no_way_at_all')}"
+        assert said(words) == f"the report {say('file_no_way_at_all')}"
         assert here.world.memory.files.kept == {}
 
 
@@ -233,7 +227,7 @@ async def test_a_cloud_without_file_cards_gets_links_in_personal_chats_too() -> 
     here = Stage(offers=False)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert words["text"].startswith("[the report](https://bridge.example/files/f1?exp=")
+        assert said(words).startswith("[the report](https://bridge.example/files/f1?exp=")
 
 
 @virtual_time
@@ -243,7 +237,7 @@ async def test_a_file_that_is_gone_leaves_its_label_and_a_word() -> None:
         here.made.contents[PDF] = FileExpired()
         here.made.contents[PNG] = b""
         (words,) = await here.answered(f"[the report]({PDF}) and [chart]({PNG})")
-        assert words["text"] == f"the report {say('file_gone')} and chart {say('file_gone')}"
+        assert said(words) == f"the report {say('file_gone')} and chart {say('file_gone')}"
 
 
 @virtual_time
@@ -252,7 +246,7 @@ async def test_a_file_that_is_too_large_is_told() -> None:
     async with here.world:
         here.made.contents[PDF] = FileTooLarge()
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert words["text"] == f"the report {say('file_too_large_out')}"
+        assert said(words) == f"the report {say('file_too_large_out')}"
 
 
 @virtual_time
@@ -261,7 +255,7 @@ async def test_a_file_that_cannot_be_kept_costs_nobody_the_answer() -> None:
     async with here.world as world:
         world.memory.files.outages = 1
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert words["text"] == f"the report {say('file_gone')}"
+        assert said(words) == f"the report {say('file_gone')}"
 
 
 @virtual_time
@@ -270,7 +264,7 @@ async def test_a_fault_of_the_bridge_about_a_file_costs_nobody_the_answer() -> N
     async with here.world:
         here.made.contents[PDF] = cast("bytes", 7)
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert words["text"] == "the report"
+        assert said(words) == "the report"
 
 
 @virtual_time
@@ -281,7 +275,7 @@ async def test_one_answer_brings_so_many_files_and_no_more() -> None:
         here.made.contents |= dict.fromkeys(paths, PDF_BYTES)
         shown = await here.answered(" ".join(f"[{n}]({path})" for n, path in enumerate(paths)))
         assert len(shown) == 1 + MOST_FILES
-        assert shown[0]["text"].endswith(f"{MOST_FILES} {say('file_too_many', most=MOST_FILES)}")
+        assert said(shown[0]).endswith(f"{MOST_FILES} {say('file_too_many', most=MOST_FILES)}")
         assert len(here.made.fetched) == MOST_FILES
 
 
@@ -291,12 +285,12 @@ async def test_files_beside_the_answer_are_passed_on_once() -> None:
     async with here.world:
         beside = (AgentFile(PDF, "report.pdf"), AgentFile(PNG, "chart.png", "image/png"))
         words, card, picture = await here.answered(f"See [report]({PDF})", *beside)
-        assert words["text"] == "See report"
+        assert said(words) == "See report"
         assert attachment(card)["contentType"] == CONSENT_TYPE
         assert attachment(picture)["contentType"] == "image/png"
 
         (words, picture) = await here.answered("Done.", *beside, scope=Scope.GROUP, id_="group")
-        assert words["text"].startswith("Done.\n\n- [report.pdf](https://bridge.example/files/f2?exp=")
+        assert said(words).startswith("Done.\n\n- [report.pdf](https://bridge.example/files/f2?exp=")
         assert attachment(picture)["contentType"] == "image/png"
 
 
@@ -332,9 +326,7 @@ async def test_an_accepted_file_is_saved_shown_and_its_card_is_replaced() -> Non
         assert (shown["contentType"], shown["name"]) == (INFO_TYPE, "report.pdf")
         assert shown["contentUrl"] == "https://contoso-my.sharepoint.com/report.pdf"
         assert shown["content"] == {"uniqueId": "u1", "fileType": "pdf"}
-        ((card, words),) = here.cards.replaced
-        assert (card, words["text"]) == ("card-1", say("file_saved", name="report.pdf"))
-        assert here.cards.where == ["chat"]
+        assert here.replaced == [("card-1", say("file_saved", name="report.pdf"))]
         assert (here.state(), world.memory.files.kept["f1"].content) == (FileState.SAVED, b"")
         assert world.row("consent").outcome is Outcome.DELIVERED
 
@@ -346,7 +338,7 @@ async def test_a_declined_file_is_dropped_and_its_card_says_so() -> None:
         await here.answered(f"[the report]({PDF})")
         assert await here.says(no()) == []
 
-        assert [words["text"] for _, words in here.cards.replaced] == [say("file_declined", name="report.pdf")]
+        assert here.replaced == [("card-1", say("file_declined", name="report.pdf"))]
         assert (here.state(), world.memory.files.kept["f1"].content) == (FileState.DECLINED, b"")
         assert here.drive.saved == []
 
@@ -368,7 +360,7 @@ async def test_an_offer_that_has_run_out_is_told() -> None:
         await here.answered(f"[the report]({PDF})")
         here.expire("f1")
         assert await here.says(yes()) == []
-        assert [words["text"] for _, words in here.cards.replaced] == [say("file_offer_gone")]
+        assert here.replaced == [("card-1", say("file_offer_gone"))]
         assert here.drive.saved == []
 
 
@@ -387,7 +379,7 @@ async def test_nobody_gets_anothers_file() -> None:
         await here.says(yes("f2"), "linked")
 
         assert here.drive.saved == []
-        assert {words["text"] for _, words in here.cards.replaced} == {say("file_offer_gone")}
+        assert set(here.replaced) == {("card-1", say("file_offer_gone"))}
         assert (here.state(), here.state("f2")) == (FileState.OFFERED, FileState.LINKED)
         assert world.row("bob").outcome is Outcome.DELIVERED
 
@@ -400,7 +392,7 @@ async def test_a_file_that_was_declined_is_not_saved_later() -> None:
         await here.says(no())
         await here.says(yes(), "later")
         assert here.drive.saved == []
-        assert [words["text"] for _, words in here.cards.replaced][1:] == [say("file_offer_gone")]
+        assert here.replaced[1:] == [("card-1", say("file_offer_gone"))]
 
 
 @virtual_time
@@ -410,7 +402,7 @@ async def test_a_file_that_could_not_be_saved_is_told() -> None:
         await here.answered(f"[the report]({PDF})")
         here.drive.failure = FileExpired("HTTP 404")
         assert await here.says(yes()) == []
-        assert [words["text"] for _, words in here.cards.replaced] == [say("file_not_saved", name="report.pdf")]
+        assert here.replaced == [("card-1", say("file_not_saved", name="report.pdf"))]
 
 
 @virtual_time
@@ -419,11 +411,11 @@ async def test_where_the_card_cannot_be_replaced_the_sentence_is_a_message() -> 
     async with here.world:
         await here.answered(f"[the report]({PDF})")
         await here.answered(f"[the report]({PDF})", id_="q2")
-        here.cards.failure = ConnectorUnreachable()
+        here.world.channel.land_failures.append(DeliveryRejected())
         (words,) = await here.says(no())
         assert words["text"] == say("file_declined", name="report.pdf")
-        (info,) = await here.says(yes("f2"), "second")
-        assert attachment(info)["contentType"] == INFO_TYPE
+        (words,) = await here.says(replace(no("f2"), card=""), "without-card")
+        assert words["text"] == say("file_declined", name="report.pdf")
 
 
 @virtual_time
@@ -433,7 +425,7 @@ async def test_a_crash_after_the_upload_does_not_upload_again() -> None:
         await here.answered(f"[the report]({PDF})")
         world.memory.outages["answer"] = 1_000_000
         await here.accept(yes())
-        await until(lambda: here.cards.replaced)
+        await until(lambda: here.state() is FileState.SAVED)
         assert world.row("consent").state is State.RUNNING
         world.memory.outages.clear()
         await world.restart()

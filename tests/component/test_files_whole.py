@@ -170,7 +170,7 @@ async def test_a_file_of_the_agents_is_offered_saved_or_declined(tmp_path: Path,
         saved = list(here.drive.saved.values())
         assert [content.startswith(b"Notes of the stand-in agent") for content in saved] == [True] * accepted
         assert said.reply is not None
-        kinds = [part["attachments"][0]["contentType"] for part in said.reply.activities]
+        kinds = [part["attachments"][0]["contentType"] for part in said.reply.activities[1:]]
         assert kinds == [INFO_TYPE] * accepted
         assert here.drive.bearers == [None] * accepted
 

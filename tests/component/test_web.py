@@ -187,5 +187,6 @@ async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path)
         assert (answer.status, report["ready"], report["signing_keys"]) == (503, False, "not loaded")
         assert report["gateway"]["gateway reachable"].startswith("failed: ")
         assert report["outbound_token"] not in ("ok", "not fetched yet")
+        assert report["events"] == "no: not connected yet"
         for secret in ("not-the-app-password", "the-gateway-token", "the-admin-token"):
             assert secret.encode() not in body

@@ -12,9 +12,9 @@ from memory_store import MemoryStore
 from postgres_server import dsn, fresh_schema
 
 from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.kept_files import FileState, KeptFile
+from bridge.core.kept_files import Consent, FileState, KeptFile
 from bridge.core.ports import TurnStore
-from bridge.core.turn import Consent, Kind, Outcome, Reply, Ticket
+from bridge.core.turn import Kind, Outcome, Reply, Ticket
 from bridge.store.postgres import postgres_store
 from bridge.store.sqlite import sqlite_store
 
@@ -134,7 +134,6 @@ async def test_a_question_keeps_its_files_and_a_consent_its_words(store: TurnSto
 
     assert found is not None
     assert found.payload == new.payload
-    assert found.payload.kept
 
 
 async def test_only_the_holder_of_a_running_turn_rewrites_it(store: TurnStore) -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from bridge.core.access import AccessPolicy
 from bridge.core.activities import CardAction, Event, FileConsent, Ignored, Installed, UserMessage, parse_activity
 from bridge.core.intake import Accept, AskAgain, Policy, Stop, decide
+from bridge.core.kept_files import Consent
 from bridge.core.texts import say
-from bridge.core.turn import Consent, Kind, Scope
+from bridge.core.turn import Kind, Scope
 
 SAMPLES = {
     path.stem: orjson.loads(path.read_bytes()) for path in (Path(__file__).parent.parent / "samples").glob("*.json")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.agent_files import NOWHERE, Linked, Shown, fetchable, linked_files, relinked
+from bridge.core.file_ports import AgentFile
 from bridge.core.kept_files import FileLinks
-from bridge.core.ports import AgentFile
 from bridge.core.render import render_answer
 
 BASE = "http://gateway:18790/goclaw"

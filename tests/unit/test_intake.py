@@ -171,7 +171,6 @@ def test_files_go_with_the_question_and_are_one_without_a_word() -> None:
 
     assert (turn.payload.text, len(turn.payload.files)) == ("read this", 2)
     assert (alone.payload.text, len(alone.payload.files)) == ("", 1)
-    assert alone.payload.kept
 
 
 @pytest.mark.parametrize("text", ["/new", "/stop", "/status", "/help"])

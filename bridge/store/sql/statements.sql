@@ -73,6 +73,9 @@ UPDATE turns SET delivery = :delivery, sent = :sent
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
 RETURNING n;
 
+-- name: live
+UPDATE turns SET live = :live WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' RETURNING n;
+
 -- name: attempted
 UPDATE turns SET attempts = attempts + 1, history = history || :step
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
