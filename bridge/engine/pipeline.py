@@ -188,7 +188,7 @@ class Pipeline:
 
     async def _answer(self, turn: Turn, said: Answer) -> Reply:
         """What the agent said, ready to be shown. Raises AnswerEmpty."""
-        if said.silent:
+        if said.silent and not said.files:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         return Reply(Outcome.DELIVERED, await self._files.publish(turn, said))
