@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import httpx
 
 from bridge import metrics
+from bridge.core import texts
 from bridge.core.access import AccessPolicy
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
@@ -37,6 +38,7 @@ from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.events import GatewayObserver
 from bridge.gateway.files import GatewayFiles
+from bridge.gateway.memory import ObservedAgent
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
@@ -52,6 +54,8 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
 _UNCERTAIN_SECONDS = 0.1
+# The text keys of what `/status` says of the gateway's memory.
+_MEMORY: Final = {"ok": "memory_kept", "failed": "memory_lost", "not_checked": "memory_unknown"}
 EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
 
@@ -80,6 +84,7 @@ def policy_of(settings: Settings) -> Policy:
         channel=GroupSession("conversation" if settings.channel_session == "thread" else settings.channel_session),
         user_prefix=settings.user_prefix,
         welcome=settings.welcome,
+        starters=settings.starters,
     )
 
 
@@ -93,6 +98,7 @@ class Edges:
     channel: TeamsChannel
     probe: GatewayProbe
     watch: GatewayWatch
+    sessions: GatewaySessions
     observer: GatewayObserver | None
     agent: GatewayAgent
     shared_files: TeamsFiles
@@ -109,6 +115,7 @@ class Bridge:
     """Everything that lives as long as the process."""
 
     edges: Edges
+    agent: ObservedAgent
     dispatcher: Dispatcher
     inbound: Inbound
     operator: Operator
@@ -127,7 +134,10 @@ class Bridge:
             "store": "ok" if self.dispatcher.ready else "not open",
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
-            "gateway": {check.name: f"{check.verdict}: {check.detail}" for check in edges.watch.state.checks},
+            "gateway": {
+                check.name: f"{check.verdict}: {check.detail}"
+                for check in (*edges.watch.state.checks, self.agent.memory)
+            },
             "events": edges.events,
         }
 
@@ -164,6 +174,7 @@ def _edges(
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,
+        sessions=sessions,
         observer=observer,
         agent=GatewayAgent(
             http=to_gateway,
@@ -243,16 +254,18 @@ def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[N
 
 
 def compose(settings: Settings, edges: Edges) -> Bridge:
-    """The bridge over its edges; nothing is started yet."""
+    """The bridge over its edges; nothing is started yet. From here on it speaks with the admin's own sentences."""
+    texts.use(settings.texts.sentences)
     clock = _SystemClock()
     tasks = Tasks()
+    agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=tasks)
     lease = Lease()
     if edges.store.shared:
         edges.channel.fence(lambda: _until_certain(lease))
     files = files_of(settings, edges, clock, lambda new: dispatcher.accept(new, bounded=False))
     pipeline = Pipeline(
         store=edges.store,
-        agent=edges.agent,
+        agent=agent,
         channel=PacedChannel(edges.channel, monotonic=time.monotonic, shared=edges.store.shared),
         clock=clock,
         tasks=tasks,
@@ -266,6 +279,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
             notify=settings.notify,
             reactions=settings.reactions,
         ),
+        agent_cards=settings.agent_cards,
     )
     dispatcher = Dispatcher(
         store=edges.store,
@@ -283,9 +297,10 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         policy=policy_of(settings),
         clock=clock,
         gateway_health=lambda: _gateway_health(edges.watch),
+        gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
     inbound = Inbound(edges.verifier, reception.receive)
-    return Bridge(edges, dispatcher, inbound, Operator(dispatcher, clock), files)
+    return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files)
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

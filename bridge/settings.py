@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
 )
+
+from bridge.core.commands import MOST_STARTERS
+from bridge.kinds import Guid, Guids, Port, Seconds, Starters, Url, Words
+from bridge.sources import OwnTexts
 
 
 def _names(*names: str) -> AliasChoices:
     return AliasChoices(*names)
-
-
-def _guid(value: object) -> object:
-    try:
-        return str(UUID(str(value)))
-    except ValueError:
-        raise ValueError("must be a GUID such as 00000000-0000-0000-0000-000000000000") from None
-
-
-def _url(value: object) -> object:
-    text = str(value).strip().rstrip("/")
-    found = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+)(?::(\d{1,5}))?(?:/[^\s?#]*)?", text)
-    if found is None or int(found[1] or 0) > 65535:
-        raise ValueError("must be an address such as https://host.example.com, without user name or query")
-    return text
-
-
-def _list(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-Guid = Annotated[str, BeforeValidator(_guid)]
-Url = Annotated[str, BeforeValidator(_url)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_list)]
-Guids = Annotated[tuple[Guid, ...], BeforeValidator(_list)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 
 
 def _setting(*names: str, about: str, default: Any = ...) -> Any:
@@ -208,6 +181,22 @@ class Settings(BaseModel):
     )
     welcome: bool = _setting(
         "BRIDGE_WELCOME", about="Whether the bot greets when it is installed in a personal chat.", default=True
+    )
+    agent_cards: bool = _setting(
+        "BRIDGE_AGENT_CARDS",
+        about="Whether Adaptive Cards in an answer (code blocks `adaptive-card`) are shown as cards.",
+        default=False,
+    )
+    starters: Starters = _setting(
+        "BRIDGE_STARTERS",
+        about=f"Example questions for the welcome and the app package, at most {MOST_STARTERS}, "
+        "separated by semicolons (in the file a list).",
+        default=(),
+    )
+    texts: InstanceOf[OwnTexts] = _setting(
+        "BRIDGE_TEXTS",
+        about="A TOML file with sentences or languages of your own; `teams-bridge texts vi` prints one to begin with.",
+        default=OwnTexts(),
     )
     turn_timeout: Seconds = _setting(
         "BRIDGE_TURN_TIMEOUT", about="The longest time for one answer, in seconds.", default=600.0

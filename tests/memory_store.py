@@ -95,7 +95,7 @@ class MemoryStore:
             counters={life: beats for life, (beats, _) in self.replicas.items()},
             orphans=any(row.owner not in self.replicas for row in rows),
             running=sum(count for _, count in self.replicas.values()),
-            waiting=sum(row.state is State.QUEUED for row in rows),
+            waiting=sum(row.state is State.QUEUED and row.kind is not Kind.WELCOME for row in rows),
             paused=self.paused,
             stops=tuple(row.n for row in rows if row.stop and row.owner == owner),
         )
@@ -311,6 +311,7 @@ class MemoryStore:
             since=head.accepted if head else 0.0,
             waiting=len(waiting) - (1 if head else 0),
             last=turn_name(max(asked)) if asked else None,
+            queued=tuple(row.name for row in waiting[1 if head else 0 :][:5]),
         )
 
     async def forget_old(self, blank_before: float, delete_before: float) -> int:

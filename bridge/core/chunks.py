@@ -18,7 +18,7 @@ _PLACE_UNITS = 20  # "\n\n(123/456)" and some air
 _LONGEST_CLUSTER = 64  # a family emoji has 11 characters; a hostile pile of accents may be torn
 
 _FENCE = re.compile(
-    r"^(?P<prefix>(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*+)(?P<ticks>`{3,}+)(?P<info>[^`\n]*+)$", re.MULTILINE
+    r"^(?P<prefix>(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ]){0,200}+)(?P<ticks>`{3,}+)(?P<info>[^`\n]{0,40}+)$", re.MULTILINE
 )
 _QUOTED = re.compile(r"[ ]*+>[ >]*+")
 _NOT_SPACES = re.compile(r"[^ \n>]")
@@ -27,6 +27,11 @@ _NOT_SPACES = re.compile(r"[^ \n>]")
 def units(text: str) -> int:
     """Length in UTF-16 code units, the measure of Teams' limits."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def beginning(text: str, limit: int) -> str:
+    """As much of `text` as fits in `limit` UTF-16 units."""
+    return text[:limit].encode("utf-16-le", "surrogatepass")[: limit * 2].decode("utf-16-le", "ignore")
 
 
 def cut(text: str, limit: int = PART_UNITS) -> tuple[str, ...]:
@@ -49,8 +54,7 @@ def cut(text: str, limit: int = PART_UNITS) -> tuple[str, ...]:
 
 def _split(text: str, room: int) -> tuple[str, str]:
     """The first part of `text`, at most `room` units and a closing fence long, and what is left."""
-    window = text[:room].encode("utf-16-le")[: room * 2].decode("utf-16-le", "ignore")
-    end = _border(text, len(window))
+    end = _border(text, len(beginning(text, room // 2)), len(beginning(text, room)))
     head, rest = text[:end], text[end:]
     mid_line = not head.endswith("\n") and not rest.startswith("\n")
     fence = _open_fence(head)
@@ -71,18 +75,18 @@ def _split(text: str, room: int) -> tuple[str, str]:
     return head, _outdent(f"{prefix}{ticks}{info}\n{rest}", indent)
 
 
-def _border(text: str, end: int) -> int:
-    """Where to cut at or before `end`: at a good border in the second half, else between two characters."""
+def _border(text: str, half: int, end: int) -> int:
+    """Where to cut between `half` and `end`: at a good border, else between two characters."""
     for border in ("\n\n", "\n"):
-        found = text.rfind(border, end // 2, end)
+        found = text.rfind(border, half, end)
         if found > 0:
             return found
-    space = text.rfind(" ", end // 2, end)
+    space = text.rfind(" ", half, end)
     while space > 0:
         # Inline code of three backticks would become a fence at the start of a line.
         if not text.startswith(("```", "~~~"), space + 1):
             return space
-        space = text.rfind(" ", end // 2, space)
+        space = text.rfind(" ", half, space)
     for place in range(end, max(end - _LONGEST_CLUSTER, 1), -1):
         if not _belong_together(text[place - 1], text[place]):
             return place

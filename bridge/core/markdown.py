@@ -6,103 +6,47 @@ could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No
 shows: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
 (teams-platform.md §3).
 
-The parse is markdown-it's; text is written back as its source, so that what was no markup becomes none.
+The parse is markdown-it's (`parser`); text is written back as its source, so that what was no markup becomes none.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
 from markdown_it.common.utils import unescapeAll
 
 from bridge.core.inline import BREAK, inline, literal, plain, target, without_mentions
+from bridge.core.parser import Definitions, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from markdown_it.rules_block import StateBlock
-    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
 _RULE = "———"
 _TASKS = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
-_MAX_BRACKETS = 1000  # in one paragraph; the time markdown-it takes grows with the square
-_MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop them without a word
 _PHONE_COLUMNS = 40  # monospaced characters in a row on a phone held upright
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
-_DEFINITION = re.compile(r" {0,3}\[[^\]]+\]:\s*<?(?:https?:|mailto:)", re.IGNORECASE)
 
 
-def to_teams(markdown: str) -> str:
-    """Render `markdown` (no control characters, no lone surrogates) as one text, which may be too long to
-    send.
+def to_teams(markdown: str, definitions: Definitions | None = None) -> str:
+    """Render a block of `markdown` (no control characters, no lone surrogates) as one text.
 
-    Fenced code blocks of the result are made of backticks and closed. Blank only if `markdown` is.
+    Fenced code blocks of the result are made of backticks and closed. Blank if there are no words in it.
     """
-    parser = _parser()
-    env: dict[str, Any] = {}
-    markdown = re.sub(r"\r\n?", "\n", markdown)
-    text = _blocks(iter(parser.parse(markdown, env)), markdown.split("\n"))
-    defined = [(label, str(link["href"])) for label, link in env.get("references", {}).items()]
-    defined += [(str(link["label"]), str(link["href"])) for link in env.get("duplicate_refs", [])]
-    unused = [f"{literal(label)}: {href}" for label, href in defined if target(href) not in text]
-    text = "\n\n".join(filter(None, [text, *unused]))
-    return text if text.strip() else literal(markdown).strip()
+    return _blocks(iter(parse(markdown, definitions)), markdown.split("\n"))
 
 
 def link_targets(markdown: str) -> frozenset[str]:
     """Where the links and pictures of `markdown` lead, as the parser writes it; code has none."""
     return frozenset(
         str(token.attrGet("href") or token.attrGet("src"))
-        for block in _parser().parse(markdown)
+        for block in parse(markdown, None)
         for token in block.children or ()
         if token.type in ("link_open", "image")
     )
-
-
-class _Parser(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - markdown-it's hook; `_link` decides instead
-        return True
-
-
-@cache
-def _parser() -> MarkdownIt:
-    # Without `text_join` an escape or entity stays a token of its own and is written back as such.
-    parser = _Parser("commonmark", {"html": False, "maxNesting": 2 * _MAX_NESTING})
-    parser.enable(["table", "strikethrough"]).disable("text_join")
-    define = next(rule.fn for rule in parser.block.ruler.__rules__ if rule.name == "reference")
-
-    def reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-        """Only web addresses can be defined: "[Note]: see" is prose, and a definition disappears."""
-        line = state.src[state.bMarks[start] : state.eMarks[start]]
-        return bool(_DEFINITION.match(line)) and bool(define(state, start, end, silent))
-
-    parser.block.ruler.at("reference", reference)
-    parser.block.ruler.before("table", "too_deep", _too_deep)
-    parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
-    return parser
-
-
-def _too_many_brackets(state: StateCore) -> None:
-    for token in state.tokens:
-        if token.type == "inline" and token.content.count("[") > _MAX_BRACKETS:
-            token.content = token.content.replace("[", r"\[")
-
-
-def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    if silent or state.level < _MAX_NESTING:
-        return False
-    state.push("paragraph_open", "p", 1)
-    words = state.push("inline", "", 0)
-    words.content = state.getLines(start, end, state.blkIndent, False).strip()
-    words.map, words.children = [start, end], []
-    state.push("paragraph_close", "p", -1)
-    state.line = end
-    return True
 
 
 def _blocks(tokens: Iterator[Token], source: Sequence[str], end: str = "") -> str:
@@ -144,7 +88,15 @@ def _block(token: Token, tokens: Iterator[Token], source: Sequence[str]) -> str:
             block = _table(token, tokens, source)
         case "hr":
             block = _RULE
+        case "definitions":
+            block = BREAK.join(map(_source, token.meta["lines"]))
     return block
+
+
+def _source(line: re.Match[str]) -> str:
+    href = target(line["href"])
+    title = re.sub(r"([\[\]])", r"\\\1", literal(line["title"] or "")).strip()
+    return f"[{literal(line['label'])}] " + (f"[{title}]({href})" if title else href)
 
 
 def _children(tokens: Iterator[Token]) -> list[Token]:
@@ -165,7 +117,8 @@ def _list(tokens: Iterator[Token], source: Sequence[str], end: str) -> str:
             if item.startswith(box):
                 item = sign + item.removeprefix(box)
         items.append((marker + re.sub(r"\n(?!\n)", "\n" + " " * len(marker), item)).rstrip(" "))
-    return ("\n\n" if any("\n\n" in item for item in items) else "\n").join(items)
+    # Air follows an item that has air in it; what follows must not change what was shown before (`unfinished`).
+    return "".join(item + ("\n\n" if "\n\n" in item else "\n") for item in items).rstrip("\n")
 
 
 def _fence(code: str, info: str = "") -> str:

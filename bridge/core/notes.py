@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import re
+from collections.abc import Sequence
 
-from bridge.core.identity import speaker
-from bridge.core.render import render_answer
+import orjson
+
+from bridge.core.agent_cards import AgentCard
+from bridge.core.cards import CARD_TYPE
+from bridge.core.chunks import PART_UNITS, units
+from bridge.core.render import render_answer, render_with_cards
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Person, Reference, Scope
+from bridge.core.turn import Activity, Reference, Scope
 
 # Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
@@ -23,6 +27,8 @@ AI_LABEL: Activity = {
 
 LONGEST_ANSWER = 1_000_000
 _MARKS = re.compile(r'<quoted messageId="\w+"/>|</?at>')
+_CARD_FRAME = 100  # what is around a card's content in an activity
+_LONGEST_SUMMARY = 200
 
 
 def note(words: str) -> Activity:
@@ -30,17 +36,38 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str) -> tuple[Activity, ...]:
+def answer(markdown: str, locale: str = "", *, cards: bool = False) -> tuple[Activity, ...]:
     """The agent's answer as one or more finished activities, each within Teams' size limit.
 
-    Of an answer that nobody can read in a chat, a million characters are shown, and said so.
+    Of an answer that nobody can read in a chat, a million characters are shown, and said so. `cards`: harmless
+    Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
     """
     if len(markdown) > LONGEST_ANSWER:
-        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
-    return tuple(
-        {"type": "message", "textFormat": "markdown", "text": part, "entities": [AI_LABEL]}
-        for part in render_answer(markdown)
-    )
+        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut', locale)}"
+    if not cards:
+        return tuple(_said(part) for part in render_answer(markdown))
+    activities: list[Activity] = []
+    for text, attached in render_with_cards(markdown):
+        room = PART_UNITS - units(text)
+        beside: list[AgentCard] = []
+        following: list[AgentCard] = []
+        for card in attached:
+            room -= units(orjson.dumps(card.content).decode()) + _CARD_FRAME
+            (beside if room > 0 and not following else following).append(card)
+        if text or beside:
+            activities.append(_said(text, beside))
+        activities += [_said("", [card]) for card in following]
+    return tuple(activities)
+
+
+def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
+    said: Activity = {"type": "message", "entities": [AI_LABEL]}
+    if text:
+        said |= {"textFormat": "markdown", "text": text}
+    if cards:
+        said["summary"] = (text or cards[0].words)[:_LONGEST_SUMMARY]
+        said["attachments"] = [{"contentType": CARD_TYPE, "content": card.content} for card in cards]
+    return said
 
 
 def stopped(reference: Reference, by: str) -> Activity:
@@ -60,37 +87,6 @@ def with_shown(shown: str, activity: Activity) -> Activity:
     words = activity.get("text")
     text = f"{shown}\n\n———\n\n{words}" if words else shown
     return activity | {"textFormat": "markdown", "text": text, "entities": [AI_LABEL]}
-
-
-def quoting(activity: Activity, reference: Reference) -> Activity:
-    """The answer with the question above it, as a reply in Teams has it.
-
-    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/quoted-replies
-    """
-    text = activity.get("text")
-    if not text or not reference.activity.isalnum():
-        return activity
-    quote = {"type": "quotedReply", "quotedReply": {"messageId": reference.activity}}
-    marked = f'<quoted messageId="{reference.activity}"/>{text}'
-    return activity | {"text": marked, "entities": [*activity.get("entities", []), quote]}
-
-
-def mentioning(activity: Activity, person: Person) -> Activity:
-    """The message with the person's name in front, so that their client calls them.
-
-    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-and-group-conversations#add-mentions-to-your-messages
-    """
-    text = activity.get("text")
-    if not text or not person.teams_id:
-        return activity
-    at = f"<at>{html.escape(speaker(person.name), quote=False)}</at>"
-    mention = {"type": "mention", "text": at, "mentioned": {"id": person.teams_id, "name": speaker(person.name)}}
-    return activity | {"text": f"{at} {text}", "entities": [*activity.get("entities", []), mention]}
-
-
-def continued(activity: Activity, words: str) -> Activity:
-    """The message with a half sentence of the bridge below it."""
-    return activity | {"text": f"{activity.get('text', '')}\n\n*{words}*"}
 
 
 def plain(activity: Activity) -> Activity:

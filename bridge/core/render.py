@@ -7,25 +7,31 @@ answers need neither, because most turns end with a few lines of ordinary prose.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
+from bridge.core.agent_cards import AgentCard, card_in
+from bridge.core.blocks import blocks
 from bridge.core.chunks import cut
+from bridge.core.inline import literal
 from bridge.core.markdown import to_teams
+from bridge.core.parser import Definitions
 
-# The gate. A text that matches as a whole is sent as it is. It is a whitelist, so that whatever it does not
-# know is rendered: ordinary lines and flat lists only, in which nothing can be a link, an image, HTML, an
-# entity, a table, an escape (WORDS), a heading, rule, quote, fence, indented line or setext underline
-# (START), and no line break inside prose, which Teams would swallow. One break it does let through: prose
-# directly after a list line belongs to that line in Markdown, so the break means nothing there either.
-# Quantifiers are possessive: one pass, no backtracking.
-_WORDS = r"[^\n<&|\[\\\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]++"
-_START = r"(?![\s#>=~+_-]|```|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"
+# The gate. A text that matches as a whole is sent as it is: rendering would not change it (a test holds that). It is
+# a whitelist: single lines of prose and flat lists with a blank line between them, in which nothing can be a link,
+# an image, HTML, an entity, a table, an escape, math, a chance fence or code that is written anew (WORDS), nor a
+# heading, rule, quote, fence or list in a list (START). Quantifiers are possessive: one pass, no backtracking.
+_CHAR = r"[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
+_CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
+_WORDS = rf"(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++(?:[ ]++(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++)*+"
+_START = r"(?![#>=~+_-]|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"
 _PROSE = _START + _WORDS
-_ITEM = r"(?:[-*]|\d{1,3}[.)]) " + _PROSE
-_PLAIN = re.compile(
-    rf"(?:(?:{_ITEM}(?:\n{_ITEM})*+(?:\n{_PROSE})?+|{_PROSE})(?:\n\n++|\n(?=[-*][ ]|1[.)][ ]|\Z)|\Z))++"
-)
+_LIST = "|".join(rf"{sign} {_PROSE}(?:\n{sign} {_PROSE})*+" for sign in ("-", r"\*", r"\d{1,3}\.", r"\d{1,3}\)"))
+_PLAIN = re.compile(rf"(?:(?:(?:{_LIST})\n\n)?+{_PROSE}(?:\n\n(?!\Z)|\Z))*+(?:{_LIST})?+")
 
-_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
+_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFDD0])
+_CARD = "\ufdd0"  # where a card stands while the text is cut; no character, and the input has none
+_MOST_CARDS = 10
+_UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -37,9 +43,56 @@ def render_answer(markdown: str) -> tuple[str, ...]:
     "(1/3)". No part is blank; a blank answer has no parts. A tuple of the very same string means that nothing
     had to be done.
     """
-    if _PLAIN.fullmatch(markdown):
-        return cut(markdown)
-    # Escaped as \u surrogates may come alone out of JSON; no UTF-8 body can carry them further.
-    clean = _SURROGATES.sub("\ufffd", markdown.translate(_CONTROLS))
-    text = to_teams(clean)
-    return cut(text) if text else ()
+    whole = render_whole(markdown)
+    return cut(whole) if whole else ()
+
+
+def render_whole(markdown: str) -> str:
+    """The answer in Teams' dialect, before it is cut: its blocks, each rendered by itself."""
+    if is_plain(markdown):
+        return markdown
+    text = clean(markdown)
+    definitions = Definitions(text)
+    shown = "\n\n".join(filter(None, (render_block(block, definitions) for block, _ in blocks(text))))
+    return shown or literal(text).strip()
+
+
+def is_plain(markdown: str) -> bool:
+    """Whether rendering would surely not change it."""
+    return bool(_PLAIN.fullmatch(markdown))
+
+
+def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:
+    """The texts of `render_answer`, each with the cards that stand in it; a text may be empty beside a card."""
+    text = clean(markdown)
+    definitions = Definitions(text)
+    cards: list[AgentCard] = []
+    shown: list[str] = []
+    for block, _ in blocks(text):
+        card = card_in(block) if len(cards) < _MOST_CARDS else None
+        if card:
+            cards.append(card)
+        shown.append(_CARD if card else render_block(block, definitions))
+    if not cards:
+        return tuple((part, ()) for part in render_answer(markdown))
+    waiting = iter(cards)
+    return tuple(
+        (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(waiting, part.count(_CARD))))
+        for part in cut("\n\n".join(filter(None, shown)))
+    )
+
+
+def clean(markdown: str) -> str:
+    """Without what no message may hold: control characters, surrogates that are alone (JSON escapes can say so)."""
+    if not _UNCLEAN.search(markdown):
+        return markdown
+    markdown = re.sub(r"\r\n?", "\n", markdown).translate(_CONTROLS)
+    return _SURROGATES.sub("\ufffd", markdown)
+
+
+def render_block(block: str, definitions: Definitions) -> str:
+    """One block of `blocks` in Teams' dialect; empty if there are no words in it."""
+    if is_plain(block):
+        return block
+    text = to_teams(block, definitions).strip("\n ")
+    return text if text.strip() else ""

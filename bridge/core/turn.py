@@ -163,7 +163,7 @@ class Turn:
 
     `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
     `live`: the message under which it shows progress, see `live_message`. `session` and `history` (what became of the
-    row: see `steps`) are for operators.
+    row: see `core.history`) are for operators.
     """
 
     n: int
@@ -201,27 +201,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn."""
+    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn.
+
+    `queued` names the first of those that wait, a few at most.
+    """
 
     running: str | None = None
     since: float = 0.0
     waiting: int = 0
     last: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change of a row: when (epoch seconds), what it became, by which life of which process."""
-
-    at: float
-    what: str
-    by: str = ""
-
-
-def steps(history: str) -> tuple[Step, ...]:
-    """The history column as values: `<epoch seconds> <what> [<by>];` one after the other."""
-    words = (entry.split(" ") for entry in history.split(";") if entry)
-    return tuple(Step(float(at), what, by[0] if by else "") for at, what, *by in words)
+    queued: tuple[str, ...] = ()
 
 
 def live_mark(message: str, *, stream: bool) -> str:
@@ -278,8 +267,8 @@ class Beat:
     """What a process learns with each beat.
 
     `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
-    whose owner is not among the living. `running` and `waiting`: turns over all processes. `stops`: this life's
-    running turns that somebody wants stopped.
+    whose owner is not among the living. `running` and `waiting`: turns over all processes; greetings, which are in no
+    hurry, do not count as waiting. `stops`: this life's running turns that somebody wants stopped.
     """
 
     alive: bool = True

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
 
-from bridge.core.errors import AnswerEmpty
 from bridge.core.kept_files import KeptFile
-from bridge.core.notes import answer
 from bridge.core.ports import Answer
 from bridge.core.turn import Activity, Outcome, Payload, Reply, Turn
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
 
 _log = structlog.get_logger()
-
-_RENDERED_AT_ONCE = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +28,8 @@ class Files:
             return turn.payload
         return await self.incoming.prepare(turn)
 
-    async def publish(self, turn: Turn, said: Answer) -> tuple[Activity, ...]:
-        """The answer as finished activities, its files after its words. Raises AnswerEmpty."""
-        text, files = await self._passed_on(turn, said)
-        # a long answer takes a while to render, and everybody else shares this loop
-        long = len(text) > _RENDERED_AT_ONCE
-        activities = await asyncio.to_thread(answer, text) if long else answer(text)
-        if not activities and not files:
-            raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
-        return activities + files
-
-    async def _passed_on(self, turn: Turn, said: Answer) -> tuple[str, tuple[Activity, ...]]:
+    async def publish(self, turn: Turn, said: Answer) -> tuple[str, tuple[Activity, ...]]:
+        """The answer's Markdown with links that work, and its files, to be shown after its words."""
         if self.outgoing is None:
             return said.text, ()
         try:

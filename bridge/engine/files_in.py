@@ -63,14 +63,14 @@ class FilesIn:
                 texts.append(read)
             else:
                 missing.append(file.name)
-                lines.append(say("file_line", locale, name=file.name, reason=read))
+                lines.append(_line(file.name, read))
         words = payload.text or spoken(payload.reference.scope, payload.person.name, say("files_alone"))
         inlined = with_files(words, texts, missing)
         no_room = say("file_no_room", locale)
-        lines += [say("file_line", locale, name=name, reason=no_room) for name in inlined.left_out]
+        lines += [_line(name, no_room) for name in inlined.left_out]
         for name, kept, size in inlined.cut:
             reason = say("file_cut", locale, kept=f"{kept:,}", size=f"{size:,}")
-            lines.append(say("file_line", locale, name=name, reason=reason))
+            lines.append(_line(name, reason))
         if not payload.text and len(inlined.left_out) == len(texts):
             return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
         if lines:
@@ -103,3 +103,7 @@ class FilesIn:
         payload = Payload(turn.payload.reference, turn.payload.person, show=(note(words),))
         lane = notice_lane(turn.payload.reference)
         return NewTurn(f"{turn.id}|files", Kind.NOTE, lane, payload, self._clock.now())
+
+
+def _line(name: str, reason: str) -> str:
+    return f"- `{name}`: {reason}"

@@ -12,11 +12,12 @@ from typing import Any
 
 import structlog
 
+from bridge.core.history import steps
 from bridge.core.identity import notice_lane
 from bridge.core.notes import note
 from bridge.core.ports import Clock
 from bridge.core.texts import say
-from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, TurnFilter, steps, turn_name
+from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, TurnFilter, turn_name
 from bridge.engine.dispatcher import Dispatcher
 
 _log = structlog.get_logger()

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 import structlog
 
 from bridge import metrics
 from bridge.core import cards
+from bridge.core.addressing import continued, mentioning, quoting
 from bridge.core.errors import (
+    AnswerEmpty,
     DeliveryFailure,
     GuestDenied,
     InternalError,
@@ -26,7 +29,7 @@ from bridge.core.errors import (
     StoreUnavailable,
     TurnFailure,
 )
-from bridge.core.notes import continued, mentioning, note, quoting, stopped
+from bridge.core.notes import answer, note, stopped
 from bridge.core.ports import Agent, Answer, Channel, Clock, Question, Roster, TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn, live_message
@@ -44,6 +47,7 @@ _log = structlog.get_logger()
 # so the next question waits a moment before it is asked.
 SETTLE_SECONDS = 3.0
 _ALL_ON = Switches()
+_RENDERED_AT_ONCE = 8_000
 
 
 class Pipeline:
@@ -64,6 +68,7 @@ class Pipeline:
         roster: Roster | None = None,
         files: Files = NO_FILES,
         rerun: bool = False,
+        agent_cards: bool = False,
         settle_seconds: float = SETTLE_SECONDS,
         switches: Switches = _ALL_ON,
     ) -> None:
@@ -79,6 +84,7 @@ class Pipeline:
         self._delivery = Delivery(
             store=store, channel=channel, clock=clock, settle_seconds=settle_seconds, closed=self.marks.ended
         )
+        self._agent_cards = agent_cards
         self.shows = Shows(channel=channel, store=store, tasks=tasks, switches=switches)
 
     async def run(self, turn: Turn, control: Control) -> RunNotStarted | None:
@@ -191,7 +197,13 @@ class Pipeline:
         if said.silent and not said.files:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
-        return Reply(Outcome.DELIVERED, await self._files.publish(turn, said))
+        text, files = await self._files.publish(turn, said)
+        # a long answer takes a while to render, and everybody else shares this loop
+        tell = partial(answer, text, turn.payload.reference.locale, cards=self._agent_cards)
+        activities = await asyncio.to_thread(tell) if len(text) > _RENDERED_AT_ONCE else tell()
+        if not activities and not files:
+            raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
+        return Reply(Outcome.DELIVERED, activities + files)
 
     async def _addressed(self, turn: Turn, reply: Reply) -> Reply:
         """Among several people an answer quotes its question, and calls who asked if it comes late."""

@@ -28,16 +28,23 @@ class Click:
 class Reception:
     """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept.
 
-    `gateway_health` gives the text key of what `/status` says about the gateway.
+    `gateway_health` and `gateway_memory` give the text keys of what `/status` says about the gateway.
     """
 
     def __init__(
-        self, *, dispatcher: Dispatcher, policy: Policy, clock: Clock, gateway_health: Callable[[], str]
+        self,
+        *,
+        dispatcher: Dispatcher,
+        policy: Policy,
+        clock: Clock,
+        gateway_health: Callable[[], str],
+        gateway_memory: Callable[[], str],
     ) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
         self._clock = clock
         self._gateway_health = gateway_health
+        self._gateway_memory = gateway_memory
 
     async def receive(self, event: Event) -> Click | None:
         """Do what the event asks for; when it returns, what must be kept is on disk."""
@@ -98,12 +105,14 @@ class Reception:
             seconds = max(0, round(self._clock.now() - status.since))
             now = say("status_running", locale, turn=status.running, seconds=seconds)
         if status.waiting:
-            now += say("status_waiting", locale, count=status.waiting)
+            turns = ", ".join(status.queued) + (", …" if status.waiting > len(status.queued) else "")
+            now += say("status_waiting", locale, count=status.waiting, turns=turns)
         words = say(
             "status",
             locale,
             agent=decision.turn.payload.agent,
             session=say(decision.session, locale),
+            memory=say(self._gateway_memory(), locale),
             now=now,
             gateway=say(self._gateway_health(), locale),
             last=status.last or say("none", locale),

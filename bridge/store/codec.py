@@ -60,7 +60,7 @@ def clean(text: str) -> str:
 
 
 def step(now: float, what: str, by: str = "") -> str:
-    """An entry of a row's history (`core.turn.steps` reads it)."""
+    """An entry of a row's history (`core.history.steps` reads it)."""
     return f"{now:.3f} {what} {by};" if by else f"{now:.3f} {what};"
 
 

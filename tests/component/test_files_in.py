@@ -77,7 +77,7 @@ WITHHELD = SharedFile("file", "", FileKind.WITHHELD)
 
 
 def line(name: str, reason: str, **holes: str | int) -> str:
-    return say("file_line", name=name, reason=say(reason, "", **holes))
+    return f"- `{name}`: {say(reason, '', **holes)}"
 
 
 def dropped(*names: str) -> str:

@@ -214,7 +214,7 @@ async def test_a_picture_from_elsewhere_is_refused_and_told(tmp_path: Path) -> N
         assert await here.post("personal-alice", text="", attachments=[picture]) == 200
         told = await here.turn(Kind.ASK, 2)
 
-        line = say("file_line", name="picture", reason=say("file_refused"))
+        line = f"- `picture`: {say('file_refused')}"
         assert told.reply is not None
         assert told.reply.activities[0]["text"] == say("files_only", files=line)
         assert here.drive.bearers == []

@@ -100,7 +100,7 @@ async def test_stop_in_the_client_ends_the_run_and_leaves_the_stream_alone() -> 
 async def test_stop_keeps_what_was_shown_and_says_so_below_it() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\n"),)
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         await world.ask("q")
         await asyncio.sleep(5.0)
         await world.dispatcher.stop(new_turn("q").lane, STOP, "Ann")
@@ -113,7 +113,7 @@ async def test_stop_keeps_what_was_shown_and_says_so_below_it() -> None:
 async def test_a_failure_keeps_what_was_shown_too() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\n"),)
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         world.agent.answers["q"] = ProviderFailed()
         await world.ask("q")
         assert (await world.closed("q")).outcome is Outcome.FAILED

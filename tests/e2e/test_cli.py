@@ -221,7 +221,7 @@ async def test_the_app_package_is_the_same_bytes_until_something_changes(running
     renamed = await bridge("manifest", "--out", str(two), **settings, BRIDGE_APP_NAME="Contoso Claw")
     assert "version 1.0.1, written" in renamed.out
     with zipfile.ZipFile(io.BytesIO(two.read_bytes())) as package:
-        assert sorted(package.namelist()) == ["color.png", "manifest.json", "outline.png"]
+        assert sorted(package.namelist()) == ["color.png", "manifest.json", "outline.png", "vi.json", "zh.json"]
         manifest = json.loads(package.read("manifest.json"))
     assert manifest["version"] == "1.0.1"
     assert manifest["name"]["short"] == "Contoso Claw"

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bridge.core.chunks import PART_UNITS, units
-from bridge.core.render import render_answer
+from bridge.core.markdown import to_teams
+from bridge.core.render import is_plain, render_answer
 
 PROSE = (
     "Thank you for the question. Here is what I found in the **knowledge base**: the request was received, "
-    "checked and filed; the next step is a short review by the owning team. - first, read the summary\n"
-    "- then confirm the dates\n- finally, sign the form\n"
+    "checked and filed; the next step is a short review by the owning team.\n\n- first, read the summary\n"
+    "- then confirm the `dates`\n- finally, sign the form"
 )
 
 
@@ -29,10 +30,10 @@ def rendered(markdown: str) -> str:
     "text",
     [
         PROSE,
-        PROSE * 3,
+        f"{PROSE}\n\n{PROSE}\n\n{PROSE}",
         "One line.",
         "Xin chào, 你好 🙂\n\nTwo paragraphs with *italic*, `code` and ~~strike~~ inside, at 10:30.",
-        "**Bold** first\n\n1. one\n2. two\n\n* star",
+        "**Bold** first\n\n1. one\n2. two\n\nthen\n\n* star",
         "It costs 5 - 3 = 2 (really)!",
     ],
 )
@@ -42,12 +43,27 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
     assert part is text
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["- ", "* ", "1. ", "2) ", "\n", "\n\n", "a", "*b*", "**", "`c`", "` d`", "~~", "]", " ", "a.", "_", "\xa0"]
+        )
+    )
+)
+def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> None:
+    text = "".join(pieces)
+
+    assert not is_plain(text) or to_teams(text) == text
+
+
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [
         ("# Title", "**Title**"),
         ("## A **b** `c`", "**A b `c`**"),
-        ("Title\n===", "**Title**"),
+        ("Title\n===", "Title\n\n———"),
+        ("Title\n---\ntext", "Title\n\n———\n\ntext"),
         ("# 2 ** 3", r"**2 \*\* 3**"),
         ("one\ntwo", "one  \ntwo"),
         ("one\r\n\r\ntwo", "one\n\ntwo"),
@@ -56,7 +72,7 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
         ("- [ ] open\n- [x] done", "- ☐ open\n- ☑ done"),
         ("- a\n  - b\n    1. c\n    2. d", "- a\n  - b\n    1. c\n    2. d"),
         ("- a\n\n  second\n- b", "- a\n\n  second\n\n- b"),
-        ("3. three\n4. four\n\n    code", "3. three\n\n4. four\n\n   code"),
+        ("3. three\n4. four\n\n    code", "3. three\n4. four\n\n   code"),
         ("> quoted\n> more\n>\n> - item", "> quoted  \n> more\n>\n> - item"),
         ("```python\nx = 1\n```", "```python\nx = 1\n```"),
         ("~~~\nnever closed", "```\nnever closed\n```"),
@@ -73,8 +89,15 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
         ('[l](https://x.y/a_(b) "T")', '[l](https://x.y/a_%28b%29 "T")'),
         ("[mail](mailto:a@b.c)", "[mail](mailto:a@b.c)"),
         ("<https://x.y>", "[https://x.y](https://x.y)"),
-        ("[a][1] and [1]\n\n[1]: https://x.y", "[a](https://x.y) and [1](https://x.y)"),
-        ("text\n\n[1]: https://x.y", "text\n\n1: https://x.y"),
+        ("[a][1] and [1]\n\n[1]: https://x.y", "[a](https://x.y) and [1]\n\n[1] https://x.y"),
+        (
+            'text [1]\n\n[1]: https://x.y "A [b]"\n[x]: <https://x.y>',
+            "text [1]\n\n[1] [A \\[b\\]](https://x.y)  \n[x] https://x.y",
+        ),
+        (
+            "[a][]\n[1][2]\n\n[A]: https://x.y\n[2]: https://x.z",
+            "[a](https://x.y)  \n[1][2]\n\n[A] https://x.y  \n[2] https://x.z",
+        ),
         ("[Note]: see", r"[Note\]: see"),
         (r"\*no\* &copy; AT&T \# x", r"\*no\* © AT&T \# x"),
         ("`a | b` [1] x_y_z", "`a | b` [1] x_y_z"),
@@ -85,6 +108,28 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
 )
 def test_markdown_becomes_what_teams_shows(markdown: str, expected: str) -> None:
     assert expected == "".join(render_answer(markdown))
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("$x^2$ is *not* $a_1 * b_1$", "`x²` is *not* `a₁ * b₁`"),
+        (r"\(\alpha\), \[x+1\] and $$y$$ in words", "`α`, `x+1` and `y` in words"),
+        (r"# Area $A = \pi r^{2}$", "**Area `A = π r²`**"),
+        (r"$$\frac{a+b}{2} \leq \sqrt{x}$$", "```\n(a+b)/2 ≤ √x\n```"),
+        ("so\n\\[\nE = mc^2 \\\\\nx_{ij}\n\\]\nthen", "so\n\n```\nE = mc²\nxᵢⱼ\n```\n\nthen"),
+        ("- $$x$$\n- b", "- ```\n  x\n  ```\n- b"),
+        (r"$\begin{x}a_1\end{x}$", r"`\begin{x}a_1\end{x}`"),
+        ("$f^{**}$ `$x$` $n$", "`f^(**)` `$x$` `n`"),
+        ("$5 and $10, or $20/month, US$5-US$10", "$5 and $10, or $20/month, US$5-US$10"),
+        ("$HOME/bin:$PATH", "$HOME/bin:$PATH"),
+        (r"see \[1\], $$a$$ and $$b$$", r"see \[1\], `a` and `b`"),
+        (r"\[ never closed", r"\[ never closed"),
+        ("$$\nnever closed\n\nend", "$$  \nnever closed\n\nend"),
+    ],
+)
+def test_math_stays_readable_and_is_never_taken_for_emphasis(markdown: str, expected: str) -> None:
+    assert rendered(markdown) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +185,9 @@ def test_nesting_beyond_reason_is_shown_as_written() -> None:
     assert rendered("\n".join("  " * depth + "- item" for depth in range(100))).count("item") == 100
 
 
-@pytest.mark.parametrize("piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``"])
+@pytest.mark.parametrize(
+    "piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\(", "$$\n", "[a][b]"]
+)
 def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
     """10,000 "![" took 5 s before paragraphs of brackets were given up."""
     started = time.perf_counter()

@@ -73,9 +73,9 @@ def test_text_only_grows() -> None:
 
 def test_an_announcement_that_was_shown_stays_and_what_follows_goes_below_it() -> None:
     news = {
-        1.0: TextCame("Let me look. Just a moment.\n\n"),
+        1.0: TextCame("Let me look. A moment.\n\nOk"),
         4.0: TextWithdrawn(),
-        6.0: TextCame("It is late now.\n\n"),
+        6.0: TextCame("It is late now.\n\nGood"),
     }
     shown = progress()
     sent = play(shown, 9.0, dict(news))
@@ -125,7 +125,7 @@ def test_an_answer_that_nobody_has_seen_coming_is_a_message_of_its_own() -> None
 
 def test_whoever_reads_along_needs_no_second_message() -> None:
     shown = progress()
-    play(shown, 45.0, {5.0: TextCame("First of all, the good news.\n\n")})
+    play(shown, 45.0, {5.0: TextCame("First of all, the good news.\n\nThen")})
     landing = shown.landing(45.0, notify=True)
     assert landing is not None
     assert (landing.becomes, landing.shown[:5]) == ("", "First")
@@ -155,7 +155,7 @@ def test_what_had_no_room_is_said_later() -> None:
 
 def test_a_stream_that_the_user_has_stopped_is_left_alone() -> None:
     shown = progress()
-    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\n")})
+    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
     shown.unchangeable()
     assert shown.landing(5.0, notify=True) is None
 

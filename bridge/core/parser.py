@@ -1,0 +1,212 @@
+"""How the agent's Markdown is read: markdown-it's CommonMark with GFM tables and strikethrough, and rules of our own.
+
+Pure. What a line is never depends on a later line, but for the delimiter row under the head of a table: so an
+answer can be shown while it grows (`unfinished`). Hence no underlined headings, and no link whose address is not
+beside its words, unless it is written `[words][label]`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import normalizeReference
+
+from bridge.core.tex import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from markdown_it.ruler import RuleFuncTv, Ruler
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+_MAX_BRACKETS = 1000  # in one paragraph; the time markdown-it takes grows with the square
+_MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop them without a word
+# Agents put pipes at the edges or have short headings; a line of prose may hold a pipe later on (`unfinished`).
+FIRST_PIPE = 40
+# Only web addresses can be defined: "[Note]: see" is prose.
+_DEFINITION = re.compile(
+    r"^ {0,3}\[(?P<label>[^\[\]\\\n]{1,200})\]:[ \t]*<?(?P<href>(?:https?://|mailto:)[^\s<>]{1,2000})>?"
+    r"(?:[ \t]+(?:\"(?P<title>[^\"\n]*)\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+_DISPLAY = {"$$": "$$", "\\[": "\\]"}
+_MAX_FORMULA_LINES = 60
+_FORMULA = re.compile(
+    r"(?<![\w$])\$(?![\s$])(?P<dollar>[^$`\n]{1,300})(?<![\s\\])\$(?![\w$])"
+    r"|\$\$(?P<double>[^$`\n]{1,300})\$\$|\\\((?P<round>[^`\n]{1,300}?)\\\)|\\\[(?P<square>[^`\n]{1,300}?)\\\]"
+)
+_MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and nobody writes "\\(" but for math
+    "dollar": re.compile(r"[\\^_{}=<>+*]|^[A-Za-z]{1,3}$|^-?\d+(?:\.\d+)?$"),
+    "double": re.compile(r"\S"),
+    "round": re.compile(r"\S"),
+    "square": re.compile(r"[\\^_{}=<>+*]"),
+}
+
+
+class Definitions(dict[str, dict[str, str]]):
+    """What `[label]: https://…` lines of an answer define, by label; knows which labels were looked for in vain."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.missed: set[str] = set()
+        if "][" in text:
+            for found in _DEFINITION.finditer(text):
+                link = {"href": _parser().normalizeLink(found["href"]), "title": found["title"] or ""}
+                self.setdefault(normalizeReference(found["label"]), link)
+
+    def get(self, label: str, _default: Any = None) -> Any:
+        if label not in self:
+            self.missed.add(label)
+        return super().get(label)
+
+
+def parse(markdown: str, definitions: Definitions | None) -> list[Token]:
+    return _parser().parse(markdown, {"definitions": definitions})
+
+
+class _Parser(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - markdown-it's hook; `_link` decides instead
+        return True
+
+
+@cache
+def _parser() -> MarkdownIt:
+    # Without `text_join` an escape or entity stays a token of its own and is written back as such.
+    parser = _Parser("commonmark", {"html": False, "maxNesting": 2 * _MAX_NESTING})
+    parser.enable(["table", "strikethrough"]).disable("text_join")
+    parser.disable(["lheading", "reference"])
+    for name in ("link", "image"):
+        parser.inline.ruler.at(name, partial(_link_rule, _known(parser.inline.ruler, name)))
+    table = partial(_table_rule, _known(parser.block.ruler, "table"))
+    parser.block.ruler.at("table", table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.before("table", "too_deep", _too_deep)
+    parser.block.ruler.before("hr", "double_rule", _double_rule, {"alt": ["paragraph", "blockquote", "list"]})
+    parser.block.ruler.before("paragraph", "definitions", _definitions)
+    parser.block.ruler.before("table", "display_math", _display_math, {"alt": ["paragraph", "blockquote", "list"]})
+    parser.inline.ruler.before("escape", "math", _math)
+    parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
+    return parser
+
+
+def _known(ruler: Ruler[RuleFuncTv], name: str) -> RuleFuncTv:
+    return next(rule.fn for rule in ruler.__rules__ if rule.name == name)
+
+
+def _link_rule(original: Callable[[StateInline, bool], bool], state: StateInline, silent: bool) -> bool:
+    """Only `[text][label]` and `[text][]` refer to a definition.
+
+    "[Note]" and "[1]" stay what they are: they are shown before anybody knows whether a definition follows.
+    """
+    outer = state.env.pop("references", None)
+    definitions = state.env["definitions"]
+    start = state.pos + state.src.startswith("!", state.pos)
+    if definitions is not None and state.src.startswith("[", start) and "][" in state.src:
+        end = state.md.helpers.parseLinkLabel(state, start, start == state.pos)
+        if state.src.startswith("[", end + 1) and not state.src[start + 1 : end].isdecimal():
+            state.env["references"] = definitions
+    try:
+        return original(state, silent)
+    finally:
+        state.env.pop("references", None)
+        if outer is not None:
+            state.env["references"] = outer
+
+
+def _table_rule(
+    original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
+) -> bool:
+    pipe = state.src.find("|", state.bMarks[start] + state.tShift[start], state.eMarks[start])
+    near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < FIRST_PIPE
+    return near and original(state, start, end, silent)
+
+
+def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool:
+    """A line of "=" is a rule: that it makes a heading of what is above it would be known too late."""
+    line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].rstrip()
+    if len(line) < 3 or line.strip("=") or state.is_code_block(start):
+        return False
+    if not silent:
+        state.line = start + 1
+        token = state.push("hr", "hr", 0)
+        token.map = [start, start + 1]
+    return True
+
+
+def _math(state: StateInline, silent: bool) -> bool:
+    r"""`$…$`, `$$…$$`, `\(…\)` and `\[…\]` within a line become code: no sign in a formula is markup."""
+    if state.src[state.pos] not in "$\\":
+        return False
+    found = _FORMULA.match(state.src, state.pos, state.posMax)
+    if not found or not found.lastgroup or not _MATH[found.lastgroup].search(found[found.lastgroup]):
+        return False
+    if not silent:
+        state.push("code_inline", "code", 0).content = readable(found[found.lastgroup]).replace("\n", " ")
+    state.pos = found.end()
+    return True
+
+
+def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Lines from one that begins with `$$` to one that ends with it, or with brackets; no blank line between."""
+    lines: list[str] = []
+    for number in range(start, min(end, start + _MAX_FORMULA_LINES)):
+        if state.isEmpty(number) or state.sCount[number] < state.blkIndent or state.is_code_block(number):
+            return False
+        lines.append(state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip())
+        opening = lines[0][:2]
+        closing = _DISPLAY.get(opening)
+        if closing is None:
+            return False
+        if lines[-1].endswith(closing) and (len(lines) > 1 or len(lines[0]) > 3):
+            break
+    else:
+        return False
+    tex = "\n".join(lines)[2:-2]
+    if not tex.strip() or closing in tex or opening in tex:
+        return False  # "$$a$$ and $$b$$" is prose
+    if not silent:
+        state.line = start + len(lines)
+        token = state.push("fence", "code", 0)
+        token.content = "\n".join(line.rstrip() for line in readable(tex).split("\n") if line.strip())
+        token.map = [start, state.line]
+    return True
+
+
+def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Lines that define links are shown, as the list of sources that they mostly are."""
+    lines = []
+    for number in range(start, end):
+        found = _DEFINITION.fullmatch(state.src, state.bMarks[number] + state.tShift[number], state.eMarks[number])
+        if not found or state.sCount[number] < state.blkIndent or state.is_code_block(number):
+            break
+        lines.append(found)
+    if lines and not silent:
+        state.line = start + len(lines)
+        token = state.push("definitions", "", 0)
+        token.map, token.meta = [start, state.line], {"lines": lines}
+    return bool(lines)
+
+
+def _too_many_brackets(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type == "inline" and token.content.count("[") > _MAX_BRACKETS:
+            token.content = token.content.replace("[", r"\[")
+
+
+def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    if silent or state.level < _MAX_NESTING:
+        return False
+    state.push("paragraph_open", "p", 1)
+    words = state.push("inline", "", 0)
+    words.content = state.getLines(start, end, state.blkIndent, False).strip()
+    words.map, words.children = [start, end], []
+    state.push("paragraph_close", "p", -1)
+    state.line = end
+    return True

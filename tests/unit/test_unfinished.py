@@ -1,0 +1,219 @@
+"""An answer is shown while it grows: what was shown stays, and is how the finished answer begins."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.chunks import units
+from bridge.core.render import render_answer, render_whole
+from bridge.core.unfinished import SHOWN_UNITS, shown_so_far
+
+DOCUMENTS = {
+    "prose": "Thank you for asking. The **quick** brown fox, e.g. _this_ one, jumps over the `lazy` dog & 3 < 4 cats!\n"
+    "A second line of the same paragraph that goes on for a while, see [the page](https://x.y/a?b=1&c=2) [1][2].\n\n"
+    "2024. was a good year, and here is another paragraph with $5 and 10 % of it.\nAnd `code` too.\n",
+    "guide": "## Steps\nFirst of all this has to be said in some words, and then it goes on:\n1. **Install** it\n\n"
+    "   ```bash\n   pip install x\n\n   run\n   ```\n\n2. Configure the thing that has a long description here\n"
+    "   - nested point one\n   - nested point two\n\n3. Done\n\n---\n\nThat was all.",
+    "table": "Results so far, as far as they are known today:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+    "name | qty\n--- | ---\nx | 1\n\nEnd.",
+    "code": "Use this:\n\n```python\nx = [1][0]\n\ndef f():\n    return `x`\n```\n\n~~~\nother\n~~~\n\n"
+    "and `more` words after it.",
+    "sources": "This is said in a report [1] and in [another one][src] too, and somewhere else.\n\nSecond one.\n\n"
+    '[1]: https://x.y/1 "One"\n[src]: https://x.y/2\n',
+    "rules": "Title\n=====\n\nSome text that is long enough to be shown before the next line\n---\nmore\n",
+    "math": "The area $a_1 * b_1$ and the sum \\(x^2\\) of it are long enough to be shown by now.\n\n$$\n- x\n$$\n\n"
+    "- item\n\\[ y \\]\n",
+    "chinese": "你好，世界。这是一个很长的段落，没有任何空格，但是应该逐字显示出来，因为用户在等待答案。\n\n"
+    "- 第一项\n- 第二项",
+    "quote": "> quoted text\ngoes on lazily\n\nAnd a paragraph after it.\n\n"
+    "- [ ] open task that is long enough to be seen\n- [x] done",
+    "images": "Look at ![a chart](https://x.y/c.png) and at [![badge](https://x/b.svg)](https://x/) please, now.\n\n"
+    "<b>bold</b> &copy; end.",
+    "hostile": "- ```\n x\n  ```\n- y\n\nprose `` a\n2. foo `` b\n\n- a\n - b\n\n  para `` x\n2. foo `` y\n",
+}
+
+WORD = st.sampled_from(["word", "a", "**b**", "*", "_x_", "`c`", "`", "``", "~~", "[1]", "[a](https://x.y)", "[t][l]"])
+MORE = st.sampled_from(
+    ["[", "]", "](", "![", "|", "$", "$5", "$x$", "\\(", "\\)", "\\", "<br>", "<", "&", "&lt;", "!", "你好", ":"]
+)
+LONG = st.just("some longer words that are here to fill up the line with text")
+START = st.sampled_from(
+    [
+        "",
+        "",
+        "",
+        "",
+        "- ",
+        "  - ",
+        "1. ",
+        "2. ",
+        "   ",
+        "  ",
+        "    ",
+        " ",
+        "> ",
+        "# ",
+        "```",
+        "  ```",
+        "   ~~~",
+        "~~~",
+        "---",
+        "===",
+        *["| ", "|-|-|", "-|-", "[l]: https://x.y", "* ", "* * *", "- [x] ", "$$", "\\[", "\\]", "\t", "- - ", "10) "],
+    ]
+)
+LINE = st.builds("{}{}".format, START, st.lists(WORD | MORE | LONG, max_size=4).map(" ".join))
+DOCUMENT = st.lists(LINE | st.just(""), max_size=10).map("\n".join)
+
+
+def check(whole: str, cuts: list[int]) -> None:
+    """The laws, at these places of a whole answer."""
+    finished = render_whole(whole)
+    first = (*render_answer(whole), "")[0]
+    before = ""
+    for place in sorted(cuts):
+        shown = shown_so_far(whole[:place])
+        assert shown.startswith(before), whole[:place]
+        assert finished.startswith(shown), whole[:place]
+        assert first.startswith(shown)
+        assert units(shown) <= SHOWN_UNITS
+        before = shown
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_was_shown_stays_at_every_character(name: str) -> None:
+    whole = DOCUMENTS[name]
+
+    check(whole, list(range(len(whole) + 1)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(DOCUMENT)
+def test_what_was_shown_stays_whatever_the_agent_writes(whole: str) -> None:
+    check(whole, list(range(len(whole) + 1)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet=st.sampled_from(list(" \n\t-*_`~#>|[]()!<&;$\\=:1.aé你🙂\r\x00")), max_size=60))
+def test_what_was_shown_stays_in_a_soup_of_signs(whole: str) -> None:
+    check(whole, list(range(len(whole) + 1)))
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("", ""),
+        ("Hello", ""),
+        ("Hello there, this is a line of ordinary words", "Hello there, this is a line of ordinary"),
+        ("Short line.\nNext", "Short line."),
+        ("# Title\nSo", "**Title**"),
+        ("- one\n- two\n- thr", "- one\n- two"),
+        ("```py\nx = 1\n", ""),
+        ("```py\nx = 1\n```\n", "```py\nx = 1\n```"),
+        (
+            "Words before the code, which is still being written:\n```py\nx",
+            "Words before the code, which is still being written:",
+        ),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n", ""),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n\nSo", "```\na  b\n─  ─\n1  2\n```"),
+    ],
+)
+def test_that_much_is_shown(raw: str, shown: str) -> None:
+    assert shown_so_far(raw) == shown
+
+
+@pytest.mark.parametrize(
+    "raw", ["NO_REPLY", "NO_REPLY because nobody asked me anything at all\n\nReally.\n", "\n no_reply\n\nx"]
+)
+def test_chosen_silence_is_never_shown(raw: str) -> None:
+    assert {shown_so_far(raw[:place]) for place in range(len(raw) + 1)} == {""}
+
+
+def without_hidden(raw: str) -> str:
+    """What the gateway makes of the model's text (goclaw-gateway.md §3)."""
+    seen = re.sub(r"<think>.*?</think>", "", raw, flags=re.DOTALL).strip()
+    return re.sub(r"^MEDIA:.*\n?", "", seen, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen"),
+    [
+        (
+            "<think>secret plans that nobody\n\nmust see</think>Visible words, enough of them to be shown.\n\nMore",
+            "Visible words",
+        ),
+        ("<think>a</think>\n\n<think>secret</think>\n\n# Title\n", "**Title**"),
+        ("First paragraph.\n\n<think>secret, and more of the secret</think>\n\nSecond paragraph.\n\nThird\n", "First"),
+        (
+            "Here is the picture.\nMEDIA:/workspace/secret.png\nIt shows what you asked for.\n\nEnd",
+            "Here is the picture.",
+        ),
+        ("See [a (strange) link](x y)\n\nMEDIA:/workspace/secret.png\n\nEnd", ""),
+    ],
+)
+def test_what_the_gateway_hides_is_never_shown(raw: str, seen: str) -> None:
+    finished = render_whole(without_hidden(raw))
+    before = ""
+    for place in range(len(raw) + 1):
+        shown = shown_so_far(raw[:place])
+        assert finished.startswith(shown)
+        assert shown.startswith(before)
+        before = shown
+    assert before.startswith(seen)
+    assert "secret" not in before
+
+
+def test_nothing_is_shown_beyond_what_the_first_part_surely_holds() -> None:
+    for block in (
+        "Some words of an answer. ",
+        "- item 🙂 of a list\n",
+        "你好世界，",
+        "- `x`\n\n```\n" + "code\n" * 500 + "```\n\n",
+    ):
+        whole = block * (60_000 // len(block))
+
+        check(whole, list(range(0, len(whole), 3_001)))
+        assert units(shown_so_far(whole)) > SHOWN_UNITS // 2
+
+
+def test_an_adaptive_card_is_not_shown_before_it_is_known_to_be_none() -> None:
+    whole = "Here it is:\n\n```adaptive-card\n{}\n```\n\nAnd more words after it.\n\nEnd"
+
+    assert shown_so_far(whole) == "Here it is:"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "[",
+        "![",
+        "[a](",
+        "_a*",
+        "> ",
+        "`a``",
+        "- ",
+        "  - a\n",
+        "- a\n ```\n",
+        "a\n",
+        "\n",
+        "<think>a</think>",
+        "<think>",
+        "[1]",
+        "`",
+        "a b ",
+        *["&a", "[a][b]", "\\", "$", "$a", "|", "1. a\n\n", "你", "~", "[a]: https://x\n", " ", "a|b\n"],
+    ],
+)
+def test_hostile_text_takes_bearable_time(piece: str) -> None:
+    raw = piece * (100_000 // len(piece))
+    started = time.perf_counter()
+
+    shown_so_far(raw)
+
+    assert time.perf_counter() - started < 2
