@@ -57,8 +57,8 @@ class FilesIn:
         texts: list[TextFile] = []
         missing: list[str] = []
         lines: list[str] = []
-        for file in payload.files:
-            read = await self._read(file, payload.reference.scope, locale)
+        # at once: a place at the gateway is held meanwhile
+        for file, read in zip(payload.files, await self._read_all(turn), strict=True):
             if isinstance(read, TextFile):
                 texts.append(read)
             else:
@@ -80,8 +80,12 @@ class FilesIn:
             raise Interrupted
         return asked
 
-    async def _read(self, file: SharedFile, scope: Scope, locale: str) -> TextFile | str:
+    async def _read_all(self, turn: Turn) -> list[TextFile | str]:
+        return await asyncio.gather(*(self._read(turn, file) for file in turn.payload.files))
+
+    async def _read(self, turn: Turn, file: SharedFile) -> TextFile | str:
         """The file as text, or the reason why not, in words."""
+        scope, locale = turn.payload.reference.scope, turn.payload.reference.locale
         if file.kind is FileKind.WITHHELD:
             metrics.FILES_IN.labels("withheld").inc()
             return say("file_withheld_here" if scope is Scope.PERSONAL else "file_withheld", locale)
@@ -89,7 +93,7 @@ class FilesIn:
             content = await self._shared.fetch(file)
         except FileFailure as failure:
             metrics.FILES_IN.labels(failure.label).inc()
-            _log.warning("file_not_fetched", error=failure.label, detail=failure.detail)
+            _log.warning("file_not_fetched", turn=turn.name, error=failure.label, detail=failure.detail)
             return say(failure.label, locale, megabytes=_MEGABYTES)
         text = None
         if file.kind is FileKind.DOWNLOAD:

@@ -268,3 +268,35 @@ async def test_a_stop_while_a_file_is_fetched_asks_nothing() -> None:
         row = await world.closed("q")
 
         assert (row.outcome, world.agent.asked) == (Outcome.STOPPED, [])
+
+
+@virtual_time
+async def test_a_turn_that_was_taken_over_meanwhile_is_not_asked_here() -> None:
+    here = files_world()
+    async with here.world as world:
+        here.files.held = asyncio.Event()
+        here.files.contents["a.txt"] = b"words"
+        await here.ask("q", download("a.txt"))
+        await until(lambda: here.files.fetched)
+        row = world.row("q")
+        world.memory.rows[row.n] = replace(row, fence=row.fence + 1, owner="other")
+        here.files.held.set()
+        await world.closed("q")
+
+        assert (world.agent.asked, world.row("q").outcome) == ([], Outcome.INTERRUPTED)
+        assert world.row("q").payload.files == (download("a.txt"),)
+
+
+@virtual_time
+async def test_files_of_one_question_are_fetched_at_once() -> None:
+    here = files_world()
+    async with here.world as world:
+        here.files.held = asyncio.Event()
+        here.files.contents |= {name: name.encode() for name in "abc"}
+        await here.ask("q", *map(download, "abc"))
+        await until(lambda: len(here.files.fetched) == 3)
+        here.files.held.set()
+        await world.closed("q")
+
+        (asked,) = world.agent.asked
+        assert asked.index("[File: a]") < asked.index("[File: b]") < asked.index("[File: c]")
