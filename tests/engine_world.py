@@ -35,6 +35,7 @@ from bridge.core.turn import (
 )
 from bridge.engine.dispatcher import Dispatcher, Limits
 from bridge.engine.files import NO_FILES, Files
+from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.progress import Switches
 from bridge.tasks import Tasks
@@ -282,11 +283,14 @@ class World:
         name: str = "life",
         switches: Switches = PLAIN,
         files: Callable[[World], Files] = lambda _: NO_FILES,
+        channel: ScriptedChannel | None = None,
+        paced: bool = False,
     ) -> None:
         self.memory = store if isinstance(store, MemoryStore) else MemoryStore()
         self.store: TurnStore = store or self.memory
         self.agent = ScriptedAgent()
-        self.channel = ScriptedChannel()
+        self.channel = channel or ScriptedChannel()
+        self._paced = paced
         self.clock = LoopClock()
         self._limits = limits or Limits()
         self._rerun = rerun
@@ -345,10 +349,11 @@ class World:
         return f"{self._name}-{self._lives}"
 
     def _build(self) -> Dispatcher:
+        monotonic = lambda: asyncio.get_running_loop().time()  # noqa: E731
         pipeline = Pipeline(
             store=self.store,
             agent=self.agent,
-            channel=self.channel,
+            channel=PacedChannel(self.channel, monotonic=monotonic, shared=False) if self._paced else self.channel,
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
@@ -361,7 +366,7 @@ class World:
             store=self.store,
             pipeline=pipeline,
             clock=self.clock,
-            monotonic=lambda: asyncio.get_running_loop().time(),
+            monotonic=monotonic,
             tasks=self.tasks,
             new_owner=self._life,
             limits=self._limits,

@@ -18,6 +18,11 @@ _PROGRESS = 0.75
 _PROGRESS_A_SECOND = 30.0
 _REACTIONS_A_SECOND = 1.5
 _BURST_SECONDS = 0.25
+STREAM_INTERVAL = 1.0
+"""Seconds between two requests of one stream, its last one included.
+
+https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux#rate-limits
+"""
 _LONGEST = max(limit for _, limit in _SHORT)
 
 
@@ -27,7 +32,7 @@ class ConversationBudget:
     `inherited`: the process is young, so half of what the hour allows may have been sent before it began.
     """
 
-    __slots__ = ("_held", "_hour", "_minute", "_minutes", "_recent", "_share", "typed")
+    __slots__ = ("_held", "_hour", "_minute", "_minutes", "_recent", "_share", "streamed", "typed")
 
     def __init__(self, now: float, *, shared: bool = False, inherited: bool = False) -> None:
         self._share = _PROGRESS / 2 if shared else _PROGRESS
@@ -38,6 +43,7 @@ class ConversationBudget:
         self._hour = before if inherited else 0
         self._held = 0.0
         self.typed = float("-inf")
+        self.streamed = float("-inf")
 
     def wait(self, now: float) -> float:
         """Seconds until an answer fits; 0.0: now."""

@@ -25,6 +25,7 @@ STREAM_SECONDS = 110.0
 ATTENTION_SECONDS = 20.0
 _TRY_AGAIN = 1.0
 _LEAST_PAUSE = 0.05
+_GOLDEN = 0.618  # steps of it fill the interval evenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Progress:
     """The progress of one turn that began at `began` (seconds of a clock that only goes forward).
 
     `streaming`: the chat takes Teams' streams. `interval` gives the least seconds between two requests now, by how
-    much the whole tenant shows. `left`: the message of an earlier try of the same turn.
+    much the whole tenant shows. `left`: the message of an earlier try of the same turn. `spread`: from 0 to 1,
+    different for different turns, so that many which began at once do not all speak at once.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class Progress:
         streaming: bool,
         interval: Callable[[], float],
         left: Landing | None = None,
+        spread: float = 0.0,
     ) -> None:
         self._began = began
         self._locale = locale
         self._streaming = streaming and scope is Scope.PERSONAL
         self._interval = interval
+        self._spread = spread
         self._doings = Doings(locale)
         self._phase = _Phase.NOTHING
         self._not_before = began + (STREAM_AFTER if self._streaming else PLACEHOLDER_AFTER)
@@ -141,7 +145,8 @@ class Progress:
 
     def left_out(self, now: float) -> None:
         """There was no room for it: a later one will say more."""
-        self._not_before = now + max(_TRY_AGAIN, self._interval())
+        self._spread = (self._spread + _GOLDEN) % 1.0
+        self._not_before = now + max(_TRY_AGAIN, self._interval() * self._spread)
         self._news = True
 
     def refused(self, *, stream_over: bool = False) -> None:

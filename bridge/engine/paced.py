@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bridge import metrics
 from bridge.core.errors import LeftOut, Throttled
-from bridge.core.pacing import ConversationBudget, TenantBudget
+from bridge.core.pacing import STREAM_INTERVAL, ConversationBudget, TenantBudget
 from bridge.core.ports import Channel, Chunk
 from bridge.core.turn import Activity, Landing, Reference
 
@@ -42,6 +42,8 @@ class PacedChannel:
     async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
         """An answer in place of its progress; it waits like every answer. Raises DeliveryFailure."""
         budget = await self._room(to)
+        if landing.stream and (pause := budget.streamed + STREAM_INTERVAL - self._monotonic()) > 0:
+            await asyncio.sleep(pause)
         if landing.stream and landing.shown:
             budget.spent(self._monotonic())  # the stream's end, and then the edit
         return await self._spend(budget, self._channel.land(to, landing, activity))
@@ -62,7 +64,10 @@ class PacedChannel:
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
         """One request of a stream, if there is room. Raises LeftOut, StreamEnded, DeliveryFailure."""
-        return await self._progressing(to, lambda: self._channel.stream(to, chunk))
+        try:
+            return await self._progressing(to, lambda: self._channel.stream(to, chunk))
+        finally:
+            self._budget(to.conversation).streamed = self._monotonic()
 
     async def place(self, to: Reference, activity: Activity) -> str:
         """A message of progress, if there is room. Raises LeftOut, DeliveryFailure."""

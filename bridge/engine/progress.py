@@ -92,6 +92,7 @@ class Show:
             streaming=switches.streaming,
             interval=lambda: shows.interval(1.5),
             left=live_message(turn.live),
+            spread=turn.n * 0.618 % 1.0,
         )
         self._news = asyncio.Event()
         self._ended = False

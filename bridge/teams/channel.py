@@ -172,9 +172,12 @@ class TeamsChannel:
         DeliveryRejected where the message cannot be changed.
         """
         if landing.stream:
-            # a stream takes nothing back: it ends with what it shows, and the edit puts the other text in its place
-            goes_on = str(activity.get("text", "")).startswith(landing.shown)
-            last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": landing.shown}
+            # a stream takes nothing back, and its end must have a text: else it ends with what it shows, and the edit
+            # puts the other content in its place
+            text = str(activity.get("text", ""))
+            goes_on = bool(text) and text.startswith(landing.shown)
+            words = landing.shown or activity.get("summary") or "…"
+            last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": words}
             body = _addressed(to, final_activity(last, landing.id))
             post = partial(self._call, "POST", self._activities(to), body, stream=True)
             try:
