@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import structlog
 
@@ -73,9 +74,10 @@ class FilesOut:
 
     async def publish(self, turn: Turn, answer: Answer) -> tuple[str, tuple[Activity, ...]]:
         """The answer's Markdown with links that work, and what is shown after it. Raises nothing of its own."""
-        long = len(answer.text) > _PARSED_AT_ONCE
-        find = asyncio.to_thread(linked_files, answer.text, self._base) if long else None
-        linked = await find if find else linked_files(answer.text, self._base)
+        if len(answer.text) > _PARSED_AT_ONCE:  # takes a while, and everybody else shares this loop
+            linked = await asyncio.to_thread(linked_files, answer.text, self._base)
+        else:
+            linked = linked_files(answer.text, self._base)
         passed = await self._pass_all(turn, linked, answer.files)
         text = relinked(answer.text, self._base, {one.target: passed[_place(one.file)].shown for one in linked})
         text += self._listed(linked, answer.files, passed)
@@ -204,4 +206,4 @@ def _instead(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
 
 
 def _place(file: AgentFile) -> str:
-    return file.path.partition("?")[0]
+    return unquote(file.path.partition("?")[0])

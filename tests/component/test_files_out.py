@@ -295,6 +295,29 @@ async def test_files_beside_the_answer_are_passed_on_once() -> None:
 
 
 @virtual_time
+async def test_one_file_under_two_spellings_is_passed_on_once() -> None:
+    here = Stage()
+    async with here.world:
+        plain, escaped = f"/v1/files/plan–✓.pdf{FT}", f"/v1/files/plan%E2%80%93%E2%9C%93.pdf{FT}"
+        here.made.contents |= {plain: PDF_BYTES, escaped: PDF_BYTES}
+        long = "word " * 2000
+        words, card = await here.answered(f"{long}[plan]({plain})", AgentFile(escaped, "plan.pdf"))
+        assert said(words).endswith("plan")
+        assert attachment(card)["name"] == "plan–✓.pdf"
+
+
+@virtual_time
+async def test_a_file_without_a_word_is_an_answer() -> None:
+    here = Stage()
+    async with here.world as world:
+        world.agent.answers["q"] = Answer("", silent=True, files=(AgentFile(PDF, "report.pdf"),))
+        await world.ask("q")
+        row = await world.closed("q")
+        assert row.outcome is Outcome.DELIVERED
+        assert attachment(world.channel.sent[-1].activity)["contentType"] == CONSENT_TYPE
+
+
+@virtual_time
 async def test_files_alone_are_an_answer() -> None:
     here = Stage()
     async with here.world:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from bridge import metrics
-from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.activities import CardAction, Event, FileConsent, Ignored, Installed, UserMessage
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.engine.reception import Click
 from bridge.teams.authentication import Verifier
@@ -359,11 +359,20 @@ async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> Non
         assert (status, orjson.loads(body)) == (200, expected)
 
 
-@pytest.mark.parametrize("name", ["task/fetch", "fileConsent/invoke", "", None, 7, {"a": 1}])
+@pytest.mark.parametrize("name", ["task/fetch", "config/fetch", "", None, 7, {"a": 1}])
 async def test_an_invoke_that_nobody_knows_is_answered_200(name: object) -> None:
     async with door() as at:
         assert await at.post(at.activity("invoke_unknown", name=name)) == (200, b"")
         assert at.heard == [Ignored("invoke_unknown")]
+
+
+@pytest.mark.parametrize("name", ["file_consent_accept", "file_consent_decline"])
+async def test_a_word_about_an_offered_file_is_taken_and_answered_at_once(name: str) -> None:
+    async with door() as at:
+        assert await at.post(at.activity(name)) == (200, b"")
+        (event,) = at.heard
+        assert isinstance(event, FileConsent)
+        assert event.consent.accepted is (name == "file_consent_accept")
 
 
 async def test_what_a_message_sets_off_never_becomes_the_http_answer() -> None:
