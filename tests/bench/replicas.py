@@ -51,17 +51,15 @@ def share(pids: list[int]) -> Iterator[None]:
 
 async def pump(here: Storm) -> None:
     """Keep so many turns under way, over many lanes, at both replicas alike."""
-    asked, under_way = 0, set[asyncio.Task[str]]()
-    while True:
-        if asked - len(here.field.shown) < OUTSTANDING * len(here.replicas):
-            asked += 1
-            task = asyncio.ensure_future(
-                here.say(f"lane-{asked % _LANES}", to=here.replicas[asked % len(here.replicas)])
-            )
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-        else:
-            await asyncio.sleep(0.002)
+    asked = 0
+    async with asyncio.TaskGroup() as under_way:
+        while True:
+            if asked - len(here.field.shown) < OUTSTANDING * len(here.replicas):
+                asked += 1
+                replica = here.replicas[asked % len(here.replicas)]
+                under_way.create_task(here.say(f"lane-{asked % _LANES}", to=replica))
+            else:
+                await asyncio.sleep(0.002)
 
 
 async def turns_a_second(replicas: int) -> float:
@@ -79,6 +77,7 @@ async def turns_a_second(replicas: int) -> float:
                 await asyncio.sleep(SECONDS)
                 done = (len(here.field.shown) - before) / (time.monotonic() - began)
                 pumping.cancel()
+                await asyncio.wait({pumping})
     return done
 
 
