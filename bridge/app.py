@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,14 @@ from bridge.core import texts
 from bridge.core.access import AccessPolicy
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
+from bridge.core.kept_files import FileLinks
 from bridge.core.lease import Lease
-from bridge.core.ports import TurnStore
+from bridge.core.ports import Clock, TurnStore
+from bridge.core.turn import Accepted, NewTurn
 from bridge.engine.dispatcher import Dispatcher, Limits
+from bridge.engine.files import Files
+from bridge.engine.files_in import FilesIn
+from bridge.engine.files_out import FilesOut
 from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
@@ -31,6 +37,7 @@ from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.events import GatewayObserver
+from bridge.gateway.files import GatewayFiles
 from bridge.gateway.memory import ObservedAgent
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
@@ -42,6 +49,7 @@ from bridge.teams.authentication import Verifier
 from bridge.teams.channel import TeamsChannel
 from bridge.teams.clouds import Cloud, custom, named
 from bridge.teams.credentials import OutboundToken
+from bridge.teams.files import TeamsFiles
 from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
@@ -58,8 +66,8 @@ class _SystemClock:
 def cloud_of(settings: Settings) -> Cloud:
     """The endpoints of the tenant's Microsoft cloud. Raises ValueError where they do not fit together."""
     if settings.cloud == "custom":
-        return custom(settings.openid_url or "", settings.login_url or "", settings.service_hosts)
-    return named(settings.cloud, settings.service_hosts)
+        return custom(settings.openid_url or "", settings.login_url or "", settings.service_hosts, settings.file_hosts)
+    return named(settings.cloud, settings.service_hosts, settings.file_hosts)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -93,6 +101,8 @@ class Edges:
     sessions: GatewaySessions
     observer: GatewayObserver | None
     agent: GatewayAgent
+    shared_files: TeamsFiles
+    agent_files: GatewayFiles
 
     @property
     def events(self) -> str:
@@ -109,6 +119,7 @@ class Bridge:
     dispatcher: Dispatcher
     inbound: Inbound
     operator: Operator
+    files: Files
 
     def ready(self) -> bool:
         """Ready to be sent activities: store and signing keys. The gateway's state is reported, not decisive."""
@@ -175,6 +186,8 @@ def _edges(
             observer=observer,
             live_text=settings.live_text,
         ),
+        shared_files=TeamsFiles(to_teams, token, cloud),
+        agent_files=GatewayFiles(http=to_gateway, base_url=base),
     )
 
 
@@ -210,10 +223,34 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def links_of(settings: Settings) -> FileLinks | None:
+    """Signed links to files, where the bridge's public address is known. All replicas sign alike, restarts too."""
+    secret = f"{settings.app_password.get_secret_value()}\n{settings.gateway_token.get_secret_value()}".strip()
+    if settings.public_url is None or not secret:
+        return None
+    return FileLinks(settings.public_url, hmac.digest(secret.encode(), b"teams-bridge file links", "sha256"))
+
+
 async def _until_certain(lease: Lease) -> None:
     """Before anything is shown: this process may have been frozen, and another may have taken its turns over."""
     while not lease.certain(time.monotonic()):
         await asyncio.sleep(_UNCERTAIN_SECONDS)
+
+
+def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[NewTurn], Awaitable[Accepted]]) -> Files:
+    """The ways of files in and out."""
+    incoming = FilesIn(store=edges.store, shared=edges.shared_files, accept=accept, clock=clock)
+    outgoing = FilesOut(
+        store=edges.store.files,
+        made=edges.agent_files,
+        shared=edges.shared_files,
+        clock=clock,
+        new_id=lambda: secrets.token_urlsafe(16),
+        base=settings.gateway_url,
+        links=links_of(settings),
+        offers=cloud_of(settings).exchanges_files,
+    )
+    return Files(incoming, outgoing)
 
 
 def compose(settings: Settings, edges: Edges) -> Bridge:
@@ -225,6 +262,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
     lease = Lease()
     if edges.store.shared:
         edges.channel.fence(lambda: _until_certain(lease))
+    files = files_of(settings, edges, clock, lambda new: dispatcher.accept(new, bounded=False))
     pipeline = Pipeline(
         store=edges.store,
         agent=agent,
@@ -233,6 +271,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         tasks=tasks,
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
+        files=files,
         rerun=settings.after_crash == "rerun",
         switches=Switches(
             streaming=settings.streaming,
@@ -261,7 +300,8 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         gateway_health=lambda: _gateway_health(edges.watch),
         gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
-    return Bridge(edges, agent, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
+    inbound = Inbound(edges.verifier, reception.receive)
+    return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files)
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

@@ -48,3 +48,9 @@ PACED: Final = Counter(
 FEEDBACK: Final = Counter(
     "bridge_feedback_total", "What do people think of the answers?", ["reaction"], registry=REGISTRY
 )
+FILES_IN: Final = Counter(
+    "bridge_files_in_total", "What became of files that people sent?", ["verdict"], registry=REGISTRY
+)
+FILES_OUT: Final = Counter(
+    "bridge_files_out_total", "What became of files that the agent made?", ["verdict"], registry=REGISTRY
+)

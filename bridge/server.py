@@ -97,7 +97,7 @@ async def _open_later(bridge: Bridge) -> None:
 async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.socket, ...]) -> AsyncIterator[None]:
     # a refused request's body is not waited for long
     public = web.AppRunner(
-        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body),
+        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body, open_file=bridge.files.open),
         access_log=None,
         lingering_time=_LINGERING_SECONDS,
     )

@@ -57,6 +57,11 @@ class Settings(BaseModel):
     service_hosts: Words = _setting(
         "TEAMS_SERVICE_HOSTS", about="Cloud `custom`: hosts of the Bot Connector, `host` or `host:port`.", default=()
     )
+    file_hosts: Words = _setting(
+        "TEAMS_FILE_HOSTS",
+        about="Further hosts of people's files, beside the cloud's SharePoint: `host`, `host:port` or `*.example.com`.",
+        default=(),
+    )
 
     gateway_url: Url = _setting("GOCLAW_URL", "GATEWAY_URL", about="Where the GoClaw gateway listens.")
     gateway_token: SecretStr = _setting(
@@ -95,7 +100,9 @@ class Settings(BaseModel):
     host: str = _setting("BRIDGE_HOST", about="Address the public listener binds to.", default="0.0.0.0")  # noqa: S104  behind a proxy or in a container; every activity is verified
     port: Port = _setting("BRIDGE_PORT", "PORT", about="Port of the public listener.", default=3978)
     public_url: Url | None = _setting(
-        "BRIDGE_PUBLIC_URL", about="Where Teams reaches the bridge; used by `doctor` and `manifest`.", default=None
+        "BRIDGE_PUBLIC_URL",
+        about="Where Teams reaches the bridge; used by `doctor`, `manifest` and links to files in groups.",
+        default=None,
     )
     admin_host: str = _setting("BRIDGE_ADMIN_HOST", about="Address the admin listener binds to.", default="127.0.0.1")
     admin_port: Port = _setting("BRIDGE_ADMIN_PORT", about="Port of the admin listener.", default=3979)

@@ -16,24 +16,14 @@ from typing import Any, ParamSpec, Self
 
 from memory_store import MemoryStore
 
+from bridge.core.agent_port import AgentEvent, Answer, Question
 from bridge.core.errors import TurnFailure
+from bridge.core.landing import Landing
 from bridge.core.lease import Lease
-from bridge.core.ports import AgentEvent, Answer, Chunk, Question, TurnStore
-from bridge.core.turn import (
-    Accepted,
-    Activity,
-    Kind,
-    Landing,
-    Lane,
-    NewTurn,
-    Payload,
-    Person,
-    Reference,
-    Scope,
-    State,
-    Turn,
-)
+from bridge.core.ports import Chunk, TurnStore
+from bridge.core.turn import Accepted, Activity, Kind, Lane, NewTurn, Payload, Person, Reference, Scope, State, Turn
 from bridge.engine.dispatcher import Dispatcher, Limits
+from bridge.engine.files import NO_FILES, Files
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.progress import Switches
@@ -281,6 +271,7 @@ class World:
         merge: bool = False,
         name: str = "life",
         switches: Switches = PLAIN,
+        files: Callable[[World], Files] = lambda _: NO_FILES,
         channel: ScriptedChannel | None = None,
         paced: bool = False,
     ) -> None:
@@ -296,6 +287,7 @@ class World:
         self._merge = merge
         self._switches = switches
         self._name = name
+        self._files = files
         self._lives = 0
         self.tasks = Tasks()
         self.lease = Lease()
@@ -354,6 +346,7 @@ class World:
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
+            files=self._files(self),
             rerun=self._rerun,
             settle_seconds=self._settle_seconds,
             switches=self._switches,

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from bridge.core.ports import AgentEvent, Answer, Question, TextCame
+from bridge.core.agent_port import AgentEvent, Answer, Question, TextCame
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.events import GatewayObserver

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from memory_changes import MemoryChanges
+from memory_files import MemoryFiles
 
 from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
@@ -59,6 +60,7 @@ class MemoryStore:
         self.replicas: dict[str, tuple[int, int]] = {}
         self.budgets: dict[str, float] = {}
         self.paused = False
+        self.files = MemoryFiles()
         self._heard: list[Callable[[int], None]] = []
         self._owner = ""
         self.rows: dict[int, Turn] = {}
@@ -192,6 +194,14 @@ class MemoryStore:
             self._put(replace(row, state=State.ANSWERED, reply=reply), "answered")
         await self._commit()
         return done
+
+    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+        self._enter("rewrite")
+        row = self._held(ticket, State.RUNNING)
+        if row is not None:
+            self._put(replace(row, payload=payload))
+        await self._commit()
+        return row is not None
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         self._enter("shown")
@@ -371,8 +381,9 @@ class MemoryStore:
             del self._ids[row.id]
             self._lanes[row.lane].remove(n)
         self.changes.forget(delete_before, _now())
+        files = self.files.forget(blank_before)
         await self._commit()
-        return len(blank) + len(delete)
+        return len(blank) + len(delete) + files
 
     def _stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
         if note.id in self._ids:

@@ -10,6 +10,7 @@ from bridge.admin.app_package import AppDetails
 from bridge.core.commands import COMMANDS
 from bridge.core.texts import languages, say
 from bridge.settings import Settings
+from bridge.teams.clouds import CLOUDS
 
 
 def app_details(settings: Settings) -> AppDetails:
@@ -23,6 +24,8 @@ def app_details(settings: Settings) -> AppDetails:
         privacy_url=settings.app_privacy or settings.app_website,
         terms_url=settings.app_terms or settings.app_website,
         public_host=host,
+        # where Teams exchanges no files with bots, an app that claims it would only promise what fails
+        supports_files=settings.cloud == "custom" or CLOUDS[settings.cloud].exchanges_files,
     )
     further = [language for language in languages() if language != DEFAULT_LANGUAGE]
     return replace(

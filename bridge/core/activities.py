@@ -15,14 +15,16 @@ import orjson
 
 from bridge.core.access import Facts
 from bridge.core.address import address
+from bridge.core.attachments import SharedFile, shared_files
 from bridge.core.feedback import SUBMIT, Rated, rated_by_button, rated_by_reaction
 from bridge.core.html_text import html_to_text, is_plain_echo
 from bridge.core.identity import speaker
+from bridge.core.kept_files import Consent
 from bridge.core.loose_json import mapping as _dict
 from bridge.core.loose_json import objects
 from bridge.core.loose_json import text as _str
 from bridge.core.quotes import with_quotes
-from bridge.core.turn import Reference
+from bridge.core.turn import Reference, Scope
 
 BOT_PREFIX = "28:"
 """Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
@@ -51,7 +53,7 @@ class UserMessage:
     facts: Facts
     text: str
     mentioned: bool
-    files: int
+    files: tuple[SharedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,16 @@ class CardAction:
     facts: Facts
     verb: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileConsent:
+    """A person's word about a file that was offered to them (invoke `fileConsent/invoke`)."""
+
+    id: str
+    reference: Reference
+    facts: Facts
+    consent: Consent
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,7 @@ class Removed:
     place: str
 
 
-Event = UserMessage | CardAction | Installed | Edited | Deleted | Removed | Rated | Ignored
+Event = UserMessage | CardAction | FileConsent | Installed | Edited | Deleted | Removed | Rated | Ignored
 
 
 def parse_activity(activity: dict[str, Any]) -> Event:
@@ -172,6 +184,8 @@ def _change(activity: dict[str, Any], kind: str, reference: Reference, facts: Fa
 def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
     if activity.get("name") == SUBMIT:
         return rated_by_button(activity, reference, facts) or Ignored("invoke_malformed")
+    if activity.get("name") == "fileConsent/invoke":
+        return _file_consent(activity, reference, facts)
     if activity.get("name") != "adaptiveCard/action":
         return Ignored("invoke_unknown")
     action = _dict(_dict(activity.get("value")).get("action"))
@@ -187,6 +201,26 @@ def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Eve
     digest = hashlib.sha256(clicked).hexdigest()[:24]
     key = f"{_str(activity.get('replyToId'))}|{facts.person.aad_id}|{digest}"
     return CardAction(_key("invoke", reference, key), reference, facts, verb, data)
+
+
+def _file_consent(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+    """Shape: teams-platform.md section 9; https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4"""
+    value = _dict(activity.get("value"))
+    file, action = _str(_dict(value.get("context")).get("file")), value.get("action")
+    if not file or action not in ("accept", "decline") or reference.scope is not Scope.PERSONAL:
+        return Ignored("invoke_malformed")
+    place = _dict(value.get("uploadInfo"))
+    consent = Consent(
+        file=file,
+        accepted=action == "accept",
+        card=_str(activity.get("replyToId")),
+        upload_url=_str(place.get("uploadUrl")),
+        content_url=_str(place.get("contentUrl")),
+        unique_id=_str(place.get("uniqueId")),
+        file_type=_str(place.get("fileType")),
+    )
+    # the first word counts: retried invokes have new ids, and the card can be clicked until it is replaced
+    return FileConsent(_key("invoke", reference, f"file|{facts.person.aad_id}|{file}"), reference, facts, consent)
 
 
 def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
@@ -232,18 +266,16 @@ def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
     return found
 
 
-def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, int]:
-    """Readable text and the number of files. Rich text comes twice: plain, and as a text/html attachment."""
+def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tuple[SharedFile, ...]]:
+    """Readable text and the files. Rich text comes twice: plain, and as a text/html attachment."""
     text = _str(activity.get("text"))
     html = ""
-    files = 0
     attachments = activity.get("attachments")
     for attachment in attachments if isinstance(attachments, list) else ():
         kind = _str(_dict(attachment).get("contentType"))
         if kind == "text/html":
             html = _str(_dict(attachment).get("content"))
-        elif kind.startswith("image/") or kind == "application/vnd.microsoft.teams.file.download.info":
-            files += 1
+    files = shared_files(attachments, html)
     if html and not is_plain_echo(html, text):
         rich = html_to_text(html, lambda ident, name: _readable(mentions, ident, name)).strip()
         if rich or not text.strip():

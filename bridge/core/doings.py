@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.core.ports import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.texts import say
 
 # Part of a tool's name to the sentence about it. Agents name their tools as they like; the first that fits wins.

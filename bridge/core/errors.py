@@ -25,18 +25,23 @@
     │   ├── MembershipUnknown
     │   ├── Interrupted
     │   └── InternalError
-    └── DeliveryFailure             Teams did not take a message
-        ├── DeliveryDelayed         nothing was shown: sending again is safe
-        │   ├── Throttled
-        │   ├── ConnectorUnreachable
-        │   └── CredentialsRefused
-        ├── DeliveryUnknown         it may have been shown
-        ├── DeliveryRejected        this form of the message is not accepted
-        ├── LeftOut                 not sent: the budgets had no room for what may be left out
-        ├── StreamEnded             Teams takes nothing more of a stream
-        │   ├── StreamStopped       by the user
-        │   └── StreamRefused       there are none in this chat
-        └── DeliveryRefused         refused for good
+    ├── DeliveryFailure             Teams did not take a message
+    │   ├── DeliveryDelayed         nothing was shown: sending again is safe
+    │   │   ├── Throttled
+    │   │   ├── ConnectorUnreachable
+    │   │   └── CredentialsRefused
+    │   ├── DeliveryUnknown         it may have been shown
+    │   ├── DeliveryRejected        this form of the message is not accepted
+    │   ├── LeftOut                 not sent: the budgets had no room for what may be left out
+    │   ├── StreamEnded             Teams takes nothing more of a stream
+    │   │   ├── StreamStopped       by the user
+    │   │   └── StreamRefused       there are none in this chat
+    │   └── DeliveryRefused         refused for good
+    └── FileFailure                 a file could not be fetched or saved; the turn goes on without it
+        ├── FileExpired
+        ├── FileTooLarge
+        ├── FileRefused
+        └── FileUnreachable
 
 Every leaf fixes three things: may it be tried again (`retryable`), the metric label (`label`) and, for a
 `TurnFailure`, the sentence a user sees (`texts` has one under the same label) and whether it comes with *Ask again*.
@@ -54,6 +59,10 @@ class BridgeError(Exception):
 
     retryable: ClassVar[bool] = False
     label: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, label: str = "") -> None:
+        if label:
+            cls.label = label
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.label)
@@ -113,34 +122,24 @@ class GatewayBusy(RunNotStarted):
     label = "gateway_busy"
 
 
-class GatewayTokenRejected(TurnFailure):
+class GatewayTokenRejected(TurnFailure, label="gateway_token_rejected"):
     """401: the gateway does not know our token."""
 
-    label = "gateway_token_rejected"
 
-
-class GatewayForbidden(TurnFailure):
+class GatewayForbidden(TurnFailure, label="gateway_forbidden"):
     """403: the token may not chat."""
 
-    label = "gateway_forbidden"
 
-
-class GatewayMergesUsers(TurnFailure):
+class GatewayMergesUsers(TurnFailure, label="gateway_merges_users"):
     """The gateway would answer all users in one session; nothing is asked (guarantee 7)."""
 
-    label = "gateway_merges_users"
 
-
-class AgentUnknown(TurnFailure):
+class AgentUnknown(TurnFailure, label="agent_unknown"):
     """404: the gateway has no such agent."""
 
-    label = "agent_unknown"
 
-
-class QuestionTooLong(TurnFailure):
+class QuestionTooLong(TurnFailure, label="question_too_long"):
     """The gateway would cut the text silently, so it is not sent."""
-
-    label = "question_too_long"
 
 
 class QuestionRejected(TurnFailure):
@@ -192,16 +191,12 @@ class AnswerEmpty(TurnFailure):
     label = "answer_empty"
 
 
-class SessionNotDeleted(TurnFailure):
+class SessionNotDeleted(TurnFailure, label="session_not_deleted"):
     """`/new` could not delete the session, or could not see that it is gone."""
 
-    label = "session_not_deleted"
 
-
-class GuestDenied(TurnFailure):
+class GuestDenied(TurnFailure, label="denied_guest"):
     """Guests are not allowed here, and the roster says that the asker is one."""
-
-    label = "denied_guest"
 
 
 class MembershipUnknown(TurnFailure):
@@ -211,10 +206,8 @@ class MembershipUnknown(TurnFailure):
     label = "membership_unknown"
 
 
-class Interrupted(TurnFailure):
+class Interrupted(TurnFailure, label="interrupted"):
     """The bridge stopped while the agent worked; nobody knows whether the run ended."""
-
-    label = "interrupted"
 
 
 class InternalError(TurnFailure):
@@ -244,16 +237,12 @@ class Throttled(DeliveryDelayed):
         self.retry_after = retry_after
 
 
-class ConnectorUnreachable(DeliveryDelayed):
+class ConnectorUnreachable(DeliveryDelayed, label="connector_unreachable"):
     """No connection to the Bot Connector."""
 
-    label = "connector_unreachable"
 
-
-class CredentialsRefused(DeliveryDelayed):
+class CredentialsRefused(DeliveryDelayed, label="credentials_refused"):
     """No outbound token, or the connector refused it (401): an expired secret, a failing Entra ID."""
-
-    label = "credentials_refused"
 
 
 class DeliveryUnknown(DeliveryFailure):
@@ -263,37 +252,45 @@ class DeliveryUnknown(DeliveryFailure):
     label = "delivery_unknown"
 
 
-class DeliveryRejected(DeliveryFailure):
+class DeliveryRejected(DeliveryFailure, label="delivery_rejected"):
     """400, 413 and the like: this message in this form is not accepted."""
 
-    label = "delivery_rejected"
 
-
-class LeftOut(DeliveryFailure):
+class LeftOut(DeliveryFailure, label="left_out"):
     """Not sent: it may be left out, and the budgets had no room for it."""
 
-    label = "left_out"
 
-
-class StreamEnded(DeliveryFailure):
+class StreamEnded(DeliveryFailure, label="stream_ended"):
     """Teams takes nothing more of this stream; its message stays, and may be edited."""
 
-    label = "stream_ended"
 
-
-class StreamStopped(StreamEnded):
+class StreamStopped(StreamEnded, label="stream_stopped"):
     """The user has pressed Stop. Nothing of what is shown can be changed any more."""
 
-    label = "stream_stopped"
 
-
-class StreamRefused(StreamEnded):
+class StreamRefused(StreamEnded, label="stream_refused"):
     """There are no streams in this chat."""
 
-    label = "stream_refused"
 
-
-class DeliveryRefused(DeliveryFailure):
+class DeliveryRefused(DeliveryFailure, label="delivery_refused"):
     """404, not in roster, blocked by user or admin: no message will ever be accepted here."""
 
-    label = "delivery_refused"
+
+class FileFailure(BridgeError):
+    """A file could not be fetched or saved; its label is the key of what people are told."""
+
+
+class FileExpired(FileFailure, label="file_expired"):
+    """Its link is no longer good, or there is nothing under it."""
+
+
+class FileTooLarge(FileFailure, label="file_too_large"):
+    """It has more bytes than are taken."""
+
+
+class FileRefused(FileFailure, label="file_refused"):
+    """Its address is none that the bridge goes to; nothing was sent there."""
+
+
+class FileUnreachable(FileFailure, label="file_unreachable"):
+    """Time-out, broken connection, or an answer that is neither the file nor a clear no."""

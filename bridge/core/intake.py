@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bridge.core.access import AccessPolicy, denial
-from bridge.core.activities import CardAction, Deleted, Edited, Event, Ignored, Installed, Removed, UserMessage
+from bridge.core.activities import (
+    CardAction,
+    Deleted,
+    Edited,
+    Event,
+    FileConsent,
+    Ignored,
+    Installed,
+    Removed,
+    UserMessage,
+)
 from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
 from bridge.core.changes import Change
 from bridge.core.commands import Command, Unknown, help_lines, parse_command
@@ -101,6 +111,8 @@ def decide(event: Event, policy: Policy, now: float) -> Decision:
             decision = _message(event, policy, now)
         case CardAction():
             decision = _action(event, policy, now)
+        case FileConsent():
+            decision = _file_consent(event, policy, now)
         case Edited():
             decision = _edited(event, policy, now)
         case Deleted():
@@ -130,19 +142,17 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
         return Accept(_notice(event, note(words), now))
     if command is not None:
         return _command(event, command, policy, now)
-    if not event.text:
-        show = note(say("files_only", event.reference.locale)) if event.files else _help(event, policy)
-        return Accept(_notice(event, show, now))
+    if not event.text and not event.files:
+        return Accept(_notice(event, _help(event, policy), now))
     return Accept(_ask(event, policy, now))
 
 
 def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     payload = _payload(event, policy)
-    text = spoken(event.reference.scope, event.facts.person.name, event.text)
-    if event.files:
-        text += "\n\n" + say("files_dropped", count=event.files)
+    # files without a word are put into words once it is known what of them can be read
+    text = spoken(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
     lane = lane_of(payload.agent, payload.user)
-    return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text), now)
+    return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text, files=event.files), now)
 
 
 def _edited(event: Edited, policy: Policy, now: float) -> Decision:
@@ -150,9 +160,12 @@ def _edited(event: Edited, policy: Policy, now: float) -> Decision:
     refused = denial(policy.access, message.facts)
     if refused is not None:
         return Ignored("denied_edit")
+    if message.files:
+        # what was asked holds what was read of the files, so whether the words have changed cannot be known
+        return Ignored("edit_with_files")
     turn = _ask(message, policy, now)
     # A command is no question any more. It is not carried out: Teams also reports edits where no word was changed.
-    asks = message.text and (message.files or parse_command(message.text) is None)
+    asks = message.text and parse_command(message.text) is None
     edit = Edit(turn.payload.text if asks else "", event.stamp or now)
     # in a group, what does not mention the bot may be anybody's message to anybody
     ours = message.reference.scope is Scope.PERSONAL or message.mentioned
@@ -204,6 +217,13 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
         turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
         return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)
     return Ignored("invoke_malformed")
+
+
+def _file_consent(event: FileConsent, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_action")
+    payload = Payload(event.reference, event.facts.person, consent=event.consent)
+    return Accept(NewTurn(event.id, Kind.FILE, notice_lane(event.reference), payload, now))
 
 
 def _installed(event: Installed, policy: Policy, now: float) -> Decision:

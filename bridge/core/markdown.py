@@ -39,6 +39,16 @@ def to_teams(markdown: str, definitions: Definitions | None = None) -> str:
     return _blocks(iter(parse(markdown, definitions)), markdown.split("\n"))
 
 
+def link_targets(markdown: str) -> frozenset[str]:
+    """Where the links and pictures of `markdown` lead, as the parser writes it; code has none."""
+    return frozenset(
+        str(token.attrGet("href") or token.attrGet("src"))
+        for block in parse(markdown, None)
+        for token in block.children or ()
+        if token.type in ("link_open", "image")
+    )
+
+
 def _blocks(tokens: Iterator[Token], source: Sequence[str], end: str = "") -> str:
     """The blocks up to the token of type `end`, separated by what Teams needs between them."""
     text, before = "", ""

@@ -10,6 +10,7 @@ from bridge.core.turn import Edit, Kind, Payload, Turn
 # The gateway refuses questions above 32,000 bytes (goclaw-gateway.md section 2); what fits alone must not fail merged.
 MOST_BYTES = 30_000
 MOST_TURNS = 20
+_MOST_FILES = 10
 
 
 def together(queued: Sequence[Turn]) -> int:
@@ -20,19 +21,23 @@ def together(queued: Sequence[Turn]) -> int:
     if not queued:
         return 0
     head, size = queued[0], len(queued[0].payload.text.encode())
+    files = len(head.payload.files)
     count = 1
     while _plain(head) and count < min(len(queued), MOST_TURNS):
         following = queued[count]
         size += 2 + len(following.payload.text.encode())
-        if not _plain(following) or _who(following) != _who(head) or size > MOST_BYTES:
+        files += len(following.payload.files)
+        if not _plain(following) or _who(following) != _who(head) or size > MOST_BYTES or files > _MOST_FILES:
             break
         count += 1
     return count
 
 
 def merged(turns: Sequence[Turn]) -> Payload:
-    """The last one's payload with the text of all, in order, a blank line between them."""
-    return replace(turns[-1].payload, text="\n\n".join(turn.payload.text for turn in turns))
+    """The last one's payload with the text and the files of all, in order, a blank line between the texts."""
+    texts = [turn.payload.text for turn in turns if turn.payload.text]
+    files = tuple(file for turn in turns for file in turn.payload.files)
+    return replace(turns[-1].payload, text="\n\n".join(texts), files=files)
 
 
 def own_words(turn: Turn) -> Edit:
@@ -41,7 +46,7 @@ def own_words(turn: Turn) -> Edit:
 
 
 def _plain(turn: Turn) -> bool:
-    return turn.kind is Kind.ASK and turn.again_of is None and bool(turn.payload.text)
+    return turn.kind is Kind.ASK and turn.again_of is None and bool(turn.payload.text or turn.payload.files)
 
 
 def _who(turn: Turn) -> tuple[str, str]:

@@ -8,17 +8,19 @@ from typing import Protocol
 
 from bridge.core.changes import Change, Changed
 from bridge.core.feedback import After, KeptRating, Rating
+from bridge.core.file_ports import FileStore
+from bridge.core.landing import Landing
 from bridge.core.turn import (
     Accepted,
     Activity,
     Beat,
     DropVerdict,
-    Landing,
     Lane,
     LaneStatus,
     NewTurn,
     Orphans,
     Outcome,
+    Payload,
     Person,
     Reference,
     Reply,
@@ -34,77 +36,6 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One run: `agent` is the agent's key, `user` the value of X-GoClaw-User-Id, `text` the words."""
-
-    agent: str
-    user: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The agent's words as Markdown. `silent`: the agent chose not to reply."""
-
-    text: str
-    silent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """The agent reasons; what it thinks is not told."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextCame:
-    """A further piece of the answer's text, raw Markdown; pieces may have been lost before it."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class TextWithdrawn:
-    """All text that came so far was an announcement before a tool: no part of the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolBegan:
-    """A tool is at work. `argument`: a hint for people (file name, search words), one line of at most 80 characters, or
-    empty."""
-
-    name: str
-    argument: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolEnded:
-    """A tool has come to its end."""
-
-    name: str
-    failed: bool
-
-
-AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded
-"""What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
-
-
-class Agent(Protocol):
-    """The agent behind the gateway."""
-
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
-        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
-
-        `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
-        raise. Nothing of it is needed for the answer.
-        """
-        ...
-
-    async def forget(self, agent: str, user: str) -> None:
-        """Delete the session, and see that it is gone. Raises TurnFailure (SessionNotDeleted, GatewayDown, …)."""
         ...
 
 
@@ -179,6 +110,11 @@ class TurnStore(Protocol):
         """Whether other processes may work on the same table."""
         ...
 
+    @property
+    def files(self) -> FileStore:
+        """The files beside the turns."""
+        ...
+
     async def open(self) -> None:
         """Open or create the store; brings the schema up to date. Raises StoreInUse."""
         ...
@@ -234,6 +170,10 @@ class TurnStore(Protocol):
 
         False also when a stop came first, unless `even_if_stopped`.
         """
+        ...
+
+    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+        """Put what a running turn is about in other words: whoever takes it over, or asks again, finds these."""
         ...
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
@@ -332,6 +272,7 @@ class TurnStore(Protocol):
     async def forget_old(self, blank_before: float, delete_before: float) -> int:
         """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch.
 
-        Ratings go with the rows; changes whose message has not come within an hour go, too.
+        Ratings go with the rows, files kept before `blank_before` with the texts; so do changes whose message has not
+        come within an hour.
         """
         ...

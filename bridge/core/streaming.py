@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from bridge.core.agent_port import AgentEvent
 from bridge.core.doings import Doings, duration
-from bridge.core.ports import AgentEvent, Chunk
-from bridge.core.turn import Landing, Scope
+from bridge.core.landing import Landing
+from bridge.core.ports import Chunk
+from bridge.core.turn import Scope
 from bridge.core.unfinished import shown_so_far
 
 # What is ready within these seconds is shown as it is, without any progress before it (design section 8).

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
+from bridge.core.attachments import SharedFile
+from bridge.core.kept_files import Consent
+from bridge.core.landing import Landing
+
 Lane = NewType("Lane", str)
 """What runs one at a time and in order."""
 
@@ -29,6 +33,7 @@ class Kind(StrEnum):
     NOTIFY = "notify"
     NOTE = "note"
     WELCOME = "welcome"
+    FILE = "file"
 
 
 class State(StrEnum):
@@ -91,8 +96,8 @@ class Person:
 class Payload:
     """What a turn needs to run and to be answered, kept as one JSON value in its row.
 
-    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask). `show` is the
-    ready content of kinds that only show something.
+    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask), and `files` came with it and
+    are still to be fetched. `show` is the ready content of kinds that only show something.
     """
 
     reference: Reference
@@ -101,6 +106,8 @@ class Payload:
     user: str = ""
     text: str = ""
     show: tuple[Activity, ...] = ()
+    files: tuple[SharedFile, ...] = ()
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +143,6 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
-    """The message under which progress was shown, and what becomes of it: the reply's first part takes its place.
-
-    `stream`: it is a stream of Teams, perhaps still open. `shown`: the agent's words that it shows. `becomes`: the line
-    to which it shrinks instead, and the whole reply follows as new messages.
-    """
-
-    id: str
-    stream: bool = False
-    shown: str = ""
-    becomes: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """The finished activities of a turn, and how it will be closed when they are shown.
 
@@ -168,8 +161,8 @@ class Turn:
 
     `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
     `live`: the message under which it shows progress, see `live_message`. `session` and `history` (what became of the
-    row: see `steps`) are for operators. `withdrawn`: it was stopped because its asker took the question back. `edit`:
-    what its own message says now, where the payload says something else.
+    row: see `core.history`) are for operators. `withdrawn`: it was stopped because its asker took the question back.
+    `edit`: what its own message says now, where the payload says something else.
     """
 
     n: int
@@ -225,32 +218,6 @@ class LaneStatus:
     waiting: int = 0
     last: str | None = None
     queued: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change of a row: when (epoch seconds), what it became, by which life of which process."""
-
-    at: float
-    what: str
-    by: str = ""
-
-
-def steps(history: str) -> tuple[Step, ...]:
-    """The history column as values: `<epoch seconds> <what> [<by>];` one after the other."""
-    words = (entry.split(" ") for entry in history.split(";") if entry)
-    return tuple(Step(float(at), what, by[0] if by else "") for at, what, *by in words)
-
-
-def live_mark(message: str, *, stream: bool) -> str:
-    """The `live` column for this message."""
-    return f"{'stream' if stream else 'message'}:{message}"
-
-
-def live_message(mark: str) -> Landing | None:
-    """The message that a `live` column names."""
-    kind, _, message = mark.partition(":")
-    return Landing(message, kind == "stream") if message else None
 
 
 class StopVerdict(StrEnum):

@@ -19,9 +19,10 @@ from bridge.core.errors import (
     DeliveryUnknown,
     Throttled,
 )
+from bridge.core.landing import Landing
 from bridge.core.notes import note, plain, stopped
 from bridge.core.ports import Channel, Clock, TurnStore
-from bridge.core.turn import Activity, Landing, Outcome, Reply, Turn
+from bridge.core.turn import Activity, Outcome, Reply, Turn
 from bridge.engine.control import Control
 from bridge.engine.insist import insist
 

@@ -236,7 +236,7 @@ class Dispatcher:
             id=f"{place.head.id}|waiting",
             kind=Kind.NOTE,
             lane=notice_lane(payload.reference),
-            payload=replace(payload, show=(note(words),), text=""),
+            payload=replace(payload, show=(note(words),), text="", files=()),
             accepted=self._clock.now(),
         )
         await insist(lambda: self.accept(waiting))

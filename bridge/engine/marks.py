@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 
 from bridge.core.errors import DeliveryFailure, LeftOut
+from bridge.core.history import steps
 from bridge.core.ports import Channel
-from bridge.core.turn import Kind, Lane, Reference, Turn, steps
+from bridge.core.turn import Kind, Lane, Reference, Turn
 from bridge.tasks import Tasks
 
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/message-reactions

@@ -14,11 +14,12 @@ from typing import Any
 import structlog
 
 from bridge.core.feedback import After, KeptRating
+from bridge.core.history import steps
 from bridge.core.identity import notice_lane
 from bridge.core.notes import note
 from bridge.core.ports import Clock
 from bridge.core.texts import say
-from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, TurnFilter, steps, turn_name
+from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, TurnFilter, turn_name
 from bridge.engine.dispatcher import Dispatcher
 
 _log = structlog.get_logger()
@@ -68,7 +69,7 @@ class Operator:
             return Refusal.NO_QUESTION
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
-        if not asked.payload.text:
+        if not (asked.payload.text or asked.payload.files):
             return Refusal.TEXT_GONE
         payload = asked.payload
         restated = await self._dispatcher.afterthoughts.restated(n)

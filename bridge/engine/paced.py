@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from bridge import metrics
 from bridge.core.errors import LeftOut, Throttled
+from bridge.core.landing import Landing
 from bridge.core.pacing import STREAM_INTERVAL, ConversationBudget, TenantBudget
 from bridge.core.ports import Channel, Chunk
-from bridge.core.turn import Activity, Landing, Reference
+from bridge.core.turn import Activity, Reference
 
 T = TypeVar("T")
 

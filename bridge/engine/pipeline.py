@@ -16,6 +16,7 @@ import structlog
 from bridge import metrics
 from bridge.core import cards
 from bridge.core.addressing import continued, mentioning, quoting
+from bridge.core.agent_port import Agent, Answer, Question
 from bridge.core.errors import (
     AnswerEmpty,
     DeliveryFailure,
@@ -28,12 +29,14 @@ from bridge.core.errors import (
     StoreUnavailable,
     TurnFailure,
 )
+from bridge.core.landing import live_message
 from bridge.core.notes import answer, note, stopped
-from bridge.core.ports import Agent, Answer, Channel, Clock, Question, Roster, TurnStore
+from bridge.core.ports import Channel, Clock, Roster, TurnStore
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Outcome, Reply, Scope, State, Turn, live_message
+from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn
 from bridge.engine.control import Control
 from bridge.engine.delivery import Delivery
+from bridge.engine.files import NO_FILES, Files
 from bridge.engine.insist import insist
 from bridge.engine.marks import Marks
 from bridge.engine.progress import Shows, Switches, on_what_was_shown
@@ -64,6 +67,7 @@ class Pipeline:
         tasks: Tasks,
         whole_turn: float,
         roster: Roster | None = None,
+        files: Files = NO_FILES,
         rerun: bool = False,
         agent_cards: bool = False,
         feedback: bool = True,
@@ -76,6 +80,7 @@ class Pipeline:
         self._clock = clock
         self._whole_turn = whole_turn
         self._roster = roster
+        self._files = files
         self._rerun = rerun
         self._feedback = feedback
         self._agent_cards = agent_cards
@@ -136,6 +141,8 @@ class Pipeline:
                     return self._says(turn, Outcome.DELIVERED, "new_done")
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
                     return Reply(Outcome.DELIVERED, turn.payload.show)
+                case Kind.FILE:
+                    return await self._files.hand_over(turn)
                 case _:
                     assert_never(turn.kind)
         except RunNotStarted:
@@ -164,13 +171,15 @@ class Pipeline:
 
     async def _ask(self, turn: Turn, control: Control) -> Reply:
         payload = turn.payload
-        question = Question(payload.agent, payload.user, payload.text)
         show = self.shows.of(turn, control)
         try:
             async with show, asyncio.timeout(self._whole_turn) as deadline:
                 with control.armed(deadline):
                     await self._admit(turn)
-                    said = await self._agent.ask(question, show.heard)
+                    asked = await self._files.prepare(turn)
+                    said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.heard)
+            if isinstance(said, Reply):  # nothing was left to ask
+                return show.note_landed(said)
             reply = show.landed(await self._answer(turn, said))
             return reply if payload.reference.scope is Scope.PERSONAL else await self._addressed(turn, reply)
         except RunNotStarted:
@@ -184,16 +193,17 @@ class Pipeline:
 
     async def _answer(self, turn: Turn, said: Answer) -> Reply:
         """What the agent said, ready to be shown. Raises AnswerEmpty."""
-        if said.silent:
+        if said.silent and not said.files:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
+        text, files = await self._files.publish(turn, said)
         # a long answer takes a while to render, and everybody else shares this loop
         locale = turn.payload.reference.locale
-        tell = partial(answer, said.text, locale, cards=self._agent_cards, feedback=self._feedback)
-        activities = await asyncio.to_thread(tell) if len(said.text) > _RENDERED_AT_ONCE else tell()
-        if not activities:
+        tell = partial(answer, text, locale, cards=self._agent_cards, feedback=self._feedback)
+        activities = await asyncio.to_thread(tell) if len(text) > _RENDERED_AT_ONCE else tell()
+        if not activities and not files:
             raise AnswerEmpty  # words of which nothing can be shown: without a sentence this would be silence
-        return Reply(Outcome.DELIVERED, activities)
+        return Reply(Outcome.DELIVERED, activities + files)
 
     async def _addressed(self, turn: Turn, reply: Reply) -> Reply:
         """Among several people an answer quotes its question, and calls who asked if it comes late."""
@@ -239,3 +249,7 @@ class Pipeline:
     def leave(self) -> None:
         """The process is about to end: wait for nothing that the next one can do as well."""
         self._delivery.leave()
+
+
+def _question(payload: Payload) -> Question:
+    return Question(payload.agent, payload.user, payload.text)

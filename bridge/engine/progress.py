@@ -16,13 +16,15 @@ import structlog
 
 from bridge import metrics
 from bridge.core import cards
+from bridge.core.agent_port import AgentEvent
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
 from bridge.core.identity import speaker
+from bridge.core.landing import Landing, live_mark, live_message
 from bridge.core.notes import in_progress, note, with_shown
 from bridge.core.pacing import progress_interval
-from bridge.core.ports import AgentEvent, Channel, Chunk, TurnStore
+from bridge.core.ports import Channel, Chunk, TurnStore
 from bridge.core.streaming import Close, Edit, Place, Progress, Step
-from bridge.core.turn import Landing, Reply, Scope, Turn, live_mark, live_message
+from bridge.core.turn import Reply, Scope, Turn
 from bridge.engine.control import Control
 from bridge.engine.insist import insist
 from bridge.engine.typing import Typing

@@ -134,7 +134,7 @@ class Reception:
         locale = _locale(decision.turn)
         restated = await self._afterthoughts.restated(decision.n)
         mine = decision.turn.payload
-        if restated is None or not restated[1]:
+        if restated is None or not (restated[1] or restated[0].payload.files):
             return Click(say("again_gone", locale), replaces=False)
         asked, text = restated
         original = asked.payload
@@ -186,7 +186,7 @@ class Reception:
             metrics.FEEDBACK.labels("taken_back" if rating.taken_back else rating.reaction.value).inc()
 
     def _note_instead(self, new: NewTurn, words: str) -> NewTurn:
-        payload = replace(new.payload, show=(note(words),), text="")
+        payload = replace(new.payload, show=(note(words),), text="", files=())
         return replace(new, kind=Kind.NOTE, lane=notice_lane(new.payload.reference), payload=payload, again_of=None)
 
 

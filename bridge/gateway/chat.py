@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
@@ -26,7 +27,7 @@ from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_f
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.core.ports import AgentEvent, Answer, Question
+    from bridge.core.agent_port import AgentEvent, Answer, Question
     from bridge.gateway.events import GatewayObserver, Listening
     from bridge.gateway.sessions import GatewaySessions
 
@@ -91,9 +92,12 @@ class GatewayAgent:
         if heard is None or observer is None:
             return answer_from(await self._post(question, plain, _whole))
         with observer.listening(question.agent, question.user, heard) as listening:
-            if not (self._live_text and observer.live and observer.connection != self._raw_on):
-                return answer_from(await self._post(question, plain, _whole))
-            return await self._streamed(question, listening, observer)
+            if self._live_text and observer.live and observer.connection != self._raw_on:
+                said = await self._streamed(question, listening, observer)
+            else:
+                said = answer_from(await self._post(question, plain, _whole))
+            files = await listening.files(self._verdict if observer.live else 0.0)
+            return replace(said, files=files) if files else said
 
     async def _streamed(self, question: Question, listening: Listening, observer: GatewayObserver) -> Answer:
         async def read(response: aiohttp.ClientResponse) -> StreamedAnswer | bytes:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from bridge.core.ports import AgentEvent
+    from bridge.core.agent_port import AgentEvent
+    from bridge.core.file_ports import AgentFile
     from bridge.gateway.run_events import Ending
 
 _log = structlog.get_logger()
@@ -53,6 +54,12 @@ class Listening:
         except TimeoutError:
             return None
         return self._run.ending
+
+    async def files(self, within: float) -> tuple[AgentFile, ...]:
+        """What the run handed over, as its last event says; that is waited for only where a tool may have done so."""
+        if self._run.used_tools:
+            await self.ending(within)
+        return self._run.files
 
     def takes(self, event: RunEvent) -> bool:
         """Whether the event was of this run."""

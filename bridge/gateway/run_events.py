@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from bridge.core.ports import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_files import fetchable, name_of
+from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.file_ports import AgentFile
 
 Ending = Literal["completed", "failed", "cancelled"]
 
@@ -27,6 +29,7 @@ _WORDS = ("query", "q", "search_query", "pattern", "keywords", "question", "topi
 _FILES = ("path", "file_path", "filepath", "file", "filename", "file_name")
 _ADDRESSES = ("url", "uri")
 
+_MOST_FILES = 20
 _HINT = 80  # characters
 _LOOKED_AT = 4096  # characters of an argument; a hint is found at its ends or not at all
 
@@ -70,6 +73,8 @@ class HeardRun:
 
     def __init__(self) -> None:
         self.ending: Ending | None = None
+        self.files: tuple[AgentFile, ...] = ()
+        self.used_tools = False
         self._run = ""
         self._id = ""
         self._said = False
@@ -78,7 +83,7 @@ class HeardRun:
         """The run's id begins so."""
         self._id = beginning
         if not self._run.startswith(beginning):
-            self._run, self.ending = "", None  # it was another one
+            self._run, self.ending, self.files, self.used_tools = "", None, (), False  # it was another one
 
     def owns(self, event: RunEvent) -> bool:
         """Whether the event is of this run; decides it for good, if it was not known yet."""
@@ -100,6 +105,7 @@ class HeardRun:
             case "block.reply":
                 return self._withdrawn()
             case "tool.call":
+                self.used_tools = True
                 if name := one_line(payload.get("name")):
                     # what was said before a tool is no part of the answer, even if that event was lost
                     return [*self._withdrawn(), ToolBegan(name, hint(payload.get("arguments")))]
@@ -108,11 +114,22 @@ class HeardRun:
                     return [ToolEnded(name, payload.get("is_error") is True)]
             case kind if kind in _ENDINGS:
                 self.ending = _ENDINGS[kind]
+                self.files = delivered(payload.get("media"))
         return []
 
     def _withdrawn(self) -> list[AgentEvent]:
         said, self._said = self._said, False
         return [TextWithdrawn()] if said else []
+
+
+def delivered(media: object) -> tuple[AgentFile, ...]:
+    """The files that the agent hands over, at most twenty; the reply itself does not name them (§7)."""
+    files = []
+    for entry in media[:_MOST_FILES] if isinstance(media, list) else ():
+        path = entry.get("path") if isinstance(entry, dict) else None
+        if isinstance(path, str) and len(path) < _LOOKED_AT and fetchable(path) is not None:
+            files.append(AgentFile(path, name_of(path), one_line(entry.get("content_type"))))
+    return tuple(files)
 
 
 def hint(arguments: object) -> str:

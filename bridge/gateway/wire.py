@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -20,7 +21,6 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
-from bridge.core.ports import Answer, Question
 
 CHAT_PATH = "/v1/chat/completions"
 USER_HEADER = "X-GoClaw-User-Id"

@@ -57,4 +57,5 @@ def bot_settings(data: Path, page: str) -> dict[str, str]:
         "TEAMS_OPENID_URL": f"{page}/v1/.well-known/openidconfiguration",
         "TEAMS_LOGIN_URL": page,
         "TEAMS_SERVICE_HOSTS": page.removeprefix("http://"),
+        "TEAMS_FILE_HOSTS": page.removeprefix("http://"),
     }

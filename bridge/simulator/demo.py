@@ -133,6 +133,7 @@ def _environment(options: DemoOptions, ports: dict[str, int], gateway: str, toke
         "GOCLAW_AGENT": options.agent,
         "BRIDGE_HOST": "127.0.0.1",
         "BRIDGE_PORT": str(ports["bridge"]),
+        "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{ports['bridge']}",
         "BRIDGE_ADMIN_PORT": str(ports["admin"]),
         "BRIDGE_STORE": str(options.data / "bridge.db"),
         "BRIDGE_SHUTDOWN_GRACE": "3",

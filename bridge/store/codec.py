@@ -6,21 +6,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from bridge.core.turn import (
-    Edit,
-    Kind,
-    Landing,
-    Lane,
-    NewTurn,
-    Outcome,
-    Payload,
-    Person,
-    Reference,
-    Reply,
-    Scope,
-    State,
-    Turn,
-)
+from bridge.core.attachments import FileKind, SharedFile
+from bridge.core.kept_files import Consent
+from bridge.core.landing import Landing
+from bridge.core.turn import Edit, Kind, Lane, NewTurn, Outcome, Payload, Person, Reference, Reply, Scope, State, Turn
 
 WITHDRAWN = 2
 """In the `stop` column: stopped because the question was taken back; 1 is any other stop."""
@@ -62,7 +51,7 @@ def clean(text: str) -> str:
 
 
 def step(now: float, what: str, by: str = "") -> str:
-    """An entry of a row's history (`core.turn.steps` reads it)."""
+    """An entry of a row's history (`core.history.steps` reads it)."""
     return f"{now:.3f} {what} {by};" if by else f"{now:.3f} {what};"
 
 
@@ -128,6 +117,9 @@ def _payload(raw: bytes | None) -> Payload:
         user=data["user"],
         text=data["text"],
         show=tuple(data["show"]),
+        # rows of the version before have neither
+        files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
+        consent=Consent(**data["consent"]) if data.get("consent") else None,
     )
 
 

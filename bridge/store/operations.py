@@ -239,9 +239,10 @@ def forget_old(blank_before: float, delete_before: float) -> Operation[int]:
     """See ports.TurnStore.forget_old."""
     blanked = yield "blank", {"before": blank_before}
     deleted = yield "delete", {"before": delete_before}
+    files = yield "forget_files", {"before": blank_before}
     yield "forget_ratings", {"before": delete_before}
     yield "forget_edits", {}
-    return len(blanked) + len(deleted)
+    return len(blanked) + len(deleted) + len(files)
 
 
 def one(name: str, parameters: dict[str, Any]) -> Operation[Row | None]:

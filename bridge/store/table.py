@@ -18,6 +18,7 @@ from bridge.core.turn import (
     NewTurn,
     Orphans,
     Outcome,
+    Payload,
     Reply,
     Stopped,
     StopVerdict,
@@ -26,7 +27,8 @@ from bridge.core.turn import (
     TurnFilter,
 )
 from bridge.store import changes, feedback, operations
-from bridge.store.codec import clean, dump_ids, dump_reply, step, turn_of
+from bridge.store.codec import clean, dump_ids, dump_payload, dump_reply, step, turn_of
+from bridge.store.files import FileTable
 from bridge.store.operations import Operation
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ class TurnTable:
 
     def __init__(self, database: Database, *, now: Callable[[], float] = time.time) -> None:
         self._database = database
+        self.files = FileTable(database)
         self._now = now
         self._owner = ""
 
@@ -129,6 +132,9 @@ class TurnTable:
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
         return await self._write("answer", ticket, "answered", more)
+
+    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+        return await self._write("rewrite", ticket, "", {"payload": dump_payload(payload)})
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         return await self._write("shown", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})

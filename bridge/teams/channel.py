@@ -38,7 +38,8 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.turn import Activity, Landing, Reference, Scope
+from bridge.core.landing import Landing
+from bridge.core.turn import Activity, Reference, Scope
 from bridge.teams.connector_answers import (
     Answer,
     error_code,

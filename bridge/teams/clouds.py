@@ -26,6 +26,12 @@ _URL = re.compile(
     r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:/-]*)?",
     re.ASCII,
 )
+# The address of a file may carry anything behind its host, but no sign that URL parsers read in two ways.
+_FILE_URL = re.compile(r"(https?://[^/?#]+)(?:[/?#][!#-;=?-\[\]-~]*)?", re.ASCII)
+# What the connector gives the bytes of a picture under (§5); our token opens much more there than pictures.
+_PICTURE_PATH = re.compile(
+    r"(?:/[A-Za-z0-9_-]+)*/v3/attachments/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*/views/[A-Za-z0-9_-]+", re.ASCII
+)
 _SERVICE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[::1\])(?::[1-9][0-9]{0,4})?", re.ASCII)
 _DEFAULT_PORT = {"https": "443", "http": "80"}
 
@@ -46,10 +52,26 @@ class Cloud:
     scope: str
     service_hosts: frozenset[str]
     authority_fallback_tenant: str
+    # Where people's files lie: `host`, `host:port`, or `.domain` for every host below it. They get no token.
+    # SharePoint and OneDrive, with the service that hands their contents out: "SharePoint Online and OneDrive" on
+    # learn.microsoft.com/microsoft-365/enterprise/urls-and-ip-address-ranges
+    file_hosts: frozenset[str] = frozenset({".sharepoint.com", ".svc.ms"})
+    # Whether bots and people exchange files there at all (§9):
+    # learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
+    exchanges_files: bool = True
 
     def allows(self, service_url: str) -> bool:
         """Whether a request with our token may go there: exact host and port, and https."""
         return _allows(self.service_hosts, service_url)
+
+    def allows_picture(self, url: str) -> bool:
+        """Whether a picture may be fetched from there with our token: a connector's host, and a picture's path."""
+        return self.allows(url) and _PICTURE_PATH.fullmatch("/" + url.partition("://")[2].partition("/")[2]) is not None
+
+    def allows_file(self, url: str) -> bool:
+        """Whether a file may be fetched from there, or saved there; never with our token."""
+        found = _FILE_URL.fullmatch(url)
+        return found is not None and _allows(self.file_hosts, found[1])
 
     def authority(self, tenant: str) -> str:
         """Entra ID's address for this tenant; an empty one means a multi-tenant registration."""
@@ -75,6 +97,8 @@ _GCC_HIGH = Cloud(
     scope="https://api.botframework.us/.default",
     service_hosts=frozenset({"smba.infra.gov.teams.microsoft.us"}),
     authority_fallback_tenant="MicrosoftServices.onmicrosoft.us",
+    file_hosts=frozenset({".sharepoint.us"}),
+    exchanges_files=False,
 )
 
 CLOUDS: dict[str, Cloud] = {
@@ -82,7 +106,12 @@ CLOUDS: dict[str, Cloud] = {
     # GCC uses the public cloud's identity services and a connector of its own (§5).
     "gcc": replace(PUBLIC, name="gcc", service_hosts=frozenset({"smba.infra.gcc.teams.microsoft.com"})),
     "gcc-high": _GCC_HIGH,
-    "dod": replace(_GCC_HIGH, name="dod", service_hosts=frozenset({"smba.infra.dod.teams.microsoft.us"})),
+    "dod": replace(
+        _GCC_HIGH,
+        name="dod",
+        service_hosts=frozenset({"smba.infra.dod.teams.microsoft.us"}),
+        file_hosts=frozenset({".sharepoint-mil.us"}),
+    ),
     "china": Cloud(
         name="china",
         issuer="https://api.botframework.azure.cn",
@@ -94,12 +123,14 @@ CLOUDS: dict[str, Cloud] = {
         # So the operator names the host that Teams sends.
         service_hosts=frozenset(),
         authority_fallback_tenant="microsoftservices.partner.onmschina.cn",
+        file_hosts=frozenset({".sharepoint.cn"}),
+        exchanges_files=False,
     ),
 }
 
 
-def named(name: str, service_hosts: Iterable[str] = ()) -> Cloud:
-    """The cloud of this name, with further connector hosts where the operator knows some.
+def named(name: str, service_hosts: Iterable[str] = (), file_hosts: Iterable[str] = ()) -> Cloud:
+    """The cloud of this name, with further hosts of its connector and of people's files where the operator knows some.
 
     Raises ValueError, with a sentence for the operator, for an unknown name, a malformed host, or a cloud
     whose connector host nobody published and nobody named.
@@ -113,14 +144,15 @@ def named(name: str, service_hosts: Iterable[str] = ()) -> Cloud:
             f"the connector's host of cloud {name!r} is not published; "
             "name the host of the serviceUrl that Teams sends your bot"
         )
-    return replace(cloud, service_hosts=hosts)
+    return replace(cloud, service_hosts=hosts, file_hosts=cloud.file_hosts | _file_hosts(file_hosts))
 
 
-def custom(openid_url: str, login_url: str, service_hosts: Iterable[str]) -> Cloud:
+def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_hosts: Iterable[str] = ()) -> Cloud:
     """A cloud by its endpoints; the simulator is one. The issuer is taken from the metadata document.
 
-    `service_hosts` entries are `host` or `host:port`. Raises ValueError, with a sentence for the operator,
-    for URLs that are neither https nor http to this machine, and for malformed or missing hosts.
+    `service_hosts` entries are `host` or `host:port`; `file_hosts` may also be `*.domain`. Raises ValueError, with a
+    sentence for the operator, for URLs that are neither https nor http to this machine, and for malformed or missing
+    hosts.
     """
     hosts = _service_hosts(service_hosts)
     if not hosts:
@@ -132,6 +164,7 @@ def custom(openid_url: str, login_url: str, service_hosts: Iterable[str]) -> Clo
         openid_url=_endpoint(openid_url),
         login_url=_endpoint(login_url).rstrip("/"),
         service_hosts=hosts,
+        file_hosts=_file_hosts(file_hosts),
     )
 
 
@@ -158,7 +191,13 @@ def _allows(hosts: frozenset[str], service_url: str) -> bool:
     scheme, host, port = parts
     if scheme != "https" and host not in LOOPBACK:
         return False
-    return f"{host}:{port}" in hosts or (host in hosts and port == _DEFAULT_PORT[scheme])
+    if f"{host}:{port}" in hosts:
+        return True
+    if port != _DEFAULT_PORT[scheme]:
+        return False
+    # `.domain` entries: each end of the host's name that begins with a dot
+    above = (host[at:] for at, character in enumerate(host) if character == ".")
+    return host in hosts or any(end in hosts for end in above)
 
 
 def _service_hosts(entries: Iterable[str]) -> frozenset[str]:
@@ -166,6 +205,17 @@ def _service_hosts(entries: Iterable[str]) -> frozenset[str]:
     for host in hosts:
         if _SERVICE_HOST.fullmatch(host) is None:
             raise ValueError(f"{host!r} is no connector host: give `host` or `host:port`, without https://")
+    return hosts
+
+
+def _file_hosts(entries: Iterable[str]) -> frozenset[str]:
+    """`*.domain` becomes `.domain`; a domain has a dot inside, so that nobody allows all of `.com`."""
+    hosts = frozenset(entry.strip().lower().removeprefix("*") for entry in entries)
+    for host in hosts:
+        name = host.removeprefix(".")
+        domain = name != host and "." in name and ":" not in name
+        if _SERVICE_HOST.fullmatch(name) is None or (name != host and not domain):
+            raise ValueError(f"{host!r} is no host of files: give `host`, `host:port` or `*.example.com`")
     return hosts
 
 

@@ -48,7 +48,7 @@ class Chat:
 
     def message(self, name: str, text: str, who: Person = ANN, *, mentioned: bool = True) -> UserMessage:
         facts = Facts(who, self.where.scope, "tenant")
-        return UserMessage(f"message|{name}", self.where, facts, text, mentioned, files=0)
+        return UserMessage(f"message|{name}", self.where, facts, text, mentioned, files=())
 
     async def writes(self, text: str) -> None:
         await self.gets(self.message(text, text))

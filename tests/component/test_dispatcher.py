@@ -10,8 +10,8 @@ import pytest
 from engine_world import EPOCH, World, new_turn, until, virtual_time
 from memory_store import MemoryStore
 
+from bridge.core.agent_port import Answer
 from bridge.core.errors import StoreUnavailable
-from bridge.core.ports import Answer
 from bridge.core.texts import say
 from bridge.core.turn import (
     Accepted,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from engine_world import EPOCH, World, new_turn, until, virtual_time
 
+from bridge.core.agent_port import AgentEvent, Answer, Question
 from bridge.core.errors import GatewayBusy, GatewayDown
-from bridge.core.ports import AgentEvent, Answer, Question
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, State, StopVerdict
 from bridge.engine.dispatcher import Limits

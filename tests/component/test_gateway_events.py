@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway_world import ALICE, BOB, DONE, TOKEN, Edge, Scripted, Serving, edge, event, piece, serving, stand_in, until
 from structlog.testing import capture_logs
 
-from bridge.core.ports import AgentEvent, Answer, Question, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import AgentEvent, Answer, Question, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.simulator.gateway.app import GatewayOptions
 
 

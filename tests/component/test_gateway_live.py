@@ -25,6 +25,7 @@ from gateway_world import (
     until,
 )
 
+from bridge.core.agent_port import AgentEvent, Answer, Question, TextCame
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -39,7 +40,6 @@ from bridge.core.errors import (
     RunLost,
     TurnFailure,
 )
-from bridge.core.ports import AgentEvent, Answer, Question, TextCame
 from bridge.gateway.chat import MAX_ANSWER_BYTES
 from bridge.simulator.gateway.app import GatewayOptions
 
@@ -288,3 +288,25 @@ async def test_many_streams_at_once_each_get_their_own(options: GatewayOptions) 
     async with standing_in(options) as (_, it):
         answers = await asyncio.gather(*(it.says(f"I'm Zoe{n}", user=f"u{n}") for n in range(30)))
     assert all(f"Hello Zoe{n}." in answer.text for n, answer in enumerate(answers))
+
+
+async def test_a_runs_files_may_be_told_a_little_later_than_its_answer() -> None:
+    media = [{"path": "/v1/files/workspace/a.txt?ft=" + "A" * 43 + ".1800000000"}]
+    gateway = Scripted(frames_of_a_run=[event("run.started"), event("tool.call", name="write")])
+    async with scripted(gateway, verdict=5.0) as it:
+        asking = asyncio.ensure_future(it.says("q"))
+        await until(lambda: len(it.heard) == 1)
+        await gateway.say(event("run.completed", media=media))
+        assert [file.name for file in (await asking).files] == ["a.txt"]
+
+
+async def test_nobody_waits_for_files_where_no_tool_was_at_work() -> None:
+    gateway = Scripted(frames_of_a_run=[event("run.started")])
+    async with scripted(gateway, verdict=600.0) as it:
+        assert (await it.says("q")).files == ()
+
+
+async def test_an_answer_whose_files_are_not_told_is_one_without() -> None:
+    gateway = Scripted(frames_of_a_run=[event("run.started"), event("tool.call", name="write")])
+    async with scripted(gateway, verdict=0.05) as it:
+        assert await it.says("q") == Answer("hi")

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     GatewayBusy,
@@ -20,7 +21,6 @@ from bridge.core.errors import (
     ProviderFailed,
     TurnFailure,
 )
-from bridge.core.ports import Answer, Question
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.probe import GatewayProbe

@@ -25,7 +25,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from bridge import metrics
-from bridge.core.activities import CardAction, Deleted, Edited, Event, Ignored, Installed, Removed, UserMessage
+from bridge.core.activities import (
+    CardAction,
+    Deleted,
+    Edited,
+    Event,
+    FileConsent,
+    Ignored,
+    Installed,
+    Removed,
+    UserMessage,
+)
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.feedback import Rated
 from bridge.engine.reception import Click
@@ -49,7 +59,6 @@ IGNORED_IN_SILENCE = (
     "unknown_type",
     "update_unknown",
     "reaction_neutral",
-    "consent_accept",
     "feedback_fetch_task",
     "member_added",
     "other_bot",
@@ -302,6 +311,7 @@ async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
         ("delete", Deleted),
         ("reaction", Rated),
         ("install_remove", Removed),
+        ("consent_accept", FileConsent),
         *((name, Ignored) for name in IGNORED_IN_SILENCE),
     ],
 )
@@ -379,11 +389,20 @@ async def test_feedback_that_could_not_be_kept_is_not_acknowledged() -> None:
         assert await at.post(at.activity("feedback_like")) == (503, b"")
 
 
-@pytest.mark.parametrize("name", ["task/fetch", "fileConsent/invoke", "", None, 7, {"a": 1}])
+@pytest.mark.parametrize("name", ["task/fetch", "config/fetch", "", None, 7, {"a": 1}])
 async def test_an_invoke_that_nobody_knows_is_answered_200(name: object) -> None:
     async with door() as at:
         assert await at.post(at.activity("invoke_unknown", name=name)) == (200, b"")
         assert at.heard == [Ignored("invoke_unknown")]
+
+
+@pytest.mark.parametrize("name", ["file_consent_accept", "file_consent_decline"])
+async def test_a_word_about_an_offered_file_is_taken_and_answered_at_once(name: str) -> None:
+    async with door() as at:
+        assert await at.post(at.activity(name)) == (200, b"")
+        (event,) = at.heard
+        assert isinstance(event, FileConsent)
+        assert event.consent.accepted is (name == "file_consent_accept")
 
 
 async def test_what_a_message_sets_off_never_becomes_the_http_answer() -> None:

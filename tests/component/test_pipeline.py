@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
 
+from bridge.core.agent_port import Answer
 from bridge.core.changes import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
@@ -25,7 +26,6 @@ from bridge.core.errors import (
     Throttled,
     TurnFailure,
 )
-from bridge.core.ports import Answer
 from bridge.core.texts import ENGLISH, say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
 from bridge.engine.control import Control

@@ -6,6 +6,7 @@ import asyncio
 
 from engine_world import EPOCH, World, new_turn, virtual_time
 
+from bridge.core.agent_port import Answer, TextCame, ToolBegan
 from bridge.core.errors import (
     ConnectorUnreachable,
     DeliveryRejected,
@@ -15,9 +16,9 @@ from bridge.core.errors import (
     StreamRefused,
     StreamStopped,
 )
-from bridge.core.ports import Answer, TextCame, ToolBegan
+from bridge.core.landing import Landing
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Landing, Outcome, Scope, State
+from bridge.core.turn import Kind, Outcome, Scope, State
 from bridge.engine.progress import Switches
 
 ALL = Switches()

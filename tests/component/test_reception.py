@@ -48,9 +48,7 @@ class Desk:
         self.count += 1
         key = id_ or f"message-{self.count}"
         to = where or reference()
-        await self.reception.receive(
-            UserMessage(key, to, Facts(who, to.scope, "tenant"), text, mentioned=True, files=0)
-        )
+        await self.reception.receive(UserMessage(key, to, Facts(who, to.scope, "tenant"), text, mentioned=True))
         return key
 
     async def clicks(

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from engine_world import ScriptedChannel, World, new_turn, virtual_time
 
+from bridge.core.agent_port import TextCame, ToolBegan
 from bridge.core.errors import StreamEnded, Throttled
-from bridge.core.ports import Chunk, TextCame, ToolBegan
-from bridge.core.turn import Activity, Kind, Landing, Outcome, Reference, Scope
+from bridge.core.landing import Landing
+from bridge.core.ports import Chunk
+from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope
 from bridge.engine.progress import Switches
 from bridge.simulator.teams.limits import REACTIONS, REQUESTS, SENDS, SlidingWindows
 from bridge.simulator.teams.rules import Refused

@@ -19,6 +19,7 @@ from bridge.app import Bridge, connected
 from bridge.core.activities import Event
 from bridge.core.errors import CredentialsRefused
 from bridge.engine.dispatcher import Dispatcher
+from bridge.engine.files import NO_FILES
 from bridge.engine.operator import Operator
 from bridge.gateway.memory import ObservedAgent
 from bridge.loading import load
@@ -180,7 +181,9 @@ async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path)
             with pytest.raises(CredentialsRefused):
                 await edges.token.header()
             agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=Tasks())
-            bridge = Bridge(edges, agent, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY)
+            bridge = Bridge(
+                edges, agent, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY, NO_FILES
+            )
             app = admin_app(operator=NOBODY, details=bridge.details, token="")
             async with client(app) as http, http.get("/healthz") as answer:
                 body = await answer.read()

@@ -13,8 +13,9 @@ from turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, runn
 
 from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.feedback import After, Rating, Reaction
+from bridge.core.history import steps
 from bridge.core.ports import TurnStore
-from bridge.core.turn import Edit, Kind, Outcome, State, Ticket, steps
+from bridge.core.turn import Edit, Kind, Outcome, State, Ticket
 
 SEEDS = 12
 

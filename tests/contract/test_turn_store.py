@@ -9,6 +9,7 @@ import pytest
 from engine_world import EPOCH, new_turn
 from turn_stores import AT, CHAT, ME, OTHER, answered, closed, queued, reply, row, running, stop
 
+from bridge.core.history import steps
 from bridge.core.ports import TurnStore
 from bridge.core.turn import (
     TRANSITIONS,
@@ -23,7 +24,6 @@ from bridge.core.turn import (
     Ticket,
     Turn,
     TurnFilter,
-    steps,
 )
 
 

@@ -13,9 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy
-from bridge.core.activities import CardAction, Edited, Event, Ignored, Installed, UserMessage, parse_activity
+from bridge.core.activities import (
+    CardAction,
+    Edited,
+    Event,
+    FileConsent,
+    Ignored,
+    Installed,
+    UserMessage,
+    parse_activity,
+)
 from bridge.core.feedback import LONGEST_WORDS, Rated
 from bridge.core.intake import Policy, decide
+from bridge.core.kept_files import Consent
 from bridge.core.turn import Scope
 
 SAMPLES = {
@@ -282,7 +292,64 @@ def test_a_mentioned_persons_name_cannot_forge_who_speaks() -> None:
 
 
 def test_the_html_echo_is_no_file_and_every_picture_is_one() -> None:
-    assert message().files == 0
-    assert message("picture").files == 1
+    assert message().files == ()
+    assert len(message("picture").files) == 1
     two = [{"contentType": "image/png"}, {"contentType": "application/vnd.microsoft.teams.file.download.info"}]
-    assert message(attachments=two).files == 2
+    assert len(message(attachments=two).files) == 2
+
+
+def consent(**changes: Any) -> Event:
+    return parse_activity(copy.deepcopy(SAMPLES["file_consent_accept"]) | changes)
+
+
+def test_a_consent_brings_the_file_and_the_place_for_it() -> None:
+    event = consent()
+
+    assert isinstance(event, FileConsent)
+    assert event.consent == Consent(
+        file="f1",
+        accepted=True,
+        card="1789000099999",
+        upload_url="https://contoso-my.sharepoint.com/personal/ann/_api/v2.0/drive/items/01/uploadSession?guid='1'",
+        content_url="https://contoso-my.sharepoint.com/personal/ann/Documents/Applications/report.pdf",
+        unique_id="1150D938-8870-4044-9F2C-5BBDEBA70C9D",
+        file_type="pdf",
+    )
+
+
+def test_of_a_persons_words_about_a_file_the_first_counts() -> None:
+    accepted, again = consent(), consent(id="f:other")
+    declined = parse_activity(copy.deepcopy(SAMPLES["file_consent_decline"]))
+    assert isinstance(accepted, FileConsent)
+    assert isinstance(again, FileConsent)
+    assert isinstance(declined, FileConsent)
+    assert accepted.id == again.id == declined.id
+    assert not declined.consent.accepted
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "accept",
+        {},
+        {"action": "accept"},
+        {"action": "accept", "context": "f1"},
+        {"action": "accept", "context": {"file": 7}},
+        {"action": "maybe", "context": {"file": "f1"}},
+        {"action": ["accept"], "context": {"file": "f1"}},
+    ],
+)
+def test_a_consent_without_file_or_word_is_malformed(value: object) -> None:
+    assert consent(value=value) == Ignored("invoke_malformed")
+
+
+def test_files_are_offered_in_personal_chats_only() -> None:
+    group = {"id": "19:x@thread.v2", "conversationType": "groupChat"}
+    assert consent(conversation=group) == Ignored("invoke_malformed")
+
+
+def test_a_consent_without_a_place_is_an_event_all_the_same() -> None:
+    event = consent(value={"action": "accept", "context": {"file": "f1"}, "uploadInfo": [1]})
+    assert isinstance(event, FileConsent)
+    assert event.consent.upload_url == ""

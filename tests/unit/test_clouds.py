@@ -146,3 +146,92 @@ def test_the_authority_is_the_bots_tenant_or_the_clouds_shared_one() -> None:
     assert cloud.authority("t1") == "https://login.microsoftonline.us/t1"
     assert cloud.authority("") == "https://login.microsoftonline.us/MicrosoftServices.onmicrosoft.us"
     assert local("127.0.0.1:3979").authority("t1") == "http://127.0.0.1:3979/t1"
+
+
+# -- files --
+
+
+@pytest.mark.parametrize(
+    ("cloud", "url"),
+    [
+        ("public", "https://contoso.sharepoint.com/download.aspx?tempauth=eyJ0.a_b-c%20&x=(1)"),
+        ("public", "https://contoso-my.sharepoint.com:443/personal/ann/_api/v2.0/uploadSession?guid='1'&a=[b]"),
+        ("public", "https://westeurope1-mediap.svc.ms/transform?a=b"),
+        ("gcc", "https://contoso.sharepoint.com/"),
+        ("gcc-high", "https://contoso.sharepoint.us/x"),
+        ("dod", "https://contoso.sharepoint-mil.us/x"),
+    ],
+)
+def test_peoples_files_lie_at_their_clouds_hosts(cloud: str, url: str) -> None:
+    assert CLOUDS[cloud].allows_file(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://sharepoint.com/x",
+        "http://contoso.sharepoint.com/x",
+        "https://contoso.sharepoint.com:8443/x",
+        "https://contoso.sharepoint.com.evil.example/x",
+        "https://contososharepoint.com/x",
+        "https://evil.example/contoso.sharepoint.com",
+        "https://evil.example?.sharepoint.com",
+        "https://evil.example#.sharepoint.com",
+        "https://evil.example\\.sharepoint.com/x",
+        "https://ann@contoso.sharepoint.com/x",
+        "https://contoso.sharepoint.com@evil.example/x",
+        "https://contoso.sharepoint.com./x",
+        "https://Contoso.sharepoint.com/x",
+        "https://contoso.sharepoint.com/a b",
+        "https://contoso.sharepoint.com/ä",
+        "https://contoso.sharepoint.com/\n",
+        "https://smba.trafficmanager.net/v3/attachments/x/views/original",
+        "https://.sharepoint.com/x",
+        "ftp://contoso.sharepoint.com/x",
+    ],
+)
+def test_nothing_that_only_looks_like_a_host_of_files_is_allowed(url: str) -> None:
+    assert not CLOUDS["public"].allows_file(url)
+
+
+def test_an_operator_may_name_further_hosts_of_files() -> None:
+    cloud = named("public", file_hosts=[" Files.example.com:8443 ", "*.Contoso.example"])
+
+    for url in ("https://files.example.com:8443/x", "https://a.b.contoso.example/x", "https://a.sharepoint.com/"):
+        assert cloud.allows_file(url)
+    for url in ("https://files.example.com/x", "https://contoso.example/x", "https://xcontoso.example/x"):
+        assert not cloud.allows_file(url)
+    assert not cloud.allows("https://a.contoso.example/")
+
+
+@pytest.mark.parametrize("host", ["", "*", "*.", "*.com", "*.a.b:1", "https://x.example", "a/b", ".com", "**.a.b"])
+def test_a_malformed_host_of_files_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="no host of files"):
+        named("public", file_hosts=[host])
+
+
+def test_a_custom_cloud_has_no_hosts_of_files_but_the_named_ones() -> None:
+    cloud = custom("http://127.0.0.1:1/o", "http://127.0.0.1:1", ["127.0.0.1:2"], ["127.0.0.1:3"])
+
+    assert cloud.allows_file("http://127.0.0.1:3/f?a=b")
+    assert not cloud.allows_file("http://127.0.0.1:2/f")
+    assert not cloud.allows_file("https://contoso.sharepoint.com/f")
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://smba.trafficmanager.net/emea/3f2b-8c1e/v3/attachments/0-weu-d1-abc/views/original", True),
+        ("https://smba.trafficmanager.net/v3/attachments/x/views/imgo", True),
+        ("https://smba.trafficmanager.net/emea/v3/attachments/../views/original", False),
+        ("https://smba.trafficmanager.net/emea/v3/attachments/x/views/..", False),
+        ("https://smba.trafficmanager.net/emea/v3/conversations/x/members", False),
+        ("https://smba.trafficmanager.net/emea/v3/attachments/x/views/original?a=/v3/attachments/x/views/y", False),
+        ("https://smba.trafficmanager.net", False),
+        ("https://contoso.sharepoint.com/v3/attachments/x/views/original", False),
+        ("http://smba.trafficmanager.net/v3/attachments/x/views/original", False),
+    ],
+)
+def test_our_token_opens_pictures_of_the_connector_alone(url: str, allowed: bool) -> None:
+    assert CLOUDS["public"].allows_picture(url) is allowed

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.ports import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.gateway.run_events import HeardRun, RunEvent, hint, one_line, run_event
+from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.file_ports import AgentFile
+from bridge.gateway.run_events import HeardRun, RunEvent, delivered, hint, one_line, run_event
 
 RUN = "b742eb2f-0000-4000-8000-000000000001"
 OTHER = "c0ffee00-0000-4000-8000-000000000002"
@@ -181,3 +182,49 @@ def test_a_hint_is_one_short_line_of_what_can_be_seen(text: str) -> None:
     assert len(line) <= 80
     assert line == " ".join(line.split())
     assert line.replace(" ", "").isprintable()
+
+
+FT = "?ft=" + "A" * 43 + ".1800000000"
+
+
+def test_the_last_event_names_the_files_that_the_agent_hands_over() -> None:
+    run = HeardRun()
+    media = [{"path": f"/v1/files/workspace/a%20b.txt{FT}", "content_type": "text/plain", "size": 10}]
+    for each in (event("run.started"), event("tool.call", name="write"), event("run.completed", media=media)):
+        assert run.owns(each)
+        run.told(each)
+    assert run.files == (AgentFile(f"/v1/files/workspace/a%20b.txt{FT}", "a b.txt", "text/plain"),)
+    assert run.used_tools
+
+
+def test_the_files_of_another_run_are_forgotten() -> None:
+    run = HeardRun()
+    for each in (event("run.started"), event("run.completed", media=[{"path": f"/v1/files/a{FT}"}])):
+        assert run.owns(each)
+        run.told(each)
+    run.known_as("another")
+    assert run.files == ()
+    assert run.ending is None
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        None,
+        7,
+        "x",
+        {},
+        [None, 7, [], {}],
+        [{"path": 7}],
+        [{"path": "/app/workspace/a.txt"}],
+        [{"path": f"/v1/files/../agents{FT}"}],
+        [{"path": f"https://evil.example/v1/files/a{FT}"}],
+        [{"path": "/v1/files/" + "a" * 5000}],
+    ],
+)
+def test_what_is_no_file_of_the_gateways_is_not_handed_over(media: object) -> None:
+    assert delivered(media) == ()
+
+
+def test_twenty_files_are_the_most() -> None:
+    assert len(delivered([{"path": f"/v1/media/{n}.png{FT}"} for n in range(50)])) == 20

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -22,7 +23,6 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
-from bridge.core.ports import Answer, Question
 from bridge.gateway.probe import Check, persistence_by
 from bridge.gateway.watch import WatchState
 from bridge.gateway.wire import StreamedAnswer, answer_from, failure_of, request_body

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy, Facts
 from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
 from bridge.core.commands import help_lines
 from bridge.core.identity import WELCOME_LANES, GroupSession, lane_of, notice_lane, synthetic_id, welcome_lane
@@ -42,7 +43,8 @@ def facts(scope: Scope, **changes: Any) -> Facts:
 def message(
     text: str, scope: Scope = Scope.PERSONAL, *, mentioned: bool = True, files: int = 0, **changes: Any
 ) -> Event:
-    return UserMessage("id", where(scope), facts(scope, **changes), text, mentioned, files)
+    shared = (SharedFile("a.txt", "https://x", FileKind.DOWNLOAD),) * files
+    return UserMessage("id", where(scope), facts(scope, **changes), text, mentioned, shared)
 
 
 def click(verb: str, data: dict[str, Any], scope: Scope = Scope.PERSONAL, **changes: Any) -> Event:
@@ -76,7 +78,6 @@ def help_in(session: str) -> Activity:
 HELP = note(say("help", commands=help_lines()))
 HELP_GROUP = help_in("session_shared")
 UNKNOWN = note(say("unknown_command", word="/reset", commands=help_lines()))
-FILES_ONLY = note(say("files_only"))
 STRANGER = Person("29:x", "", "Xi")
 
 
@@ -91,8 +92,6 @@ STRANGER = Person("29:x", "", "Xi")
         (message("/HELP", Scope.CHANNEL), help_in("session_thread")),
         (message("/reset"), UNKNOWN),
         (message("/reset.", Scope.GROUP), UNKNOWN),
-        (message("", files=1), FILES_ONLY),
-        (message("", Scope.GROUP, files=2), FILES_ONLY),
         (message("/new", Scope.GROUP), confirm_new("en-US")),
         (message("/new", Scope.CHANNEL), confirm_new("en-US")),
         (message("hi", tenant="strangers"), note(say("denied_tenant"))),
@@ -170,10 +169,12 @@ def test_nothing_that_is_written_changes_session_lane_or_agent(text: str, scope:
     assert turn.payload.text.endswith(evil)
 
 
-def test_the_agent_is_told_of_files_that_it_does_not_get() -> None:
+def test_files_go_with_the_question_and_are_one_without_a_word() -> None:
     turn = accepted(decide(message("read this", files=2), POLICY, NOW), Kind.ASK)
+    alone = accepted(decide(message("", Scope.GROUP, files=1), POLICY, NOW), Kind.ASK)
 
-    assert turn.payload.text == f"read this\n\n{say('files_dropped', count=2)}"
+    assert (turn.payload.text, len(turn.payload.files)) == ("read this", 2)
+    assert (alone.payload.text, len(alone.payload.files)) == ("", 1)
 
 
 @pytest.mark.parametrize("text", ["/etc/hosts", "/reset my password", "/v2", "//", "/"])
@@ -307,7 +308,6 @@ def test_greetings_have_lanes_of_their_own_few_enough_to_pace_and_in_which_nothi
         (message("/help"), "help"),
         (message("/help", Scope.GROUP), "help_group"),
         (message("/reset"), "unknown_command"),
-        (message("", files=1), "files_only"),
         (message("/stop"), "stop_nothing"),
         (message("hi", tenant="strangers"), "denied_tenant"),
         (installed(), "welcome"),

@@ -32,7 +32,6 @@ TABLE = """\
 if x < 2:
   print(1)
 ```"""
-DROPPED = say("files_dropped", count=1)
 
 MEANING = {
     "personal": "ask: What is due this week?",
@@ -57,9 +56,12 @@ MEANING = {
     "namesake": "nothing: not_mentioned",
     "namesake_and_bot": "ask: [From: Ann Lee] tell @GoClaw hello",
     "typed_name": "nothing: not_mentioned",
-    "file": f"ask: Please read this\n\n{DROPPED}",
-    "file_with_command": f"ask: /new\n\n{DROPPED}",
-    "picture": "note: files_only",
+    "file": "ask: Please read this (download plan.pdf)",
+    "file_with_command": "ask: /new (download plan.pdf)",
+    "group_file": "ask: [From: Ann Lee] what is due? (withheld file)",
+    "file_consent_accept": "file",
+    "file_consent_decline": "file",
+    "picture": "ask:  (picture picture)",
     "meeting": "note: denied_meeting",
     "other_bot": "nothing: from_bot",
     "no_aad_id": "note: denied_no_aad_id",
@@ -89,9 +91,9 @@ MEANING = {
     "feedback_dislike": "dislike",
     "feedback_malformed": "nothing: invoke_malformed",
     "feedback_fetch_task": "nothing: invoke_unknown",  # comes only for buttons of type `custom`, which nobody sends
-    "picture_with_text": f"ask: What is on it?\n\n{DROPPED}",
-    "consent_accept": "nothing: invoke_unknown",  # no file is offered yet
-    "consent_decline": "nothing: invoke_unknown",
+    "picture_with_text": "ask: What is on it? (picture picture)",
+    "consent_accept": "file",
+    "consent_decline": "file",
     "install_add": "note: welcome",
     "install_upgrade": "nothing: installation_update",
     "install_remove": "removed",
@@ -134,7 +136,8 @@ def meaning(activity: dict[str, Any]) -> str:
 
 def _turn(turn: NewTurn) -> str:
     if turn.kind is Kind.ASK:
-        return f"ask: {turn.payload.text}"
+        files = "".join(f" ({file.kind} {file.name})" for file in turn.payload.files)
+        return f"ask: {turn.payload.text}{files}"
     if not turn.payload.show:
         return str(turn.kind)
     (shown,) = turn.payload.show
@@ -143,7 +146,7 @@ def _turn(turn: NewTurn) -> str:
 
 def _key(words: str) -> str:
     """The key of the bridge's sentence that begins as the words do."""
-    keys = ("help", "help_group", "files_only", "welcome", "new_ask")
+    keys = ("help", "help_group", "welcome", "new_ask")
     holes = {"agent": "helper", "commands": "", "session": say("session_shared")}
     denials = ("denied_meeting", "denied_no_aad_id", "denied_tenant")
     return next(key for key in (*keys, *denials) if words.startswith(say(key, **holes)))

@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.core.ports import Chunk, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.landing import Landing
+from bridge.core.ports import Chunk
 from bridge.core.streaming import Close, Edit, Place, Progress, Step
-from bridge.core.turn import Landing, Scope
+from bridge.core.turn import Scope
 
 Sent = list[tuple[float, Step]]
 

@@ -29,7 +29,7 @@ CLASS_NAMES = "|".join(name for name, kind in vars(errors).items() if isinstance
 
 
 # What the agent reads, and not people, is English everywhere.
-FOR_THE_AGENT = {"files_dropped"}
+FOR_THE_AGENT = {"files_alone", "files_dropped", "file_goes_on"}
 TRANSLATED = sorted(SHIPPED.keys() - {"en"})
 ALPHABET = {"vi": "ăâđêôơưáàảãạếềểễệốồổỗộớờởỡợứừửữự", "zh": "您的智能体我不请再"}
 

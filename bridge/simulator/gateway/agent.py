@@ -257,7 +257,12 @@ PHRASES: Sequence[Phrase] = (
         r"\bresearch (?P<topic>\w[\w ]{0,60})",
         _research,
     ),
-    _phrase("send me a file", "an answer with a file (this version shows its name only)", r"\bsend me a file\b", _file),
+    _phrase(
+        "send me a file",
+        "an answer with a file: an offer, or in groups a link",
+        r"\bsend me a file\b",
+        _file,
+    ),
     _phrase(
         "let the provider fail",
         "the model's provider fails (add “with 429” for another status)",

@@ -75,6 +75,11 @@ WHERE n = :n AND owner = :owner AND fence = :fence
   AND (state = 'answered' OR state = 'running' AND (stop = 0 OR :anyway))
 RETURNING n;
 
+-- name: rewrite
+UPDATE turns SET payload = :payload
+WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running'
+RETURNING n;
+
 -- name: shown
 UPDATE turns SET delivery = :delivery, sent = :sent
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
@@ -307,3 +312,24 @@ RETURNING n;
 DELETE FROM turns
 WHERE n IN (SELECT n FROM (SELECT n, closed FROM turns ORDER BY n LIMIT 500) AS oldest WHERE closed < :before)
 RETURNING n;
+
+-- name: keep_file
+INSERT INTO files (id, turn, name, type, size, state, conversation, person, created, expires, content)
+VALUES (:id, :turn, :name, :type, :size, :state, :conversation, :person, :created, :expires, :content)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: evict_files
+-- The newest stay.
+DELETE FROM files
+WHERE id IN (SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY created DESC, id) AS total FROM files) AS sized
+             WHERE total > :most);
+
+-- name: find_file
+SELECT * FROM files WHERE id = :id AND expires > :now;
+
+-- name: settle_file
+UPDATE files SET state = :state, content = :nothing, size = 0 WHERE id = :id AND state = 'offered' RETURNING id;
+
+-- name: forget_files
+DELETE FROM files WHERE created < :before RETURNING id;

@@ -18,15 +18,18 @@ CREATE TABLE feedback (
     PRIMARY KEY (turn, person)
 );
 CREATE INDEX feedback_in_time ON feedback (at, turn, person);
--- Files on their way to people: offered by consent, or behind a signed link until `expires`.
+-- Files on their way to people: offered by consent, or behind a signed link until `expires`. The bytes stand last, so
+-- that nobody who looks at the rest has to read past them.
 CREATE TABLE files (
-    id      TEXT PRIMARY KEY,
-    turn    BIGINT NOT NULL,
-    name    TEXT NOT NULL,
-    type    TEXT NOT NULL,
-    content BYTEA NOT NULL,
-    state   TEXT NOT NULL,
-    payload BYTEA NOT NULL,
-    created DOUBLE PRECISION NOT NULL,
-    expires DOUBLE PRECISION NOT NULL
+    id           TEXT PRIMARY KEY,
+    turn         BIGINT NOT NULL,
+    name         TEXT NOT NULL,
+    type         TEXT NOT NULL,
+    size         BIGINT NOT NULL,
+    state        TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    person       TEXT NOT NULL,
+    created      DOUBLE PRECISION NOT NULL,
+    expires      DOUBLE PRECISION NOT NULL,
+    content      BYTEA NOT NULL
 );

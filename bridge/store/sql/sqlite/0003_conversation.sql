@@ -18,15 +18,18 @@ CREATE TABLE feedback (
     PRIMARY KEY (turn, person)
 );
 CREATE INDEX feedback_in_time ON feedback (at, turn, person);
--- Files on their way to people: offered by consent, or behind a signed link until `expires`.
+-- Files on their way to people: offered by consent, or behind a signed link until `expires`. The bytes stand last, so
+-- that nobody who looks at the rest has to read past them.
 CREATE TABLE files (
-    id      TEXT PRIMARY KEY,
-    turn    INTEGER NOT NULL,
-    name    TEXT NOT NULL,
-    type    TEXT NOT NULL,
-    content BLOB NOT NULL,
-    state   TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    created REAL NOT NULL,
-    expires REAL NOT NULL
+    id           TEXT PRIMARY KEY,
+    turn         INTEGER NOT NULL,
+    name         TEXT NOT NULL,
+    type         TEXT NOT NULL,
+    size         INTEGER NOT NULL,
+    state        TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    person       TEXT NOT NULL,
+    created      REAL NOT NULL,
+    expires      REAL NOT NULL,
+    content      BLOB NOT NULL
 );

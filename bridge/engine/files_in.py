@@ -1,0 +1,113 @@
+"""The files of a question, on their way to the agent.
+
+They are fetched when the question's turn has come, not at the door: the address is in the row, so nothing is lost in
+a crash, and a link that has run out meanwhile is told. What was read becomes part of the row's question, so that it
+is fetched once, whoever asks again or takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from bridge import metrics
+from bridge.core.attachments import FileKind, SharedFile
+from bridge.core.errors import FileFailure, Interrupted
+from bridge.core.file_ports import SharedFiles
+from bridge.core.identity import notice_lane, spoken
+from bridge.core.inlining import TextFile, text_file, with_files
+from bridge.core.notes import note
+from bridge.core.ports import Clock, TurnStore
+from bridge.core.texts import say
+from bridge.core.turn import Accepted, Kind, NewTurn, Outcome, Payload, Reply, Scope, Turn
+from bridge.engine.insist import insist
+
+_log = structlog.get_logger()
+
+_MEGABYTES = 10
+_READ_AT_ONCE = 100_000
+
+
+class FilesIn:
+    """Fetches what came with questions. `accept` keeps the note that tells what could not be passed on."""
+
+    def __init__(
+        self,
+        *,
+        store: TurnStore,
+        shared: SharedFiles,
+        accept: Callable[[NewTurn], Awaitable[Accepted]],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._shared = shared
+        self._accept = accept
+        self._clock = clock
+
+    async def prepare(self, turn: Turn) -> Payload | Reply:
+        """The payload of a running question, its files' text in its words; a reply where nothing is left to ask.
+
+        People are told at once of what could not be passed on, in a note of its own. Raises Interrupted where the turn
+        was taken over meanwhile.
+        """
+        payload, locale = turn.payload, turn.payload.reference.locale
+        texts: list[TextFile] = []
+        missing: list[str] = []
+        lines: list[str] = []
+        # at once: a place at the gateway is held meanwhile
+        for file, read in zip(payload.files, await self._read_all(turn), strict=True):
+            if isinstance(read, TextFile):
+                texts.append(read)
+            else:
+                missing.append(file.name)
+                lines.append(_line(file.name, read))
+        words = payload.text or spoken(payload.reference.scope, payload.person.name, say("files_alone"))
+        inlined = with_files(words, texts, missing)
+        no_room = say("file_no_room", locale)
+        lines += [_line(name, no_room) for name in inlined.left_out]
+        for name, kept, size in inlined.cut:
+            reason = say("file_cut", locale, kept=f"{kept:,}", size=f"{size:,}")
+            lines.append(_line(name, reason))
+        if not payload.text and len(inlined.left_out) == len(texts):
+            return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
+        if lines:
+            await insist(lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines)))))
+        asked = replace(payload, text=inlined.text, files=())
+        if not await insist(lambda: self._store.rewrite(turn.ticket, asked)):
+            raise Interrupted
+        return asked
+
+    async def _read_all(self, turn: Turn) -> list[TextFile | str]:
+        return await asyncio.gather(*(self._read(turn, file) for file in turn.payload.files))
+
+    async def _read(self, turn: Turn, file: SharedFile) -> TextFile | str:
+        """The file as text, or the reason why not, in words."""
+        scope, locale = turn.payload.reference.scope, turn.payload.reference.locale
+        if file.kind is FileKind.WITHHELD:
+            metrics.FILES_IN.labels("withheld").inc()
+            return say("file_withheld_here" if scope is Scope.PERSONAL else "file_withheld", locale)
+        try:
+            content = await self._shared.fetch(file)
+        except FileFailure as failure:
+            metrics.FILES_IN.labels(failure.label).inc()
+            _log.warning("file_not_fetched", turn=turn.name, error=failure.label, detail=failure.detail)
+            return say(failure.label, locale, megabytes=_MEGABYTES)
+        text = None
+        if file.kind is FileKind.DOWNLOAD:
+            # a large one takes a while to read, and everybody else shares this loop
+            large = len(content) > _READ_AT_ONCE
+            text = await asyncio.to_thread(text_file, file.name, content) if large else text_file(file.name, content)
+        metrics.FILES_IN.labels("not_text" if text is None else "read").inc()
+        return say("file_no_text", locale) if text is None else text
+
+    def _note(self, turn: Turn, words: str) -> NewTurn:
+        payload = Payload(turn.payload.reference, turn.payload.person, show=(note(words),))
+        lane = notice_lane(turn.payload.reference)
+        return NewTurn(f"{turn.id}|files", Kind.NOTE, lane, payload, self._clock.now())
+
+
+def _line(name: str, reason: str) -> str:
+    return f"- `{name}`: {reason}"

@@ -1,0 +1,58 @@
+"""Files of the agents' workspaces: fetched by their own ticket (goclaw-gateway.md §10).
+
+Never with our bearer, which could read any user's file: the path is the model's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+from yarl import URL
+
+from bridge.core.agent_files import fetchable
+from bridge.core.errors import FileExpired, FileRefused, FileTooLarge, FileUnreachable
+from bridge.gateway.connection import read_up_to
+
+MOST_BYTES = 25 * 1024 * 1024
+_SECONDS = 20.0
+# Each may hold MOST_BYTES in memory.
+_AT_ONCE = 4
+_GONE = (401, 403, 404, 410)
+
+
+class GatewayFiles:
+    """Implements ports.AgentFiles below the configured address, and nowhere else. `seconds` for one file."""
+
+    def __init__(self, *, http: aiohttp.ClientSession, base_url: str, seconds: float = _SECONDS) -> None:
+        self._http = http
+        self._base = base_url.rstrip("/")
+        self._seconds = seconds
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def fetch(self, path: str) -> bytes:
+        """The bytes under a signed path. Raises FileExpired, FileRefused, FileTooLarge, FileUnreachable."""
+        opened = fetchable(path)
+        if opened is None:
+            raise FileRefused("not a path of files")
+        place, ticket = opened
+        if not ticket:
+            raise FileExpired("a link without ticket")  # the gateway signs those that it means
+        url = URL(self._base + place).with_query({"ft": ticket})
+        try:
+            async with (
+                self._places,
+                asyncio.timeout(self._seconds),
+                self._http.get(url, headers={"Accept-Encoding": "identity"}, allow_redirects=False) as answer,
+            ):
+                if answer.status != 200:
+                    failure = FileExpired if answer.status in _GONE else FileUnreachable
+                    raise failure(f"HTTP {answer.status}")
+                if (answer.content_length or 0) > MOST_BYTES:
+                    raise FileTooLarge
+                content = await read_up_to(answer, MOST_BYTES)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FileUnreachable(type(error).__name__) from None
+        if len(content) > MOST_BYTES:
+            raise FileTooLarge
+        return content

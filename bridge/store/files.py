@@ -1,0 +1,66 @@
+"""Files on their way to people: implements ports.FileStore beside the turn table, over the same database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.core.kept_files import FileState, KeptFile
+from bridge.store.codec import clean
+from bridge.store.operations import Operation, one
+
+if TYPE_CHECKING:
+    from bridge.store.table import Database
+
+
+class FileTable:
+    """A few, and not for long: bounded by their bytes together, and gone with the texts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, file: KeptFile, most: int) -> None:
+        """See ports.FileStore.keep."""
+        await self._database.run(lambda: _keep(file, most), atomic=True)
+
+    async def find(self, id_: str, now: float) -> KeptFile | None:
+        """See ports.FileStore.find."""
+        row = await self._database.run(lambda: one("find_file", {"id": clean(id_), "now": now}))
+        if row is None:
+            return None
+        return KeptFile(
+            id=row["id"],
+            turn=row["turn"],
+            name=row["name"],
+            type=row["type"],
+            content=bytes(row["content"]),
+            state=FileState(row["state"]),
+            conversation=row["conversation"],
+            person=row["person"],
+            created=row["created"],
+            expires=row["expires"],
+        )
+
+    async def settle(self, id_: str, state: FileState) -> bool:
+        """See ports.FileStore.settle."""
+        parameters = {"id": clean(id_), "state": state.value, "nothing": b""}
+        return await self._database.run(lambda: one("settle_file", parameters)) is not None
+
+
+def _keep(file: KeptFile, most: int) -> Operation[None]:
+    yield (
+        "keep_file",
+        {
+            "id": file.id,
+            "turn": file.turn,
+            "name": clean(file.name),
+            "type": file.type,
+            "size": len(file.content),
+            "state": file.state.value,
+            "conversation": clean(file.conversation),
+            "person": clean(file.person),
+            "created": file.created,
+            "expires": file.expires,
+            "content": file.content,
+        },
+    )
+    yield "evict_files", {"most": most}

@@ -1,0 +1,110 @@
+"""Files behind signed links, as a browser gets them from the public listener."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from bridge.core.errors import StoreUnavailable
+from bridge.core.kept_files import FileState, KeptFile
+from bridge.teams.inbound import Post, Reply
+from bridge.web.public import public_app
+
+Client = TestClient[web.Request, web.Application]
+FILE = KeptFile("f1", 1, "report.pdf", "application/pdf", b"%PDF-", FileState.LINKED, "chat", "aad-ann", 0.0, 1.0)
+
+
+@dataclass
+class Shelf:
+    """What a link with the signature `good` opens."""
+
+    file: KeptFile = FILE
+    failure: StoreUnavailable | None = None
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def open(self, id_: str, expires: str, signature: str) -> KeptFile | None:
+        self.asked.append((id_, expires, signature))
+        if self.failure is not None:
+            raise self.failure
+        return self.file if signature == "good" else None
+
+
+async def door(_: Post) -> Reply:
+    """Lets nobody in."""
+    return Reply(401)
+
+
+@asynccontextmanager
+async def listener(shelf: Shelf) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(public_app(door, ready=lambda: True, open_file=shelf.open))) as http:
+        yield http
+
+
+async def test_a_file_comes_to_be_saved_and_never_to_be_run() -> None:
+    shelf = Shelf()
+    async with listener(shelf) as http, http.get("/files/f1?exp=5&sig=good") as answer:
+        assert (answer.status, await answer.read()) == (200, b"%PDF-")
+        assert answer.headers["Content-Type"] == "application/pdf"
+        assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''report.pdf"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "sandbox" in policy
+        assert answer.headers["Cache-Control"] == "private, no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert shelf.asked == [("f1", "5", "good")]
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("Grüße ✓.txt", "Gr%C3%BC%C3%9Fe%20%E2%9C%93.txt"),
+        ('a";\r\nSet-Cookie: x.txt', "a%22%3B%0D%0ASet-Cookie%3A%20x.txt"),
+    ],
+)
+async def test_a_name_stays_in_its_header(name: str, header: str) -> None:
+    shelf = Shelf(replace(FILE, name=name, type="text/plain", content=b"<html>"))
+    async with listener(shelf) as http, http.get("/files/f1?sig=good") as answer:
+        assert answer.headers["Content-Disposition"] == f"attachment; filename*=UTF-8''{header}"
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/files/f1", "/files/f1?sig=bad", "/files/f1?sig=&exp=", "/files/f1?exp=%00&sig=%ff"])
+async def test_whatever_is_wrong_with_a_link_the_answer_is_the_same(path: str) -> None:
+    async with listener(Shelf()) as http, http.get(path) as answer:
+        assert (answer.status, await answer.read()) == (404, b"")
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("POST", "/files/f1", 405), ("GET", "/files/", 404)])
+async def test_nothing_else_is_there(method: str, path: str, status: int) -> None:
+    shelf = Shelf()
+    async with listener(shelf) as http, http.request(method, path) as answer:
+        assert (answer.status, await answer.read()) == (status, b"")
+    assert shelf.asked == []
+
+
+async def test_a_store_that_is_away_is_said() -> None:
+    async with listener(Shelf(failure=StoreUnavailable())) as http, http.get("/files/f1?sig=good") as answer:
+        assert (answer.status, await answer.read()) == (503, b"")
+
+
+async def test_many_at_once_all_get_their_file() -> None:
+    async with listener(Shelf(replace(FILE, content=b"x" * 2_000_000))) as http:
+
+        async def size() -> int:
+            async with http.get("/files/f1?sig=good") as answer:
+                return len(await answer.read())
+
+        assert await asyncio.gather(*(size() for _ in range(12))) == [2_000_000] * 12
+
+
+async def test_without_a_way_to_open_files_there_is_no_such_place() -> None:
+    async with TestClient(TestServer(public_app(door, ready=lambda: True))) as http, http.get("/files/f1") as answer:
+        assert answer.status == 404

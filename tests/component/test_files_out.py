@@ -1,0 +1,458 @@
+"""The files of an answer, from the gateway to people, and what becomes of an offer."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, cast
+
+from engine_world import EPOCH, World, new_turn, until, virtual_time
+
+from bridge.core.agent_port import Answer
+from bridge.core.attachments import SharedFile
+from bridge.core.errors import DeliveryRejected, FileExpired, FileFailure, FileTooLarge
+from bridge.core.file_cards import CONSENT_TYPE, INFO_TYPE
+from bridge.core.file_ports import AgentFile
+from bridge.core.kept_files import Consent, FileLinks, FileState
+from bridge.core.texts import say
+from bridge.core.turn import Activity, Kind, Outcome, Scope, State
+from bridge.engine.files import NO_FILES, Files
+from bridge.engine.files_out import KEPT_SECONDS, MOST_FILES, FilesOut
+
+BASE = "http://gateway:18790"
+FT = "?ft=" + "A" * 43 + ".1800000000"
+PDF = f"/v1/files/workspace/report.pdf{FT}"
+PNG = f"/v1/media/chart.png{FT}"
+LINKS = FileLinks("https://bridge.example", b"key")
+PDF_BYTES = b"%PDF-1.7 report"
+PNG_BYTES = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 640, 480)
+PLACE = "https://contoso-my.sharepoint.com/up"
+
+
+@dataclass
+class Made:
+    """The gateway's files."""
+
+    contents: dict[str, bytes | FileFailure]
+    fetched: list[str] = field(default_factory=list)
+
+    async def fetch(self, path: str) -> bytes:
+        self.fetched.append(path)
+        content = self.contents.get(path, FileExpired())
+        if isinstance(content, FileFailure):
+            raise content
+        return content
+
+
+@dataclass
+class OneDrive:
+    """Takes files, unless it has a `failure`."""
+
+    failure: FileFailure | None = None
+    saved: list[tuple[str, bytes]] = field(default_factory=list)
+
+    async def fetch(self, file: SharedFile) -> bytes:
+        raise NotImplementedError
+
+    async def save(self, upload_url: str, content: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.saved.append((upload_url, content))
+
+
+class Stage:
+    """A world whose agent makes files. `links` and `offers`: the ways there are."""
+
+    def __init__(self, *, links: FileLinks | None = LINKS, offers: bool = True) -> None:
+        self.made = Made({PDF: PDF_BYTES, PNG: PNG_BYTES})
+        self.drive = OneDrive()
+        self.files = NO_FILES
+        ids = count(1)
+
+        def files(world: World) -> Files:
+            self.files = Files(
+                outgoing=FilesOut(
+                    store=world.store.files,
+                    made=self.made,
+                    shared=self.drive,
+                    clock=world.clock,
+                    new_id=lambda: f"f{next(ids)}",
+                    base=BASE,
+                    links=links,
+                    offers=offers,
+                )
+            )
+            return self.files
+
+        self.world = World(files=files)
+
+    async def answered(
+        self, text: str, *files: AgentFile, scope: Scope = Scope.PERSONAL, id_: str = "q"
+    ) -> list[Activity]:
+        """What is shown for an answer."""
+        channel, before = self.world.channel, len(self.world.channel.sent)
+        self.world.agent.answers[id_] = Answer(text, files=files)
+        await self.world.ask(id_, scope=scope)
+        await self.world.closed(id_)
+        return [shown.activity for shown in channel.sent[before:]]
+
+    async def says(self, consent: Consent, id_: str = "consent", **changes: Any) -> list[Activity]:
+        """What is sent anew after a person's word about an offer."""
+        channel, before = self.world.channel, len(self.world.channel.sent)
+        await self.accept(consent, id_, **changes)
+        await self.world.closed(id_)
+        return [shown.activity for shown in channel.sent[before:] if "id" not in shown.activity]
+
+    @property
+    def replaced(self) -> list[tuple[str, str]]:
+        """What stands in place of which message now."""
+        return [(landing.id, str(activity["text"])) for landing, activity in self.world.channel.landed]
+
+    async def accept(self, consent: Consent, id_: str = "consent", **changes: Any) -> None:
+        new = new_turn(id_, kind=Kind.FILE, lane="chat", accepted=self.world.clock.now())
+        payload = replace(new.payload, consent=consent, text="", **changes)
+        await self.world.dispatcher.accept(replace(new, payload=payload), bounded=False)
+
+    def expire(self, id_: str) -> None:
+        kept = self.world.memory.files.kept
+        kept[id_] = replace(kept[id_], expires=EPOCH)
+
+    def state(self, id_: str = "f1") -> FileState:
+        return self.world.memory.files.kept[id_].state
+
+
+def yes(file: str = "f1") -> Consent:
+    return Consent(
+        file,
+        accepted=True,
+        card="card-1",
+        upload_url=PLACE,
+        content_url="https://contoso-my.sharepoint.com/report.pdf",
+        unique_id="u1",
+        file_type="pdf",
+    )
+
+
+def no(file: str = "f1") -> Consent:
+    return Consent(file, accepted=False, card="card-1")
+
+
+def attachment(activity: Activity) -> dict[str, Any]:
+    (only,) = activity["attachments"]
+    assert isinstance(only, dict)
+    return only
+
+
+def said(activity: Activity) -> str:
+    """The agent's own words, without what the bridge adds in groups: the quoted question, how to go on."""
+    return re.sub(r"^<quoted [^>]*>|\n\n\*Mention me[^\n]*$", "", activity["text"])
+
+
+# -- answers --
+
+
+@virtual_time
+async def test_a_picture_is_shown_in_the_chat() -> None:
+    here = Stage()
+    async with here.world:
+        for scope in Scope:
+            words, picture = await here.answered(f"Look: ![chart]({PNG})", scope=scope, id_=scope)
+            assert said(words) == "Look: chart"
+            shown = attachment(picture)
+            assert (shown["contentType"], shown["name"]) == ("image/png", "chart.png")
+            assert shown["contentUrl"] == "data:image/png;base64," + base64.b64encode(PNG_BYTES).decode()
+        assert here.world.memory.files.kept == {}
+
+
+@virtual_time
+async def test_a_file_is_offered_in_a_personal_chat_after_the_words() -> None:
+    here = Stage()
+    async with here.world as world:
+        words, card = await here.answered(f"Here is [the report]({PDF}).")
+
+        assert said(words) == "Here is the report."
+        offer = attachment(card)
+        assert (offer["contentType"], offer["name"]) == (CONSENT_TYPE, "report.pdf")
+        assert offer["content"]["sizeInBytes"] == len(PDF_BYTES)
+        assert offer["content"]["acceptContext"] == offer["content"]["declineContext"] == {"file": "f1"}
+        kept = world.memory.files.kept["f1"]
+        assert (kept.content, kept.type, kept.state) == (PDF_BYTES, "application/pdf", FileState.OFFERED)
+        assert (kept.conversation, kept.person, kept.turn) == ("chat", "aad-ann", world.row("q").n)
+        assert kept.expires == kept.created + KEPT_SECONDS
+
+
+@virtual_time
+async def test_elsewhere_a_file_is_behind_a_signed_link_that_runs_out() -> None:
+    here = Stage()
+    async with here.world as world:
+        (words,) = await here.answered(f"Here is [the report]({PDF}).", scope=Scope.CHANNEL)
+
+        kept = world.memory.files.kept["f1"]
+        assert said(words) == f"Here is [the report]({LINKS.url('f1', kept.expires)})."
+        query = dict(pair.split("=") for pair in said(words).partition("?")[2].rstrip(").").split("&"))
+        assert await here.files.open("f1", query["exp"], query["sig"]) == kept
+        assert await here.files.open("f1", query["exp"], "x") is None
+        assert await here.files.open("f2", query["exp"], query["sig"]) is None
+        here.expire("f1")
+        assert await here.files.open("f1", query["exp"], query["sig"]) is None
+
+
+@virtual_time
+async def test_an_offered_file_has_no_link() -> None:
+    here = Stage()
+    async with here.world:
+        await here.answered(f"[the report]({PDF})")
+        exp, sig = (part.partition("=")[2] for part in LINKS.url("f1", EPOCH + 9e6).partition("?")[2].split("&"))
+        assert await here.files.open("f1", exp, sig) is None
+
+
+@virtual_time
+async def test_where_there_is_no_way_people_are_told() -> None:
+    here = Stage(links=None)
+    async with here.world:
+        (words,) = await here.answered(f"[the report]({PDF})", scope=Scope.GROUP)
+        assert said(words) == f"the report {say('file_no_way')}"
+    here = Stage(links=None, offers=False)
+    async with here.world:
+        (words,) = await here.answered(f"[the report]({PDF})")
+        assert said(words) == f"the report {say('file_no_way_at_all')}"
+        assert here.world.memory.files.kept == {}
+
+
+@virtual_time
+async def test_a_cloud_without_file_cards_gets_links_in_personal_chats_too() -> None:
+    here = Stage(offers=False)
+    async with here.world:
+        (words,) = await here.answered(f"[the report]({PDF})")
+        assert said(words).startswith("[the report](https://bridge.example/files/f1?exp=")
+
+
+@virtual_time
+async def test_a_file_that_is_gone_leaves_its_label_and_a_word() -> None:
+    here = Stage()
+    async with here.world:
+        here.made.contents[PDF] = FileExpired()
+        here.made.contents[PNG] = b""
+        (words,) = await here.answered(f"[the report]({PDF}) and [chart]({PNG})")
+        assert said(words) == f"the report {say('file_gone')} and chart {say('file_gone')}"
+
+
+@virtual_time
+async def test_a_file_that_is_too_large_is_told() -> None:
+    here = Stage()
+    async with here.world:
+        here.made.contents[PDF] = FileTooLarge()
+        (words,) = await here.answered(f"[the report]({PDF})")
+        assert said(words) == f"the report {say('file_too_large_out')}"
+
+
+@virtual_time
+async def test_a_file_that_cannot_be_kept_costs_nobody_the_answer() -> None:
+    here = Stage()
+    async with here.world as world:
+        world.memory.files.outages = 1
+        (words,) = await here.answered(f"[the report]({PDF})")
+        assert said(words) == f"the report {say('file_gone')}"
+
+
+@virtual_time
+async def test_a_fault_of_the_bridge_about_a_file_costs_nobody_the_answer() -> None:
+    here = Stage()
+    async with here.world:
+        here.made.contents[PDF] = cast("bytes", 7)
+        (words,) = await here.answered(f"[the report]({PDF})")
+        assert said(words) == "the report"
+
+
+@virtual_time
+async def test_one_answer_brings_so_many_files_and_no_more() -> None:
+    here = Stage()
+    async with here.world:
+        paths = [f"/v1/files/{n}.pdf{FT}" for n in range(MOST_FILES + 1)]
+        here.made.contents |= dict.fromkeys(paths, PDF_BYTES)
+        shown = await here.answered(" ".join(f"[{n}]({path})" for n, path in enumerate(paths)))
+        assert len(shown) == 1 + MOST_FILES
+        assert said(shown[0]).endswith(f"{MOST_FILES} {say('file_too_many', most=MOST_FILES)}")
+        assert len(here.made.fetched) == MOST_FILES
+
+
+@virtual_time
+async def test_files_beside_the_answer_are_passed_on_once() -> None:
+    here = Stage()
+    async with here.world:
+        beside = (AgentFile(PDF, "report.pdf"), AgentFile(PNG, "chart.png", "image/png"))
+        words, card, picture = await here.answered(f"See [report]({PDF})", *beside)
+        assert said(words) == "See report"
+        assert attachment(card)["contentType"] == CONSENT_TYPE
+        assert attachment(picture)["contentType"] == "image/png"
+
+        (words, picture) = await here.answered("Done.", *beside, scope=Scope.GROUP, id_="group")
+        assert said(words).startswith("Done.\n\n- [report.pdf](https://bridge.example/files/f2?exp=")
+        assert attachment(picture)["contentType"] == "image/png"
+
+
+@virtual_time
+async def test_one_file_under_two_spellings_is_passed_on_once() -> None:
+    here = Stage()
+    async with here.world:
+        plain, escaped = f"/v1/files/plan–✓.pdf{FT}", f"/v1/files/plan%E2%80%93%E2%9C%93.pdf{FT}"
+        here.made.contents |= {plain: PDF_BYTES, escaped: PDF_BYTES}
+        long = "word " * 2000
+        words, card = await here.answered(f"{long}[plan]({plain})", AgentFile(escaped, "plan.pdf"))
+        assert said(words).endswith("plan")
+        assert attachment(card)["name"] == "plan–✓.pdf"
+
+
+@virtual_time
+async def test_a_file_without_a_word_is_an_answer() -> None:
+    here = Stage()
+    async with here.world as world:
+        world.agent.answers["q"] = Answer("", silent=True, files=(AgentFile(PDF, "report.pdf"),))
+        await world.ask("q")
+        row = await world.closed("q")
+        assert row.outcome is Outcome.DELIVERED
+        assert attachment(world.channel.sent[-1].activity)["contentType"] == CONSENT_TYPE
+
+
+@virtual_time
+async def test_files_alone_are_an_answer() -> None:
+    here = Stage()
+    async with here.world:
+        (card,) = await here.answered(" ", AgentFile(PDF, "report.pdf"))
+        assert attachment(card)["contentType"] == CONSENT_TYPE
+
+
+@virtual_time
+async def test_links_to_anywhere_else_are_never_fetched() -> None:
+    here = Stage()
+    async with here.world:
+        text = f"[a](https://evil.example{PDF}) [b](sandbox:/mnt/x.csv) `[c]({PDF})`"
+        await here.answered(text)
+        assert here.made.fetched == []
+
+
+# -- offers --
+
+
+@virtual_time
+async def test_an_accepted_file_is_saved_shown_and_its_card_is_replaced() -> None:
+    here = Stage()
+    async with here.world as world:
+        await here.answered(f"[the report]({PDF})")
+        (info,) = await here.says(yes())
+
+        assert here.drive.saved == [(PLACE, PDF_BYTES)]
+        shown = attachment(info)
+        assert (shown["contentType"], shown["name"]) == (INFO_TYPE, "report.pdf")
+        assert shown["contentUrl"] == "https://contoso-my.sharepoint.com/report.pdf"
+        assert shown["content"] == {"uniqueId": "u1", "fileType": "pdf"}
+        assert here.replaced == [("card-1", say("file_saved", name="report.pdf"))]
+        assert (here.state(), world.memory.files.kept["f1"].content) == (FileState.SAVED, b"")
+        assert world.row("consent").outcome is Outcome.DELIVERED
+
+
+@virtual_time
+async def test_a_declined_file_is_dropped_and_its_card_says_so() -> None:
+    here = Stage()
+    async with here.world as world:
+        await here.answered(f"[the report]({PDF})")
+        assert await here.says(no()) == []
+
+        assert here.replaced == [("card-1", say("file_declined", name="report.pdf"))]
+        assert (here.state(), world.memory.files.kept["f1"].content) == (FileState.DECLINED, b"")
+        assert here.drive.saved == []
+
+
+@virtual_time
+async def test_an_offer_survives_a_restart() -> None:
+    here = Stage()
+    async with here.world as world:
+        await here.answered(f"[the report]({PDF})")
+        await world.restart()
+        await here.says(yes())
+        assert here.drive.saved == [(PLACE, PDF_BYTES)]
+
+
+@virtual_time
+async def test_an_offer_that_has_run_out_is_told() -> None:
+    here = Stage()
+    async with here.world:
+        await here.answered(f"[the report]({PDF})")
+        here.expire("f1")
+        assert await here.says(yes()) == []
+        assert here.replaced == [("card-1", say("file_offer_gone"))]
+        assert here.drive.saved == []
+
+
+@virtual_time
+async def test_nobody_gets_anothers_file() -> None:
+    here = Stage()
+    async with here.world as world:
+        await here.answered(f"[the report]({PDF})")
+        await here.answered(f"[the report]({PDF})", scope=Scope.GROUP, id_="group")
+        payload = new_turn("x").payload
+        bob = replace(payload.person, aad_id="aad-bob")
+        elsewhere = replace(payload.reference, conversation="other")
+        await here.says(yes(), "bob", person=bob)
+        await here.says(no(), "bob-too", person=bob)
+        await here.says(yes(), "elsewhere", reference=elsewhere)
+        await here.says(yes("f2"), "linked")
+
+        assert here.drive.saved == []
+        assert set(here.replaced) == {("card-1", say("file_offer_gone"))}
+        assert (here.state(), here.state("f2")) == (FileState.OFFERED, FileState.LINKED)
+        assert world.row("bob").outcome is Outcome.DELIVERED
+
+
+@virtual_time
+async def test_a_file_that_was_declined_is_not_saved_later() -> None:
+    here = Stage()
+    async with here.world:
+        await here.answered(f"[the report]({PDF})")
+        await here.says(no())
+        await here.says(yes(), "later")
+        assert here.drive.saved == []
+        assert here.replaced[1:] == [("card-1", say("file_offer_gone"))]
+
+
+@virtual_time
+async def test_a_file_that_could_not_be_saved_is_told() -> None:
+    here = Stage()
+    async with here.world:
+        await here.answered(f"[the report]({PDF})")
+        here.drive.failure = FileExpired("HTTP 404")
+        assert await here.says(yes()) == []
+        assert here.replaced == [("card-1", say("file_not_saved", name="report.pdf"))]
+
+
+@virtual_time
+async def test_where_the_card_cannot_be_replaced_the_sentence_is_a_message() -> None:
+    here = Stage()
+    async with here.world:
+        await here.answered(f"[the report]({PDF})")
+        await here.answered(f"[the report]({PDF})", id_="q2")
+        here.world.channel.land_failures.append(DeliveryRejected())
+        (words,) = await here.says(no())
+        assert words["text"] == say("file_declined", name="report.pdf")
+        (words,) = await here.says(replace(no("f2"), card=""), "without-card")
+        assert words["text"] == say("file_declined", name="report.pdf")
+
+
+@virtual_time
+async def test_a_crash_after_the_upload_does_not_upload_again() -> None:
+    here = Stage()
+    async with here.world as world:
+        await here.answered(f"[the report]({PDF})")
+        world.memory.outages["answer"] = 1_000_000
+        await here.accept(yes())
+        await until(lambda: here.state() is FileState.SAVED)
+        assert world.row("consent").state is State.RUNNING
+        world.memory.outages.clear()
+        await world.restart()
+        await world.closed("consent")
+
+        assert len(here.drive.saved) == 1
+        assert attachment(world.channel.sent[-1].activity)["contentType"] == INFO_TYPE

@@ -1,0 +1,68 @@
+"""Which files a message brings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.core.attachments import DOWNLOAD_TYPE, MOST_FILES, FileKind, SharedFile, shared_files
+
+ID, OTHER = "1150D938-8870-4044-9F2C-5BBDEBA70C9D", "2250d938-8870-4044-9f2c-5bbdeba70c9d"
+URL = "https://contoso.sharepoint.com/download.aspx?tempauth=eyJ0"
+
+
+def download(name: str = "plan.pdf", url: object = URL) -> dict[str, Any]:
+    return {"contentType": DOWNLOAD_TYPE, "name": name, "content": {"downloadUrl": url, "fileType": "pdf"}}
+
+
+def mark(ident: str = ID) -> str:
+    return f'<p>see</p><attachment id="{ident}"></attachment>'
+
+
+WITHHELD = SharedFile("file", "", FileKind.WITHHELD)
+
+
+def test_a_file_and_a_picture_come_with_name_and_address() -> None:
+    picture = {"contentType": "image/*", "contentUrl": "https://smba.example/v3/attachments/x/views/original"}
+    assert shared_files([download("../[a].pdf"), picture], "") == (
+        SharedFile("_a_.pdf", URL, FileKind.DOWNLOAD, "pdf"),
+        SharedFile("picture", "https://smba.example/v3/attachments/x/views/original", FileKind.PICTURE, "image/*"),
+    )
+
+
+def test_the_text_as_html_and_cards_are_no_files() -> None:
+    html = {"contentType": "text/html", "content": mark()}
+    card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {}}
+    assert shared_files([html, card], "<p>see</p>") == ()
+
+
+def test_a_file_that_is_only_named_in_the_text_was_held_back() -> None:
+    assert shared_files([], mark()) == (WITHHELD,)
+    assert shared_files([], mark() + mark(OTHER)) == (WITHHELD, WITHHELD)
+    assert shared_files([], mark() + mark(ID.lower())) == (WITHHELD,)
+
+
+def test_a_file_that_came_is_not_missed_as_well() -> None:
+    assert [file.kind for file in shared_files([download()], mark())] == [FileKind.DOWNLOAD]
+
+
+def test_other_marks_of_that_name_are_no_files() -> None:
+    assert shared_files([], mark("1789001412591") + mark("74d20c7f34aa4a7fb74e2b30004247c5")) == ()
+
+
+@pytest.mark.parametrize("url", [None, 7, "", "x" * 9000])
+def test_a_file_without_a_usable_link_was_held_back(url: object) -> None:
+    assert [file.kind for file in shared_files([download(url=url)], "")] == [FileKind.WITHHELD]
+
+
+def test_ten_files_are_the_most() -> None:
+    assert len(shared_files([download()] * 30, mark())) == MOST_FILES
+
+
+@pytest.mark.parametrize(
+    "attachments",
+    [None, 7, "x", {}, [None, 7, "x", [], {}], [{"contentType": 7}], [{"contentType": DOWNLOAD_TYPE, "content": 7}]],
+)
+def test_no_json_breaks_it(attachments: object) -> None:
+    assert all(file.kind is FileKind.WITHHELD for file in shared_files(attachments, ""))
