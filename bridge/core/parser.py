@@ -1,8 +1,8 @@
 """How the agent's Markdown is read: markdown-it's CommonMark with GFM tables and strikethrough, and rules of our own.
 
-Pure. What a line is never depends on a later line, but for the delimiter row under the head of a table: so an
-answer can be shown while it grows (`unfinished`). Hence no underlined headings, and no link whose address is not
-beside its words, unless it is written `[words][label]`.
+Pure. What a line is never depends on a later line, unless it is short (`blocks.HEAD_COLUMNS`): so an
+answer can be shown while it grows (`unfinished`). Hence only short lines are underlined headings, and no link has its
+address elsewhere, unless it is written `[words][label]`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
 
+from bridge.core.blocks import HEAD_COLUMNS, UNDERLINE
 from bridge.core.tex import readable
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _MAX_BRACKETS = 1000  # in one paragraph; the time markdown-it takes grows with the square
 _MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop them without a word
-# Agents put pipes at the edges or have short headings; a line of prose may hold a pipe later on (`unfinished`).
-FIRST_PIPE = 40
 # Only web addresses can be defined: "[Note]: see" is prose.
 _DEFINITION = re.compile(
     r"^ {0,3}\[(?P<label>[^\[\]\\\n]{1,200})\]:[ \t]*<?(?P<href>(?:https?://|mailto:)[^\s<>]{1,2000})>?"
@@ -37,6 +36,7 @@ _DEFINITION = re.compile(
 )
 
 
+_FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
 _DISPLAY = {"$$": "$$", "\\[": "\\]"}
 _MAX_FORMULA_LINES = 60
 _FORMULA = re.compile(
@@ -52,19 +52,19 @@ _MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and no
 
 
 class Definitions(dict[str, dict[str, str]]):
-    """What `[label]: https://…` lines of an answer define, by label; knows which labels were looked for in vain."""
+    """What `[label]: https://…` lines of an answer define, by label; knows which labels were looked for."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.missed: set[str] = set()
+        self.used: set[str] = set()
         if "][" in text:
             for found in _DEFINITION.finditer(text):
                 link = {"href": _parser().normalizeLink(found["href"]), "title": found["title"] or ""}
                 self.setdefault(normalizeReference(found["label"]), link)
 
     def get(self, label: str, _default: Any = None) -> Any:
-        if label not in self:
-            self.missed.add(label)
+        (self.used if label in self else self.missed).add(label)
         return super().get(label)
 
 
@@ -82,16 +82,18 @@ def _parser() -> MarkdownIt:
     # Without `text_join` an escape or entity stays a token of its own and is written back as such.
     parser = _Parser("commonmark", {"html": False, "maxNesting": 2 * _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable("text_join")
-    parser.disable(["lheading", "reference"])
+    parser.disable("reference")
     for name in ("link", "image"):
         parser.inline.ruler.at(name, partial(_link_rule, _known(parser.inline.ruler, name)))
     table = partial(_table_rule, _known(parser.block.ruler, "table"))
     parser.block.ruler.at("table", table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.at("lheading", partial(_underlined_rule, _known(parser.block.ruler, "lheading")))
     parser.block.ruler.before("table", "too_deep", _too_deep)
     parser.block.ruler.before("hr", "double_rule", _double_rule, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.before("paragraph", "definitions", _definitions)
     parser.block.ruler.before("table", "display_math", _display_math, {"alt": ["paragraph", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "math", _math)
+    parser.inline.ruler.before("link", "footnote", _footnote)
     parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
     return parser
 
@@ -124,12 +126,21 @@ def _table_rule(
     original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
 ) -> bool:
     pipe = state.src.find("|", state.bMarks[start] + state.tShift[start], state.eMarks[start])
-    near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < FIRST_PIPE
+    near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < HEAD_COLUMNS
     return near and original(state, start, end, silent)
 
 
+def _underlined_rule(
+    original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
+) -> bool:
+    if state.level or start + 1 >= end or state.eMarks[start] - state.bMarks[start] >= HEAD_COLUMNS:
+        return False
+    underline = UNDERLINE.fullmatch(state.src, state.bMarks[start + 1], state.eMarks[start + 1])
+    return bool(underline) and original(state, start, end, silent)
+
+
 def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool:
-    """A line of "=" is a rule: that it makes a heading of what is above it would be known too late."""
+    """A line of "=" under something long is a rule: that it is a heading would be known too late."""
     line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].rstrip()
     if len(line) < 3 or line.strip("=") or state.is_code_block(start):
         return False
@@ -150,6 +161,18 @@ def _math(state: StateInline, silent: bool) -> bool:
     if not silent:
         state.push("code_inline", "code", 0).content = readable(found[found.lastgroup]).replace("\n", " ")
     state.pos = found.end()
+    return True
+
+
+def _footnote(state: StateInline, silent: bool) -> bool:
+    """`[^1]` is shown as "[1]", and so is `[^1]:` before the note's words."""
+    found = _FOOTNOTE.match(state.src, state.pos, state.posMax)
+    if not found or state.linkLevel:
+        return False
+    begins_line = state.pos == 0 or state.src[state.pos - 1] == "\n"
+    if not silent:
+        state.push("text", "", 0).content = f"[{found['label']}]"
+    state.pos = found.end() if begins_line else found.end("label") + 1
     return True
 
 
@@ -180,7 +203,10 @@ def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool
 
 
 def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Lines that define links are shown, as the list of sources that they mostly are."""
+    """Lines that define links are shown, as the list of sources that they mostly are.
+
+    But for names to which words above refer: those are links by now.
+    """
     lines = []
     for number in range(start, end):
         found = _DEFINITION.fullmatch(state.src, state.bMarks[number] + state.tShift[number], state.eMarks[number])
@@ -190,7 +216,8 @@ def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if lines and not silent:
         state.line = start + len(lines)
         token = state.push("definitions", "", 0)
-        token.map, token.meta = [start, state.line], {"lines": lines}
+        token.map = [start, state.line]
+        token.meta = {"lines": lines, "used": state.env["definitions"].used if state.env["definitions"] else ()}
     return bool(lines)
 
 

@@ -62,8 +62,12 @@ def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> 
     [
         ("# Title", "**Title**"),
         ("## A **b** `c`", "**A b `c`**"),
-        ("Title\n===", "Title\n\n———"),
-        ("Title\n---\ntext", "Title\n\n———\n\ntext"),
+        ("Title\n===", "**Title**"),
+        ("Title\n---\ntext", "**Title**\n\ntext"),
+        (f"{'long ' * 9}line\n---\ntext", f"{'long ' * 9}line\n\n———\n\ntext"),
+        ("two\nlines\n===", "two  \nlines\n\n———"),
+        ("- item\ntext\n- item", "- item\n\ntext\n\n- item"),
+        ("so[^1] and [^b]: c\n\n[^1]: Note.\n[^b]: Other.", "so[1] and [b\\]: c\n\n[1] Note.  \n[b] Other."),
         ("# 2 ** 3", r"**2 \*\* 3**"),
         ("one\ntwo", "one  \ntwo"),
         ("one\r\n\r\ntwo", "one\n\ntwo"),
@@ -96,7 +100,7 @@ def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> 
         ),
         (
             "[a][]\n[1][2]\n\n[A]: https://x.y\n[2]: https://x.z",
-            "[a](https://x.y)  \n[1][2]\n\n[A] https://x.y  \n[2] https://x.z",
+            "[a](https://x.y)  \n[1][2]\n\n[2] https://x.z",
         ),
         ("[Note]: see", r"[Note\]: see"),
         (r"\*no\* &copy; AT&T \# x", r"\*no\* © AT&T \# x"),
