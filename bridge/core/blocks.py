@@ -52,7 +52,7 @@ def blocks(text: str) -> Iterator[tuple[str, bool]]:
             continue
         marker, alone, closing = MARKER.match(line), _ALONE.match(line), _closing(line, column)
         goes_on = line.startswith((" ", "\t")) or (marker if column else not blank)
-        underlines = begin >= 0 and not blank and _is_head(text[begin:end]) and UNDERLINE.match(line)
+        underlines = begin >= 0 and not blank and UNDERLINE.match(line) and _is_head(text[begin:end])
         if begin >= 0 and not underlines and (alone or closing or not goes_on):
             yield text[begin:end], True
             begin = -1

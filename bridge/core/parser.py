@@ -36,6 +36,7 @@ _DEFINITION = re.compile(
 )
 
 
+_PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
 _FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
 _DISPLAY = {"$$": "$$", "\\[": "\\]"}
 _MAX_FORMULA_LINES = 60
@@ -94,6 +95,7 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before("table", "display_math", _display_math, {"alt": ["paragraph", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "math", _math)
     parser.inline.ruler.before("link", "footnote", _footnote)
+    parser.inline.ruler.before("emphasis", "product", _product)
     parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
     return parser
 
@@ -161,6 +163,17 @@ def _math(state: StateInline, silent: bool) -> bool:
     if not silent:
         state.push("code_inline", "code", 0).content = readable(found[found.lastgroup]).replace("\n", " ")
     state.pos = found.end()
+    return True
+
+
+def _product(state: StateInline, silent: bool) -> bool:
+    """In 2*3*4 the stars are no emphasis."""
+    if not _PRODUCT.match(state.src, state.pos, state.posMax):
+        return False
+    if not silent:
+        token = state.push("text_special", "", 0)
+        token.content, token.markup = "*", r"\*"
+    state.pos += 1
     return True
 
 

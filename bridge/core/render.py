@@ -20,7 +20,7 @@ from bridge.core.parser import Definitions
 # a whitelist: single lines of prose and flat lists with a blank line between them, in which nothing can be a link,
 # an image, HTML, an entity, a table, an escape, math, a chance fence or code that is written anew (WORDS), nor a
 # heading, rule, quote, fence or list in a list (START). Quantifiers are possessive: one pass, no backtracking.
-_CHAR = r"[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
+_CHAR = r"(?!(?<=\d)\*\d)[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
 _CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
 _WORDS = rf"(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++(?:[ ]++(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++)*+"
 _START = r"(?![#>=~+_-]|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"

@@ -47,7 +47,27 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["- ", "* ", "1. ", "2) ", "\n", "\n\n", "a", "*b*", "**", "`c`", "` d`", "~~", "]", " ", "a.", "_", "\xa0"]
+            [
+                "- ",
+                "* ",
+                "1. ",
+                "2) ",
+                "\n",
+                "\n\n",
+                "a",
+                "*b*",
+                "**",
+                "`c`",
+                "` d`",
+                "~~",
+                "]",
+                " ",
+                "a.",
+                "_",
+                "2",
+                "*",
+                "\xa0",
+            ]
         )
     )
 )
@@ -102,6 +122,7 @@ def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> 
             "[a][]\n[1][2]\n\n[A]: https://x.y\n[2]: https://x.z",
             "[a](https://x.y)  \n[1][2]\n\n[2] https://x.z",
         ),
+        ("2*3*4 is *not* 2 * 3, 5*x*", r"2\*3\*4 is *not* 2 * 3, 5*x*"),
         ("[Note]: see", r"[Note\]: see"),
         (r"\*no\* &copy; AT&T \# x", r"\*no\* © AT&T \# x"),
         ("`a | b` [1] x_y_z", "`a | b` [1] x_y_z"),

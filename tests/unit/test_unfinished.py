@@ -40,7 +40,28 @@ DOCUMENTS = {
 
 WORD = st.sampled_from(["word", "a", "**b**", "*", "_x_", "`c`", "`", "``", "~~", "[1]", "[a](https://x.y)", "[t][l]"])
 MORE = st.sampled_from(
-    ["[", "]", "](", "![", "|", "$", "$5", "$x$", "\\(", "\\)", "\\", "<br>", "<", "&", "&lt;", "!", "你好", ":"]
+    [
+        "[",
+        "]",
+        "](",
+        "![",
+        "|",
+        "$",
+        "2*3",
+        "[^1]",
+        "$5",
+        "$x$",
+        "\\(",
+        "\\)",
+        "\\",
+        "<br>",
+        "<",
+        "&",
+        "&lt;",
+        "!",
+        "你好",
+        ":",
+    ]
 )
 LONG = st.just("some longer words that are here to fill up the line with text")
 START = st.sampled_from(
