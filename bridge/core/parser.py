@@ -38,8 +38,10 @@ _DEFINITION = re.compile(
 
 _PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
 _FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
-_DISPLAY = {"$$": "$$", "\\[": "\\]"}
-_MAX_FORMULA_LINES = 60
+_BRACKET = re.compile(r"(\\*+)\[(?![^\[\]\\`<\n]{0,200}\])")  # not closed soon
+_DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
+_BLANK = re.compile(r"\n[ \t>]*\n")
+_LONGEST_FORMULA = 2_000  # what has not ended by then is no formula; this keeps the search short
 _FORMULA = re.compile(
     r"(?<![\w$])\$(?![\s$])(?P<dollar>[^$`\n]{1,300})(?<![\s\\])\$(?![\w$])"
     r"|\$\$(?P<double>[^$`\n]{1,300})\$\$|\\\((?P<round>[^`\n]{1,300}?)\\\)|\\\[(?P<square>[^`\n]{1,300}?)\\\]"
@@ -191,21 +193,19 @@ def _footnote(state: StateInline, silent: bool) -> bool:
 
 def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Lines from one that begins with `$$` to one that ends with it, or with brackets; no blank line between."""
-    lines: list[str] = []
-    for number in range(start, min(end, start + _MAX_FORMULA_LINES)):
-        if state.isEmpty(number) or state.sCount[number] < state.blkIndent or state.is_code_block(number):
-            return False
-        lines.append(state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip())
-        opening = lines[0][:2]
-        closing = _DISPLAY.get(opening)
-        if closing is None:
-            return False
-        if lines[-1].endswith(closing) and (len(lines) > 1 or len(lines[0]) > 3):
-            break
-    else:
+    at = state.bMarks[start] + state.tShift[start]
+    opening = state.src[at : at + 2]
+    closing = _DISPLAY[opening].search(state.src, at + 2, at + _LONGEST_FORMULA) if opening in _DISPLAY else None
+    if not closing or _BLANK.search(state.src, at, closing.start()):
         return False
+    numbers = range(start, start + state.src.count("\n", at, closing.start()) + 1)
+    if numbers.stop > end or any(state.sCount[number] < state.blkIndent for number in numbers):
+        return False
+    lines = [
+        state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip() for number in numbers
+    ]
     tex = "\n".join(lines)[2:-2]
-    if not tex.strip() or closing in tex or opening in tex:
+    if state.is_code_block(start) or not tex.strip() or opening in tex or closing[0].rstrip() in tex:
         return False  # "$$a$$ and $$b$$" is prose
     if not silent:
         state.line = start + len(lines)
@@ -235,9 +235,14 @@ def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _too_many_brackets(state: StateCore) -> None:
+    """What is closed at once costs nothing and stays: it may have been shown before the others came."""
     for token in state.tokens:
         if token.type == "inline" and token.content.count("[") > _MAX_BRACKETS:
-            token.content = token.content.replace("[", r"\[")
+            token.content = _BRACKET.sub(_escaped, token.content)
+
+
+def _escaped(bracket: re.Match[str]) -> str:
+    return bracket[0] if len(bracket[1]) % 2 else f"{bracket[1]}\\["
 
 
 def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:

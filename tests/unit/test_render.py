@@ -211,7 +211,8 @@ def test_nesting_beyond_reason_is_shown_as_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\(", "$$\n", "[a][b]"]
+    "piece",
+    ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\[\n", "\\\\[", "\\(", "$$\n", "[a][b]"],
 )
 def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
     """10,000 "![" took 5 s before paragraphs of brackets were given up."""
