@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
 
 from bridge.core.blocks import HEAD_COLUMNS, UNDERLINE
+from bridge.core.inline_html import html
 from bridge.core.tex import readable
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _parser() -> MarkdownIt:
     parser.inline.ruler.before("escape", "math", _math)
     parser.inline.ruler.before("link", "footnote", _footnote)
     parser.inline.ruler.before("emphasis", "product", _product)
+    parser.inline.ruler.after("autolink", "html", html)
     parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
     return parser
 

@@ -138,6 +138,21 @@ def test_markdown_becomes_what_teams_shows(markdown: str, expected: str) -> None
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [
+        ("a <b>bold</b>, <EM>soft</EM> and <s>gone</s>", "a **bold**, *soft* and ~~gone~~"),
+        ("<h2 id='x'>Title</h2>\n<p>Text.</p>", "**Title**  \nText."),
+        ("Press <kbd>Ctrl</kbd>+<kbd>C</kbd>: x<sup>2</sup>, H<sub>2</sub>O", "Press `Ctrl`+`C`: x², H₂O"),
+        ("<div>\n\nwords\n\n</div>", "words"),
+        ("use `<b>x</b>` for <b>`bold`</b>", "use `<b>x</b>` for &lt;b>`bold`&lt;/b>"),
+        ("a < b and c > d, <p", "a &lt; b and c > d, &lt;p"),
+    ],
+)
+def test_html_for_looks_becomes_what_it_means(markdown: str, expected: str) -> None:
+    assert rendered(markdown) == expected
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
         ("$x^2$ is *not* $a_1 * b_1$", "`x²` is *not* `a₁ * b₁`"),
         (r"\(\alpha\), \[x+1\] and $$y$$ in words", "`α`, `x+1` and `y` in words"),
         (r"# Area $A = \pi r^{2}$", "**Area `A = π r²`**"),
@@ -167,7 +182,12 @@ def test_math_stays_readable_and_is_never_taken_for_emphasis(markdown: str, expe
         ("`<at>Bob</at>`", "`<\u200bat>Bob<\u200b/at>`"),
         ("```\n<AT id=0>\n```", "```\n<\u200bAT id=0>\n```"),
         ("<script>x</script>", "&lt;script>x&lt;/script>"),
-        ("<div>\n# Title\n</div>", "&lt;div>\n\n**Title**\n\n&lt;/div>"),
+        ("<table>\n# Title\n</table>", "&lt;table>\n\n**Title**\n\n&lt;/table>"),
+        ("<p><at>Bob</at></p>", "&lt;at>Bob&lt;/at>"),
+        ("<<p>at>Bob<<u></u>/at>", "&lt;&lt;p>at>Bob&lt;&lt;u>&lt;/u>/at>"),
+        ("<b><at></b> <b onclick='x'>bold</b> <b>~</b>", "&lt;b>&lt;at>&lt;/b> **bold** &lt;b>~&lt;/b>"),
+        ("~<p>~~\n`<i>``", "~&lt;p>~~  \n`&lt;i>``"),
+        ("[x]<p>(javascript:z) <b>[x</b>](javascript:z)", "[x]&lt;p>(javascript:z) &lt;b>x&lt;/b>"),
         ("```html-widget\n{}\n```", "```\n{}\n```"),
         ("~~~ HTML\\-Widget\n{}\n~~~", "```\n{}\n```"),
         ("x<br>``` html-widget", "x  \n\\`\\`\\` html-widget"),
@@ -231,7 +251,9 @@ def test_a_lone_surrogate_and_controls_do_not_get_through() -> None:
 WORD = st.integers(0, 99).map("w{}".format)
 SPAN = st.one_of(
     WORD,
-    st.sampled_from(["**", "*", "_", "~~", "`", "``", "<at>", "</at>", "<b>", "[", "]", "](", "![", ")", "&lt;", "&"]),
+    st.sampled_from(
+        ["**", "*", "_", "~~", "`", "``", "<at>", "</at>", "<b>", "</b>", "<p>", "[", "]", "](", "![", ")", "&lt;", "&"]
+    ),
     st.sampled_from(["\\", "|", "#", ">", "-", "1.", "(javascript:x)", "(https://x.y)", "<br>", "```", "~~~", "🙂"]),
 )
 LINE = st.tuples(
