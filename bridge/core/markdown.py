@@ -1,8 +1,8 @@
 """The agent's Markdown (CommonMark, GFM tables, task lists, strikethrough) in the dialect that Teams shows.
 
 Pure. Bold, italic, strike, code, quotes, links and lists stay as they were written. What Teams does not show
-(headings, rules, images, tables, task boxes, single line breaks) becomes something that reads well, and what
-could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No word is dropped. What Teams
+(headings, rules, images, tables, task boxes, formulas, single line breaks) becomes something that reads well, and
+what could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No word is dropped. What Teams
 shows: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
 (teams-platform.md §3).
 

@@ -64,6 +64,8 @@ def is_plain(markdown: str) -> bool:
 
 def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:
     """The texts of `render_answer`, each with the cards that stand in it; a text may be empty beside a card."""
+    if "adaptive-card" not in markdown.lower():
+        return tuple((part, ()) for part in render_answer(markdown))
     text = clean(markdown)
     definitions = Definitions(text)
     cards: list[AgentCard] = []
@@ -73,8 +75,6 @@ def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]],
         if card:
             cards.append(card)
         shown.append(_CARD if card else render_block(block, definitions))
-    if not cards:
-        return tuple((part, ()) for part in render_answer(markdown))
     waiting = iter(cards)
     return tuple(
         (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(waiting, part.count(_CARD))))
