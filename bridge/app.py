@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import httpx
 
 from bridge import metrics
+from bridge.core import texts
 from bridge.core.access import AccessPolicy
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
@@ -25,9 +26,12 @@ from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.progress import Switches
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
+from bridge.gateway.events import GatewayObserver
+from bridge.gateway.memory import ObservedAgent
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
@@ -42,6 +46,9 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
 _UNCERTAIN_SECONDS = 0.1
+# The text keys of what `/status` says of the gateway's memory.
+_MEMORY: Final = {"ok": "memory_kept", "failed": "memory_lost", "not_checked": "memory_unknown"}
+EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
 
 class _SystemClock:
@@ -69,6 +76,7 @@ def policy_of(settings: Settings) -> Policy:
         channel=GroupSession("conversation" if settings.channel_session == "thread" else settings.channel_session),
         user_prefix=settings.user_prefix,
         welcome=settings.welcome,
+        starters=settings.starters,
     )
 
 
@@ -82,7 +90,14 @@ class Edges:
     channel: TeamsChannel
     probe: GatewayProbe
     watch: GatewayWatch
+    sessions: GatewaySessions
+    observer: GatewayObserver | None
     agent: GatewayAgent
+
+    @property
+    def events(self) -> str:
+        """Whether the gateway's events are heard, or why not; for operators."""
+        return self.observer.state if self.observer else EVENTS_OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,7 @@ class Bridge:
     """Everything that lives as long as the process."""
 
     edges: Edges
+    agent: ObservedAgent
     dispatcher: Dispatcher
     inbound: Inbound
     operator: Operator
@@ -107,7 +123,11 @@ class Bridge:
             "store": "ok" if self.dispatcher.ready else "not open",
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
-            "gateway": {check.name: f"{check.verdict}: {check.detail}" for check in edges.watch.state.checks},
+            "gateway": {
+                check.name: f"{check.verdict}: {check.detail}"
+                for check in (*edges.watch.state.checks, self.agent.memory)
+            },
+            "events": edges.events,
         }
 
 
@@ -133,6 +153,9 @@ def _edges(
     sessions = GatewaySessions(http=to_gateway, base_url=base, token=secret)
     probe = GatewayProbe(http=to_gateway, base_url=base, token=secret, agent=settings.agent, sessions=sessions)
     watch = GatewayWatch(probe=probe)
+    observer = (
+        GatewayObserver(http=to_gateway, base_url=base, token=secret, admits=watch.admits) if settings.events else None
+    )
     return Edges(
         store=_store(settings),
         token=token,
@@ -140,6 +163,8 @@ def _edges(
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,
+        sessions=sessions,
+        observer=observer,
         agent=GatewayAgent(
             http=to_gateway,
             base_url=base,
@@ -147,6 +172,8 @@ def _edges(
             refusal=watch.refusal,
             look=watch.look,
             sessions=sessions,
+            observer=observer,
+            live_text=settings.live_text,
         ),
     )
 
@@ -190,21 +217,29 @@ async def _until_certain(lease: Lease) -> None:
 
 
 def compose(settings: Settings, edges: Edges) -> Bridge:
-    """The bridge over its edges; nothing is started yet."""
+    """The bridge over its edges; nothing is started yet. From here on it speaks with the admin's own sentences."""
+    texts.use(settings.texts.sentences)
     clock = _SystemClock()
     tasks = Tasks()
+    agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=tasks)
     lease = Lease()
     if edges.store.shared:
         edges.channel.fence(lambda: _until_certain(lease))
     pipeline = Pipeline(
         store=edges.store,
-        agent=edges.agent,
+        agent=agent,
         channel=PacedChannel(edges.channel, monotonic=time.monotonic, shared=edges.store.shared),
         clock=clock,
         tasks=tasks,
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         rerun=settings.after_crash == "rerun",
+        switches=Switches(
+            streaming=settings.streaming,
+            progress=settings.progress,
+            notify=settings.notify,
+            reactions=settings.reactions,
+        ),
         agent_cards=settings.agent_cards,
     )
     dispatcher = Dispatcher(
@@ -223,8 +258,9 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         policy=policy_of(settings),
         clock=clock,
         gateway_health=lambda: _gateway_health(edges.watch),
+        gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
-    return Bridge(edges, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
+    return Bridge(edges, agent, dispatcher, Inbound(edges.verifier, reception.receive), Operator(dispatcher, clock))
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

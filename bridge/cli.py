@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bridge import __version__, cli_turns
+from bridge import __version__, cli_texts, cli_turns
 from bridge.core.errors import SettingsInvalid, StoreInUse
 from bridge.loading import load
 from bridge.settings import Settings, describe, effective
@@ -118,9 +118,11 @@ def manifest(
     """Make the app package that IT admins upload to Teams. The version goes up when its content changes."""
     from bridge.admin.app_package import build_package  # noqa: PLC0415
     from bridge.admin.registration import app_details  # noqa: PLC0415
+    from bridge.core import texts  # noqa: PLC0415
 
     try:
         settings = _settings()
+        texts.use(settings.texts.sentences)
         previous = out.read_bytes() if out.exists() else None
         package = build_package(app_details(settings), previous=previous)
         out.write_bytes(package.content)
@@ -158,6 +160,7 @@ def healthcheck() -> None:
     OUT.print("ready")
 
 
+app.command()(cli_texts.texts)
 app.command()(cli_turns.pause)
 app.command()(cli_turns.resume)
 

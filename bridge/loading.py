@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from bridge.core.errors import SettingsInvalid
 from bridge.settings import Settings, describe, is_postgres, secret_names
-from bridge.sources import Names, read
+from bridge.sources import Names, own_texts, read
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -24,6 +24,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     given = read(environment, _known(), problems)
     problems.extend(_conflicts(given))
+    if texts := given.get("BRIDGE_TEXTS"):
+        given["BRIDGE_TEXTS"] = own_texts(str(texts), problems)
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:

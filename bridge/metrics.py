@@ -40,5 +40,8 @@ LIVES_LOST: Final = Counter(
     registry=REGISTRY,
 )
 PACED: Final = Counter(
-    "bridge_paced_total", "How often did a conversation's send budget hold something back?", ["verdict"], registry=REGISTRY
+    "bridge_paced_total",
+    "How often did a conversation's send budget hold something back?",
+    ["verdict"],
+    registry=REGISTRY,
 )

@@ -61,6 +61,8 @@ async def _start(bridge: Bridge, settings: Settings, background: Tasks) -> None:
         async with asyncio.timeout(_FIRST_CHECK_SECONDS):
             await bridge.edges.watch.check()
     background.start(bridge.edges.watch.run(), "gateway watch")
+    if bridge.edges.observer is not None:
+        background.start(bridge.edges.observer.run(), "gateway events")
     if not await _open(bridge):
         _log.error("store_not_open", store=_store_name(settings))
         background.start(_open_later(bridge), "store")
@@ -125,7 +127,7 @@ async def _freeze() -> None:
     """What start-up built lives until the end: the collector need not look at it again, nor look often."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
 )
+
+from bridge.core.commands import MOST_STARTERS
+from bridge.kinds import Guid, Guids, Port, Seconds, Starters, Url, Words
+from bridge.sources import OwnTexts
 
 
 def _names(*names: str) -> AliasChoices:
     return AliasChoices(*names)
-
-
-def _guid(value: object) -> object:
-    try:
-        return str(UUID(str(value)))
-    except ValueError:
-        raise ValueError("must be a GUID such as 00000000-0000-0000-0000-000000000000") from None
-
-
-def _url(value: object) -> object:
-    text = str(value).strip().rstrip("/")
-    found = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+)(?::(\d{1,5}))?(?:/[^\s?#]*)?", text)
-    if found is None or int(found[1] or 0) > 65535:
-        raise ValueError("must be an address such as https://host.example.com, without user name or query")
-    return text
-
-
-def _list(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-Guid = Annotated[str, BeforeValidator(_guid)]
-Url = Annotated[str, BeforeValidator(_url)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_list)]
-Guids = Annotated[tuple[Guid, ...], BeforeValidator(_list)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 
 
 def _setting(*names: str, about: str, default: Any = ...) -> Any:
@@ -93,6 +66,17 @@ class Settings(BaseModel):
         "GOCLAW_AGENT", about="The key of the agent that answers.", default="default"
     )
 
+    events: bool = _setting(
+        "GOCLAW_EVENTS",
+        about="Whether the bridge listens to what the agent does while it works (a key with the scope "
+        "`operator.admin`, or the gateway's token).",
+        default=True,
+    )
+    live_text: bool = _setting(
+        "GOCLAW_LIVE_TEXT",
+        about="Whether answers are asked for as streams, so that their text can be heard as it comes.",
+        default=True,
+    )
     rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = _setting(
         "GOCLAW_RATE_LIMIT",
         about="Questions a minute that the gateway takes over all users (its `rate_limit_rpm`); `0`: found out at the "
@@ -150,6 +134,20 @@ class Settings(BaseModel):
     max_sockets: Annotated[int, Field(ge=10)] = _setting(
         "BRIDGE_MAX_SOCKETS", about="Connections that the public listener keeps open at once.", default=4096
     )
+    streaming: bool = _setting(
+        "BRIDGE_STREAMING", about="Whether answers in personal chats are streamed while they come.", default=True
+    )
+    progress: bool = _setting(
+        "BRIDGE_PROGRESS", about="Whether people see what the agent is doing while it works.", default=True
+    )
+    notify: bool = _setting(
+        "BRIDGE_NOTIFY",
+        about="Whether an answer after 20 seconds without any text is a new message, so that people are notified.",
+        default=True,
+    )
+    reactions: bool = _setting(
+        "BRIDGE_REACTIONS", about="Whether questions that wait behind another are marked with a reaction.", default=True
+    )
     merge: bool = _setting(
         "BRIDGE_MERGE",
         about="Whether messages that one person sends while an answer is on its way are asked together.",
@@ -181,6 +179,17 @@ class Settings(BaseModel):
         "BRIDGE_AGENT_CARDS",
         about="Whether Adaptive Cards in an answer (code blocks `adaptive-card`) are shown as cards.",
         default=False,
+    )
+    starters: Starters = _setting(
+        "BRIDGE_STARTERS",
+        about=f"Example questions for the welcome and the app package, at most {MOST_STARTERS}, "
+        "separated by semicolons (in the file a list).",
+        default=(),
+    )
+    texts: InstanceOf[OwnTexts] = _setting(
+        "BRIDGE_TEXTS",
+        about="A TOML file with sentences or languages of your own; `teams-bridge texts vi` prints one to begin with.",
+        default=OwnTexts(),
     )
     turn_timeout: Seconds = _setting(
         "BRIDGE_TURN_TIMEOUT", about="The longest time for one answer, in seconds.", default=600.0

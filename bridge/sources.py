@@ -9,15 +9,28 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from bridge.core.texts import Sentences, faults
 
 _PREFIXES: Final = ("BRIDGE_", "TEAMS_")
 # Kubernetes tells every container about every service, also about one called `bridge` or `teams-bridge`:
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
 _FOREIGN_PORT: Final = re.compile(r"(tcp|udp|sctp)://\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTexts:
+    """An admin's own sentences, by language and key, and the file they came from."""
+
+    path: str = ""
+    sentences: Sentences = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,13 @@ def read(environment: Mapping[str, str], names: Names, problems: list[str]) -> d
     problems.extend(_unknown(beneath, names))
     found = {**_found(beneath, names, problems), **_found(ours, names, problems)}
     return dict(found.values())
+
+
+def own_texts(path: str, problems: list[str]) -> OwnTexts:
+    """The sentences in the file of BRIDGE_TEXTS; one sentence more in `problems` for each fault."""
+    found = _toml("BRIDGE_TEXTS", path, problems)
+    problems.extend(f"BRIDGE_TEXTS: {fault}" for fault in faults(found))
+    return OwnTexts(path, found)
 
 
 def _is_foreign(name: str, value: str) -> bool:
@@ -91,15 +111,19 @@ def _content(name: str, path: str, problems: list[str]) -> str:
 
 
 def _from_toml(path: str, problems: list[str]) -> dict[str, Any]:
-    if not path:
-        return {}
+    return dict(_flat(_toml("BRIDGE_CONFIG", path, problems))) if path else {}
+
+
+def _toml(name: str, path: str, problems: list[str]) -> dict[str, Any]:
     try:
         with Path(path).open("rb") as file:
-            return dict(_flat(tomllib.load(file)))
+            return tomllib.load(file)
     except OSError as error:
-        problems.append(f"BRIDGE_CONFIG: cannot be read ({error.strerror}); check the path")
+        problems.append(f"{name}: cannot be read ({error.strerror}); check the path")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"BRIDGE_CONFIG: is not valid TOML: {error}")
+        problems.append(f"{name}: is not valid TOML: {error}")
+    except ValueError:  # a null character in the path
+        problems.append(f"{name}: is no path of a file; check it")
     return {}
 
 

@@ -18,11 +18,12 @@ from memory_store import MemoryStore
 
 from bridge.core.errors import TurnFailure
 from bridge.core.lease import Lease
-from bridge.core.ports import Answer, Question, TurnStore
+from bridge.core.ports import AgentEvent, Answer, Chunk, Question, TurnStore
 from bridge.core.turn import (
     Accepted,
     Activity,
     Kind,
+    Landing,
     Lane,
     NewTurn,
     Payload,
@@ -33,11 +34,15 @@ from bridge.core.turn import (
     Turn,
 )
 from bridge.engine.dispatcher import Dispatcher, Limits
+from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
+from bridge.engine.progress import Switches
 from bridge.tasks import Tasks
 
 EPOCH = 1_700_000_000.0
 WHOLE_TURN = 600.0
+# The tests of everything else are about a bot that shows no progress.
+PLAIN = Switches(streaming=False, progress=False, notify=False, reactions=False)
 _P = ParamSpec("_P")
 
 
@@ -101,9 +106,13 @@ class LoopClock:
 
 @dataclass
 class ScriptedAgent:
-    """Says `echo <text>` at once, unless `answers`, `takes` (seconds) or `holds` have an entry for the text."""
+    """Says `echo <text>` at once, unless `answers`, `takes` (seconds) or `holds` have an entry for the text.
+
+    `tells`: what is heard as the run begins.
+    """
 
     answers: dict[str, Answer | Exception] = field(default_factory=dict)
+    tells: dict[str, tuple[AgentEvent, ...]] = field(default_factory=dict)
     takes: dict[str, float] = field(default_factory=dict)
     holds: dict[str, asyncio.Event] = field(default_factory=dict)
     forgets: list[TurnFailure] = field(default_factory=list)
@@ -115,13 +124,16 @@ class ScriptedAgent:
     overlaps: list[str] = field(default_factory=list)
     at_work: Counter[str] = field(default_factory=Counter)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         text = question.text
         self.asked.append(text)
         self.times[text] = asyncio.get_running_loop().time()
         self.at_work[question.user] += 1
         if self.at_work[question.user] > 1:
             self.overlaps.append(text)
+        if heard is not None:
+            for event in self.tells.get(text, ()):
+                heard(event)
         try:
             if text in self.takes:
                 await asyncio.sleep(self.takes[text])
@@ -169,6 +181,11 @@ class ScriptedChannel:
     tries: list[Shown] = field(default_factory=list)
     sent: list[Shown] = field(default_factory=list)
     typed: list[Shown] = field(default_factory=list)
+    progress: list[Shown] = field(default_factory=list)
+    progress_failures: list[Exception] = field(default_factory=list)
+    landed: list[tuple[Landing, Activity]] = field(default_factory=list)
+    land_failures: list[Exception] = field(default_factory=list)
+    reactions: list[tuple[str, str, bool]] = field(default_factory=list)
 
     async def send(self, to: Reference, activity: Activity) -> str:
         now = asyncio.get_running_loop().time()
@@ -180,6 +197,38 @@ class ScriptedChannel:
             raise self.failures.pop(0)
         self.sent.append(Shown(asyncio.get_running_loop().time(), to.conversation, activity))
         return f"m{len(self.sent)}"
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        await self._progress(to, {"type": "chunk", "text": chunk.text, "chunk": chunk})
+        return chunk.stream or f"stream-{len(self.progress)}"
+
+    async def place(self, to: Reference, activity: Activity) -> str:
+        await self._progress(to, activity | {"placed": True})
+        return f"placed-{len(self.progress)}"
+
+    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+        await self._progress(to, activity | {"edited": message})
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        now = asyncio.get_running_loop().time()
+        self.tries.append(Shown(now, to.conversation, activity))
+        if self.on_send is not None:
+            await self.on_send(activity)
+        if self.land_failures:
+            raise self.land_failures.pop(0)
+        self.landed.append((landing, activity))
+        # in place of what the message showed before
+        self.sent = [shown for shown in self.sent if shown.activity.get("id") != landing.id]
+        self.sent.append(Shown(now, to.conversation, activity | {"id": landing.id}))
+        return landing.id
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        self.reactions.append((to.activity, reaction, on))
+
+    async def _progress(self, to: Reference, activity: Activity) -> None:
+        if self.progress_failures:
+            raise self.progress_failures.pop(0)
+        self.progress.append(Shown(asyncio.get_running_loop().time(), to.conversation, activity))
 
     async def typing(self, to: Reference) -> None:
         now = asyncio.get_running_loop().time()
@@ -231,16 +280,21 @@ class World:
         settle_seconds: float = 3.0,
         merge: bool = False,
         name: str = "life",
+        switches: Switches = PLAIN,
+        channel: ScriptedChannel | None = None,
+        paced: bool = False,
     ) -> None:
         self.memory = store if isinstance(store, MemoryStore) else MemoryStore()
         self.store: TurnStore = store or self.memory
         self.agent = ScriptedAgent()
-        self.channel = ScriptedChannel()
+        self.channel = channel or ScriptedChannel()
+        self._paced = paced
         self.clock = LoopClock()
         self._limits = limits or Limits()
         self._rerun = rerun
         self._settle_seconds = settle_seconds
         self._merge = merge
+        self._switches = switches
         self._name = name
         self._lives = 0
         self.tasks = Tasks()
@@ -292,21 +346,23 @@ class World:
         return f"{self._name}-{self._lives}"
 
     def _build(self) -> Dispatcher:
+        monotonic = lambda: asyncio.get_running_loop().time()  # noqa: E731
         pipeline = Pipeline(
             store=self.store,
             agent=self.agent,
-            channel=self.channel,
+            channel=PacedChannel(self.channel, monotonic=monotonic, shared=False) if self._paced else self.channel,
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
             rerun=self._rerun,
             settle_seconds=self._settle_seconds,
+            switches=self._switches,
         )
         return Dispatcher(
             store=self.store,
             pipeline=pipeline,
             clock=self.clock,
-            monotonic=lambda: asyncio.get_running_loop().time(),
+            monotonic=monotonic,
             tasks=self.tasks,
             new_owner=self._life,
             limits=self._limits,

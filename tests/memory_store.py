@@ -92,7 +92,7 @@ class MemoryStore:
             counters={life: beats for life, (beats, _) in self.replicas.items()},
             orphans=any(row.owner not in self.replicas for row in rows),
             running=sum(count for _, count in self.replicas.values()),
-            waiting=sum(row.state is State.QUEUED for row in rows),
+            waiting=sum(row.state is State.QUEUED and row.kind is not Kind.WELCOME for row in rows),
             paused=self.paused,
             stops=tuple(row.n for row in rows if row.stop and row.owner == owner),
         )
@@ -176,6 +176,14 @@ class MemoryStore:
         row = self._held(ticket, State.ANSWERED)
         if row is not None:
             self._put(replace(row, shown=ids))
+        await self._commit()
+        return row is not None
+
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        self._enter("live")
+        row = self._held(ticket, State.RUNNING)
+        if row is not None:
+            self._put(replace(row, live=mark))
         await self._commit()
         return row is not None
 
@@ -292,6 +300,7 @@ class MemoryStore:
             since=head.accepted if head else 0.0,
             waiting=len(waiting) - (1 if head else 0),
             last=turn_name(max(asked)) if asked else None,
+            queued=tuple(row.name for row in waiting[1 if head else 0 :][:5]),
         )
 
     async def forget_old(self, blank_before: float, delete_before: float) -> int:

@@ -28,6 +28,7 @@ import orjson
 from aiohttp import web
 from simulator_stage import Bot, Stage
 
+from bridge.core.texts import ENGLISH, SHIPPED
 from bridge.simulator.alone import bot_settings
 from bridge.simulator.gateway.app import GatewayOptions
 from bridge.simulator.gateway.app import build_app as gateway_app
@@ -311,6 +312,11 @@ class World:
             return connection.execute("SELECT * FROM turns ORDER BY n").fetchall()
         finally:
             connection.close()
+
+
+def told(who: str, key: str) -> str:
+    """How a sentence of the bridge begins in somebody's language; Bob reads Vietnamese, Chen Chinese."""
+    return SHIPPED.get(PEOPLE[who].locale.partition("-")[0], ENGLISH)[key].partition("{")[0]
 
 
 def first_line(card: dict[str, Any] | None) -> str:

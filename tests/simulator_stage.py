@@ -6,6 +6,7 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,21 @@ class Bot:
         return web.Response()
 
 
+async def news(response: aiohttp.ClientResponse, count: int, *, kind: str = "") -> list[dict[str, Any]]:
+    """The next events of an open stream: those of one kind, or all but the record of the traffic."""
+    events: list[dict[str, Any]] = []
+    async with asyncio.timeout(5):
+        while len(events) < count:
+            line = await response.content.readline()
+            assert line, "the stream has ended"
+            if not line.startswith(b"data: "):
+                continue
+            event = orjson.loads(line.removeprefix(b"data: "))
+            if event["type"] == kind or (not kind and event["type"] != "traffic"):
+                events.append(event)
+    return events
+
+
 class Stage:
     """The tenant, reached over HTTP as the page and as the bot, and in this process."""
 
@@ -159,7 +175,7 @@ class Stage:
         async with self.session.request(
             method,
             f"{self.identity.service_url}v3/conversations{path}",
-            data=payload,
+            data=None if payload is None else BytesIO(payload),
             headers=headers,
         ) as response:
             return response.status, await response.json(), response.headers

@@ -29,6 +29,7 @@ T = TypeVar("T")
 GUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 THREE_NUMBERS = re.compile(r"(?=.{5,256}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}")
+LANGUAGE = re.compile(r"[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8}){0,2}")
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 HALF_A_CHARACTER = "holds half a character; write it again"
 SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a Windows command line can let into a Python string
@@ -97,6 +98,7 @@ Host = Annotated[
         "is not a host name; give it without scheme, port and path, such as bridge.example.com",
     ),
 ]
+LanguageTag = Annotated[str, _rule(_matches(LANGUAGE), "is not the tag of a language; write one such as en or zh-tw")]
 Scope = Literal["team", "personal", "groupChat", "copilot"]
 Scopes = Annotated[
     list[Scope],
@@ -152,6 +154,16 @@ class Bot(_Part):
     command_lists: Annotated[list[CommandList], Field(max_length=3)] = []
 
 
+class Language(_Part):
+    language_tag: LanguageTag
+    file: Annotated[Line, Field(max_length=2048)]
+
+
+class LocalizationInfo(_Part):
+    default_language_tag: LanguageTag
+    additional_languages: list[Language] = []
+
+
 class AppManifest(_Part):
     """A manifest of version 1.25 for an app whose one capability is the bot."""
 
@@ -174,6 +186,7 @@ class AppManifest(_Part):
     bots: Annotated[list[Bot], Field(min_length=1, max_length=1)]
     # 16 in the 1.25 schema as published with @microsoft/app-manifest 1.1.2; newer pages speak of 100
     valid_domains: Annotated[list[Host], Field(max_length=16)] = []
+    localization_info: LocalizationInfo | None = None
 
 
 _TOO_LONG = "has {length} {units}, at most {max_length} are allowed; shorten it"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from bridge.app import Edges
+from bridge.app import EVENTS_OFF, Edges
 from bridge.core.errors import CredentialsRefused, StoreInUse, StoreUnavailable
-from bridge.gateway.probe import PERSISTS, Check, not_checked
+from bridge.gateway.probe import EVENTS, PERSISTS, Check, not_checked
 from bridge.settings import Settings
 
 TOKEN = "outbound token from Entra ID"  # noqa: S105  the name of a check
@@ -36,6 +36,7 @@ async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -
     for check in gateway:
         yield check
     yield await _persistence(edges, gateway, spend_model_call=spend_model_call)
+    yield await edges.probe.events() if settings.events else Check(EVENTS, "ok", EVENTS_OFF)
     yield await _public(settings)
 
 

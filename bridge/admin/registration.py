@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from bridge.admin.app_languages import DEFAULT_LANGUAGE
 from bridge.admin.app_package import AppDetails
 from bridge.core.commands import COMMANDS
+from bridge.core.texts import languages, say
 from bridge.settings import Settings
 
 
 def app_details(settings: Settings) -> AppDetails:
-    """The details of the app package; the commands are the bridge's own table."""
+    """The details of the app package; descriptions in the words that `texts` has now, in every language."""
     host = urlsplit(settings.public_url).hostname if settings.public_url else None
-    return AppDetails(
+    details = AppDetails(
         app_id=settings.app_id,
         name=settings.app_name,
         developer_name=settings.app_developer,
@@ -20,5 +23,19 @@ def app_details(settings: Settings) -> AppDetails:
         privacy_url=settings.app_privacy or settings.app_website,
         terms_url=settings.app_terms or settings.app_website,
         public_host=host,
-        commands=tuple((info.word, info.about) for info in COMMANDS),
+    )
+    further = [language for language in languages() if language != DEFAULT_LANGUAGE]
+    return replace(
+        _said(details, settings, DEFAULT_LANGUAGE),
+        translations=tuple((language, _said(details, settings, language)) for language in further),
+    )
+
+
+def _said(details: AppDetails, settings: Settings, language: str) -> AppDetails:
+    return replace(
+        details,
+        description_short=say("app_short", language),
+        description_full=say("app_full", language),
+        starters=tuple((question, say("about_starter", language)) for question in settings.starters),
+        commands=tuple((info.word, info.about(language)) for info in COMMANDS),
     )

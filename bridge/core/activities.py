@@ -26,6 +26,9 @@ BOT_PREFIX = "28:"
 _AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
+_SCOPES = {scope.value: scope for scope in Scope}
+
+
 @dataclass(frozen=True, slots=True)
 class UserMessage:
     """Something a person wrote. `text` is readable, without the bot's own mention; `id` is the dedupe key."""
@@ -173,8 +176,8 @@ def _scope(conversation: dict[str, Any]) -> Scope | None:
     come from the sender's own session, before everybody's eyes.
     """
     kind = conversation.get("conversationType")
-    if kind in tuple(Scope):
-        return Scope(kind)
+    if isinstance(kind, str) and kind in _SCOPES:
+        return _SCOPES[kind]
     group = conversation.get("isGroup") is True or _str(conversation.get("id")).startswith("19:")
     return None if kind or group else Scope.PERSONAL
 

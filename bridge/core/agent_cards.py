@@ -56,7 +56,7 @@ def card_in(block: str) -> AgentCard | None:
         return None
     if not (isinstance(card, dict) and _is_card(card) and _is_harmless(card, "", _DEEPEST)):
         return None
-    words = "\n".join(_words(card["body"])).strip()[:_LONGEST_SUMMARY]
+    words = "\n".join(_words_in(card["body"])).strip()[:_LONGEST_SUMMARY]
     return AgentCard({**card, "fallbackText": words}, words) if words else None
 
 
@@ -100,11 +100,11 @@ def _is_key(key: str) -> bool:
     return key == "$schema" or key.replace(".", "").isalnum()
 
 
-def _words(value: Any) -> Iterator[str]:
+def _words_in(value: Any) -> Iterator[str]:
     """What the card says, in reading order."""
     if isinstance(value, list):
         for item in value:
-            yield from _words(item)
+            yield from _words_in(item)
     elif isinstance(value, dict):
         said = value.get("text") or value.get("codeSnippet")
         if isinstance(said, str):
@@ -112,4 +112,4 @@ def _words(value: Any) -> Iterator[str]:
         if isinstance(value.get("title"), str) and isinstance(value.get("value"), str):
             yield f"{value['title']}: {value['value']}"
         for key in ("items", "columns", "facts", "inlines", "rows", "cells"):
-            yield from _words(value.get(key))
+            yield from _words_in(value.get(key))

@@ -15,11 +15,17 @@ CARD_TYPE: Final = "application/vnd.microsoft.card.adaptive"
 MESSAGE_TYPE: Final = "application/vnd.microsoft.activity.message"
 ASK_AGAIN: Final = "askAgain"
 NEW_SESSION: Final = "newSession"
+STOP: Final = "stop"
 
 
 def interrupted(turn: int, name: str, locale: str) -> Activity:
     """The note after a crash, with *Ask again*; `name` is the turn's short id, shown small."""
     return _card(say("interrupted", locale), say("ask_again", locale), ASK_AGAIN, {"turn": turn}, name)
+
+
+def progress(turn: int, line: str, locale: str) -> Activity:
+    """What the agent is doing, with *Stop*."""
+    return _card(line, say("stop", locale), STOP, {"turn": turn})
 
 
 def confirm_new(locale: str) -> Activity:

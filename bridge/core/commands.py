@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import dropwhile
+from typing import Final
+
+from bridge.core.texts import say
 
 
 class Command(StrEnum):
@@ -18,36 +22,66 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommandInfo:
-    """A row of the table: `about` is what the help and Teams' command menu say (at most 128 characters)."""
+    """A row of the table: `about` is what the help and Teams' command menu say of it."""
 
     command: Command
-    about: str
+    about_key: str
 
     @property
     def word(self) -> str:
-        """As people type it."""
+        """As people type it, in every language."""
         return f"/{self.command}"
+
+    def about(self, locale: str = "") -> str:
+        """What it does, in at most 128 characters."""
+        return say(self.about_key, locale)
 
 
 COMMANDS: tuple[CommandInfo, ...] = (
-    CommandInfo(Command.NEW, "Start a new conversation: the agent forgets what was said here"),
-    CommandInfo(Command.STOP, "Stop what the agent is doing now"),
-    CommandInfo(Command.STATUS, "Who answers here, what is running and what waits"),
-    CommandInfo(Command.HELP, "What you can do here"),
+    CommandInfo(Command.NEW, "about_new"),
+    CommandInfo(Command.STOP, "about_stop"),
+    CommandInfo(Command.STATUS, "about_status"),
+    CommandInfo(Command.HELP, "about_help"),
 )
 
+# A command list of the app package takes 12 entries (manifest 1.24 and newer), the title of each 128 characters:
+# https://learn.microsoft.com/microsoft-365/extensibility/schema/root-bots-command-lists-commands
+MOST_STARTERS: Final = 12 - len(COMMANDS)
+LONGEST_STARTER: Final = 128
 
-def parse_command(text: str) -> Command | None:
+# What keyboards and Teams add by themselves: a full stop after a double blank, a full-width slash, invisible marks.
+_SLASHES: Final = "/\uff0f"
+_TRAILING: Final = ".\u2026,!\u3002\uff0e\uff0c\uff01"
+_QUESTION: Final = "?\uff1f"
+_LONGEST_WORD: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A word that looks like a command and is none. `word` has its slash and nothing but letters behind it."""
+
+    word: str
+
+
+def parse_command(text: str) -> Command | Unknown | None:
     """The command a message consists of, or None: case and blanks around do not matter, further words do.
 
-    `/new idea for the launch` is a message to the agent, not a command. In a reply, the message it quotes (the lines
-    with `>` at its beginning, as html_text.py writes them) does not count: pitfalls.md 21.
+    `/new idea for the launch` is a message to the agent, not a command, and so is a path such as `/etc/hosts`. In a
+    reply, the message it quotes (the lines with `>` at its beginning, as html_text.py writes them) does not count:
+    pitfalls.md 21. `/new?` asks what it does, so nothing is done.
     """
     own = dropwhile(lambda line: not line.strip() or line.startswith(">"), text.splitlines())
-    word = "\n".join(own).strip().casefold()
-    return next((info.command for info in COMMANDS if word == info.word), None)
+    typed = "".join(c for c in "\n".join(own).strip() if unicodedata.category(c) != "Cf").strip()
+    if typed[:1] not in tuple(_SLASHES):
+        return None
+    word = typed[1:].rstrip(_TRAILING).rstrip()
+    command = next((info.command for info in COMMANDS if word.casefold() == info.command), None)
+    if command is not None:
+        return command
+    letters = word.rstrip(_TRAILING + _QUESTION).rstrip()
+    return Unknown(f"/{letters}") if letters.isalpha() and len(letters) <= _LONGEST_WORD else None
 
 
-def help_lines() -> str:
+def help_lines(locale: str = "") -> str:
     """The table as a Markdown list."""
-    return "\n".join(f"- **{info.word}** – {info.about}" for info in COMMANDS)
+    return "\n".join(f"- **{info.word}** – {info.about(locale)}" for info in COMMANDS)

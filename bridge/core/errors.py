@@ -32,6 +32,10 @@
         │   └── CredentialsRefused
         ├── DeliveryUnknown         it may have been shown
         ├── DeliveryRejected        this form of the message is not accepted
+        ├── LeftOut                 not sent: the budgets had no room for what may be left out
+        ├── StreamEnded             Teams takes nothing more of a stream
+        │   ├── StreamStopped       by the user
+        │   └── StreamRefused       there are none in this chat
         └── DeliveryRefused         refused for good
 
 Every leaf fixes three things: may it be tried again (`retryable`), the metric label (`label`) and, for a
@@ -246,6 +250,30 @@ class DeliveryRejected(DeliveryFailure):
     """400, 413 and the like: this message in this form is not accepted."""
 
     label = "delivery_rejected"
+
+
+class LeftOut(DeliveryFailure):
+    """Not sent: it may be left out, and the budgets had no room for it."""
+
+    label = "left_out"
+
+
+class StreamEnded(DeliveryFailure):
+    """Teams takes nothing more of this stream; its message stays, and may be edited."""
+
+    label = "stream_ended"
+
+
+class StreamStopped(StreamEnded):
+    """The user has pressed Stop. Nothing of what is shown can be changed any more."""
+
+    label = "stream_stopped"
+
+
+class StreamRefused(StreamEnded):
+    """There are no streams in this chat."""
+
+    label = "stream_refused"
 
 
 class DeliveryRefused(DeliveryFailure):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import string
 import unicodedata
+import zlib
 from enum import StrEnum
 
 from bridge.core.turn import Lane, Reference, Scope
@@ -19,6 +20,7 @@ _LONGEST = 200
 _THREAD = ";messageid="
 _BRACKETS = "[\uff3b"
 _LOOK_AHEAD = 40
+WELCOME_LANES = 10
 
 
 class GroupSession(StrEnum):
@@ -65,11 +67,24 @@ def notice_lane(reference: Reference) -> Lane:
     return Lane(f"notice:{reference.conversation}")
 
 
-def speaker(name: str) -> str:
-    """A display name made safe for `[From: …]`: no brackets, line breaks or invisible characters, at most 80 long."""
+def welcome_lane(reference: Reference) -> Lane:
+    """One of a few lanes in which greetings come one after the other, so that thousands of them take their time.
+
+    More than one, so that a chat which takes no message for minutes holds up only some of them.
+    """
+    return Lane(f"welcome:{zlib.crc32(reference.conversation.encode()) % WELCOME_LANES}")
+
+
+def readable(name: str) -> str:
+    """A display name without brackets, line breaks or invisible characters, at most 80 long; may be empty."""
     words = name.replace("[", "(").replace("]", ")").split()
     flat = "".join(character for character in " ".join(words) if character.isprintable())
-    return flat[:80].strip() or "somebody"
+    return flat[:80].strip()
+
+
+def speaker(name: str) -> str:
+    """Who speaks, as the agent reads it in `[From: …]`."""
+    return readable(name) or "somebody"
 
 
 def spoken(scope: Scope, name: str, text: str) -> str:

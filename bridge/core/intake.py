@@ -7,9 +7,9 @@ from typing import assert_never
 
 from bridge.core.access import AccessPolicy, denial
 from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
-from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
-from bridge.core.commands import Command, help_lines, parse_command
-from bridge.core.identity import GroupSession, lane_of, notice_lane, session_user, speaker, spoken
+from bridge.core.cards import ASK_AGAIN, NEW_SESSION, STOP, confirm_new
+from bridge.core.commands import Command, Unknown, help_lines, parse_command
+from bridge.core.identity import GroupSession, lane_of, notice_lane, readable, session_user, spoken, welcome_lane
 from bridge.core.notes import note
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Lane, NewTurn, Payload, Scope
@@ -25,6 +25,7 @@ class Policy:
     channel: GroupSession = GroupSession.CONVERSATION
     user_prefix: str = ""
     welcome: bool = True
+    starters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,15 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id."""
+    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id.
+
+    `n`: only this turn, by its button, which says by itself what became of it.
+    """
 
     lane: Lane
     turn: NewTurn
     by: str
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,10 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
         return Accept(_notice(event, note(words), now))
     # a message with files is never a command: pitfalls.md 21
     command = None if event.files else parse_command(event.text)
+    if isinstance(command, Unknown):
+        locale = event.reference.locale
+        words = say("unknown_command", locale, word=command.word, commands=help_lines(locale))
+        return Accept(_notice(event, note(words), now))
     if command is not None:
         return _command(event, command, policy, now)
     if not event.text:
@@ -115,7 +124,7 @@ def _command(event: UserMessage, command: Command, policy: Policy, now: float) -
         case Command.STATUS:
             return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
         case Command.STOP:
-            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), speaker(event.facts.person.name))
+            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), readable(event.facts.person.name))
         case Command.NEW:
             if _session(event, policy) not in ("session_personal", "session_sender"):
                 return Accept(_notice(event, confirm_new(locale), now))
@@ -132,6 +141,9 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if event.verb == NEW_SESSION:
         return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
     n = event.data.get("turn")
+    if event.verb == STOP and isinstance(n, int):
+        nothing = _notice(event, note(say("stop_nothing", event.reference.locale)), now)
+        return Stop(lane, nothing, readable(event.facts.person.name), n)
     if event.verb == ASK_AGAIN and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
         return AskAgain(n, NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n))
     return Ignored("invoke_malformed")
@@ -143,9 +155,16 @@ def _installed(event: Installed, policy: Policy, now: float) -> Decision:
         return Ignored("installed")
     if denial(policy.access, event.facts) is not None:
         return Ignored("denied_install")
-    words = say("welcome", event.reference.locale, agent=policy.agent, commands=help_lines())
-    payload = replace(_payload(event, policy), show=(note(words),))
-    return Accept(NewTurn(event.id, Kind.WELCOME, notice_lane(event.reference), payload, now))
+    payload = replace(_payload(event, policy), show=(note(_greeting(policy, event.reference.locale)),))
+    return Accept(NewTurn(event.id, Kind.WELCOME, welcome_lane(event.reference), payload, now))
+
+
+def _greeting(policy: Policy, locale: str) -> str:
+    words = say("welcome", locale, agent=policy.agent, commands=help_lines(locale))
+    if not policy.starters:
+        return words
+    questions = "\n".join(f"- {question}" for question in policy.starters)
+    return f"{words}\n\n{say('starters', locale, questions=questions)}"
 
 
 def _payload(event: UserMessage | CardAction | Installed, policy: Policy) -> Payload:
@@ -156,7 +175,7 @@ def _payload(event: UserMessage | CardAction | Installed, policy: Policy) -> Pay
     return Payload(event.reference, person, policy.agent, user)
 
 
-def _notice(event: UserMessage, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
+def _notice(event: UserMessage | CardAction, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
     base = payload or Payload(event.reference, event.facts.person)
     return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, show=(show,)), now)
 
@@ -164,7 +183,7 @@ def _notice(event: UserMessage, show: Activity, now: float, payload: Payload | N
 def _help(event: UserMessage, policy: Policy) -> Activity:
     locale = event.reference.locale
     key = "help" if event.reference.scope is Scope.PERSONAL else "help_group"
-    return note(say(key, locale, session=say(_session(event, policy), locale), commands=help_lines()))
+    return note(say(key, locale, session=say(_session(event, policy), locale), commands=help_lines(locale)))
 
 
 def _session(event: UserMessage, policy: Policy) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import orjson
@@ -11,7 +12,7 @@ from bridge.core.cards import CARD_TYPE
 from bridge.core.chunks import PART_UNITS, units
 from bridge.core.render import render_answer, render_with_cards
 from bridge.core.texts import say
-from bridge.core.turn import Activity
+from bridge.core.turn import Activity, Reference, Scope
 
 # Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
@@ -25,6 +26,7 @@ AI_LABEL: Activity = {
 
 
 LONGEST_ANSWER = 1_000_000
+_MARKS = re.compile(r'<quoted messageId="\w+"/>|</?at>')
 _CARD_FRAME = 100  # what is around a card's content in an activity
 _LONGEST_SUMMARY = 200
 
@@ -34,14 +36,14 @@ def note(words: str) -> Activity:
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
-def answer(markdown: str, cards: bool = False) -> tuple[Activity, ...]:
+def answer(markdown: str, locale: str = "", *, cards: bool = False) -> tuple[Activity, ...]:
     """The agent's answer as one or more finished activities, each within Teams' size limit.
 
     Of an answer that nobody can read in a chat, a million characters are shown, and said so. `cards`: harmless
     Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
     """
     if len(markdown) > LONGEST_ANSWER:
-        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut')}"
+        markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut', locale)}"
     if not cards:
         return tuple(_said(part) for part in render_answer(markdown))
     activities: list[Activity] = []
@@ -68,7 +70,26 @@ def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
     return said
 
 
+def stopped(reference: Reference, by: str) -> Activity:
+    """The note of a stopped turn; elsewhere than in a personal chat it says who stopped it."""
+    if by and reference.scope is not Scope.PERSONAL:
+        return note(say("stopped_by", reference.locale, name=by))
+    return note(say("stopped", reference.locale))
+
+
+def in_progress(text: str, line: str) -> Activity:
+    """What the agent has said so far, and what it is doing now."""
+    return note(f"{text}\n\n*{line}*")
+
+
+def with_shown(shown: str, activity: Activity) -> Activity:
+    """A note below what the agent had said before."""
+    words = activity.get("text")
+    text = f"{shown}\n\n———\n\n{words}" if words else shown
+    return activity | {"textFormat": "markdown", "text": text, "entities": [AI_LABEL]}
+
+
 def plain(activity: Activity) -> Activity:
     """The same words in the form that is refused least: plain text, nothing attached."""
     text = activity.get("text") or activity.get("summary") or ""
-    return {"type": "message", "textFormat": "plain", "text": text}
+    return {"type": "message", "textFormat": "plain", "text": _MARKS.sub("", text) or text}

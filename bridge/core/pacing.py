@@ -13,6 +13,16 @@ _HOUR = 1620
 _MINUTE = 60.0
 # What progress leaves to answers; of several replicas each sees only what it sends itself.
 _PROGRESS = 0.75
+# A tenant's limit is 50 a second for everything an app sends, and 2 a second for reactions; answers come first.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
+_PROGRESS_A_SECOND = 30.0
+_REACTIONS_A_SECOND = 1.5
+_BURST_SECONDS = 0.25
+STREAM_INTERVAL = 1.0
+"""Seconds between two requests of one stream, its last one included.
+
+https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux#rate-limits
+"""
 _LONGEST = max(limit for _, limit in _SHORT)
 
 
@@ -22,23 +32,29 @@ class ConversationBudget:
     `inherited`: the process is young, so half of what the hour allows may have been sent before it began.
     """
 
-    __slots__ = ("_held", "_minutes", "_recent", "_share", "typed")
+    __slots__ = ("_held", "_hour", "_minute", "_minutes", "_recent", "_share", "streamed", "typed")
 
     def __init__(self, now: float, *, shared: bool = False, inherited: bool = False) -> None:
         self._share = _PROGRESS / 2 if shared else _PROGRESS
         self._recent: list[float] = []
         before = int(_HOUR * (0.25 if shared else 0.5))
-        self._minutes: dict[int, int] = {int(now // _MINUTE): before} if inherited else {}
+        self._minute = int(now // _MINUTE)
+        self._minutes: dict[int, int] = {self._minute: before} if inherited else {}
+        self._hour = before if inherited else 0
         self._held = 0.0
         self.typed = float("-inf")
+        self.streamed = float("-inf")
 
     def wait(self, now: float) -> float:
         """Seconds until an answer fits; 0.0: now."""
-        pauses = [self._recent[-limit] + window - now for window, limit in _SHORT if len(self._recent) >= limit]
-        hour = self._this_hour(now)
-        if hour >= _HOUR:
-            pauses.append((min(self._minutes) + 61) * _MINUTE - now)
-        return max([0.0, *pauses])
+        recent, pause = self._recent, 0.0
+        for window, limit in _SHORT:
+            if len(recent) < limit:
+                break
+            pause = max(pause, recent[-limit] + window - now)
+        if self._this_hour(now) >= _HOUR:
+            pause = max(pause, (min(self._minutes) + 61) * _MINUTE - now)
+        return pause
 
     def affords_progress(self, now: float) -> bool:
         """Whether something that may as well be left out fits, with enough left for answers."""
@@ -51,24 +67,57 @@ class ConversationBudget:
         """Something leaves now."""
         self._recent.append(now)
         del self._recent[:-_LONGEST]
-        minute = int(now // _MINUTE)
-        self._minutes[minute] = self._minutes.get(minute, 0) + 1
+        self._forget(now)
+        self._minutes[self._minute] = self._minutes.get(self._minute, 0) + 1
+        self._hour += 1
 
     def hold(self, until: float) -> None:
         """Teams has refused: nothing that may be left out before `until`."""
         self._held = max(self._held, until)
 
     def _this_hour(self, now: float) -> int:
-        oldest = int(now // _MINUTE) - 60
-        for minute in [minute for minute in self._minutes if minute < oldest]:
-            del self._minutes[minute]
-        return sum(self._minutes.values())
+        self._forget(now)
+        return self._hour
+
+    def _forget(self, now: float) -> None:
+        """What is older than an hour counts no more; looked at when a minute has passed."""
+        minute = int(now // _MINUTE)
+        if minute == self._minute:
+            return
+        self._minute = minute
+        for old in [old for old in self._minutes if old < minute - 60]:
+            self._hour -= self._minutes.pop(old)
+
+
+class TenantBudget:
+    """So many in a second over all conversations, for what may be left out."""
+
+    __slots__ = ("_interval", "_tat", "_tolerance")
+
+    def __init__(self, a_second: float) -> None:
+        self._interval = 1.0 / a_second
+        self._tolerance = min(_BURST_SECONDS, 1.0 - self._interval)
+        self._tat = float("-inf")
+
+    @classmethod
+    def of_progress(cls, *, shared: bool) -> TenantBudget:
+        """Streams, edits and repeated typing; of several replicas each takes half."""
+        return cls(_PROGRESS_A_SECOND / 2 if shared else _PROGRESS_A_SECOND)
+
+    @classmethod
+    def of_reactions(cls, *, shared: bool) -> TenantBudget:
+        """Reactions put on messages and taken off."""
+        return cls(_REACTIONS_A_SECOND / 2 if shared else _REACTIONS_A_SECOND)
+
+    def take(self, now: float) -> bool:
+        """Whether there is one left for now; then it is taken (the generic cell rate algorithm)."""
+        after = max(self._tat, now) + self._interval
+        if after - now > self._tolerance + self._interval:
+            return False
+        self._tat = after
+        return True
 
 
 def progress_interval(running: int, least: float) -> float:
-    """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second.
-
-    A tenant's limit is 50 a second for everything an app sends.
-    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
-    """
-    return max(least, running / 30.0)
+    """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second."""
+    return max(least, running / _PROGRESS_A_SECOND)

@@ -11,6 +11,7 @@ from bridge.core.turn import (
     Activity,
     Beat,
     DropVerdict,
+    Landing,
     Lane,
     LaneStatus,
     NewTurn,
@@ -51,16 +52,71 @@ class Answer:
     silent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The agent reasons; what it thinks is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextCame:
+    """A further piece of the answer's text, raw Markdown; pieces may have been lost before it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextWithdrawn:
+    """All text that came so far was an announcement before a tool: no part of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBegan:
+    """A tool is at work. `argument`: a hint for people (file name, search words), one line of at most 80 characters, or
+    empty."""
+
+    name: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A tool has come to its end."""
+
+    name: str
+    failed: bool
+
+
+AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded
+"""What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
+
+
 class Agent(Protocol):
     """The agent behind the gateway."""
 
-    async def ask(self, question: Question) -> Answer:
-        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure."""
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
+
+        `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
+        raise. Nothing of it is needed for the answer.
+        """
         ...
 
     async def forget(self, agent: str, user: str) -> None:
         """Delete the session, and see that it is gone. Raises TurnFailure (SessionNotDeleted, GatewayDown, …)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One request of a stream: all text so far or, if `informative`, a line about what goes on.
+
+    `stream` is "" for the first one, whose answer names it; `sequence` counts from 1.
+    """
+
+    text: str
+    sequence: int
+    stream: str
+    informative: bool
 
 
 class Channel(Protocol):
@@ -72,6 +128,32 @@ class Channel(Protocol):
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator once. Raises DeliveryFailure."""
+        ...
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        """One request of a stream; gives the stream's id. Raises LeftOut, StreamEnded, DeliveryFailure."""
+        ...
+
+    async def place(self, to: Reference, activity: Activity) -> str:
+        """Show a message of progress; gives its id. Raises LeftOut, DeliveryFailure."""
+        ...
+
+    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+        """Show progress in place of what the message shows. Raises LeftOut, DeliveryFailure."""
+        ...
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        """Show the activity in place of what was shown under the landing's message; gives its id.
+
+        Repeated, it changes nothing. Raises DeliveryFailure; DeliveryRejected where the message cannot be changed.
+        """
+        ...
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        """Put the reaction on the message that the reference answers, or take it off.
+
+        Raises LeftOut, DeliveryFailure.
+        """
         ...
 
 
@@ -154,6 +236,10 @@ class TurnStore(Protocol):
 
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         """Record the ids of the parts delivered so far."""
+        ...
+
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        """Record the message under which a running turn shows progress (`core.turn.live_mark`)."""
         ...
 
     async def attempted(self, ticket: Ticket) -> int:

@@ -1,84 +1,43 @@
-"""Every sentence the bridge itself says, by locale and key.
-
-A sentence tells what happened and what to do, in words for people who know nothing of gateways. Errors have their
-sentence under their metric label. `{name}` holes are filled by `say`.
-"""
+"""What the bridge itself says, in the language of the activity's locale: the shipped sentences or an admin's own."""
 
 from __future__ import annotations
 
+import difflib
+import pkgutil
+import string
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Final
 
-ENGLISH: Final[dict[str, str]] = {
-    # errors of a turn
-    "gateway_down": "I can't reach the agent right now. Your question was **not** asked. Please try again in a few minutes; if it stays like this, tell your IT team.",
-    "gateway_busy": "The agent is busy with other people's questions and had no free place in time. Your question was **not** asked. Please send it again in a minute.",
-    "gateway_token_rejected": "The agent doesn't let me in: my access was refused. Your question was **not** asked. Please tell your IT team.",
-    "gateway_forbidden": "My access to the agent doesn't allow conversations. Your question was **not** asked. Please tell your IT team.",
-    "gateway_merges_users": "I can't ask the agent safely: it would mix your conversation with other people's. Nothing was asked. Please tell your IT team.",
-    "agent_unknown": "The agent I should ask doesn't exist there. Your question was **not** asked. Please tell your IT team.",
-    "question_too_long": "Your message is too long for the agent (it can read about 32,000 bytes, some 5,000 words). Nothing was asked. Please shorten it or send it in parts.",
-    "question_rejected": "The agent's gateway didn't accept this message. Nothing was asked. Please try again; if it happens again, tell your IT team.",
-    "provider_failed": "The agent's language model failed. The agent doesn't remember this question. Please ask again in a few minutes.",
-    "gateway_unavailable": "Something on the way to the agent failed. I don't know whether your question reached it. Please ask again in a few minutes.",
-    "run_timed_out": "The agent needed too long, so I stopped waiting. It may have done part of the work. Please ask again, perhaps for less at once.",
-    "run_lost": "The connection to the agent broke while it was working. It may have done part of the work. Please ask again.",
-    "answer_unreadable": "The agent answered in a way I can't read. Please ask again; if it happens more than once, tell your IT team.",
-    "answer_empty": "The agent finished without saying anything. Please ask again in other words.",
-    "session_not_deleted": "I couldn't start a new conversation: the agent's gateway didn't confirm that the old one is gone. The agent may still remember it. Please try **/new** again later.",
-    "membership_unknown": "Teams didn't tell me whether you are a member of this organisation, so I asked nothing. Please try again in a minute.",
-    "interrupted": "I was restarted while the agent was working on your question, so I don't know whether it finished. Nothing was asked twice. You can ask again.",
-    "internal_error": "Something went wrong inside the bridge. I don't know whether your question reached the agent. Please ask again; if it happens more than once, tell your IT team.",
-    # who may talk
-    "denied_no_aad_id": "I can only talk with people who are signed in with a work or school account. Teams didn't tell me your account's id, so I can't keep your conversation apart from others'.",
-    "denied_guest": "I only answer members of this organisation, and you are a guest here. Please ask the person who invited you.",
-    "denied_meeting": "I don't answer in meeting chats here. Please write to me in a personal chat.",
-    "denied_tenant": "I don't answer people of your organisation here.",
-    "denied_person": "You don't have access to me yet. Please ask your IT team; they need your id: `{aad_id}`",
-    # commands and notes
-    "help": "I pass your messages to the agent and bring back what it says. Just write to me.\n\n{commands}",
-    "help_group": "Mention me with a question and I pass it to the agent. The conversation with it is {session}.\n\n{commands}",
-    "welcome": "Hello! I connect you with the agent **{agent}**. Write to me as you would to a colleague: what you tell me here is remembered in our conversation.\n\nAnswers are written by an AI and can be wrong. The agent acts with its own rights, not with yours.\n\n{commands}",
-    "new_done": "New conversation: the agent no longer remembers what was said here. Its long-term notes and files stay.",
-    "new_ask": "Start a new conversation for **everybody here**? The agent forgets what was said; its long-term notes and files stay.",
-    "new_yes": "Start a new conversation",
-    "new_asked": "Starting a new conversation.",
-    "stopped": "Stopped. The agent may already have done part of the work.",
-    "stopped_by": "Stopped by {name}. The agent may already have done part of the work.",
-    "stopped_early": "Stopped before the agent was asked.",
-    "stop_nothing": "Nothing is running right now, so there is nothing to stop.",
-    "answer_cut": "*The answer was longer than what a chat can show; its rest is left out.*",
-    "silent": "*The agent chose not to reply.*",
-    "files_only": "I can't pass files to the agent yet. Please paste the text that matters into a message.",
-    "files_dropped": "[The user also attached {count} file(s), which this chat cannot pass on to you. Tell them so if it matters.]",
-    "waiting_paused": "Your IT team has paused me for a moment. Your question is kept, and I ask it as soon as they let me go on.",
-    "waiting_place": "Many people are asking right now: your question is kept and number {place} in line. **/stop** takes it back.",
-    "waiting_time": "Many people are asking right now: your question is kept and number {place} in line, about {time} to go. **/stop** takes it back.",
-    "overloaded": "Too many messages are waiting here already. Please wait for an answer before you send the next one; this message was **not** kept.",
-    "ask_again": "Ask again",
-    "asked_again": "Asked again.",
-    "again_gone": "The text of that question is no longer kept. Please write it again.",
-    "again_not_yours": "Only the person who asked can do that.",
-    # status
-    "status": "- **Agent:** {agent}\n- **Conversation:** {session}\n- **Now:** {now}\n- **Agent's gateway:** {gateway}\n- **Last turn:** {last}",
-    "status_idle": "nothing is running",
-    "status_running": "{turn} was asked {seconds} s ago and is not finished",
-    "status_waiting": ", {count} waiting",
-    "session_personal": "yours alone",
-    "session_shared": "shared by everybody in this chat",
-    "session_thread": "shared by everybody in this thread",
-    "session_channel": "shared by everybody in this channel",
-    "session_sender": "yours alone, also in this chat",
-    "gateway_well": "reachable",
-    "gateway_ill": "has a problem",
-    "gateway_unchecked": "not checked yet",
-    "none": "none yet",
-    # an operator's word
-    "dropped": "An administrator removed your question, so nothing more will come for it. Please write it again if you still need one; your IT team can tell you why.",
-    "dropped_new": "An administrator removed your **/new**, so the agent may still remember what was said here. Please try **/new** again; your IT team can tell you why.",
-    "dropped_message": "An administrator removed a message from me to you before it was shown.",
-}
+from bridge.core import locales
 
-_LOCALES: Final[dict[str, dict[str, str]]] = {"en": ENGLISH}
+Sentences = Mapping[str, Mapping[str, str]]
+"""By language, then by key."""
+
+_LONGEST: Final = 4_000
+
+
+def _found() -> dict[str, dict[str, str]]:
+    names = sorted(module.name for module in pkgutil.iter_modules(locales.__path__))
+    return {name: import_module(f"{locales.__name__}.{name}").TEXTS for name in names}
+
+
+SHIPPED: Final = _found()
+ENGLISH: Final = SHIPPED["en"]
+_said: dict[str, Mapping[str, str]] = dict(SHIPPED)
+
+
+def use(own: Sentences) -> None:
+    """From now on say these sentences instead of the shipped ones; whatever `faults` finds in them must be mended
+    before. Called once, before anybody is spoken to."""
+    _said.clear()
+    for language in {*SHIPPED, *own}:
+        _said[language] = {**SHIPPED.get(language, {}), **own.get(language, {})}
+
+
+def languages() -> tuple[str, ...]:
+    """All there are now, in alphabetical order."""
+    return tuple(sorted(_said))
 
 
 def say(key: str, locale: str = "", **holes: str | int) -> str:
@@ -87,5 +46,54 @@ def say(key: str, locale: str = "", **holes: str | int) -> str:
     Raises KeyError for an unknown key or a hole that is not filled.
     """
     language = locale.partition("-")[0].lower()
-    sentence = _LOCALES.get(language, ENGLISH).get(key) or ENGLISH[key]
+    sentence = _said.get(language, {}).get(key) or _said["en"][key]
     return sentence.format(**holes)
+
+
+def span(seconds: float, locale: str) -> str:
+    """A waiting time as people say it: `20 s`, `3 min`."""
+    if seconds < 90:
+        return say("seconds", locale, count=max(10, round(seconds / 10) * 10))
+    return say("minutes", locale, count=round(seconds / 60))
+
+
+def faults(own: Mapping[str, object]) -> Iterator[str]:
+    """What is wrong with an admin's sentences, each with what to do. A hole may be left out, but none made up."""
+    for language, table in own.items():
+        if not isinstance(table, Mapping):
+            yield f"{language}: is not in a table; put the sentences under a heading such as [en]"
+        elif not (language.isascii() and language.isalpha() and language.islower() and 2 <= len(language) <= 3):
+            yield f"[{language[:20]}]: is not a language; write its code of two or three small letters, such as [vi]"
+        else:
+            for key, sentence in table.items():
+                wrong = _wrong(key, sentence)
+                if wrong:
+                    yield f"[{language}] {key[:40]}: {wrong}"
+
+
+def _wrong(key: str, sentence: object) -> str:
+    if key not in ENGLISH:
+        close = difflib.get_close_matches(key, sorted(ENGLISH), 1)
+        return "is none of the bridge's sentences; " + (f"did you mean {close[0]}?" if close else "remove it")
+    if not isinstance(sentence, str) or not sentence.strip():
+        return "is no text; write a sentence in quotes, or remove the line to keep the bridge's own"
+    if len(sentence) > _LONGEST:
+        return f"has {len(sentence)} characters; shorten it to {_LONGEST:,}"
+    known = holes(ENGLISH[key])
+    allowed = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
+    try:
+        strange = holes(sentence) - known
+    except ValueError:
+        return f"has braces that do not fit together; write {{{{ for a plain brace (its holes: {allowed})"
+    if strange:
+        return f"has an unknown hole {{{min(strange)[:40]}}}; use only its own holes ({allowed})"
+    return ""
+
+
+def holes(sentence: str) -> set[str]:
+    """The holes of a sentence, each as it stands between its braces. Raises ValueError where braces do not fit."""
+    found: set[str] = set()
+    for _, name, form, conversion in string.Formatter().parse(sentence):
+        if name is not None:
+            found.add(name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else ""))
+    return found

@@ -125,12 +125,30 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Landing:
+    """The message under which progress was shown, and what becomes of it: the reply's first part takes its place.
+
+    `stream`: it is a stream of Teams, perhaps still open. `shown`: the agent's words that it shows. `becomes`: the line
+    to which it shrinks instead, and the whole reply follows as new messages.
+    """
+
+    id: str
+    stream: bool = False
+    shown: str = ""
+    becomes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """The finished activities of a turn, and how it will be closed when they are shown."""
+    """The finished activities of a turn, and how it will be closed when they are shown.
+
+    `landing`: where they go, if the turn has shown progress before.
+    """
 
     outcome: Outcome
     activities: tuple[Activity, ...]
     error: str = ""
+    landing: Landing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +156,8 @@ class Turn:
     """A row of the turn table. `shown` holds the ids of the parts already delivered, in order.
 
     `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
-    `session` and `history` (what became of the row: see `steps`) are for operators.
+    `live`: the message under which it shows progress, see `live_message`. `session` and `history` (what became of the
+    row: see `steps`) are for operators.
     """
 
     n: int
@@ -161,6 +180,7 @@ class Turn:
     closed: float | None = None
     session: str = ""
     history: str = ""
+    live: str = ""
 
     @property
     def ticket(self) -> Ticket:
@@ -175,12 +195,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn."""
+    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn.
+
+    `queued` names the first of those that wait, a few at most.
+    """
 
     running: str | None = None
     since: float = 0.0
     waiting: int = 0
     last: str | None = None
+    queued: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +220,17 @@ def steps(history: str) -> tuple[Step, ...]:
     """The history column as values: `<epoch seconds> <what> [<by>];` one after the other."""
     words = (entry.split(" ") for entry in history.split(";") if entry)
     return tuple(Step(float(at), what, by[0] if by else "") for at, what, *by in words)
+
+
+def live_mark(message: str, *, stream: bool) -> str:
+    """The `live` column for this message."""
+    return f"{'stream' if stream else 'message'}:{message}"
+
+
+def live_message(mark: str) -> Landing | None:
+    """The message that a `live` column names."""
+    kind, _, message = mark.partition(":")
+    return Landing(message, kind == "stream") if message else None
 
 
 class StopVerdict(StrEnum):
@@ -241,8 +276,8 @@ class Beat:
     """What a process learns with each beat.
 
     `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
-    whose owner is not among the living. `running` and `waiting`: turns over all processes. `stops`: this life's
-    running turns that somebody wants stopped.
+    whose owner is not among the living. `running` and `waiting`: turns over all processes; greetings, which are in no
+    hurry, do not count as waiting. `stops`: this life's running turns that somebody wants stopped.
     """
 
     alive: bool = True

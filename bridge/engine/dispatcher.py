@@ -18,7 +18,7 @@ from bridge.core.identity import notice_lane
 from bridge.core.lease import Lease
 from bridge.core.notes import note
 from bridge.core.ports import Clock, TurnStore
-from bridge.core.texts import say
+from bridge.core.texts import say, span
 from bridge.core.turn import (
     Accepted,
     Beat,
@@ -117,11 +117,14 @@ class Dispatcher:
     async def accept(self, new: NewTurn, *, bounded: bool = True) -> Accepted:
         """Commit the turn, and see that it runs. Raises StoreUnavailable: then nothing was kept.
 
-        `bounded`: where too many wait already, it is not kept (`full`).
+        `bounded`: where too many wait already, it is not kept (`full`). Greetings are no reason for that, and are
+        always kept: thousands of them are accepted at once, and wait longest.
         """
         if not self._replica.alive:
             # before what is left over is taken over, a lane might get a second runner
             raise StoreUnavailable("starting")
+        counts = new.kind is not Kind.WELCOME
+        bounded = bounded and counts
         if bounded and self._waiting >= self._limits.waiting:
             return Accepted(0, full=True)
         gated = new.kind in GATED
@@ -141,7 +144,9 @@ class Dispatcher:
             # a drain began meanwhile, or a runner looked in: whoever comes next finds it in the queue
             await insist(lambda: self._store.release(ticket))
         if not accepted.duplicate and not accepted.full:
-            self._waiting += 1
+            self._waiting += counts
+            if new.kind is Kind.ASK:
+                self._pipeline.marks.waits(new.lane, new.payload.reference)
             self._lanes.wake(new.lane)
         return accepted
 
@@ -151,6 +156,8 @@ class Dispatcher:
         if stopped.verdict is StopVerdict.STOPPING:
             self._lanes.stop(stopped.n, by)
         elif stopped.verdict is StopVerdict.WITHDRAWN:
+            if (row := await self._store.find(stopped.n)) is not None:
+                self._pipeline.marks.ended(row)
             self._lanes.wake(note_.lane)
         return stopped.verdict
 
@@ -182,7 +189,7 @@ class Dispatcher:
 
     async def drain(self, grace: float) -> None:
         """Begin nothing new; give what runs `grace` seconds. What is past it is told by whoever runs next."""
-        self._lanes.closing = True
+        self._lanes.close()
         await self._housekeeping.cancel()
         self._gate.close()
         self._pipeline.leave()
@@ -206,7 +213,7 @@ class Dispatcher:
         self._waiting = beat.waiting
         self._gate.paused = beat.paused
         self._gate.replicas = max(1, len(beat.counters))
-        self._pipeline.elsewhere = max(0, beat.running - len(self._lanes))
+        self._pipeline.shows.elsewhere = max(0, beat.running - len(self._lanes))
         metrics.QUEUED.set(beat.waiting)
         for place in self._gate.untold(_NOTES_A_BEAT):
             self._housekeeping.start(self._tell(place), "waiting note")
@@ -222,7 +229,7 @@ class Dispatcher:
         elif place.seconds is None:
             words = say("waiting_place", locale, place=place.ahead + 1)
         else:
-            words = say("waiting_time", locale, place=place.ahead + 1, time=_about(place.seconds))
+            words = say("waiting_time", locale, place=place.ahead + 1, time=span(place.seconds, locale))
         waiting = NewTurn(
             id=f"{place.head.id}|waiting",
             kind=Kind.NOTE,
@@ -239,11 +246,6 @@ class Dispatcher:
             done = await insist(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids))
             # small batches, so that retention never holds up the traffic
             await asyncio.sleep(0.5 if done else _RETENTION_SECONDS)
-
-
-def _about(seconds: float) -> str:
-    """A waiting time as people say it: `20 s`, `3 min`."""
-    return f"{max(10, round(seconds / 10) * 10)} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
 def _claimed(new: NewTurn, n: int, ticket: Ticket) -> Turn:

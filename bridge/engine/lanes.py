@@ -7,12 +7,14 @@ once more if it was woken meanwhile, so no wake-up is lost.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 import structlog
 
 from bridge import metrics
 from bridge.core.errors import InternalError, RunNotStarted, TurnFailure
+from bridge.core.identity import WELCOME_LANES
 from bridge.core.ports import Clock, TurnStore
 from bridge.core.turn import Kind, Lane, Outcome, Turn
 from bridge.engine.control import Control
@@ -25,6 +27,11 @@ _log = structlog.get_logger()
 
 GATED = frozenset({Kind.ASK, Kind.NEW})
 """The kinds that need the gateway."""
+
+# An app is rolled out to a whole tenant within minutes, and there Teams takes 50 calls a second of one bot: greetings
+# make 5 of them, over all their lanes, and leave the rest to answers.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit
+WELCOME_SECONDS = WELCOME_LANES / 5
 
 
 @dataclass(slots=True)
@@ -57,14 +64,23 @@ class Lanes:
         self._tasks = tasks
         self._merge = merge
         self._runners: dict[Lane, _Runner] = {}
+        self._closing = asyncio.Event()
         self.owner = ""
-        self.closing = False
 
     def __contains__(self, lane: Lane) -> bool:
         return lane in self._runners
 
     def __len__(self) -> int:
         return len(self._runners)
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing new is begun."""
+        return self._closing.is_set()
+
+    def close(self) -> None:
+        """Begin nothing new."""
+        self._closing.set()
 
     def run(self, turn: Turn) -> None:
         """Run a turn that was claimed at its acceptance; a place that it needs was taken before."""
@@ -170,6 +186,14 @@ class Lanes:
         if admitted:
             await self._gate.report(released)
         await self._put_back(runner, released, began)
+        if turn.kind is Kind.WELCOME:
+            await self._linger(WELCOME_SECONDS * self._gate.replicas)
+
+    async def _linger(self, seconds: float) -> None:
+        """Keep the lane to oneself, so that what is queued or accepted in it meanwhile waits."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     async def _put_back(self, runner: _Runner, released: RunNotStarted | None, began: float) -> None:
         if released is not None:

@@ -28,16 +28,23 @@ class Click:
 class Reception:
     """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept.
 
-    `gateway_health` gives the text key of what `/status` says about the gateway.
+    `gateway_health` and `gateway_memory` give the text keys of what `/status` says about the gateway.
     """
 
     def __init__(
-        self, *, dispatcher: Dispatcher, policy: Policy, clock: Clock, gateway_health: Callable[[], str]
+        self,
+        *,
+        dispatcher: Dispatcher,
+        policy: Policy,
+        clock: Clock,
+        gateway_health: Callable[[], str],
+        gateway_memory: Callable[[], str],
     ) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
         self._clock = clock
         self._gateway_health = gateway_health
+        self._gateway_memory = gateway_memory
 
     async def receive(self, event: Event) -> Click | None:
         """Do what the event asks for; when it returns, what must be kept is on disk."""
@@ -49,7 +56,7 @@ class Reception:
             case Accept():
                 return await self._accept(decision.turn)
             case Stop():
-                await self._stop(decision)
+                return await self._stop(decision)
             case ShowStatus():
                 await self._status(decision)
             case AskAgain():
@@ -70,12 +77,25 @@ class Reception:
         # only a click on a card reads this
         return Click(say("new_asked", _locale(new)), replaces=True) if new.kind is Kind.NEW else None
 
-    async def _stop(self, decision: Stop) -> None:
+    async def _stop(self, decision: Stop) -> Click | None:
+        if decision.n:
+            return await self._stop_by_button(decision)
         early = self._note_instead(decision.turn, say("stopped_early", _locale(decision.turn)))
         verdict = await self._dispatcher.stop(decision.lane, early, decision.by)
         metrics.INBOUND.labels(f"stop_{verdict}").inc()
         if verdict is StopVerdict.NOTHING:
             await self._dispatcher.accept(decision.turn)
+        return None
+
+    async def _stop_by_button(self, decision: Stop) -> Click:
+        """The button stands under one turn's progress, and stops no other."""
+        locale = _locale(decision.turn)
+        status = await self._dispatcher.status(decision.lane)
+        if status.running != turn_name(decision.n):
+            return Click(say("stop_nothing", locale), replaces=False)
+        verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by)
+        metrics.INBOUND.labels(f"stop_{verdict}").inc()
+        return Click(say("stop_asked", locale), replaces=False)
 
     async def _status(self, decision: ShowStatus) -> None:
         locale = _locale(decision.turn)
@@ -85,12 +105,14 @@ class Reception:
             seconds = max(0, round(self._clock.now() - status.since))
             now = say("status_running", locale, turn=status.running, seconds=seconds)
         if status.waiting:
-            now += say("status_waiting", locale, count=status.waiting)
+            turns = ", ".join(status.queued) + (", …" if status.waiting > len(status.queued) else "")
+            now += say("status_waiting", locale, count=status.waiting, turns=turns)
         words = say(
             "status",
             locale,
             agent=decision.turn.payload.agent,
             session=say(decision.session, locale),
+            memory=say(self._gateway_memory(), locale),
             now=now,
             gateway=say(self._gateway_health(), locale),
             last=status.last or say("none", locale),

@@ -1,4 +1,7 @@
-"""One run of the agent: `POST /v1/chat/completions`, not streamed: only there an error is unmistakable.
+"""One run of the agent: `POST /v1/chat/completions`.
+
+Plain, since only there an error is unmistakable; streamed where somebody looks on and the gateway's events come, since
+only for such runs the text comes with them piece by piece (goclaw-gateway.md §7). The answer is the same.
 
 It is made once. Where the run provably did not start (no connection was made, or the gateway's rate limit refused),
 RunNotStarted says so, and the engine asks again in its time (guarantee 5); aiohttp does not repeat a POST by itself
@@ -8,33 +11,44 @@ either (`aiohttp.client.IDEMPOTENT_METHODS`).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
+import structlog
 from yarl import URL
 
-from bridge.core.errors import AnswerUnreadable, GatewayDown, RunLost, TurnFailure
+from bridge.core.errors import AnswerUnreadable, GatewayDown, ProviderFailed, RunLost, TurnFailure
 from bridge.gateway.connection import read_up_to
-from bridge.gateway.wire import CHAT_PATH, USER_HEADER, answer_from, failure_of, request_body
+from bridge.gateway.sse import SseDecoder
+from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_from, failure_of, request_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.core.ports import Answer, Question
+    from bridge.core.ports import AgentEvent, Answer, Question
+    from bridge.gateway.events import GatewayObserver, Listening
     from bridge.gateway.sessions import GatewaySessions
+
+_log = structlog.get_logger()
+_T = TypeVar("_T")
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """No agent writes that much; a proxy gone mad, or a bomb of compressed zeros, might."""
 
 _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_BODY_WITHIN = 5.0  # the status has said enough; a body that does not come is done without
+_END_WITHIN = 0.2
+_STREAM = "text/event-stream"
 
 
 class GatewayAgent:
     """The agent behind the gateway; implements `ports.Agent`.
 
     `http` is shared and stays open (see `connection.gateway_connector`). `refusal` says why nothing may be
-    asked now, if so; `look` sees that somebody has looked (`GatewayWatch`). `connect`: seconds for a connection.
+    asked now, if so; `look` sees that somebody has looked (`GatewayWatch`). `observer` hears what runs do, where there
+    is one; `live_text`: runs that are listened to are streamed. `connect`: seconds for a connection; `verdict`: seconds
+    that a run's last event may come after its reply (observed at about the same time, §7).
     """
 
     def __init__(
@@ -46,7 +60,10 @@ class GatewayAgent:
         refusal: Callable[[], TurnFailure | None],
         look: Callable[[], Awaitable[None]] | None = None,
         sessions: GatewaySessions,
+        observer: GatewayObserver | None = None,
+        live_text: bool = True,
         connect: float = 5.0,
+        verdict: float = 2.0,
     ) -> None:
         self._http = http
         self._url = URL(base_url.rstrip("/") + CHAT_PATH)
@@ -57,15 +74,52 @@ class GatewayAgent:
         self._refusal = refusal
         self._look = look
         self._sessions = sessions
+        self._observer = observer
+        self._live_text = live_text
+        self._verdict = verdict
+        self._raw_on = 0  # the observer's connection on which the gateway turned out to stream raw text
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         """One run. Cancelling closes the request, which is the gateway's only stop.
 
         Raises TurnFailure: QuestionTooLong and QuestionRejected before any request, GatewayDown and GatewayBusy where
         the run did not start, and every other leaf.
         """
-        body = request_body(question)
+        plain = request_body(question)
         await self._admit()
+        observer = self._observer
+        if heard is None or observer is None:
+            return answer_from(await self._post(question, plain, _whole))
+        with observer.listening(question.agent, question.user, heard) as listening:
+            if not (self._live_text and observer.live and observer.connection != self._raw_on):
+                return answer_from(await self._post(question, plain, _whole))
+            return await self._streamed(question, listening, observer)
+
+    async def _streamed(self, question: Question, listening: Listening, observer: GatewayObserver) -> Answer:
+        async def read(response: aiohttp.ClientResponse) -> StreamedAnswer | bytes:
+            if response.content_type != _STREAM:
+                return await _whole(response)  # something in between has made it a plain reply
+            return await _stream(response, listening)
+
+        connection = observer.connection
+        said = await self._post(question, request_body(question, stream=True), read)
+        if isinstance(said, bytes):
+            return answer_from(said)
+        if said.suspect:
+            # the same words can be the agent's; the run's last event knows
+            ending = await listening.ending(self._verdict if observer.live else 0.0)
+            if ending == "failed" or (ending != "completed" and said.told_by_the_gateway):
+                raise ProviderFailed("HTTP 200, and the run failed")
+        if said.raw:
+            # pieces hold announcements too, which only the gateway can tell from the answer
+            self._raw_on = connection
+            _log.warning("gateway_streams_raw_text")
+        return said.answer()
+
+    async def _post(
+        self, question: Question, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[_T]]
+    ) -> _T:
+        """One request; `read` is given the response of a 200. Raises TurnFailure."""
         headers = {**self._headers, USER_HEADER: question.user}
         try:
             async with self._http.post(
@@ -73,7 +127,7 @@ class GatewayAgent:
             ) as response:
                 if response.status != 200:
                     raise failure_of(response.status, response.content_type, await _error_body(response))
-                answer = await read_up_to(response, MAX_ANSWER_BYTES)
+                return await read(response)
         except (
             aiohttp.ClientConnectorError,  # refused, unknown host, TLS: nothing was sent
             aiohttp.ConnectionTimeoutError,
@@ -84,9 +138,6 @@ class GatewayAgent:
             raise AnswerUnreadable(type(error).__name__) from error
         except aiohttp.ClientError as error:  # closed or reset: on a kept-alive connection too, nobody knows
             raise RunLost(type(error).__name__) from error
-        if len(answer) > MAX_ANSWER_BYTES:
-            raise AnswerUnreadable(f"HTTP 200 with more than {MAX_ANSWER_BYTES} bytes")
-        return answer_from(answer)
 
     async def forget(self, agent: str, user: str) -> None:
         """Delete the session, and see that it is gone.
@@ -102,6 +153,42 @@ class GatewayAgent:
             await self._look()
         if refusal := self._refusal():
             raise refusal
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body of a 200. Raises AnswerUnreadable."""
+    body = await read_up_to(response, MAX_ANSWER_BYTES)
+    if len(body) > MAX_ANSWER_BYTES:
+        raise _endless()
+    return body
+
+
+async def _stream(response: aiohttp.ClientResponse, listening: Listening) -> StreamedAnswer:
+    """The stream up to its last word. Raises RunLost where that does not come, and AnswerUnreadable."""
+    decoder, said, size = SseDecoder(), StreamedAnswer(), 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            raise _endless()
+        for data in decoder.feed(piece):
+            said.take(data)
+            if said.done:
+                await _rest_of(response)
+                return said
+            if said.run:
+                listening.known_as(said.run)
+    raise RunLost("a stream without its end")
+
+
+async def _rest_of(response: aiohttp.ClientResponse) -> None:
+    """The end of a body that has said everything: once it was read, the connection can be used again."""
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(_END_WITHIN):
+            await response.content.readany()
+
+
+def _endless() -> AnswerUnreadable:
+    return AnswerUnreadable(f"HTTP 200 with more than {MAX_ANSWER_BYTES} bytes")
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:

@@ -21,7 +21,7 @@ from yarl import URL
 from bridge.core.errors import AnswerEmpty, GatewayTokenRejected, TurnFailure
 from bridge.core.ports import Question
 from bridge.gateway.connection import read_up_to
-from bridge.gateway.rpc import RpcError
+from bridge.gateway.rpc import ADMINS, RpcError
 from bridge.gateway.sessions import session_key
 from bridge.gateway.wire import CHAT_PATH
 
@@ -36,6 +36,7 @@ TOKEN = "gateway token accepted"  # noqa: S105 - the name of a check
 AGENT = "agent exists"
 USERS = "user ids honoured"
 PERSISTS = "sessions persist"
+EVENTS = "agent events"
 
 _NO_MESSAGES = b'{"messages":[]}'  # refused after bearer, role and rate limit: tells of them without a run
 _MAX_BODY = 64 * 1024  # what tells bodies apart stands at their beginning
@@ -116,6 +117,16 @@ class GatewayProbe:
         except TurnFailure as failure:
             return replace(check, detail=f"{check.detail} (the probe's session is left: {failure.label})")
         return check
+
+    async def events(self) -> Check:
+        """Would what agents do be told us? Nothing depends on it but what people see meanwhile."""
+        try:
+            role = await self._sessions.role()
+        except (TurnFailure, RpcError) as error:
+            return not_checked(EVENTS, f"WebSocket: {error}")
+        if role in ADMINS:
+            return Check(EVENTS, "ok", "yes: progress can be shown")
+        return Check(EVENTS, "ok", "no: they come to keys of scope operator.admin only; no progress is shown")
 
     async def _reachable(self) -> Check:
         try:

@@ -1,6 +1,6 @@
 """The gateway's WebSocket RPC: one socket, connected as one user, opened for a purpose and closed after it.
 
-goclaw-gateway.md §6. Events on the same socket are skipped: nothing here depends on them.
+goclaw-gateway.md §6. Calls skip the events that come between: nothing here depends on them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from bridge.core.errors import GatewayDown, GatewayTokenRejected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+ADMINS = frozenset({"admin", "owner"})
+"""The roles that are sent everybody's events (§7)."""
 
 _MAX_FRAME = 8 * 1024 * 1024  # a preview holds a whole history
 _CLOSE_WITHIN = 1.0
@@ -71,6 +74,18 @@ class Rpc:
             raise RpcError("closed") from None
         return _payload(answer)
 
+    async def frames(self) -> AsyncIterator[str]:
+        """The text of whatever comes from now on, until the socket is closed."""
+        while True:
+            try:
+                message = await self._socket.receive()
+            except (aiohttp.ClientError, ConnectionError):  # closed under the answer to a ping
+                return
+            if message.type is aiohttp.WSMsgType.TEXT:
+                yield message.data
+            elif message.type is not aiohttp.WSMsgType.BINARY:
+                return
+
     async def _answer_to(self, id_: str) -> dict[str, Any]:
         while True:
             message = await self._socket.receive()
@@ -95,13 +110,14 @@ def _payload(answer: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def connected(
-    http: aiohttp.ClientSession, base_url: str, *, token: str, user: str, within: float
+    http: aiohttp.ClientSession, base_url: str, *, token: str, user: str, within: float, heartbeat: float | None = None
 ) -> AsyncIterator[Rpc]:
     """A socket connected as `user`, closed at the end; every step gets `within` seconds.
 
-    Raises GatewayDown, GatewayTokenRejected, RpcError.
+    `heartbeat`: seconds between pings, where the socket stays open for long. Raises GatewayDown,
+    GatewayTokenRejected, RpcError.
     """
-    socket = await _open(http, base_url, within)
+    socket = await _open(http, base_url, within, heartbeat)
     try:
         rpc = Rpc(socket, within)
         await rpc.connect(token, user)
@@ -110,13 +126,16 @@ async def connected(
         await socket.close()
 
 
-async def _open(http: aiohttp.ClientSession, base_url: str, within: float) -> aiohttp.ClientWebSocketResponse:
+async def _open(
+    http: aiohttp.ClientSession, base_url: str, within: float, heartbeat: float | None
+) -> aiohttp.ClientWebSocketResponse:
     try:
         async with asyncio.timeout(within):
             socket = await http.ws_connect(
                 base_url.rstrip("/") + "/ws",
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_WITHIN),
                 max_msg_size=_MAX_FRAME,
+                heartbeat=heartbeat,
             )
             # aiohttp has no switch for it here: a redirect would carry the token, sent next, to another host
             if socket._response.history:  # noqa: SLF001  no public way to the handshake's response

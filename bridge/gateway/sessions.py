@@ -63,6 +63,11 @@ class GatewaySessions:
         async with connected(self._http, self._base_url, token=self._token, user=user, within=self._step) as rpc:
             return rpc.user
 
+    async def role(self) -> str:
+        """The token's role, seen as no user in particular. Raises GatewayDown, GatewayTokenRejected, RpcError."""
+        async with connected(self._http, self._base_url, token=self._token, user="", within=self._step) as rpc:
+            return rpc.role
+
     @asynccontextmanager
     async def connected_as(self, user: str) -> AsyncIterator[Rpc]:
         """A socket that acts as `user` and nobody else. Raises as `keys`."""

@@ -70,6 +70,10 @@ class GatewayWatch:
         """
         return GatewayMergesUsers(self._merging) if self._merging else None
 
+    def admits(self) -> bool:
+        """Whether the gateway was looked at, and nothing speaks against asking it."""
+        return self._seen and not self._merging
+
     async def look(self) -> None:
         """Have the gateway probed before the first question, if it was never reached: until then nobody knows.
 

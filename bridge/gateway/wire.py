@@ -36,7 +36,16 @@ _EMPTY = "..."  # what the gateway shows when the model said nothing (§3)
 _HTML = "text/html"
 
 
-def request_body(question: Question) -> bytes:
+_SILENCE = "NO_REPLY"
+_HIDDEN = re.compile(r"<(think|thinking|thought)>.*?(?:</\1>|\Z)\s*", re.DOTALL | re.IGNORECASE)
+_MEDIA = re.compile(r"^MEDIA:\S.*(?:\n|\Z)", re.MULTILINE)
+
+_ERROR = "Error: "
+_ERROR_OF_A_RUN = re.compile(r"Error: (?:iter \d+ \w+: |.*?\biter \d+ .{0,40}: llm call\b)")
+"""How the gateway says what failed in a run (§3); an agent does not begin so."""
+
+
+def request_body(question: Question, *, stream: bool = False) -> bytes:
     """The JSON body of one run (§2). Raises QuestionTooLong and QuestionRejected, before anything is sent."""
     if not _USER.fullmatch(question.user):
         raise QuestionRejected("user id not usable")
@@ -47,7 +56,7 @@ def request_body(question: Question) -> bytes:
     return orjson.dumps(
         {
             "model": f"goclaw:{question.agent}",
-            "stream": False,
+            "stream": stream,
             "messages": [{"role": "user", "content": text.decode()}],
         }
     )
@@ -63,11 +72,80 @@ def answer_from(body: bytes) -> Answer:
         raise AnswerUnreadable("HTTP 200 with another body than the contract's") from None
     if not isinstance(content, str):
         raise AnswerUnreadable("HTTP 200 without text")
+    return answer_in(content)
+
+
+def answer_in(content: str) -> Answer:
+    """What the gateway's words mean. Raises AnswerEmpty."""
     if content == "":
         return Answer("", silent=True)
     if content.strip() in ("", _EMPTY):
         raise AnswerEmpty
     return Answer(content)
+
+
+class StreamedAnswer:
+    """The answer in the events of a stream (§3), put together.
+
+    Today's gateways send it whole, as the last chunk. Older ones send raw pieces, which `raw` tells: of these is taken
+    out what today's take out themselves.
+    """
+
+    def __init__(self) -> None:
+        self.run = ""  # the beginning of the run's id, once it is known
+        self.raw = False
+        self.done = False
+        self._pieces: list[str] = []
+        self._finished = False
+
+    def take(self, data: bytes) -> None:
+        """One event's data. Raises AnswerUnreadable."""
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return
+        try:
+            chunk: Any = orjson.loads(data)
+            self.run = self.run or _run_in(chunk.get("id"))
+            for choice in chunk["choices"]:
+                self._add(choice["delta"].get("content"), final=choice.get("finish_reason") is not None)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise AnswerUnreadable("a stream of other events than the contract's") from None
+
+    def _add(self, text: object, *, final: bool) -> None:
+        self._finished = self._finished or final
+        if not isinstance(text, str) or not text:
+            return
+        self.raw = self.raw or not final
+        self._pieces.append(text)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be the gateway's word of a failed run: an agent's answer can look like that."""
+        return bool(self._pieces) and self._pieces[-1].startswith(_ERROR)
+
+    @property
+    def told_by_the_gateway(self) -> bool:
+        """Whether it is that by its wording."""
+        return self.suspect and bool(_ERROR_OF_A_RUN.match(self._pieces[-1]))
+
+    def answer(self) -> Answer:
+        """The agent's words, as in a plain reply. Raises AnswerEmpty, AnswerUnreadable."""
+        if not self._finished:
+            raise AnswerUnreadable("a stream without an answer")
+        text = "".join(self._pieces)
+        return answer_in(_cleaned(text) if self.raw else text)
+
+
+def _run_in(id_: object) -> str:
+    """An answer's id ends in the first 8 digits of its run's (§3)."""
+    found = re.fullmatch(r"chatcmpl-([0-9a-f]{8})", id_) if isinstance(id_, str) else None
+    return found[1] if found else ""
+
+
+def _cleaned(raw: str) -> str:
+    """A model's text without what is not for people; empty where the agent chose silence."""
+    text = _MEDIA.sub("", _HIDDEN.sub("", raw)).strip() or _EMPTY
+    return "" if text.startswith(_SILENCE) else text
 
 
 def failure_of(status: int, content_type: str, body: bytes) -> TurnFailure:

@@ -8,6 +8,7 @@ import orjson
 
 from bridge.core.turn import (
     Kind,
+    Landing,
     Lane,
     NewTurn,
     Outcome,
@@ -99,6 +100,7 @@ def turn_of(row: Row) -> Turn:
         closed=row["closed"],
         session=row["session"],
         history=row["history"],
+        live=row["live"],
     )
 
 
@@ -121,4 +123,7 @@ def _reply(raw: bytes | None) -> Reply | None:
     if not raw:
         return None
     data: dict[str, Any] = orjson.loads(raw)
-    return Reply(Outcome(data["outcome"]), tuple(data["activities"]), data["error"])
+    landing = data.get("landing")  # the version before knew none
+    return Reply(
+        Outcome(data["outcome"]), tuple(data["activities"]), data["error"], Landing(**landing) if landing else None
+    )

@@ -32,14 +32,14 @@ T = TypeVar("T")
 Rows = Sequence[Row]
 Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 
-# More than any lane holds: no limit.
-UNLIMITED = 2**31 - 1
+_NO_LIMIT = {"unlimited": True, "room": 0}
 _LAST = 2**62
+NAMED_WAITING = 5
 
 
 def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
     """See ports.TurnStore.accept; each statement is complete in itself."""
-    row = new_row(new, owner, now) | {"hold": not claim, "room": UNLIMITED if room is None else room}
+    row = new_row(new, owner, now) | {"hold": not claim, "unlimited": room is None, "room": room or 0}
     rows = yield "accept", row
     if not rows:
         known = yield "known", {"id": row["id"]}
@@ -105,14 +105,14 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation
     rows = yield "stop_queued", parameters
     if not rows:
         return Stopped(StopVerdict.NOTHING)
-    yield "accept", row | {"hold": True, "room": UNLIMITED}
+    yield "accept", row | {"hold": True, **_NO_LIMIT}
     return Stopped(StopVerdict.WITHDRAWN, rows[0]["n"])
 
 
 def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]:
     """See ports.TurnStore.drop; atomic."""
     if (yield "drop", {"n": n, "at": at, "closing": step(at, "closed:dropped")}):
-        yield "accept", new_row(note, owner, at) | {"hold": True, "room": UNLIMITED}
+        yield "accept", new_row(note, owner, at) | {"hold": True, **_NO_LIMIT}
         return DropVerdict.DROPPED
     if (yield "stop_this", {"n": n, "step": step(at, "stop")}):
         return DropVerdict.STOPPING
@@ -175,10 +175,12 @@ def lane_status(lane: Lane) -> Operation[LaneStatus]:
     rows = yield "lane_open", {"lane": clean(lane)}
     last = yield "lane_last", {"lane": clean(lane)}
     head = rows[0] if rows and rows[0]["state"] != State.QUEUED else None
+    waiting = [row["n"] for row in rows[1 if head else 0 :]]
     return LaneStatus(
         running=turn_name(head["n"]) if head else None,
         since=head["accepted"] if head else 0.0,
-        waiting=len(rows) - (1 if head else 0),
+        waiting=len(waiting),
+        queued=tuple(turn_name(n) for n in waiting[:NAMED_WAITING]),
         last=turn_name(last[0]["n"]) if last and last[0]["n"] else None,
     )
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 # Everything of a row but the texts: for looking at many rows.
 _PLAIN = (
     "n, id, kind, lane, session, state, outcome, owner, fence, stop, '' AS stopped_by, attempts, again_of, "
-    "NULL AS payload, NULL AS reply, NULL AS delivery, error, history, accepted, closed"
+    "NULL AS payload, NULL AS reply, NULL AS delivery, error, history, live, accepted, closed"
 )
 
 

@@ -131,6 +131,9 @@ class TurnTable:
     async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         return await self._write("shown", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})
 
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        return await self._write("live", ticket, "", {"live": mark})
+
     async def attempted(self, ticket: Ticket) -> int:
         row = await self._one("attempted", _held(ticket) | {"step": step(self._now(), "attempted")})
         return row["attempts"] if row else 0

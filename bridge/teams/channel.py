@@ -34,14 +34,27 @@ from bridge.core.errors import (
     DeliveryRefused,
     DeliveryRejected,
     DeliveryUnknown,
+    StreamEnded,
+    StreamStopped,
     Throttled,
 )
-from bridge.core.turn import Activity, Reference, Scope
-from bridge.teams.connector_answers import Answer, error_code, failure_of, id_in, read_answer, read_body, retry_after
+from bridge.core.turn import Activity, Landing, Reference, Scope
+from bridge.teams.connector_answers import (
+    Answer,
+    error_code,
+    error_words,
+    failure_of,
+    id_in,
+    read_answer,
+    read_body,
+    retry_after,
+)
+from bridge.teams.streams import chunk_activity, final_activity, stream_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bridge.core.ports import Chunk
     from bridge.teams.clouds import Cloud
     from bridge.teams.credentials import OutboundToken
 
@@ -131,13 +144,57 @@ class TeamsChannel:
 
     async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
         """Show `activity` in place of the one with this id; gives the id. Raises DeliveryFailure."""
-        url = URL(f"{self._activities(to)}/{segment(activity_id)}", encoded=True)
-        put = partial(self._call, "PUT", url, _addressed(to, activity | {"id": activity_id}))
+        put = partial(self._call, "PUT", self._message(to, activity_id), _addressed(to, activity | {"id": activity_id}))
         return id_in(await self._repeated(WHILE_UNSETTLED, put)) or activity_id
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator once; sent once only, it is cheap to lose. Raises DeliveryFailure."""
         await self._call("POST", self._activities(to), _addressed(to, {"type": "typing"}))
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        """One request of a stream, sent once; gives the stream's id. Raises StreamEnded, DeliveryFailure."""
+        body = _addressed(to, chunk_activity(chunk))
+        return id_in(await self._call("POST", self._activities(to), body, stream=True)) or chunk.stream
+
+    async def place(self, to: Reference, activity: Activity) -> str:
+        """Show a message of progress, sent once; gives its id. Raises DeliveryFailure."""
+        return id_in(await self._call("POST", self._activities(to), _addressed(to, activity)))
+
+    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+        """Show progress in place of what the message shows, sent once. Raises DeliveryFailure."""
+        body = _addressed(to, activity | {"id": message})
+        await self._call("PUT", self._message(to, message), body)
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        """Show the activity in place of what was shown under the landing's message; gives its id.
+
+        A stream is ended by its rules first. However that goes, the edit after it makes sure. Raises DeliveryFailure;
+        DeliveryRejected where the message cannot be changed.
+        """
+        if landing.stream:
+            # a stream takes nothing back, and its end must have a text: else it ends with what it shows, and the edit
+            # puts the other content in its place
+            text = str(activity.get("text", ""))
+            goes_on = bool(text) and text.startswith(landing.shown)
+            words = landing.shown or activity.get("summary") or "…"
+            last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": words}
+            body = _addressed(to, final_activity(last, landing.id))
+            post = partial(self._call, "POST", self._activities(to), body, stream=True)
+            try:
+                await self._repeated(WHILE_DELAYED, post)
+            except StreamStopped as failure:
+                raise DeliveryRejected(failure.label) from failure
+            except (StreamEnded, DeliveryUnknown, DeliveryRejected):
+                pass  # it had ended already, or nobody knows
+            else:
+                if goes_on:
+                    return landing.id
+        return await self.update(to, landing.id, activity)
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        """Put the reaction on the message that the reference answers, or take it off. Raises DeliveryFailure."""
+        url = URL(f"{self._message(to, to.activity)}/reactions/{segment(reaction)}", encoded=True)
+        await self._call("PUT" if on else "DELETE", url, None)
 
     async def look_up(self, to: Reference, path: str) -> dict[str, Any]:
         """What the connector answers to a GET below `to`'s service URL. Raises DeliveryFailure."""
@@ -177,19 +234,22 @@ class TeamsChannel:
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         return _activities_url(to.service_url, to.conversation)
 
-    async def _call(self, method: str, url: URL, body: bytes | None) -> Answer:
+    def _message(self, to: Reference, id_: str) -> URL:
+        return URL(f"{self._activities(to)}/{segment(id_)}", encoded=True)
+
+    async def _call(self, method: str, url: URL, body: bytes | None, *, stream: bool = False) -> Answer:
         header = self._token.cached or await self._token.header()
         try:
-            return await self._exchange(method, url, body, header)
+            return await self._exchange(method, url, body, header, stream)
         except CredentialsRefused:
             # Revoked, or a clock that runs ahead: a fresh token may do. At most one fetch in some seconds.
             self._token.invalidate(header)
             fresh = await self._token.header()
             if fresh == header:
                 raise
-        return await self._exchange(method, url, body, fresh)
+        return await self._exchange(method, url, body, fresh, stream)
 
-    async def _exchange(self, method: str, url: URL, body: bytes | None, header: str) -> Answer:
+    async def _exchange(self, method: str, url: URL, body: bytes | None, header: str, stream: bool) -> Answer:
         if self._may_send is not None:
             await self._may_send()
         try:
@@ -204,7 +264,11 @@ class TeamsChannel:
                 status = response.status
                 if status < 300:
                     return await read_answer(response)
-                raise failure_of(status, error_code(await read_body(response)), retry_after(response.headers))
+                refusal = await read_body(response)
+                code = error_code(refusal)
+                if stream and (ended := stream_failure(status, code, error_words(refusal))) is not None:
+                    raise ended
+                raise failure_of(status, code, retry_after(response.headers))
         except _NOT_CONNECTED as failure:
             raise ConnectorUnreachable(type(failure).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
@@ -232,7 +296,7 @@ def _addressed(to: Reference, activity: Activity) -> bytes:
         raise DeliveryRejected("not expressible as JSON") from None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=20_000)
 def _activities_url(service_url: str, conversation: str) -> URL:
     return URL(f"{_base(service_url)}v3/conversations/{segment(conversation)}/activities", encoded=True)
 

@@ -76,6 +76,13 @@ def error_code(answer: bytes) -> str:
     return code if isinstance(code, str) and code.isascii() and code.isalnum() and len(code) <= 80 else ""
 
 
+def error_words(answer: bytes) -> str:
+    """`error.message` of the connector's error body: to be matched, never to be shown or logged."""
+    error = _json(answer).get("error")
+    words = error.get("message") if isinstance(error, dict) else None
+    return words if isinstance(words, str) else ""
+
+
 def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
     """The connector's status and code as a leaf of the error tree: the table of §4, with design §4 and §5."""
     detail = f"HTTP {status} {code}".rstrip()

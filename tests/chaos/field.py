@@ -69,6 +69,7 @@ class Field:
     stage: Stage | None = None
     _hit: set[str] = field(default_factory=set)
     _full_again: float = 0.0
+    _places: dict[str, int] = field(default_factory=dict)
     _shown_ids: int = 0
 
     @property
@@ -108,13 +109,15 @@ class Field:
                 return web.Response(status=503)
             if "/v3/conversations/" not in request.path or request.method == "GET":
                 return await handler(request)
-            return await self._take(request, orjson.loads(await request.read()))
+            return await self._take(request, orjson.loads(await request.read() or b"{}"))
 
         return answer
 
     async def _take(self, request: web.Request, activity: dict[str, Any]) -> web.Response:
+        if "/reactions/" in request.path:
+            return web.json_response({})
         if activity["type"] == "typing":
-            return self._created()
+            return web.json_response({}, status=202) if _stream(activity) else self._created()
         lane, arrived = activity["conversation"]["id"].removeprefix("a:"), time.monotonic()
         text = activity.get("text") or activity.get("summary") or ""
         fault = self._draw("connector", f"{lane} {text} {activity.get('replyToId')}", _CONNECTOR_FAULTS)
@@ -123,11 +126,25 @@ class Field:
         if fault == "slow":
             await asyncio.sleep(1.5)
         unknown = fault if fault in ("502", "504", "closed") else ""
-        self.shown.append(Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived))
+        shown = Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived)
+        message = _stream(activity) or (request.path.rpartition("/")[2] if request.method == "PUT" else "")
+        self._show(shown, message)
         if fault == "closed":
             assert request.transport is not None
             request.transport.abort()
         return web.Response(status=int(fault)) if fault in ("502", "504") else self._created()
+
+    def _show(self, shown: Shown, message: str) -> None:
+        """What takes a message's place is shown in its stead; `message` is "" for a new one."""
+        at = self._places.get(message)
+        if message and at is not None:
+            before = self.shown[at]
+            if before.text != shown.text:
+                self.shown[at] = shown
+            return
+        if message:
+            self._places[message] = len(self.shown)
+        self.shown.append(shown)
 
     def _created(self) -> web.Response:
         self._shown_ids += 1
@@ -149,11 +166,11 @@ class Field:
             tokens = tuple(_TOKEN.findall(text))
             if not tokens:
                 return await handler(request)
-            return await self._run(request, lane_of_user(user), tokens)
+            return await self._run(request, lane_of_user(user), tokens, streamed=body.get("stream") is True)
 
         return answer
 
-    async def _run(self, request: web.Request, lane: str, tokens: tuple[str, ...]) -> web.Response:
+    async def _run(self, request: web.Request, lane: str, tokens: tuple[str, ...], *, streamed: bool) -> web.Response:
         began, how = time.monotonic(), "answered"
         fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
         self.running += 1
@@ -162,7 +179,9 @@ class Field:
                 how = "refused"
                 return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
             wanted = max((self.takes.get(token, 0.0) for token in tokens), default=0.0)
-            await asyncio.sleep(wanted or self.dice.uniform(0, self.faults.slowest_run))
+            # now and then so slow that people see progress
+            slowest = 6 * self.faults.slowest_run if self.dice.random() < 0.15 else self.faults.slowest_run
+            await asyncio.sleep(wanted or self.dice.uniform(0, slowest))
             if fault == "500":
                 how = "failed"
                 return web.Response(status=500, text='{"error":{"message":"internal error: x"}}')
@@ -171,6 +190,8 @@ class Field:
                 assert request.transport is not None
                 request.transport.abort()
             words = "re " + " ".join(f"[{token}]" for token in tokens)
+            if streamed:
+                return _streamed(words)
             return web.json_response({"choices": [{"index": 0, "message": {"role": "assistant", "content": words}}]})
         except asyncio.CancelledError:
             how = "closed"
@@ -198,6 +219,19 @@ class Field:
         fault = self.dice.choice(kinds)
         self.told[f"{where} {fault}"] += 1
         return fault
+
+
+def _streamed(words: str) -> web.Response:
+    """The answer as a gateway streams it (goclaw-gateway.md section 3)."""
+    delta = {"delta": {"role": "", "content": words}, "finish_reason": "stop", "index": 0}
+    chunk = orjson.dumps({"choices": [delta], "id": "chatcmpl-00000000", "object": "chat.completion.chunk"})
+    return web.Response(body=b"data: " + chunk + b"\n\ndata: [DONE]\n\n", content_type="text/event-stream")
+
+
+def _stream(activity: dict[str, Any]) -> str:
+    """The stream that the activity goes on with or ends."""
+    infos = [entity for entity in activity.get("entities", []) if entity.get("type") == "streaminfo"]
+    return str(infos[0].get("streamId", "")) if infos else ""
 
 
 _CONNECTOR_FAULTS = ("429", "412", "502", "504", "503", "slow", "closed")

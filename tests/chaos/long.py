@@ -40,9 +40,32 @@ async def leg(seed: int, replicas: int, freeze: float, minutes: float) -> tuple[
             return here, verdict
 
 
+async def outage(seed: int, seconds: float = 30.0) -> Verdict:
+    """Two replicas under load, whose database is away for longer than a life may go on without it."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, database() as server:
+        where = (server.dsn, "teams_bridge")
+        async with storm(Path(folder) / "w", seed, replicas=2, lanes=30, database=where) as here:
+            await here.start()
+            here.field.faults.slowest_run = 2.0
+            users = asyncio.gather(*(here.user(f"lane-{n}", 12, 5.0) for n in range(here.lanes)))
+            await asyncio.sleep(15)
+            await asyncio.to_thread(server.stop)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(server.start)
+            await users
+            await here.settle(120)
+            await here.close()
+            verdict = here.verdict()
+            print(f"database away for {seconds:.0f} s: {here.report(verdict, seed)}", flush=True)
+            return verdict
+
+
 async def run(seed: int, turns: int, kills: int, minutes: float) -> int:
     """Legs until there were enough turns and kills; gives the exit code."""
     began, done, windows = time.monotonic(), Counter[str](), Counter[str]()
+    away = await outage(seed)
+    done["violations"] += len(away.violations)
+    windows.update(away.windows)
     number = 0
     while number < len(LEGS) or done["turns"] < turns or done["kills"] < kills:
         replicas, freeze = LEGS[number % len(LEGS)]

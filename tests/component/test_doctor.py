@@ -13,14 +13,14 @@ from simulator_stage import stage
 
 from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
 from bridge.app import connected
-from bridge.gateway.probe import AGENT, PERSISTS, REACHABLE, USERS, Check
+from bridge.gateway.probe import AGENT, EVENTS, PERSISTS, REACHABLE, USERS, Check
 from bridge.gateway.probe import TOKEN as GATEWAY_TOKEN
 from bridge.loading import load
 from bridge.simulator.alone import bot_settings
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.store.sqlite import sqlite_store
 
-ORDER = ["settings", STORE, TOKEN, KEYS, REACHABLE, GATEWAY_TOKEN, AGENT, USERS, PERSISTS, PUBLIC]
+ORDER = ["settings", STORE, TOKEN, KEYS, REACHABLE, GATEWAY_TOKEN, AGENT, USERS, PERSISTS, EVENTS, PUBLIC]
 SECRETS = ("the-gateway-token", "not-the-app-password")
 
 
@@ -64,6 +64,14 @@ async def test_a_chain_that_holds_is_ok_from_end_to_end(tmp_path: Path) -> None:
         found = await lines(environment, spend_model_call=True)
 
         assert (failed(found), not_made(found)) == ([], [PUBLIC])
+        assert found[EVENTS].detail.startswith("yes")
+
+
+async def test_events_that_are_switched_off_are_said_to_be(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        found = await lines({**environment, "GOCLAW_EVENTS": "false"})
+
+        assert found[EVENTS] == Check(EVENTS, "ok", "no: GOCLAW_EVENTS is false")
 
 
 async def test_without_a_model_call_nothing_is_said_about_memory(tmp_path: Path) -> None:
@@ -85,7 +93,7 @@ async def test_a_gateway_that_forgets_is_found_out(tmp_path: Path) -> None:
     [
         ("TEAMS_APP_PASSWORD", SECRETS[1], [TOKEN], []),
         ("GOCLAW_AGENT", "nobody", [AGENT], [PERSISTS]),
-        ("GOCLAW_TOKEN", "another-token", [GATEWAY_TOKEN], [AGENT, USERS, PERSISTS]),
+        ("GOCLAW_TOKEN", "another-token", [GATEWAY_TOKEN], [AGENT, USERS, PERSISTS, EVENTS]),
     ],
 )
 async def test_a_broken_link_is_named_with_its_fix_and_what_hangs_on_it_is_not_checked(
@@ -105,7 +113,7 @@ async def test_with_the_gateway_down_its_other_checks_are_not_made(tmp_path: Pat
         found = await lines(down, spend_model_call=True)
 
         assert failed(found) == [REACHABLE]
-        assert not_made(found) == [GATEWAY_TOKEN, AGENT, USERS, PERSISTS, PUBLIC]
+        assert not_made(found) == [GATEWAY_TOKEN, AGENT, USERS, PERSISTS, EVENTS, PUBLIC]
 
 
 async def test_a_store_that_cannot_be_written_fails(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from engine_world import EPOCH, World, new_turn, until, virtual_time
 
 from bridge.core.errors import GatewayBusy, GatewayDown
-from bridge.core.ports import Answer, Question
+from bridge.core.ports import AgentEvent, Answer, Question
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, State, StopVerdict
 from bridge.engine.dispatcher import Limits
@@ -28,7 +29,7 @@ class _Bucket:
         self._ask = world.agent.ask
         world.agent.ask = self.ask  # type: ignore[method-assign]
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         now = asyncio.get_running_loop().time()
         self._left = min(self._rate.burst, self._left + (now - self._at) / self._rate.interval)
         self._at = now
@@ -36,7 +37,7 @@ class _Bucket:
             self.refused += 1
             raise GatewayBusy
         self._left -= 1
-        return await self._ask(question)
+        return await self._ask(question, heard)
 
 
 async def _ask_all(world: World, count: int, prefix: str = "q") -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from bridge.core.errors import AnswerEmpty, GatewayMergesUsers, ProviderFailed, SessionNotDeleted, TurnFailure
-from bridge.core.ports import Answer, Question
+from bridge.core.ports import AgentEvent, Answer, Question
 from bridge.gateway.probe import AGENT, PERSISTS, REACHABLE, TOKEN, USERS, GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
@@ -167,7 +167,8 @@ class Asker:
     asked: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+        assert heard is None
         self.asked.append(question.user)
         if self.failure:
             raise self.failure

@@ -217,7 +217,7 @@ async def test_typing_is_shown_where_teams_shows_it(scope: Scope, shown: int) ->
         await world.ask("q", scope=scope)
         await world.closed("q")
         assert len(world.channel.typed) == shown
-        assert world.channel.texts() == ["echo q"]
+        assert "echo q" in world.channel.texts()[0]
 
 
 @virtual_time

@@ -40,6 +40,7 @@ class Desk:
             policy=policy,
             clock=self.world.clock,
             gateway_health=lambda: "gateway_well",
+            gateway_memory=lambda: "memory_kept",
         )
 
     async def writes(self, text: str, *, who: Person = ANN, where: Reference | None = None, id_: str = "") -> str:
@@ -200,6 +201,8 @@ async def test_status_of_an_idle_chat() -> None:
         assert say("none") in at.read[0]
         assert "helper" in at.read[0]
         assert "reachable" in at.read[0]
+        assert say("memory_kept") in at.read[0]
+        assert say("session_personal") in at.read[0]
 
 
 @virtual_time
@@ -214,8 +217,25 @@ async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
         await at.writes("/status")
         await until(lambda: len(at.read) == 2)
         running = say("status_running", turn=at.world.row(key).name, seconds=7)
-        assert running + say("status_waiting", count=1) in at.read[1]
+        waiting = say("status_waiting", count=1, turns=at.world.row("message-3").name)
+        assert running + waiting in at.read[1]
         assert at.world.row("message-1").name in at.read[1]
+
+
+@virtual_time
+async def test_who_speaks_chinese_reads_chinese() -> None:
+    async with desk() as at:
+        chinese = replace(reference(), locale="zh-CN")
+        at.world.agent.takes["q"] = 100
+        await at.writes("q", where=chinese)
+        for text in ("/status", "/reset", "/stop", "/new", "/stop"):
+            await asyncio.sleep(1)
+            await at.writes(text, where=chinese)
+        await at.quiet()
+        status, unknown, *rest = at.read
+        assert status.startswith("- **智能体：** helper\n- **对话：** 只属于您\n")
+        assert unknown.startswith("我不认识命令 **/reset**，")
+        assert sorted(rest) == sorted(say(key, "zh-CN") for key in ("stopped", "new_done", "stop_nothing"))
 
 
 @virtual_time

@@ -57,6 +57,20 @@ async def test_label_and_card_are_seen(teams: Stage) -> None:
     assert message["card"] == CARD
 
 
+async def test_a_reply_shows_what_it_quotes(teams: Stage) -> None:
+    said = await teams.say("launch-team", "bob", "what is due?", mention=True)
+    tag = f'<quoted messageId="{said}"/>'
+    entity = {"type": "quotedReply", "quotedReply": {"messageId": said}}
+    await teams.send("launch-team", f"{tag}\n\nThe **report**.", entities=[entity])
+    message = (await teams.messages("launch-team"))[-1]
+    assert message["quoted"] == {"id": said, "name": "Bob Tran", "text": "@GoClaw what is due?"}
+    assert (message["text"], message["html"].strip()) == ("The **report**.", "<p>The <strong>report</strong>.</p>")
+    unknown = {"type": "quotedReply", "quotedReply": {"messageId": "4711"}}
+    for odd in (unknown, {"type": "quotedReply", "quotedReply": 7}, {"type": "quotedReply"}):
+        assert (await teams.send("launch-team", "hello", entities=[odd]))[0] == 201
+        assert (await teams.messages("launch-team"))[-1]["quoted"] is None
+
+
 @pytest.mark.parametrize("spelling", [quote, lambda conversation: quote(conversation, safe="")])
 async def test_a_reply_in_a_channel_lands_in_the_thread_of_its_conversation_id(teams: Stage, spelling: Any) -> None:
     root = await teams.say("general", "bob", "hi all", mention=True)
@@ -128,8 +142,8 @@ async def test_another_tenant_is_404(teams: Stage) -> None:
 
 
 async def test_a_chat_without_the_app_is_403(teams: Stage) -> None:
+    await teams.people.remove_app("personal-alice", "alice")
     for chat in ("personal-bob", "personal-alice"):
-        await teams.people.remove_app(chat, chat.removeprefix("personal-"))
         status, answer = await teams.send(chat)
         assert (status, answer["error"]["code"]) == (403, "BotNotInConversationRoster")
 
@@ -169,13 +183,13 @@ async def test_only_a_valid_bearer_of_this_app_is_let_in(teams: Stage) -> None:
         (b"\xff", "application/json", 400, "BadSyntax"),
         (b'{"type":"message"}', "application/json", 400, "BadSyntax"),
         (b'{"type":"message","text":"a"}', "text/plain", 415, "UnsupportedMediaType"),
-        (b" " * 600_000, "application/json", 413, "MessageSizeTooBig"),
+        (b" " * 3_000_000, "application/json", 413, "MessageSizeTooBig"),
         (b'{"type":"message","text":"%s"}' % (b"x" * 52_000), "application/json", 413, "MessageSizeTooBig"),
         (
             b'{"type":"message","text":"a","entities":[{"type":"streaminfo"}]}',
             "application/json",
             400,
-            "BadArgument",
+            "BadRequest",
         ),
     ],
 )
@@ -199,7 +213,7 @@ async def test_a_bad_body_is_refused_with_its_code(
 )
 async def test_oddly_shaped_fields_never_break_the_service(teams: Stage, odd: dict[str, Any]) -> None:
     status, _ = await teams.send("personal-alice", "hello", **odd)
-    assert status == 201
+    assert status in (201, 400)
 
 
 async def test_a_member_list_holds_names_ids_and_roles(teams: Stage) -> None:
@@ -247,6 +261,48 @@ async def test_an_app_may_ask_fifty_times_a_second(tmp_path: Path) -> None:
     async with stage(tmp_path, clock=lambda: 100.0) as teams:
         statuses = [(await teams.as_bot("GET", "/a:nobody/members"))[0] for _ in range(60)]
         assert statuses == [404] * 50 + [429] * 10
+
+
+async def test_a_reaction_of_the_bot_is_put_on_once_and_taken_off(teams: Stage) -> None:
+    said = await teams.say("personal-alice", "alice", "a question")
+    where = f"/{teams.conversation('personal-alice')}/activities/{said}/reactions"
+    for _ in range(2):
+        assert (await teams.as_bot("PUT", f"{where}/1f440_eyes"))[0] == 200
+    assert (await teams.messages("personal-alice"))[0]["reactions"] == [{"type": "1f440_eyes", "by": ["bot"]}]
+    for _ in range(2):
+        assert (await teams.as_bot("DELETE", f"{where}/1f440_eyes"))[0] == 200
+    assert (await teams.messages("personal-alice"))[0]["reactions"] == []
+    status, body, _ = await teams.as_bot("PUT", where.replace(said, "4711") + "/like")
+    assert (status, body["error"]["code"]) == (404, "ActivityNotFoundInConversation")
+    for odd in ("%3Cb%3E", "%FF%FE", "x" * 500):
+        assert (await teams.as_bot("PUT", f"{where}/{odd}"))[0] == 400
+        assert (await teams.call("GET", "/api/traffic"))[0] == 200
+    status, body, _ = await teams.as_bot("PUT", f"{where}/%3Cb%3E")
+    assert (status, body["error"]["code"]) == (400, "BadArgument")
+
+
+async def test_an_app_has_two_reactions_a_second_over_all_its_conversations(tmp_path: Path) -> None:
+    now = 100.0
+    async with stage(tmp_path, clock=lambda: now) as teams:
+        chats = ("launch-team", "general", "launch-team")
+        said = [await teams.say(chat, "bob", "hi") for chat in chats]
+        paths = [
+            f"/{teams.conversation(chat)}/activities/{one}/reactions/like"
+            for chat, one in zip(chats, said, strict=True)
+        ]
+        assert [(await teams.as_bot("PUT", path))[0] for path in paths] == [200, 200, 429]
+        now += 1
+        assert (await teams.as_bot("PUT", paths[2]))[0] == 200
+
+
+async def test_edits_count_as_sends_and_deletions_do_not(tmp_path: Path) -> None:
+    async with stage(tmp_path, clock=lambda: 100.0) as teams:
+        sent = [(await teams.send("launch-team", "one"))[1]["id"] for _ in range(3)]
+        where = f"/{teams.conversation('launch-team')}/activities"
+        change = {"type": "message", "text": "two"}
+        edits = [(await teams.as_bot("PUT", f"{where}/{sent[0]}", change))[0] for _ in range(5)]
+        assert edits == [200] * 4 + [429]
+        assert (await teams.as_bot("DELETE", f"{where}/{sent[1]}"))[0] == 200
 
 
 async def test_an_ordered_fault_meets_the_next_sends_only(teams: Stage) -> None:

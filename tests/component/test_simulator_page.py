@@ -6,12 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import TYPE_CHECKING
 
-import aiohttp
-import orjson
 import pytest
-from simulator_stage import Stage, stage, until
+from simulator_stage import Stage, news, stage, until
 
 from bridge.simulator.teams import BridgeState
 from bridge.simulator.teams.events import BACKLOG, Announcer
@@ -26,18 +25,6 @@ if TYPE_CHECKING:
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(tmp_path) as running:
         yield running
-
-
-async def news(response: aiohttp.ClientResponse, count: int) -> list[dict[str, Any]]:
-    """The next events of an open stream."""
-    events: list[dict[str, Any]] = []
-    async with asyncio.timeout(5):
-        while len(events) < count:
-            line = await response.content.readline()
-            assert line, "the stream has ended"
-            if line.startswith(b"data: "):
-                events.append(orjson.loads(line.removeprefix(b"data: ")))
-    return events
 
 
 async def test_the_state_shows_people_chats_agent_and_bridge(teams: Stage) -> None:
@@ -131,7 +118,6 @@ async def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:
         ("launch-team", {"as": "alice", "text": "a", "thread": "17"}, 404),
         ("general", {"as": "alice", "text": "a", "thread": "17"}, 404),
         ("general", {"as": "alice", "text": "a", "thread": 17}, 400),
-        ("general", {"as": "alice", "text": "x" * 600_000}, 413),
     ],
 )
 async def test_what_a_person_cannot_say_is_explained(teams: Stage, chat: str, body: object, status: int) -> None:
@@ -139,6 +125,13 @@ async def test_what_a_person_cannot_say_is_explained(teams: Stage, chat: str, bo
     assert got == status
     assert answer["error"].endswith(".")
     assert teams.bot.heard == []
+
+
+async def test_too_much_at_once_is_explained_too(teams: Stage) -> None:
+    path, headers = f"{teams.base}/api/chats/general/messages", {"Content-Type": "application/json"}
+    async with teams.session.post(path, data=BytesIO(b" " * 15_000_000), headers=headers) as response:
+        assert response.status == 413
+        assert (await response.json())["error"] == "That is too much at once."
 
 
 async def test_an_unknown_chat_has_no_messages(teams: Stage) -> None:

@@ -20,8 +20,10 @@ from bridge.core.activities import Event
 from bridge.core.errors import CredentialsRefused
 from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.operator import Operator
+from bridge.gateway.memory import ObservedAgent
 from bridge.loading import load
 from bridge.simulator.alone import bot_settings
+from bridge.tasks import Tasks
 from bridge.teams.inbound import Inbound, Post, Reply
 from bridge.web.admin import admin_app
 from bridge.web.public import public_app
@@ -177,7 +179,8 @@ async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path)
             await edges.watch.check()
             with pytest.raises(CredentialsRefused):
                 await edges.token.header()
-            bridge = Bridge(edges, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY)
+            agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=Tasks())
+            bridge = Bridge(edges, agent, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY)
             app = admin_app(operator=NOBODY, details=bridge.details, token="")
             async with client(app) as http, http.get("/healthz") as answer:
                 body = await answer.read()
@@ -185,6 +188,8 @@ async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path)
         report = orjson.loads(body)
         assert (answer.status, report["ready"], report["signing_keys"]) == (503, False, "not loaded")
         assert report["gateway"]["gateway reachable"].startswith("failed: ")
+        assert report["gateway"]["sessions persist"].startswith("not_checked: ")
         assert report["outbound_token"] not in ("ok", "not fetched yet")
+        assert report["events"] == "no: not connected yet"
         for secret in ("not-the-app-password", "the-gateway-token", "the-admin-token"):
             assert secret.encode() not in body

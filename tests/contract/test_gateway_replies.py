@@ -52,6 +52,27 @@ async def test_a_stream_is_a_role_one_text_and_done(gateway: Gateway) -> None:
     assert re.fullmatch(first + head + last + head + rb"data: \[DONE\]\n\n", answer.body, re.DOTALL)
 
 
+async def test_a_streams_id_is_that_of_its_run(gateway: Gateway, open_socket: Callable[..., Any]) -> None:
+    socket = await open_socket(gateway, gateway.user)
+    answer = await gateway.chat("hello", stream=True)
+    run = (await socket.agent_event("run.completed"))["runId"]
+    assert set(re.findall(rb'"id":"(.*?)"', answer.body)) == {f"chatcmpl-{run[:8]}".encode()}
+
+
+@pytest.mark.parametrize(("said", "answered"), [("stay silent", ""), ("say nothing", "...")])
+async def test_a_stream_says_silence_and_nothing_as_a_plain_reply_does(
+    scripted: Gateway, said: str, answered: str
+) -> None:
+    _, last, *_ = (await scripted.chat(said, stream=True)).body.split(b"\n\n")
+    choice = json.loads(last.removeprefix(b"data: "))["choices"][0]
+    assert choice == {"delta": {"role": "", "content": answered}, "finish_reason": "stop", "index": 0}
+
+
+async def test_a_stream_of_a_refused_question_keeps_its_status(gateway: Gateway) -> None:
+    answer = await gateway.chat("hello", stream=True, model="goclaw:nobody-by-this-name")
+    assert (answer.status, answer.body) == (404, b'{"error":{"message":"agent not found: nobody-by-this-name"}}\n')
+
+
 @pytest.mark.parametrize(
     ("said", "answered"), [("stay silent", ""), ("say nothing", "...")], ids=["silence", "nothing"]
 )

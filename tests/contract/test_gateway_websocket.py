@@ -211,3 +211,87 @@ async def test_others_see_no_event_of_a_users_run(
     await scripted.chat("hello")
     await other.call("health")
     assert [frame for frame in other.events if frame["event"] == "agent"] == []
+
+
+async def test_an_admin_without_a_user_sees_everybodys_events(
+    scripted: Gateway, open_socket: Callable[..., Any]
+) -> None:
+    observer = await open_socket(scripted)
+    payload = (await observer.call("connect", token=scripted.token))["payload"]
+    assert (payload["role"], payload["user_id"]) == ("admin", "")
+    await scripted.chat("hello")
+    started = await observer.agent_event("run.started")
+    assert (started["userId"], started["channel"], started["chatId"]) == (scripted.user, "http", "api")
+    assert started["payload"] == {"message": "hello"}
+
+
+def told(socket: Any) -> list[tuple[str, Any]]:
+    """The agent events that came over a socket: type and payload, text pieces of one text put together."""
+    events: list[tuple[str, Any]] = []
+    for frame in socket.events:
+        if frame["event"] != "agent":
+            continue
+        kind, payload = frame["payload"]["type"], frame["payload"].get("payload")
+        if kind == "chunk" and events and events[-1][0] == "chunk":
+            events[-1] = (kind, events[-1][1] + payload["content"])
+        else:
+            events.append((kind, payload["content"] if kind == "chunk" else payload))
+    return events
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_thoughts_tools_and_their_failures_show_in_order(
+    scripted: Gateway, open_socket: Callable[..., Any], stream: bool
+) -> None:
+    socket = await open_socket(scripted, scripted.user)
+    await scripted.chat("research penguins", stream=stream)
+    answer = (await socket.agent_event("run.completed"))["payload"]
+    thought, search, fetch = "I should look up penguins first.", "Let me search.", "I open the first result."
+    events = told(socket)
+    for _, payload in events[4:9]:
+        if isinstance(payload, dict):
+            payload.pop("id", None)
+    page = {"url": "https://example.com/penguins?session=1234"}
+    assert events[1:-1] == [
+        ("thinking", {"content": thought}),
+        ("chunk", search),
+        ("block.reply", {"content": search, "source": "tool_announcement"}),
+        ("tool.call", {"arguments": {"query": "penguins"}, "name": "web_search"}),
+        (
+            "tool.result",
+            {"arguments": {"query": "penguins"}, "is_error": False, "name": "web_search", "result": "1 result"},
+        ),
+        ("chunk", fetch),
+        ("block.reply", {"content": fetch, "source": "tool_announcement"}),
+        ("tool.call", {"arguments": page, "name": "web_fetch"}),
+        events[9],
+        ("chunk", answer["content"]),
+    ]
+    kind, failed = events[9]
+    assert (kind, failed["is_error"], failed["content"]) == ("tool.result", True, "HTTP 404")
+    assert answer["thinking"] == thought
+    assert list(answer) == sorted(answer)
+
+
+async def test_a_run_asked_as_a_stream_fails_with_the_same_event(
+    scripted: Gateway, open_socket: Callable[..., Any]
+) -> None:
+    socket = await open_socket(scripted, scripted.user)
+    answer = await scripted.chat("let the provider fail with 400", stream=True)
+    failed = (await socket.agent_event("run.failed"))["payload"]["error"]
+    *_, last, done = answer.body.split(b"\n\n")[:-1]
+    assert done == b"data: [DONE]"
+    assert json.loads(last.removeprefix(b"data: "))["choices"][0]["delta"]["content"] == f"Error: {failed}"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_closed_request_is_a_cancelled_run_without_payload(
+    scripted: Gateway, open_socket: Callable[..., Any], stream: bool
+) -> None:
+    socket = await open_socket(scripted, scripted.user)
+    asking = asyncio.create_task(scripted.chat("take 60 seconds", stream=stream))
+    started = await socket.agent_event("run.started")
+    asking.cancel()
+    cancelled = await socket.agent_event("run.cancelled")
+    assert cancelled["runId"] == started["runId"]
+    assert "payload" not in cancelled

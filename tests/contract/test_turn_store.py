@@ -393,11 +393,19 @@ async def test_the_state_of_a_lane(store: TurnStore) -> None:
     assert (await store.lane_status(CHAT)).last is None
     done = await closed(store, "done")
     ticket = await running(store)
-    await queued(store, "b", "c")
+    waiting = await queued(store, "b", "c")
     await store.accept(new_turn("elsewhere", lane="other"), ME, claim=True)
     status = await store.lane_status(CHAT)
     assert (status.running, status.since, status.waiting) == (f"T-{ticket.n}", EPOCH, 2)
+    assert status.queued == tuple(f"T-{n}" for n in waiting)
     assert status.last == f"T-{done}"
+
+
+async def test_of_many_that_wait_the_first_few_are_named(store: TurnStore) -> None:
+    waiting = await queued(store, *"abcdefg")
+    status = await store.lane_status(CHAT)
+    assert (status.running, status.waiting) == (None, 7)
+    assert status.queued == tuple(f"T-{n}" for n in waiting[:5])
 
 
 async def test_the_last_turn_of_a_lane_is_a_question(store: TurnStore) -> None:
@@ -492,6 +500,7 @@ async def test_a_beat_tells_what_waits_and_what_somebody_wants_stopped(store: Tu
     await store.join(ME)
     ticket = await running(store)
     await queued(store, "b", "c")
+    await store.accept(new_turn("greeting", kind=Kind.WELCOME), ME, claim=False)
     assert ((await store.beat(ME, 1)).waiting, (await store.beat(ME, 1)).stops) == (2, ())
     await stop(store)
     assert (await store.beat(ME, 1)).stops == (ticket.n,)

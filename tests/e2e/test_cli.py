@@ -32,7 +32,7 @@ from bridge import __version__
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 VERDICTS = ("ok", "failed", "not checked")
-GATEWAY_CHECKS = ("gateway token accepted", "agent exists", "user ids honoured", "sessions persist")
+GATEWAY_CHECKS = ("gateway token accepted", "agent exists", "user ids honoured", "sessions persist", "agent events")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -97,7 +97,7 @@ def verdicts(lines: dict[str, Line], verdict: str) -> set[str]:
 async def test_the_doctor_finds_everything_well(running: World) -> None:
     code, lines = await doctor(running, BRIDGE_STORE=str(running.store))
     assert verdicts(lines, "ok") == set(lines), lines
-    assert len(lines) == 10
+    assert len(lines) == 11
     assert lines["store"].detail == "in use by a running bridge"
     assert code == 0
 
@@ -120,7 +120,7 @@ async def test_the_doctor_names_a_wrong_secret_and_still_looks_at_the_rest(runni
     token = lines["outbound token from Entra ID"]
     assert "TEAMS_APP_PASSWORD" in token.fix
     assert "not the secret" not in token.detail
-    assert len(verdicts(lines, "ok")) == 9
+    assert len(verdicts(lines, "ok")) == 10
 
 
 async def test_the_doctor_names_a_wrong_gateway_token_and_checks_nothing_behind_it(running: World) -> None:
@@ -128,7 +128,7 @@ async def test_the_doctor_names_a_wrong_gateway_token_and_checks_nothing_behind_
     assert code == 1
     assert verdicts(lines, "failed") == {"gateway token accepted"}
     assert "GOCLAW_TOKEN" in lines["gateway token accepted"].fix
-    assert verdicts(lines, "not checked") == {"agent exists", "user ids honoured", "sessions persist"}
+    assert verdicts(lines, "not checked") == {"agent exists", "user ids honoured", "sessions persist", "agent events"}
 
 
 async def test_the_doctor_names_an_unknown_agent(running: World) -> None:
@@ -221,7 +221,7 @@ async def test_the_app_package_is_the_same_bytes_until_something_changes(running
     renamed = await bridge("manifest", "--out", str(two), **settings, BRIDGE_APP_NAME="Contoso Claw")
     assert "version 1.0.1, written" in renamed.out
     with zipfile.ZipFile(io.BytesIO(two.read_bytes())) as package:
-        assert sorted(package.namelist()) == ["color.png", "manifest.json", "outline.png"]
+        assert sorted(package.namelist()) == ["color.png", "manifest.json", "outline.png", "vi.json", "zh.json"]
         manifest = json.loads(package.read("manifest.json"))
     assert manifest["version"] == "1.0.1"
     assert manifest["name"]["short"] == "Contoso Claw"

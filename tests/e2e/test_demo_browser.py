@@ -124,7 +124,7 @@ async def test_the_agent_remembers_each_person_and_nobody_sees_anothers_chat(bro
     await ask(alice, "I'm Alice", "Hello Alice.")
     await ask(alice, "What's my name?", "Your name is Alice.")
     bob = await open_page(browser, demo, "#bob")
-    await answered(bob, "Hello! I connect you with the agent")
+    await answered(bob, "Xin chào! Tôi kết nối bạn với trợ lý")
     await ask(bob, "What's my name?", "I do not know your name")
 
     await expect(bob.get_by_text("Your name is Alice.")).to_have_count(0)
@@ -150,8 +150,8 @@ async def test_dark_and_phone_look_like_the_product(browser: Browser, demo: Demo
 
 
 async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(browser: Browser, demo: Demo) -> None:
-    page = await open_page(browser, demo, "#chen")
-    await ask(page, "I'm Chen", "Hello Chen.")
+    page = await open_page(browser, demo, "#alice")
+    await ask(page, "I'm Alice", "Hello Alice.")
     before = await answers(page).count()
     await say(page, "take 5 seconds")
     await expect(page.get_by_test_id("typing")).to_contain_text("GoClaw is typing", timeout=SLOWEST)
@@ -165,20 +165,20 @@ async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(brows
 
     again = page.get_by_role("button", name="Ask again")
     await expect(again).to_be_visible(timeout=SLOWEST)
-    await answered(page, "Your name is Chen.")
+    await answered(page, "Your name is Alice.")
     await expect(answers(page)).to_have_count(before + 2)
     await picture(page, "kill-and-recover")
 
     await again.dblclick()
     await expect(again).to_have_count(0, timeout=SLOWEST)
     await answered(page, "Done. That took 5 seconds, as you asked.")
-    await ask(page, "What's my name?", "Your name is Chen.")
+    await ask(page, "What's my name?", "Your name is Alice.")
     await expect(answers(page)).to_have_count(before + 4)
     await expect(page.get_by_text("Done. That took 5 seconds")).to_have_count(1)
 
 
 async def test_the_commands_work_from_the_composer(browser: Browser, demo: Demo) -> None:
-    page = await open_page(browser, demo, "#bob")
+    page = await open_page(browser, demo, "#alice")
     await ask(page, "/help", "Start a new conversation: the agent forgets")
     await ask(page, "call me Bobby", "Hello Bobby.")
     await ask(page, "/status", "nothing is running")
@@ -207,10 +207,10 @@ async def test_in_a_group_the_bot_answers_when_it_is_mentioned_and_knows_who_spe
     await answered(bob, "Bob Tran: the launch is on Friday")
     await expect(answers(bob)).to_have_count(2)
 
-    await say(bob, "/new")
-    await answered(bob, "Start a new conversation for everybody here?")
-    await bob.get_by_role("button", name="Start a new conversation").click()
-    await answered(bob, "New conversation: the agent no longer remembers")
+    await say(alice, "/new")
+    await answered(alice, "Start a new conversation for everybody here?")
+    await alice.get_by_role("button", name="Start a new conversation").click()
+    await answered(alice, "New conversation: the agent no longer remembers")
 
 
 async def test_in_a_channel_the_answer_stands_in_the_thread(browser: Browser, demo: Demo) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from process_world import World, eventually, world
+from process_world import World, eventually, told, world
 
 from bridge.simulator.teams.faults import Fault
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
-INTERRUPTED = "I was restarted while the agent was working"
+INTERRUPTED = told("alice", "interrupted")
 # longer than any test: what is held back so long is still held back when the bridge is killed
 HELD = 300.0
 
@@ -73,15 +73,15 @@ async def test_ask_again_works_once_however_often_it_is_pressed(running: World) 
     words = await settled(running, chat, 2, first)
     assert [words[1], len(words)] == ["Done. That took 1.5 seconds, as you asked.", 2]
     assert running.gateway.times_asked(question) == 2
-    assert words[0].startswith("Asked again.")
+    assert words[0].startswith(told("bob", "asked_again"))
     # the card has no button left, and a click that comes late all the same changes nothing
     assert (await running.press(chat, "bob", card))[0] == 404
 
 
 async def test_a_new_session_waiting_behind_a_killed_turn_still_comes_in_its_place(running: World) -> None:
     chat = "personal-chen"
-    told = await running.say(chat, "chen", "I'm Chen")
-    await running.heard(chat, 1, told)
+    named = await running.say(chat, "chen", "I'm Chen")
+    await running.heard(chat, 1, named)
     first = await running.say(chat, "chen", "take 32 seconds")
     await running.say(chat, "chen", "/new")
     await running.say(chat, "chen", "What is my name?")
@@ -90,8 +90,8 @@ async def test_a_new_session_waiting_behind_a_killed_turn_still_comes_in_its_pla
     await running.kill_and_restart()
 
     words = await settled(running, chat, 3, first)
-    assert words[0].startswith(INTERRUPTED)
-    assert words[1].startswith("New conversation")
+    assert words[0].startswith(told("chen", "interrupted"))
+    assert words[1].startswith(told("chen", "new_done"))
     assert words[2].startswith("I do not know your name")
     assert len(words) == 3
 
@@ -157,15 +157,16 @@ async def test_the_note_itself_survives_a_kill_before_it_is_shown(running: World
     first = await running.say(chat, "bob", "take 33 seconds")
     await eventually(lambda: running.gateway.times_asked("take 33 seconds"), "the agent is asked")
     running.teams.faults.order("message", Fault(status=503, delay=HELD))
-    notes = arrived(running, INTERRUPTED)
+    interrupted = told("bob", "interrupted")
+    notes = arrived(running, interrupted)
 
     await running.kill_and_restart()
-    await eventually(lambda: arrived(running, INTERRUPTED) > notes, "the note is on its way")
+    await eventually(lambda: arrived(running, interrupted) > notes, "the note is on its way")
     assert running.listen(chat, first) == []
     await running.kill_and_restart()
 
     (note,) = await settled(running, chat, 1, first)
-    assert note.startswith(INTERRUPTED)
+    assert note.startswith(interrupted)
     assert running.gateway.times_asked("take 33 seconds") == 1
 
 
@@ -228,8 +229,8 @@ async def test_nothing_that_was_acknowledged_is_lost_when_twenty_threads_write_a
         lambda: all(len(here.listen_in_thread(root)) == 2 for root in roots), "two outcomes in each thread", 60
     )
     for number, root in enumerate(roots):
-        told, answered = here.listen_in_thread(root)
-        assert told.startswith(INTERRUPTED), f"thread {number}: {told}"
+        note, answered = here.listen_in_thread(root)
+        assert note.startswith(told(people[number % 3], "interrupted")), f"thread {number}: {note}"
         assert answered == f"Noted: item {number}"
         assert here.gateway.times_asked(f"Remember: item {number}") == 1
         assert here.gateway.times_asked(f"take {number + 4} seconds") == asked_before[number] <= 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from process_world import World, eventually, free_port, world
+from process_world import World, eventually, free_port, told, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -111,9 +111,8 @@ async def test_a_waiting_question_is_dropped_and_its_asker_is_told(running: Worl
 
     said = await command(running, "turns", "drop", waiting, answer="y\n")
     assert (said.code, said.out.splitlines()[-1].endswith(f"{waiting} is dropped.")) == (0, True)
-    (told,) = await running.heard(chat, 1, first)
-    assert told.startswith("An administrator removed your question")
-    assert told.endswith(f"*{waiting}*")
+    (note,) = await running.heard(chat, 1, first)
+    assert note == f"{told('bob', 'dropped')}\n\n*{waiting}*"
 
     said = await command(running, "turns", "drop", "--yes", at_work)
     assert (said.code, said.out) == (0, f"{at_work} was at work and is being stopped.\n")
@@ -127,8 +126,7 @@ async def test_a_pause_holds_questions_over_a_restart_until_it_ends(running: Wor
     chat, question = "personal-chen", "Remember: held back"
     assert (await command(running, "pause")).code == 0
     first = await running.say(chat, "chen", question)
-    (told,) = await running.heard(chat, 1, first)
-    assert "paused" in told
+    assert await running.heard(chat, 1, first) == [told("chen", "waiting_paused")]
 
     await running.kill_and_restart()
     said = await command(running, "turns", "--state", "queued")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from process_world import BridgeProcess, World, eventually, eventually_async, free_port, world
+from process_world import BridgeProcess, World, eventually, eventually_async, free_port, told, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -103,7 +103,7 @@ async def test_a_second_signal_ends_the_grace(running: World) -> None:
 
     await running.start()
     (note,) = await running.heard("personal-bob", 1, first)
-    assert note.startswith(INTERRUPTED)
+    assert note.startswith(told("bob", "interrupted"))
     assert "turn_broken" not in running.bridge.output()
     await running.idle()
 

@@ -199,7 +199,7 @@ def _check_manifest(box: Box) -> None:
     _told("manifest " + _ok(box.run("teams-bridge", "manifest")).strip())
     with zipfile.ZipFile(box.data / "appPackage.zip") as package:
         names = sorted(package.namelist())
-    _require(names == ["color.png", "manifest.json", "outline.png"], f"the package holds {names}")
+    _require(names == ["color.png", "manifest.json", "outline.png", "vi.json", "zh.json"], f"the package holds {names}")
 
 
 def _check_run(box: Box) -> None:

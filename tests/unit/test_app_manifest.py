@@ -65,6 +65,8 @@ def with_value(path: Route, value: object) -> dict[str, Any]:
 COMMAND = {"title": "/help", "description": "What I can do"}
 COMMANDS = ("bots", 0, "commandLists", 0, "commands")
 
+VIETNAMESE = {"languageTag": "vi", "file": "vi.json"}
+
 ACCEPTED: list[tuple[Route, object]] = [
     (("name", "short"), "n" * 30),
     (("name", "short"), "🦀" * 30),
@@ -85,6 +87,8 @@ ACCEPTED: list[tuple[Route, object]] = [
     (("validDomains",), ABSENT),
     (("validDomains",), ["*.contoso.example", "xn--bcher-kva.example"]),
     (("validDomains",), [f"h{number}.contoso.example" for number in range(16)]),
+    (("localizationInfo",), {"defaultLanguageTag": "en", "additionalLanguages": []}),
+    (("localizationInfo",), {"defaultLanguageTag": "zh-Hant-TW", "additionalLanguages": [VIETNAMESE]}),
 ]
 
 # what Microsoft's schema refuses, with what our sentence says
@@ -139,6 +143,17 @@ REFUSED_BY_BOTH: list[tuple[Route, object, str]] = [
         "supportsTargetedMessages: is not a property of this app's manifest",
     ),
     (("bots", 0, "commands"), [], "bots[0].commands: is not a property"),
+    (("localizationInfo",), {"additionalLanguages": []}, "localizationInfo.defaultLanguageTag: is missing; add it"),
+    (
+        ("localizationInfo",),
+        {"defaultLanguageTag": "en", "additionalLanguages": [{"languageTag": "vi"}]},
+        "localizationInfo.additionalLanguages[0].file: is missing; add it",
+    ),
+    (
+        ("localizationInfo",),
+        {"defaultLanguageTag": "tiếng việt"},
+        "localizationInfo.defaultLanguageTag: 'tiếng việt' is not the tag of a language; write one such as en or zh-tw",
+    ),
 ]
 
 # what Microsoft's schema lets pass and a later step in Teams does not, or what this bridge never needs

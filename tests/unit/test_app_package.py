@@ -14,23 +14,26 @@ import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.admin.app_icons import icon_problems
+from bridge.admin.app_manifest import manifest_problems
 from bridge.admin.app_package import (
     AppDetails,
     ManifestInvalid,
     PreviousPackageInvalid,
     build_manifest,
     build_package,
-    icon_problems,
     read_package,
     template_folder,
 )
-from bridge.core.commands import COMMANDS
+from bridge.core.commands import COMMANDS, LONGEST_STARTER, MOST_STARTERS
+from bridge.core.texts import SHIPPED, say
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -113,6 +116,122 @@ def test_without_commands_and_host_the_lists_are_empty() -> None:
     assert manifest["validDomains"] == []
 
 
+STARTERS = (("What can you do?", "A question you could begin with"), ("Who is on leave?", "Another"))
+
+
+def test_starters_stand_before_the_commands_in_personal_chats_and_nowhere_else() -> None:
+    manifest = build_manifest(replace(DETAILS, starters=STARTERS), "1.0.0")
+
+    personal, elsewhere = manifest["bots"][0]["commandLists"]
+
+    assert (personal["scopes"], elsewhere["scopes"]) == (["personal"], ["team", "groupChat"])
+    assert [entry["title"] for entry in personal["commands"]] == [
+        "What can you do?",
+        "Who is on leave?",
+        "/new",
+        "/help",
+    ]
+    assert personal["commands"][0]["description"] == "A question you could begin with"
+    assert [entry["title"] for entry in elsewhere["commands"]] == ["/new", "/help"]
+    assert manifest_problems(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "scopes"),
+    [
+        ({"scopes": ("personal",)}, [["personal"]]),
+        ({"scopes": ("team",)}, [["team"]]),
+        ({"scopes": ("team",), "commands": ()}, []),
+        ({"commands": ()}, [["personal"]]),
+    ],
+)
+def test_a_list_without_scope_or_entry_is_left_out(changes: dict[str, Any], scopes: list[list[str]]) -> None:
+    manifest = build_manifest(replace(DETAILS, starters=STARTERS, **changes), "1.0.0")
+
+    assert [entry["scopes"] for entry in manifest["bots"][0]["commandLists"]] == scopes
+
+
+def test_as_many_starters_as_there_may_be_fit_with_the_commands_of_every_language() -> None:
+    for language in SHIPPED:
+        about = say("about_starter", language)
+        starters = tuple((f"{n} ".ljust(LONGEST_STARTER, "q"), about) for n in range(MOST_STARTERS))
+        commands = tuple((info.word, info.about(language)) for info in COMMANDS)
+        package = build_package(replace(DETAILS, starters=starters, commands=commands))
+        assert package.version == "1.0.0"
+
+
+# --- languages
+
+VIETNAMESE = replace(
+    DETAILS,
+    description_short="Trò chuyện với trợ lý.",
+    description_full="Nhắn cho trợ lý.",
+    commands=(("/new", "Bắt đầu lại"), ("/help", "Trợ giúp")),
+)
+
+
+def in_vietnamese(**changes: Any) -> AppDetails:
+    return replace(DETAILS, translations=(("vi", replace(VIETNAMESE, **changes)),))
+
+
+def test_a_further_language_is_a_file_that_the_manifest_names() -> None:
+    package = read_package(build_package(in_vietnamese()).content)
+
+    assert package.manifest["localizationInfo"] == {
+        "defaultLanguageTag": "en",
+        "additionalLanguages": [{"languageTag": "vi", "file": "vi.json"}],
+    }
+    assert json.loads(package.others["vi.json"]) == {
+        "$schema": "https://developer.microsoft.com/json-schemas/teams/v1.25/MicrosoftTeams.Localization.schema.json",
+        "name.short": "GoClaw",
+        "name.full": "GoClaw agent",
+        "description.short": "Trò chuyện với trợ lý.",
+        "description.full": "Nhắn cho trợ lý.",
+        "bots[0].commandLists[0].commands[0].description": "Bắt đầu lại",
+        "bots[0].commandLists[0].commands[1].description": "Trợ giúp",
+    }
+
+
+def test_a_changed_translation_raises_the_patch_number() -> None:
+    first = build_package(in_vietnamese())
+    same = build_package(in_vietnamese(), previous=first.content)
+    changed = build_package(in_vietnamese(description_short="Trợ lý của bạn."), previous=first.content)
+
+    assert (same.version, same.changed) == ("1.0.0", False)
+    assert (changed.version, changed.changed) == ("1.0.1", True)
+    assert "Trợ lý của bạn." in read_package(changed.content).others["vi.json"].decode()
+
+
+def test_each_command_of_each_list_is_translated_as_far_as_teams_can_name_it() -> None:
+    starters = tuple((f"Q{n}?", "Câu hỏi") for n in range(MOST_STARTERS))
+    details = replace(in_vietnamese(starters=starters), starters=STARTERS)
+
+    strings = json.loads(read_package(build_package(details).content).others["vi.json"])
+
+    keys = [key for key in strings if key.startswith("bots[0].commandLists[0]")]
+    assert keys == [f"bots[0].commandLists[0].commands[{n}].description" for n in range(10)]
+    assert strings["bots[0].commandLists[1].commands[0].description"] == "Bắt đầu lại"
+
+
+def test_what_is_wrong_with_a_translation_is_told_under_its_file() -> None:
+    with pytest.raises(ManifestInvalid) as short:
+        build_package(in_vietnamese(description_short="x" * 81))
+    with pytest.raises(ManifestInvalid) as about:
+        build_package(in_vietnamese(commands=(("/new", "x" * 129),)))
+
+    assert short.value.problems == (
+        "vi.json: description.short: has 81 characters, at most 80 are allowed; shorten it",
+    )
+    (problem,) = about.value.problems
+    assert problem.startswith("vi.json: bots[0].commandLists[0].commands[0].description has 129 characters")
+
+
+@pytest.mark.parametrize("tag", ["", "tiếng-việt", "en_us", "a-b-c-d", "ninecharss"])
+def test_a_language_needs_a_tag(tag: str) -> None:
+    with pytest.raises(ManifestInvalid, match="localizationInfo"):
+        build_package(replace(DETAILS, translations=((tag, VIETNAMESE),)))
+
+
 def test_the_app_has_an_id_of_its_own_that_follows_from_the_bots() -> None:
     first = build_manifest(DETAILS, "1.0.0")["id"]
     again = build_manifest(replace(DETAILS, app_id=DETAILS.app_id.upper()), "1.0.0")["id"]
@@ -132,7 +251,7 @@ def test_a_name_that_looks_like_a_placeholder_is_only_a_name() -> None:
 
 
 def test_the_bridges_own_commands_fit_the_manifest() -> None:
-    commands = tuple((info.word, info.about) for info in COMMANDS)
+    commands = tuple((info.word, info.about()) for info in COMMANDS)
     assert build_package(replace(DETAILS, commands=commands)).version == "1.0.0"
 
 

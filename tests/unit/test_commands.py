@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.commands import COMMANDS, Command, help_lines, parse_command
+from bridge.core.commands import COMMANDS, LONGEST_STARTER, MOST_STARTERS, Command, Unknown, help_lines, parse_command
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,14 @@ from bridge.core.commands import COMMANDS, Command, help_lines, parse_command
         ("> GoClaw: working on it\n\n/stop", Command.STOP),
         ("> GoClaw: one\n> two\n>\n> three\n\n /Stop", Command.STOP),
         ("> /new\n\n/stop", Command.STOP),
+        ("/stop.", Command.STOP),
+        ("/stop. ", Command.STOP),
+        ("/Stop…", Command.STOP),
+        ("/stop !", Command.STOP),
+        ("／stop", Command.STOP),
+        ("／停", Unknown("/停")),
+        ("/stop。", Command.STOP),
+        ("\u200b/stop\u200b", Command.STOP),
         ("> /stop", None),
         ("> GoClaw: /stop\n\nwhat does that do?", None),
         ("/stop\n\n> quoted after it", None),
@@ -28,14 +36,35 @@ from bridge.core.commands import COMMANDS, Command, help_lines, parse_command
         ("/new\nidea", None),
         ("please /stop", None),
         ("//stop", None),
-        ("/reset", None),
+        ("/reset", Unknown("/reset")),
+        ("/Reset!", Unknown("/Reset")),
+        ("/new?", Unknown("/new")),
+        ("> quoted\n\n/reset", Unknown("/reset")),
+        ("/dừng", Unknown("/dừng")),
+        ("/reset it", None),
+        ("/etc/hosts", None),
+        ("/etc/", None),
+        ("/v2", None),
+        ("/a-b", None),
+        ("/**x**", None),
+        ("/" + "x" * 33, None),
+        ("//", None),
+        ("/.", None),
+        ("/?", None),
         ("stop", None),
         ("/", None),
         ("", None),
     ],
 )
-def test_a_command_is_a_whole_message_of_its_own(text: str, command: Command | None) -> None:
-    assert parse_command(text) is command
+def test_a_command_is_a_whole_message_of_its_own(text: str, command: Command | Unknown | None) -> None:
+    assert parse_command(text) == command
+
+
+@given(st.text())
+def test_an_unknown_word_is_safe_to_show(text: str) -> None:
+    found = parse_command(f"/{text}")
+
+    assert not isinstance(found, Unknown) or (found.word[1:].isalpha() and len(found.word) <= 33)
 
 
 @given(st.text())
@@ -47,8 +76,9 @@ def test_every_command_is_in_the_table_once_and_in_the_help() -> None:
     assert sorted(info.command for info in COMMANDS) == sorted(Command)
     for info in COMMANDS:
         assert parse_command(info.word) is info.command
-        assert f"**{info.word}** – {info.about}" in help_lines()
+        assert f"**{info.word}** – {info.about()}" in help_lines()
 
 
-def test_descriptions_fit_into_teams_command_menu() -> None:
-    assert all(0 < len(info.about) <= 128 for info in COMMANDS)
+def test_commands_and_starters_fit_together_into_teams_command_list() -> None:
+    assert len(COMMANDS) + MOST_STARTERS == 12
+    assert LONGEST_STARTER == 128

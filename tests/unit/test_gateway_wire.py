@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import orjson
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ from bridge.core.errors import (
 from bridge.core.ports import Answer, Question
 from bridge.gateway.probe import Check, persistence_by
 from bridge.gateway.watch import WatchState
-from bridge.gateway.wire import answer_from, failure_of, request_body
+from bridge.gateway.wire import StreamedAnswer, answer_from, failure_of, request_body
 
 USER = "teams-1f0c"
 
@@ -149,3 +151,98 @@ def test_a_state_is_ok_only_when_every_check_was_made_and_passed() -> None:
     assert WatchState((good,), 1.0).ok
     assert not WatchState((good, unknown), 1.0).ok
     assert WatchState((good, unknown, Check("c", "failed", "")), 1.0).failing == ("c",)
+
+
+def chunk(content: object, finish: str | None = None, id_: object = "chatcmpl-b742eb2f") -> bytes:
+    delta = {"role": "", "content": content}
+    return orjson.dumps({"choices": [{"delta": delta, "finish_reason": finish, "index": 0}], "id": id_})
+
+
+def streamed(*events: bytes) -> StreamedAnswer:
+    said = StreamedAnswer()
+    for data in (chunk(""), *events, b"[DONE]"):
+        said.take(data)
+    assert said.done
+    return said
+
+
+def test_a_stream_of_today_holds_the_answer_in_its_last_chunk() -> None:
+    said = streamed(chunk(" <think>a</think>NO_REPLY? ", "stop"))
+    assert said.answer() == Answer(" <think>a</think>NO_REPLY? ")
+    assert (said.raw, said.run) == (False, "b742eb2f")
+
+
+def test_an_empty_last_chunk_is_chosen_silence() -> None:
+    assert streamed(chunk("", "stop")).answer() == Answer("", silent=True)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "answer"),
+    [
+        (("one ", "two ", "three"), "one two three"),
+        (("<thi", "nk>sec", "ret</think>Visi", "ble"), "Visible"),
+        (("<think>no end",), None),
+        (("Here\nMED", "IA:/workspace/foo.png\nend"), "Here\nend"),
+        (("NO_", "REPLY"), ""),
+        (("NO_REPLY, I think",), ""),
+        (("Fine. ", "NO_REPLY"), "Fine. NO_REPLY"),
+        (("...",), None),
+        ((" \n",), None),
+    ],
+)
+def test_the_raw_pieces_of_older_gateways_are_cleaned_as_a_plain_reply_is(
+    pieces: tuple[str, ...], answer: str | None
+) -> None:
+    said = streamed(*map(chunk, pieces), chunk("", "stop"))
+    assert said.raw
+    if answer is None:
+        with pytest.raises(AnswerEmpty):
+            said.answer()
+    else:
+        assert said.answer() == Answer(answer, silent=answer == "")
+
+
+@pytest.mark.parametrize(
+    ("text", "suspect", "told"),
+    [
+        ("Error: iter 0 think: llm call: HTTP 500: openai: {}", True, True),
+        ("Error: iter 12 tool: out of turns", True, True),
+        ("Error: run: iter 3 think again: llm call: timeout", True, True),
+        ("Error: 42 is not a number", True, False),
+        ("Error: 42\niter 0 think: llm call", True, False),
+        ("An Error: iter 0 think: llm call", False, False),
+    ],
+)
+def test_the_gateways_word_of_a_failure_is_told_by_its_wording(text: str, suspect: bool, told: bool) -> None:
+    for said in (streamed(chunk(text, "stop")), streamed(chunk("some text"), chunk(text, "stop"))):
+        assert (said.suspect, said.told_by_the_gateway) == (suspect, told)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"choices":null}', b'{"choices":[null]}', b'{"choices":[{"delta":[]}]}'],
+)
+def test_any_other_event_in_a_stream_is_unreadable(data: bytes) -> None:
+    with pytest.raises(AnswerUnreadable):
+        StreamedAnswer().take(data)
+
+
+def test_a_chunk_without_choices_says_nothing_and_a_stream_without_end_of_answer_is_unreadable() -> None:
+    with pytest.raises(AnswerUnreadable):
+        streamed(b'{"choices":[],"usage":{"total_tokens":7}}').answer()
+
+
+@pytest.mark.parametrize("id_", [None, 7, "", "chatcmpl-", "chatcmpl-XYZ", "b742eb2f"])
+def test_an_odd_id_names_no_run(id_: object) -> None:
+    said = StreamedAnswer()
+    said.take(chunk("", None, id_))
+    assert said.run == ""
+
+
+@given(st.binary())
+def test_no_bytes_break_the_reader_of_streams(data: bytes) -> None:
+    said = StreamedAnswer()
+    with suppress(AnswerUnreadable):
+        said.take(data)
+    with pytest.raises((AnswerUnreadable, AnswerEmpty)):
+        said.answer()

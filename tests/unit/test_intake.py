@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,10 @@ from bridge.core.access import AccessPolicy, Facts
 from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
 from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
 from bridge.core.commands import help_lines
-from bridge.core.identity import GroupSession, lane_of, notice_lane, synthetic_id
+from bridge.core.identity import WELCOME_LANES, GroupSession, lane_of, notice_lane, synthetic_id, welcome_lane
 from bridge.core.intake import Accept, AskAgain, Decision, Policy, ShowStatus, Stop, decide
 from bridge.core.notes import note
-from bridge.core.texts import say
+from bridge.core.texts import SHIPPED, say
 from bridge.core.turn import Activity, Kind, NewTurn, Person, Reference, Scope
 
 ANN = Person("29:ann", "5d1c7e90-41aa-4b8f-8d3c-2f6e7a9b0c1d", "Ann")
@@ -74,6 +75,7 @@ def help_in(session: str) -> Activity:
 
 HELP = note(say("help", commands=help_lines()))
 HELP_GROUP = help_in("session_shared")
+UNKNOWN = note(say("unknown_command", word="/reset", commands=help_lines()))
 FILES_ONLY = note(say("files_only"))
 STRANGER = Person("29:x", "", "Xi")
 
@@ -87,6 +89,8 @@ STRANGER = Person("29:x", "", "Xi")
         (message("", Scope.GROUP), HELP_GROUP),
         (message("", Scope.CHANNEL), help_in("session_thread")),
         (message("/HELP", Scope.CHANNEL), help_in("session_thread")),
+        (message("/reset"), UNKNOWN),
+        (message("/reset.", Scope.GROUP), UNKNOWN),
         (message("", files=1), FILES_ONLY),
         (message("", Scope.GROUP, files=2), FILES_ONLY),
         (message("/new", Scope.GROUP), confirm_new("en-US")),
@@ -172,7 +176,12 @@ def test_the_agent_is_told_of_files_that_it_does_not_get() -> None:
     assert turn.payload.text == f"read this\n\n{say('files_dropped', count=2)}"
 
 
-@pytest.mark.parametrize("text", ["/new", "/stop", "/status", "/help"])
+@pytest.mark.parametrize("text", ["/etc/hosts", "/reset my password", "/v2", "//", "/"])
+def test_what_only_begins_like_a_command_is_asked(text: str) -> None:
+    assert accepted(decide(message(text), POLICY, NOW), Kind.ASK).payload.text == text
+
+
+@pytest.mark.parametrize("text", ["/new", "/stop", "/status", "/help", "/reset"])
 def test_a_message_with_files_is_never_a_command(text: str) -> None:
     accepted(decide(message(text, files=1), POLICY, NOW), Kind.ASK)
 
@@ -186,6 +195,13 @@ def test_stop_is_for_the_lane_in_which_questions_run_here(scope: Scope) -> None:
     assert isinstance(decision, Stop)
     assert (decision.lane, decision.by) == (asked.lane, "Ann")
     assert noted(Accept(decision.turn)) == note(say("stop_nothing"))
+
+
+def test_who_stopped_without_a_name_is_not_named() -> None:
+    decision = decide(message("/stop", Scope.GROUP, person=replace(ANN, name="\u200b")), POLICY, NOW)
+
+    assert isinstance(decision, Stop)
+    assert decision.by == ""
 
 
 def test_the_name_of_who_stopped_cannot_make_up_a_link() -> None:
@@ -258,5 +274,52 @@ def test_the_welcome_is_for_personal_chats_and_can_be_switched_off() -> None:
     turn = accepted(decide(installed(), POLICY, NOW), Kind.WELCOME)
 
     assert turn.payload.show == (note(say("welcome", agent="helper", commands=help_lines())),)
-    assert turn.lane == notice_lane(where(Scope.PERSONAL))
+    assert turn.lane == welcome_lane(where(Scope.PERSONAL))
     assert decide(installed(), replace(POLICY, welcome=False), NOW) == Ignored("installed")
+
+
+def test_the_welcome_ends_with_questions_to_begin_with() -> None:
+    policy = replace(POLICY, starters=("What can you do?", "Who is on leave this week?"))
+
+    (shown,) = accepted(decide(installed(), policy, NOW), Kind.WELCOME).payload.show
+
+    assert shown["text"] == "\n\n".join(
+        (
+            say("welcome", agent="helper", commands=help_lines()),
+            say("starters", questions="- What can you do?\n- Who is on leave this week?"),
+        )
+    )
+
+
+def test_greetings_have_lanes_of_their_own_few_enough_to_pace_and_in_which_nothing_else_waits() -> None:
+    chats = [replace(where(Scope.PERSONAL), conversation=f"a:{n}") for n in range(500)]
+
+    lanes = {welcome_lane(chat) for chat in chats}
+
+    assert len(lanes) == WELCOME_LANES
+    assert lanes & {notice_lane(chat) for chat in chats} == set()
+    assert welcome_lane(chats[0]) == welcome_lane(replace(chats[0], activity="another"))
+
+
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [
+        (message("/help"), "help"),
+        (message("/help", Scope.GROUP), "help_group"),
+        (message("/reset"), "unknown_command"),
+        (message("", files=1), "files_only"),
+        (message("/stop"), "stop_nothing"),
+        (message("hi", tenant="strangers"), "denied_tenant"),
+        (installed(), "welcome"),
+    ],
+)
+def test_everything_is_said_in_the_language_of_the_event(event: Event, key: str) -> None:
+    assert not isinstance(event, Ignored)
+    chinese = replace(event, reference=replace(event.reference, locale="zh-CN"))
+
+    decision = decide(chinese, replace(POLICY, starters=("Q?",)), NOW)
+
+    assert isinstance(decision, Accept | Stop)
+    (shown,) = decision.turn.payload.show
+    assert shown["text"].startswith(SHIPPED["zh"][key].partition("{")[0])
+    assert not re.search("[a-z]{3,} [a-z]{3,}", shown["text"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.pacing import ConversationBudget, progress_interval
@@ -17,6 +17,7 @@ def within(times: list[float]) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=200))
 def test_no_limit_of_teams_is_ever_exceeded(gaps: list[float]) -> None:
     budget, now, times = ConversationBudget(0.0), 0.0, []
@@ -47,6 +48,7 @@ def test_no_wait_is_longer_than_the_hour() -> None:
     assert 0 < budget.wait(1500.0) <= 3660
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400))
 def test_progress_leaves_room_for_an_answer(seconds: int) -> None:
     """Something that wants to show itself all the time, and then an answer of five parts."""

@@ -289,6 +289,91 @@ def test_elsewhere_it_does(host: str) -> None:
     assert load(with_minimum(BRIDGE_ADMIN_HOST=host, BRIDGE_ADMIN_TOKEN="t")).admin_host == host
 
 
+# -- questions to begin with, sentences of one's own --
+
+
+@pytest.mark.parametrize(
+    ("value", "starters"),
+    [
+        ("What can you do?; Who is away, and until when? ;", ("What can you do?", "Who is away, and until when?")),
+        (" ; ", ()),
+        ("A?;A?", ("A?",)),
+        ("今天谁请假？", ("今天谁请假？",)),
+    ],
+)
+def test_starters_are_separated_by_semicolons(value: str, starters: tuple[str, ...]) -> None:
+    assert load(with_minimum(BRIDGE_STARTERS=value)).starters == starters
+
+
+def test_in_the_file_starters_are_a_list(tmp_path: Path) -> None:
+    file = toml(tmp_path, '[bridge]\nstarters = ["First; and more?", "Second?"]\n')
+
+    assert load(with_minimum(**file)).starters == ("First; and more?", "Second?")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (";".join(f"{n}?" for n in range(9)), "has 9 questions; a Teams app takes 8 of them"),
+        ("x" * 129, "question 1 has 129 characters; shorten it to 128"),
+        ("Fine?;one\ntwo", "question 2 holds a line break or an invisible character; write it in one line"),
+        ("/help", "question 1 begins with a slash, as commands do; write it as people would ask it"),
+    ],
+)
+def test_starters_that_teams_would_not_take_are_told_of(value: str, told: str) -> None:
+    assert problems(BRIDGE_STARTERS=value) == (f"BRIDGE_STARTERS: {told}",)
+
+
+def test_starters_that_are_no_texts_are_told_of(tmp_path: Path) -> None:
+    assert names(problems(**toml(tmp_path, "[bridge]\nstarters = 5\n"))) == ["BRIDGE_STARTERS"]
+    assert names(problems(**toml(tmp_path, "[bridge]\nstarters = [5]\n"))) == ["BRIDGE_STARTERS"]
+
+
+def own_texts(tmp_path: Path, content: bytes) -> str:
+    file = tmp_path / "texts.toml"
+    file.write_bytes(content)
+    return str(file)
+
+
+def test_an_admins_sentences_are_read_from_their_file(tmp_path: Path) -> None:
+    path = own_texts(tmp_path, '[vi]\nstopped = "Xong."\n[de]\nsilent = "*…*"\n'.encode())
+
+    settings = load(with_minimum(BRIDGE_TEXTS=path))
+
+    assert settings.texts.sentences == {"vi": {"stopped": "Xong."}, "de": {"silent": "*…*"}}
+    assert dict(effective(settings))["BRIDGE_TEXTS"] == path
+    assert load(with_minimum(**toml(tmp_path, f"[bridge]\ntexts = '{path}'\n"))) == settings
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[en\n", "is not valid TOML"),
+        (b"[en]\nstopped = '\xff'\n", "is not valid TOML"),
+        (b"stopped = 'Done.'\n", "stopped: is not in a table; put the sentences under a heading such as [en]"),
+        (b"[en]\nstoped = 'Done.'\n", "[en] stoped: is none of the bridge's sentences; did you mean stopped?"),
+        (b"[en]\nstopped = '{who}'\n", "[en] stopped: has an unknown hole {who}"),
+    ],
+)
+def test_sentences_that_cannot_be_said_are_told_of(content: bytes, told: str, tmp_path: Path) -> None:
+    (sentence,) = problems(BRIDGE_TEXTS=own_texts(tmp_path, content))
+
+    assert sentence.startswith(f"BRIDGE_TEXTS: {told}")
+
+
+@pytest.mark.parametrize("path", ["/no/such/file.toml", "/", "a\0b"])
+def test_a_file_of_sentences_that_cannot_be_read_is_told_of(path: str) -> None:
+    assert names(problems(BRIDGE_TEXTS=path)) == ["BRIDGE_TEXTS"]
+
+
+def test_every_fault_of_the_sentences_is_told_with_those_of_the_other_settings(tmp_path: Path) -> None:
+    path = own_texts(tmp_path, b"[en]\nstoped = 'x'\nstopped = '{x}'\n[vi]\nnone = ''\n")
+
+    found = names(problems(BRIDGE_TEXTS=path, BRIDGE_PORT="x", GOCLAW_TOKEN=None))
+
+    assert found == ["BRIDGE_PORT", "BRIDGE_TEXTS", "BRIDGE_TEXTS", "BRIDGE_TEXTS", "GOCLAW_TOKEN"]
+
+
 # -- what nobody gets to see --
 
 

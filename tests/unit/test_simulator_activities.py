@@ -9,7 +9,7 @@ import pytest
 
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.activities import Envelope
-from bridge.simulator.teams.people import card_actions
+from bridge.simulator.teams.clicks import card_actions
 from bridge.simulator.teams.world import PEOPLE, TENANT_ID, Place, demo_chats, roster_entry
 from bridge.simulator.teams.writing import Mention, sent_form, shown_form
 
@@ -131,6 +131,12 @@ def test_edits_deletions_and_reactions_name_the_message_they_are_about() -> None
     reaction = activities.reaction(envelope(), "f:1", "17", "like")
     assert (reaction["replyToId"], reaction["reactionsAdded"]) == ("17", [{"type": "like"}])
     assert activities.reaction(envelope(), "f:1", "17", "like", added=False)["reactionsRemoved"]
+
+
+def test_an_installation_in_a_team_names_the_channel_that_was_chosen() -> None:
+    installed = activities.installation(envelope("general"), "f:1", "add")
+    assert installed["channelData"]["settings"] == {"selectedChannel": {"id": CHATS["general"].conversation}}
+    assert "settings" not in activities.installation(envelope(), "f:1", "add-upgrade")["channelData"]
 
 
 def test_an_execute_click_is_an_invoke_with_verb_and_data() -> None:

@@ -8,10 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.simulator.teams.appearance import appearance
-from bridge.simulator.teams.rules import MESSAGE_BYTES, Refused, check
+from bridge.simulator.teams.rules import FILE_CONSENT, MESSAGE_BYTES, Refused, check
 
 ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
 CARD = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
+
+
+CITED = {"@type": "Claim", "position": 1, "appearance": {"@type": "DigitalDocument", "name": "a", "abstract": "b"}}
+
+
+def cited(*citations: object) -> dict[str, Any]:
+    return {"type": "message", "text": "a [1]", "entities": [{**ROOT, "citation": list(citations)}]}
 
 
 def refusal(activity: dict[str, Any]) -> tuple[int, str]:
@@ -27,6 +34,8 @@ def refusal(activity: dict[str, Any]) -> tuple[int, str]:
         {"type": "message", "attachments": [CARD]},
         {"type": "message", "text": "hello", "entities": [ROOT]},
         {"type": "typing"},
+        cited(CITED, {**CITED, "position": 2}),
+        cited(),
         {"type": "message", "text": "x" * (MESSAGE_BYTES // 2)},
     ],
 )
@@ -46,20 +55,30 @@ def test_what_teams_takes_passes(activity: dict[str, Any]) -> None:
         ({"text": "a"}, "BadArgument"),
         ({"type": "message", "text": "a", "entities": [ROOT, ROOT]}, "BadArgument"),
         ({"type": "message", "text": "a", "entities": [{**ROOT, "citation": [{}] * 21}]}, "BadArgument"),
+        (cited({**CITED, "position": "1"}), "BadArgument"),
+        (cited({**CITED, "position": True}), "BadArgument"),
+        (cited(CITED, CITED), "BadArgument"),
+        (cited({"position": 1, "appearance": {}}), "BadArgument"),
+        (cited({"position": 1, "appearance": {"@type": "DigitalDocument"}}), "BadArgument"),
+        (cited({"position": 1}), "BadArgument"),
+        (cited(7), "BadArgument"),
+        ({"type": "message", "text": "a", "entities": [{**ROOT, "citation": {}}]}, "BadArgument"),
         (
             {"type": "message", "text": "a", "entities": [{"type": "mention", "text": "<at>B</at>"}]},
             "BadArgument",
         ),
-        ({"type": "typing", "text": "a", "entities": [{"type": "streaminfo"}]}, "BadArgument"),
+        ({"type": "message", "text": "a", "channelData": []}, "BadSyntax"),
     ],
 )
 def test_what_teams_does_not_take_is_400_with_its_code(activity: dict[str, Any], code: str) -> None:
     assert refusal(activity) == (400, code)
 
 
-def test_streaming_is_refused_in_the_words_of_teams() -> None:
-    with pytest.raises(Refused, match="Streaming api is not enabled"):
-        check({"type": "message", "text": "a", "entities": [{"type": "streaminfo"}]})
+def test_a_file_can_be_offered_in_a_personal_chat_only() -> None:
+    offer = {"contentType": FILE_CONSENT, "name": "plan.txt", "content": {"sizeInBytes": 3}}
+    check({"type": "message", "attachments": [offer]}, personal=True)
+    with pytest.raises(Refused, match="personal chats only"):
+        check({"type": "message", "attachments": [offer]}, personal=False)
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "漢", "🙂"])

@@ -8,9 +8,10 @@ import pytest
 
 from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.access import RateLimit
-from bridge.simulator.gateway.agent import Deliver, Fail, Say, Script, UseTool, Wait, phrases, reply
+from bridge.simulator.gateway.agent import phrases, reply
 from bridge.simulator.gateway.model import base_url
 from bridge.simulator.gateway.sanitise import cut_for_model, sanitise, visible
+from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Think, UseTool, Wait
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 
@@ -75,6 +76,14 @@ def test_a_tool_is_announced_used_and_then_answered() -> None:
     assert isinstance(tool, UseTool)
     assert (tool.name, tool.result) == ("datetime", "2026-03-01T09:30:00+00:00")
     assert after == Say("The gateway's clock says 2026-03-01T09:30:00+00:00.")
+
+
+def test_it_researches_with_thoughts_a_search_and_a_page_that_is_gone() -> None:
+    script = answer("please research sea birds")
+    tools = [step for step in script if isinstance(step, UseTool)]
+    assert isinstance(script[0], Think)
+    assert [(tool.name, tool.failed) for tool in tools] == [("web_search", False), ("web_fetch", True)]
+    assert tools[0].arguments == {"query": "sea birds"}
 
 
 def test_a_failure_carries_raw_provider_words_and_the_asked_status() -> None:

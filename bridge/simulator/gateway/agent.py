@@ -10,9 +10,10 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bridge.simulator.gateway.samples import CODE, MARKDOWN, TABLE, long_answer
+from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Step, Think, UseTool, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,50 +22,6 @@ if TYPE_CHECKING:
     from bridge.simulator.gateway.sessions import Message
 
 _LONGEST_WAIT = 600.0  # seconds; a demo needs no more, and a typing error shall not hold a session for days
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Text of the answer; several in a row make one text that comes piece by piece."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Silence, in seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class UseTool:
-    """A tool call that runs for ``seconds`` and ends with ``result``; text said before it is no part of the answer."""
-
-    name: str
-    arguments: dict[str, Any]
-    result: str
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """A text file for the user, kept in the gateway's workspace and linked from the answer."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The model's provider refuses with this HTTP status and these raw words."""
-
-    status: int
-    words: str
-
-
-Step = Say | Wait | UseTool | Deliver | Fail
-Script = tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +161,20 @@ def _time(heard: Heard, _: re.Match[str]) -> Script:
     return (Say("Let me look."), tool, Say(f"The gateway's clock says {written}."))
 
 
+def _research(_: Heard, found: re.Match[str]) -> Script:
+    topic = found["topic"].strip()
+    page = f"https://example.com/{topic.split()[0].lower()}?session=1234"
+    return (
+        Think(f"I should look up {topic} first."),
+        Say("Let me search."),
+        UseTool("web_search", {"query": topic}, "1 result", 1.5),
+        Say("I open the first result."),
+        UseTool("web_fetch", {"url": page}, "HTTP 404", 0.5, failed=True),
+        Wait(0.3),  # a model, too, takes a while to see what it was told
+        Say(f"I have found one page on {topic}, and it could not be opened. I am a stand-in, and have no web."),
+    )
+
+
 def _fail(_: Heard, found: re.Match[str]) -> Script:
     status = int(found["status"] or 500)
     words = (
@@ -280,12 +251,24 @@ PHRASES: Sequence[Phrase] = (
     _phrase("show me a table", "a table", r"\bshow me a table\b", _text(TABLE)),
     _phrase("show me markdown", "headings, lists, quotes, links", r"\bshow me (?:some )?markdown\b", _text(MARKDOWN)),
     _phrase("what time is it?", "a tool call, then the answer", r"\bwhat time is it\b", _time),
+    _phrase(
+        "research penguins",
+        "thoughts, a search, and a tool that fails",
+        r"\bresearch (?P<topic>\w[\w ]{0,60})",
+        _research,
+    ),
     _phrase("send me a file", "an answer with a file (this version shows its name only)", r"\bsend me a file\b", _file),
     _phrase(
         "let the provider fail",
         "the model's provider fails (add “with 429” for another status)",
         r"\bprovider fail(?: with (?P<status>[45]\d\d))?\b",
         _fail,
+    ),
+    _phrase(
+        "speak of an error",
+        "an answer that only looks like a failure",
+        r"\bspeak of an error\b",
+        _text("Error: is how this answer begins, and yet all went well."),
     ),
     _phrase("stay silent", "the agent chooses not to answer", r"^stay silent\b", _text("NO_REPLY")),
     _phrase("say nothing", "an empty answer", r"^say nothing\b", _text("")),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LARGEST_FRAME = 512 * 1024  # beyond it the socket is closed with 1009 (§6)
 _PING = 30.0
+_CLOSE_WITHIN = 1.0  # a client that does not answer the close must not hold up the gateway's end
 _SERVER = {"name": "goclaw", "version": "dev"}
 _TENANT = "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway (§6)
 _PENDING_PAIRINGS = 3  # at most, then sockets without token are refused (§6)
@@ -57,7 +58,7 @@ SOCKETS = web.AppKey("sockets", Sockets)
 
 async def websocket(request: web.Request) -> web.StreamResponse:
     """Serves one socket until it closes; calls are answered in turn, events go out beside them."""
-    socket = web.WebSocketResponse(heartbeat=_PING, max_msg_size=_LARGEST_FRAME, compress=False)
+    socket = web.WebSocketResponse(timeout=_CLOSE_WITHIN, heartbeat=_PING, max_msg_size=_LARGEST_FRAME, compress=False)
     if not socket.can_prepare(request).ok:
         return text_error(400, "Bad Request")
     await socket.prepare(request)

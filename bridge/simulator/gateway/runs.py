@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from bridge.simulator.gateway.agent import Deliver, Fail, Say, Script, UseTool, Wait, reply
+from bridge.simulator.gateway.agent import reply
 from bridge.simulator.gateway.clock import rfc3339
 from bridge.simulator.gateway.model import TRIES, Model, ProviderFailure, is_retried, retry_delay
 from bridge.simulator.gateway.sanitise import NOTHING, cut_for_model, sanitise, visible
+from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Think, UseTool, Wait
 from bridge.simulator.gateway.sessions import Message, Sessions, message
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class _Progress:
     events: Events
     kept: list[Message]
     said: str = ""
+    thought: str = ""
     calls: int = 0
     tool: UseTool | None = None
     media: list[dict[str, Any]] = field(default_factory=list)
@@ -83,6 +85,10 @@ class _Progress:
         self.said += piece
         if self.turn.stream and piece:
             self.emit("chunk", {"content": piece})
+
+    def think(self, text: str) -> None:
+        self.thought += text
+        self.emit("thinking", {"content": text})
 
     def end_call(self, prompt_tokens: int, completion_tokens: int) -> str:
         """Closes one model call and returns its text."""
@@ -103,7 +109,8 @@ class _Progress:
             "total_tokens": self.prompt_tokens + self.completion_tokens,
         }
         media = {"media": self.media} if self.media else {}
-        self.emit("run.completed", {"content": content, **media, "usage": usage})
+        thinking = {"thinking": self.thought} if self.thought else {}
+        self.emit("run.completed", {"content": content, **media, **thinking, "usage": usage})
 
 
 @dataclass(slots=True)
@@ -175,6 +182,8 @@ class Runs:
                 case Say(text):
                     for piece in _pieces(text) if progress.turn.stream else [text]:
                         progress.say(piece)
+                case Think(text):
+                    progress.think(text)
                 case Wait(seconds):
                     await asyncio.sleep(seconds)
                 case UseTool():
@@ -201,8 +210,10 @@ async def _use(progress: _Progress, tool: UseTool, prompt_tokens: int) -> None:
     await asyncio.sleep(tool.seconds)
     progress.tool = None
     progress.kept.append(message("tool", tool.result, tool_call_id=call_id))
-    done = {"arguments": tool.arguments, "id": call_id, "is_error": False, "name": tool.name, "result": tool.result}
-    progress.emit("tool.result", done)
+    done = {"arguments": tool.arguments, "id": call_id, "is_error": tool.failed, "name": tool.name}
+    # keys sorted, as Go writes its maps
+    told = {"content": tool.result, "result": tool.result} if tool.failed else {"result": tool.result}
+    progress.emit("tool.result", dict(sorted((done | told).items())))
 
 
 async def _fail(status: int, words: str) -> None:

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from bridge.simulator.teams.world import BOT_NAME, Person, Place, team_id, teams_bot_id, teams_user_id
-from bridge.simulator.teams.writing import Mention, sent_form
+from bridge.simulator.teams.written import Written, content_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bridge.simulator.teams.writing import Mention
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +91,35 @@ def _iso(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds")
 
 
-def _message_content(envelope: Envelope, text: str, mentions: Sequence[Mention]) -> dict[str, Any]:
-    sent = sent_form(text, mentions)
-    return {
-        "text": sent.text,
-        "textFormat": "plain",
-        "locale": envelope.person.locale,
-        "attachments": [{"contentType": "text/html", "content": sent.html}],
-        "entities": [*sent.entities, envelope.client_info()],
-    }
-
-
 def message(envelope: Envelope, message_id: str, text: str, mentions: Sequence[Mention] = ()) -> dict[str, Any]:
-    """A person's message. `text` is as typed; each `@Name` of `mentions` in it becomes a mention."""
-    return envelope.activity("message", message_id, **_message_content(envelope, text, mentions))
+    """A person's plain message."""
+    return written(envelope, message_id, Written(text, mentions))
+
+
+def written(envelope: Envelope, message_id: str, what: Written) -> dict[str, Any]:
+    """A person's message with whatever it holds."""
+    return _with_content("message", envelope, message_id, what)
+
+
+def _with_content(kind: str, envelope: Envelope, message_id: str, what: Written) -> dict[str, Any]:
+    content = content_of(what)
+    content["entities"].append(envelope.client_info())
+    return envelope.activity(kind, message_id, locale=envelope.person.locale, **content)
 
 
 def edit(envelope: Envelope, message_id: str, text: str, mentions: Sequence[Mention] = ()) -> dict[str, Any]:
     """A person's new text for an earlier message."""
-    activity = envelope.activity("messageUpdate", message_id, **_message_content(envelope, text, mentions))
-    activity["channelData"] |= {"eventType": "editMessage"}
+    return _update(envelope, message_id, Written(text, mentions), "editMessage")
+
+
+def undelete(envelope: Envelope, message_id: str, what: Written) -> dict[str, Any]:
+    """A deleted message is there again."""
+    return _update(envelope, message_id, what, "undeleteMessage")
+
+
+def _update(envelope: Envelope, message_id: str, what: Written, event: str) -> dict[str, Any]:
+    activity = _with_content("messageUpdate", envelope, message_id, what)
+    activity["channelData"] |= {"eventType": event}
     return activity
 
 
@@ -124,15 +137,17 @@ def reaction(envelope: Envelope, activity_id: str, message_id: str, kind: str, *
 
 
 def installation(envelope: Envelope, activity_id: str, action: str) -> dict[str, Any]:
-    """`action` is `add` or `remove`."""
-    entities = [envelope.client_info()]
-    return envelope.activity(
+    """`action` is `add`, `remove` or `add-upgrade` (botframework-sdk issue 6139, §5)."""
+    activity = envelope.activity(
         "installationUpdate",
         activity_id,
         action=action,
-        entities=entities,
+        entities=[envelope.client_info()],
         locale=envelope.person.locale,
     )
+    if envelope.place.chat.kind == "channel":
+        activity["channelData"]["settings"] = {"selectedChannel": {"id": envelope.place.chat.conversation}}
+    return activity
 
 
 def bot_added(envelope: Envelope, activity_id: str) -> dict[str, Any]:
@@ -144,11 +159,27 @@ def bot_added(envelope: Envelope, activity_id: str) -> dict[str, Any]:
 def card_execute(envelope: Envelope, activity_id: str, message_id: str, action: dict[str, Any]) -> dict[str, Any]:
     """A click on an `Action.Execute`: an invoke that waits for its answer."""
     clicked = {name: action[name] for name in ("type", "id", "verb", "data") if name in action}
+    value = {"action": clicked, "trigger": "manual"}
+    return invoke(envelope, activity_id, "adaptiveCard/action", value, message_id)
+
+
+def feedback(envelope: Envelope, activity_id: str, message_id: str, reaction: str, text: str) -> dict[str, Any]:
+    """Feedback on a message of the bot; the person's words travel as JSON inside the JSON.
+
+    learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (§2 "Feedback").
+    """
+    words = orjson.dumps({"feedbackText": text}).decode()
+    value = {"actionName": "feedback", "actionValue": {"reaction": reaction, "feedback": words}}
+    return invoke(envelope, activity_id, "message/submitAction", value, message_id)
+
+
+def invoke(envelope: Envelope, activity_id: str, name: str, value: dict[str, Any], message_id: str) -> dict[str, Any]:
+    """What waits for the bot's answer: something was pressed in its message."""
     return envelope.activity(
         "invoke",
         activity_id,
-        name="adaptiveCard/action",
-        value={"action": clicked, "trigger": "manual"},
+        name=name,
+        value=value,
         replyToId=message_id,
         locale=envelope.person.locale,
         entities=[envelope.client_info()],

@@ -12,14 +12,22 @@ from aiohttp import web
 
 from bridge.simulator.teams.admission import Admission, BotRequest
 from bridge.simulator.teams.chat_api import BridgeControl, ChatApi
+from bridge.simulator.teams.clicks import Clicks
 from bridge.simulator.teams.connector import Connector
-from bridge.simulator.teams.delivery import Courier
+from bridge.simulator.teams.deeds_api import DeedsApi
+from bridge.simulator.teams.delivery import INVOKE_TIMEOUT, Courier, record
 from bridge.simulator.teams.faults import Faults
 from bridge.simulator.teams.guard import add_headers, guard
 from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.identity_api import IdentityApi
+from bridge.simulator.teams.onedrive import LINK_SECONDS, OneDrive
 from bridge.simulator.teams.people import People
+from bridge.simulator.teams.shelf import Shelf
+from bridge.simulator.teams.streaming import Streaming
+from bridge.simulator.teams.streams import STREAM_SECONDS
 from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.traffic import Traffic
+from bridge.simulator.teams.whereabouts import Whereabouts
 
 TENANT = web.AppKey("tenant", Tenant)
 PEOPLE = web.AppKey("people", People)
@@ -27,8 +35,9 @@ IDENTITY = web.AppKey("identity", Identity)
 FAULTS = web.AppKey("faults", Faults)
 CONNECTOR_LOG = web.AppKey("connector_log", deque[BotRequest])
 
-# more than any activity that Teams takes (100 KB as UTF-16 may be 150 KB as UTF-8, and cards add escapes)
-_LARGEST_BODY = 512 * 1024
+# more than any activity that Teams takes: 100 KB as UTF-16 may be 150 KB as UTF-8, cards add escapes, and a picture of
+# 1 MB travels as base64 beside them
+_LARGEST_BODY = 2 * 1024 * 1024
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -39,7 +48,8 @@ class TeamsOptions:
     `data` is its folder; `bot_endpoint` the URL of the bot's `/api/messages`; `public_base` where this
     application is reached (`http://127.0.0.1:P`); `phrases` are things to say (`{"say", "shows"}`);
     `agent_kind` is `stand-in`, `model` or `goclaw`. Times in seconds. `send_limits=False` switches the
-    Connector's rate limits off; `clock` is what they go by.
+    Connector's rate limits off; `clock` is what they go by. `streaming=False` refuses every stream;
+    `stream_seconds` is how long one may take, `link_seconds` how long a link to a file works.
     """
 
     data: Path
@@ -50,7 +60,11 @@ class TeamsOptions:
     agent_kind: str
     resend_after: float = 15.0
     retry_for: float = 60.0
+    invoke_limit: float = INVOKE_TIMEOUT
     send_limits: bool = True
+    streaming: bool = True
+    stream_seconds: float = STREAM_SECONDS
+    link_seconds: float = LINK_SECONDS
     clock: Callable[[], float] = time.monotonic
 
 
@@ -64,18 +78,34 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
     base = options.public_base.rstrip("/")
     identity = Identity(options.data, base)
     tenant = Tenant(options.data, identity.app.app_id, lambda: time.time_ns() // 1_000_000)
+    traffic = Traffic(tenant.news)
     courier = Courier(
         options.bot_endpoint,
         identity.channel_token,
+        lambda activity, answer, limit: record(traffic, tenant, activity, answer, limit),
         resend_after=options.resend_after,
         retry_for=options.retry_for,
+        invoke_limit=options.invoke_limit,
     )
-    people = People(tenant, courier, identity.app, identity.service_url)
     faults = Faults()
-    admission = Admission(identity, send_limits=options.send_limits, clock=options.clock)
-    connector = Connector(tenant, identity, faults, admission)
+    admission = Admission(identity, tenant, traffic, send_limits=options.send_limits, clock=options.clock)
+    streaming = Streaming(
+        tenant,
+        faults,
+        admission,
+        allowed=options.streaming,
+        limited=options.send_limits,
+        seconds=options.stream_seconds,
+        clock=options.clock,
+    )
+    connector = Connector(tenant, identity, faults, admission, streaming)
+    shelf = Shelf(options.data / "files")
+    onedrive = OneDrive(shelf, base, identity.service_url, traffic, seconds=options.link_seconds, clock=options.clock)
+    whereabouts = Whereabouts(tenant, identity.app, identity.service_url)
+    people = People(whereabouts, courier, onedrive)
+    clicks = Clicks(whereabouts, courier, streaming, onedrive)
     agent = {"kind": options.agent_kind, "label": options.agent_label}
-    chat_api = ChatApi(tenant, people, courier, agent=agent, phrases=options.phrases, control=bridge_control)
+    chat_api = ChatApi(tenant, courier, traffic, agent=agent, phrases=options.phrases, control=bridge_control)
 
     app = web.Application(middlewares=[guard], client_max_size=_LARGEST_BODY)
     app[TENANT], app[PEOPLE], app[IDENTITY] = tenant, people, identity
@@ -83,19 +113,24 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
     app.add_routes([web.get("/", _page), web.static("/static", _STATIC)])
     app.add_routes(IdentityApi(identity, faults, base).routes())
     app.add_routes(connector.routes())
-    app.add_routes(chat_api.routes())
+    app.add_routes(onedrive.routes(admission))
+    app.add_routes([*chat_api.routes(), *DeedsApi(people, clicks).routes()])
     app.on_response_prepare.append(add_headers)
+    _close_at_the_end(app, tenant, courier, streaming)
+    return app
 
+
+def _close_at_the_end(app: web.Application, tenant: Tenant, courier: Courier, streaming: Streaming) -> None:
     async def stop_listening(_app: web.Application) -> None:
         tenant.news.close()  # else the open event streams would hold up the end of the server
 
     async def close(_app: web.Application) -> None:
         await courier.close()
+        await streaming.close()
         await tenant.close()
 
     app.on_shutdown.append(stop_listening)
     app.on_cleanup.append(close)
-    return app
 
 
 async def _page(_request: web.Request) -> web.FileResponse:

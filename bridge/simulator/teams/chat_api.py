@@ -1,24 +1,26 @@
-"""The chat page's API: state, messages, what a person does, and live news as Server-Sent Events."""
+"""What the chat page reads: state, messages, the record of the traffic, and live news as Server-Sent Events."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import orjson
 from aiohttp import web
 
-from bridge.simulator.teams.answers import json_answer, json_object
-from bridge.simulator.teams.people import NotPossible, People
-from bridge.simulator.teams.tenant import page_form
-from bridge.simulator.teams.world import BOT_NAME, PEOPLE, TENANT_NAME, Chat
+from bridge.simulator.teams.answers import json_answer
+from bridge.simulator.teams.deeds_api import explained
+from bridge.simulator.teams.messages import page_form
+from bridge.simulator.teams.whereabouts import NotPossible
+from bridge.simulator.teams.world import BOT_NAME, PEOPLE, TENANT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from bridge.simulator.teams.delivery import Courier
     from bridge.simulator.teams.tenant import Tenant
+    from bridge.simulator.teams.traffic import Traffic
 
 PING_EVERY = 15.0
 
@@ -45,20 +47,29 @@ class BridgeControl(Protocol):
 
 
 class ChatApi:
-    """Handlers below `/api`. `agent` is `{"kind", "label"}` and `phrases` a list of `{"say", "shows"}`."""
+    """Handlers below `/api`. `agent` is `{"kind", "label"}` and `phrases` a list of `{"say", "shows"}`.
+
+    - `GET /api/state`; its chats have `"app": "none" | "added" | "removed"`
+    - `GET /api/chats/{chat}/messages` -> `{"messages": […]}`, oldest first, as `messages.page_form` gives them
+    - `GET /api/traffic` -> `{"entries": […]}`, oldest first, with the fields of `traffic.Entry`
+    - `GET /api/events`: events `message`, `typing`, `bridge`, `chat` (a chat of the state has changed) and `traffic`
+    - `POST /api/bridge/kill`
+
+    What a person does has its own handlers: `deeds_api`.
+    """
 
     def __init__(
         self,
         tenant: Tenant,
-        people: People,
         courier: Courier,
+        traffic: Traffic,
         *,
         agent: dict[str, str],
         phrases: list[dict[str, str]],
         control: BridgeControl | None,
     ) -> None:
         self._tenant = tenant
-        self._people = people
+        self._traffic = traffic
         self._agent = agent
         self._phrases = phrases
         self._control = control
@@ -69,16 +80,16 @@ class ChatApi:
             control.subscribe(lambda _state: self._announce_bridge())
 
     def routes(self) -> list[web.RouteDef]:
-        chat = "/api/chats/{chat}"
         return [
             web.get("/api/state", self._state),
             web.get("/api/events", self._events),
-            web.post("/api/bridge/kill", _explained(self._kill)),
-            web.post(chat + "/open", _explained(self._open)),
-            web.get(chat + "/messages", _explained(self._messages)),
-            web.post(chat + "/messages", _explained(self._say)),
-            web.post(chat + "/messages/{message}/actions", _explained(self._press)),
+            web.get("/api/traffic", self._seen),
+            web.post("/api/bridge/kill", explained(self._kill)),
+            web.get("/api/chats/{chat}/messages", explained(self._messages)),
         ]
+
+    async def _seen(self, _request: web.Request) -> web.Response:
+        return json_answer({"entries": self._traffic.entries()})
 
     def _bridge(self) -> BridgeState:
         if self._control is not None:
@@ -105,7 +116,7 @@ class ChatApi:
                 "bot": {"name": BOT_NAME},
                 "tenant": {"name": TENANT_NAME},
                 "people": people,
-                "chats": [_chat_form(chat) for chat in self._tenant.chats.values()],
+                "chats": [self._tenant.chat_form(chat) for chat in self._tenant.chats],
                 "phrases": self._phrases,
                 "agent": self._agent,
                 "bridge": asdict(self._bridge()),
@@ -117,32 +128,6 @@ class ChatApi:
         if chat not in self._tenant.chats:
             raise NotPossible("There is no such chat.", 404)
         return json_answer({"messages": [page_form(message) for message in self._tenant.messages(chat)]})
-
-    async def _open(self, request: web.Request) -> web.Response:
-        body = await json_object(request)
-        await self._people.open(request.match_info["chat"], _text(body, "as"))
-        return web.Response(status=204)
-
-    async def _say(self, request: web.Request) -> web.Response:
-        body = await json_object(request)
-        thread = body.get("thread")
-        said = await self._people.say(
-            request.match_info["chat"],
-            _text(body, "as"),
-            _text(body, "text"),
-            mention=body.get("mention") is True,
-            thread=None if thread is None else _text(body, "thread"),
-        )
-        return json_answer({"id": said.id}, 201)
-
-    async def _press(self, request: web.Request) -> web.Response:
-        body = await json_object(request)
-        number = body.get("action")
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise NotPossible("'action' must be a number.")
-        where = request.match_info
-        pressed = await self._people.press(where["chat"], _text(body, "as"), where["message"], number)
-        return json_answer({"ok": pressed.taken, "message": pressed.told}, 200 if pressed.taken else 502)
 
     async def _kill(self, _request: web.Request) -> web.Response:
         if self._control is None:
@@ -165,39 +150,3 @@ class ChatApi:
             except (ConnectionError, TimeoutError):
                 pass  # the page is gone, was too slow or the server stops: it comes back by itself
         return response
-
-
-def _chat_form(chat: Chat) -> dict[str, Any]:
-    return {
-        "id": chat.id,
-        "kind": chat.kind,
-        "title": chat.title,
-        "members": chat.members,
-        "team": chat.team,
-        "unread": 0,  # who has read what is known to each page alone
-    }
-
-
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise NotPossible(f"'{name}' must be a text.")
-    return value
-
-
-def _explained(
-    handler: Callable[[web.Request], Awaitable[web.Response]],
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The handler with its refusals as `{"error": sentence}`."""
-
-    async def explained(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except NotPossible as refused:
-            return json_answer({"error": str(refused)}, refused.status)
-        except web.HTTPRequestEntityTooLarge:
-            return json_answer({"error": "That is too much at once."}, 413)
-        except ValueError:
-            return json_answer({"error": "The body is no JSON object."}, 400)
-
-    return explained

@@ -6,25 +6,24 @@ teams-platform.md §3, §4).
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import asdict
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from bridge.simulator.teams import rules
-from bridge.simulator.teams.admission import Admission, activity_body
+from bridge.simulator.teams.admission import Admission, activity_body, explain
 from bridge.simulator.teams.answers import json_answer
-from bridge.simulator.teams.appearance import Appearance, appearance
+from bridge.simulator.teams.messages import BOT_SENDER, Message, reacted
 from bridge.simulator.teams.rules import Refused
+from bridge.simulator.teams.showing import bot_message, looks_of
+from bridge.simulator.teams.streams import is_streamed
 from bridge.simulator.teams.world import (
     BOT_NAME,
-    BOT_SENDER,
     PEOPLE,
-    Message,
     Person,
     Place,
-    iso_now,
     roster_entry,
     teams_user_id,
 )
@@ -34,44 +33,30 @@ if TYPE_CHECKING:
 
     from bridge.simulator.teams.faults import Faults, Operation
     from bridge.simulator.teams.identity import Identity
+    from bridge.simulator.teams.streaming import Streaming
     from bridge.simulator.teams.tenant import Tenant
 
 # how long the typing indicator stays: teams-platform.md §10 "Typing"
 TYPING_SHOWN_MS = 3000
-_LONG_TEXT = 2000
+# `like`, `1f440_eyes` and the like, custom ones too (teams-platform.md §10 "Reactions by bot")
+_REACTION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def _not_in_roster() -> Refused:
     return Refused(403, "BotNotInConversationRoster", "The bot is not part of the conversation roster.")
 
 
-async def _looks(activity: dict[str, Any]) -> Appearance:
-    """Rendering a long text takes a while: not on the event loop."""
-    if len(activity.get("text") or "") < _LONG_TEXT:
-        return appearance(activity)
-    return await asyncio.to_thread(appearance, activity)
-
-
-def _bot_message(place: Place, message_id: str, looks: Appearance) -> Message:
-    return Message(
-        id=message_id,
-        chat=place.chat.id,
-        thread=place.thread,
-        at=iso_now(),
-        sender=BOT_SENDER,
-        name=BOT_NAME,
-        **asdict(looks),
-    )
-
-
 class Connector:
     """Handlers below `/emea/{tenant}/v3/conversations`."""
 
-    def __init__(self, tenant: Tenant, identity: Identity, faults: Faults, admission: Admission) -> None:
+    def __init__(
+        self, tenant: Tenant, identity: Identity, faults: Faults, admission: Admission, streaming: Streaming
+    ) -> None:
         self._tenant = tenant
         self._identity = identity
         self._faults = faults
         self._admission = admission
+        self._streaming = streaming
 
     def routes(self) -> list[web.RouteDef]:
         base = "/emea/{tenant}/v3/conversations"
@@ -83,6 +68,8 @@ class Connector:
             web.post(one + "/activities/{activity}", guarded(self._send)),
             web.put(one + "/activities/{activity}", guarded(self._update)),
             web.delete(one + "/activities/{activity}", guarded(self._delete)),
+            web.put(one + "/activities/{activity}/reactions/{reaction}", guarded(self._react)),
+            web.delete(one + "/activities/{activity}/reactions/{reaction}", guarded(self._react)),
             web.get(one + "/members", guarded(self._members)),
             web.get(one + "/pagedmembers", guarded(self._paged_members)),
             web.get(one + "/members/{member}", guarded(self._member)),
@@ -101,17 +88,20 @@ class Connector:
         """POST an activity. The conversation chooses the thread, an activity id in the address does not."""
         place = self._place(request)
         activity = await activity_body(request)
-        rules.check(activity)
+        rules.check_form(activity)
+        if is_streamed(activity):
+            return await self._streaming.take(request, place, activity)
+        rules.check(activity, personal=place.chat.kind == "personal")
         operation: Operation = "typing" if activity["type"] == "typing" else "message"
-        looks = await _looks(activity)
+        looks = await looks_of(activity, partial(self._tenant.message, place.chat.id))
 
         async def accept() -> web.Response:
             self._admission.spend_send(place.conversation)
             new_id = self._tenant.new_id()
             if operation == "typing":
-                self._show_typing(place)
+                self._show_typing(request, place)
             else:
-                await self._tenant.put(_bot_message(place, new_id, looks))
+                await self._tenant.put(bot_message(place, new_id, looks), notify=True)
             return json_answer({"id": new_id}, 201)
 
         return await self._faults.around(operation, request, accept)
@@ -120,15 +110,20 @@ class Connector:
         """PUT a new form of one of the bot's own messages."""
         place = self._place(request)
         activity = await activity_body(request)
-        rules.check(activity)
+        rules.check_form(activity)
+        if is_streamed(activity):
+            words = "A streamed message is edited without the streaminfo entity."
+            raise Refused(400, "BadArgument", words)
+        rules.check(activity, personal=place.chat.kind == "personal")
         if activity["type"] != "message":
             raise Refused(400, "BadArgument", "Only a message can be updated.")
-        looks = await _looks(activity)
+        looks = await looks_of(activity, partial(self._tenant.message, place.chat.id))
 
         async def accept() -> web.Response:
             self._admission.spend_send(place.conversation)
             old = self._own_message(request, place)
-            await self._tenant.change(old, edited=True, **asdict(looks))
+            await self._streaming.before_edit(place.chat.id, old.id)
+            await self._tenant.change(old, edited=True, **looks.changes())
             return json_answer({"id": old.id})
 
         return await self._faults.around("edit", request, accept)
@@ -138,22 +133,48 @@ class Connector:
 
         async def accept() -> web.Response:
             old = self._own_message(request, place)
-            await self._tenant.change(old, text="", html="", card=None, deleted=True)
+            await self._streaming.before_edit(place.chat.id, old.id)
+            await self._tenant.change(old, text="", html="", card=None, files=(), deleted=True)
             return json_answer({})
 
         return await self._faults.around("delete", request, accept)
 
-    def _own_message(self, request: web.Request, place: Place) -> Message:
+    async def _react(self, request: web.Request) -> web.Response:
+        """PUT or DELETE a reaction of the bot; repeating it changes nothing."""
+        place, kind = self._place(request), request.match_info["reaction"]
+        if not _REACTION.fullmatch(kind):
+            raise Refused(400, "BadArgument", "Unknown reaction type.")
+
+        async def accept() -> web.Response:
+            self._admission.spend_reaction()
+            message = self._message(request, place)
+            reactions = reacted(message.reactions, BOT_SENDER, kind, on=request.method == "PUT")
+            if reactions is message.reactions:
+                explain(request, "Accepted: nothing changes.")
+            else:
+                await self._tenant.change(message, reactions=reactions)
+            return json_answer({})
+
+        return await self._faults.around("reaction", request, accept)
+
+    def _message(self, request: web.Request, place: Place) -> Message:
         found = self._tenant.message(place.chat.id, request.match_info["activity"])
         if found is None or found.deleted:
             raise Refused(404, "ActivityNotFoundInConversation", "The activity was not found.")
+        return found
+
+    def _own_message(self, request: web.Request, place: Place) -> Message:
+        found = self._message(request, place)
         if not found.from_bot:
             raise Refused(403, "ForbiddenOperationException", "A bot can only change its own messages.")
         return found
 
-    def _show_typing(self, place: Place) -> None:
-        # Teams shows no typing indicator in channels (teams-platform.md §10)
-        if place.chat.kind != "channel":
+    def _show_typing(self, request: web.Request, place: Place) -> None:
+        if place.chat.kind == "channel":  # teams-platform.md §10 "Typing"
+            explain(request, "Accepted and not shown: Teams shows no typing in channels.")
+        elif self._streaming.is_open(place.chat.id):  # §1
+            explain(request, "Accepted and not shown: no typing while a stream is open.")
+        else:
             event = {"type": "typing", "chat": place.chat.id, "thread": place.thread, "name": BOT_NAME}
             self._tenant.news.announce({**event, "until_ms": TYPING_SHOWN_MS})
 

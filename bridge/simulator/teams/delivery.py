@@ -18,10 +18,14 @@ from weakref import WeakValueDictionary
 import aiohttp
 import orjson
 
+from bridge.simulator.teams.traffic import of_person
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.simulator.teams.world import Delivery
+    from bridge.simulator.teams.messages import Delivery
+    from bridge.simulator.teams.tenant import Tenant
+    from bridge.simulator.teams.traffic import Traffic
 
 _log = logging.getLogger(__name__)
 
@@ -62,20 +66,27 @@ class BotAnswer:
 
 
 class Courier:
-    """Delivers to one bot endpoint. Times in seconds; `bearer` gives the channel's token."""
+    """Delivers to one bot endpoint. Times in seconds; `bearer` gives the channel's token.
+
+    `tell` hears of every try: the activity, the bot's answer, and the seconds it had for it.
+    """
 
     def __init__(
         self,
         endpoint: str,
         bearer: Callable[[], str],
+        tell: Callable[[dict[str, Any], BotAnswer, float], None],
         *,
         resend_after: float,
         retry_for: float,
+        invoke_limit: float = INVOKE_TIMEOUT,
     ) -> None:
         self._endpoint = endpoint
         self._bearer = bearer
+        self._tell = tell
         self._resend_after = resend_after
         self._retry_for = retry_for
+        self._invoke_limit = invoke_limit
         self.reachable = True
         self._listener: Callable[[], None] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -96,8 +107,9 @@ class Courier:
         self._under_way.add(task)
         task.add_done_callback(self._finished)
 
-    async def once(self, activity: dict[str, Any], limit: float = INVOKE_TIMEOUT) -> BotAnswer:
+    async def once(self, activity: dict[str, Any], limit: float | None = None) -> BotAnswer:
         """One try with its answer: invokes, and whatever a person waits for."""
+        limit = self._invoke_limit if limit is None else limit
         if self._session is None:
             self._session = aiohttp.ClientSession()
         headers = {
@@ -121,6 +133,7 @@ class Courier:
         except (aiohttp.ClientError, OSError):
             answer = BotAnswer(None)
         self._note(reachable=answer.status is not None)
+        self._tell(activity, answer, limit)
         return answer
 
     async def close(self) -> None:
@@ -166,6 +179,22 @@ class Courier:
         self._under_way.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.error("a delivery ended with %s", type(failure).__name__)
+
+
+def record(traffic: Traffic, tenant: Tenant, activity: dict[str, Any], answer: BotAnswer, limit: float) -> None:
+    """Note one try in the record of the traffic."""
+    if answer.accepted:
+        verdict = "Accepted."
+    elif answer.status is None:
+        verdict = "The bot was not reached."
+    elif answer.status == 0:
+        verdict = f"No answer within {limit:g} s."
+    else:
+        verdict = "Refused: not sent again." if answer.final else "The bot failed."
+    place = tenant.find(activity["conversation"]["id"])
+    chat = place.chat.id if place else None
+    what = of_person(activity)
+    traffic.add("bot", ("POST", "/api/messages"), (answer.status, None), what=what, verdict=verdict, chat=chat)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # about a minute of a busy chat; a page that is further behind had better load everything anew
-BACKLOG = 256
+BACKLOG = 1024
 
 
 class Listener:

@@ -17,7 +17,7 @@ from bridge.simulator.teams.answers import error_answer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-Operation = Literal["message", "typing", "edit", "delete", "members", "create", "token"]
+Operation = Literal["message", "typing", "stream", "edit", "delete", "reaction", "members", "create", "token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Fault:
 
     status: int | None = None
     code: str = "ServiceError"
+    message: str = "A fault on order."
     retry_after: str | None = None
     body: str | None = None
     delay: float = 0.0
@@ -41,7 +42,7 @@ class Fault:
         status = self.status or 200
         if self.body is not None:
             return web.Response(text=self.body, status=status, content_type="text/html", headers=headers)
-        return error_answer(status, self.code, "A fault on order.", headers)
+        return error_answer(status, self.code, self.message, headers)
 
 
 class Faults:

@@ -23,6 +23,8 @@ class Window:
 SENDS = (Window(1, 7), Window(2, 8), Window(30, 60), Window(3600, 1800))
 # per bot and thread: get conversation members, get conversations
 READS = (Window(1, 14), Window(2, 16), Window(30, 120), Window(3600, 3600))
+# per app, over all conversations: bots' reactions (teams-platform.md §4 and §10)
+REACTIONS = (Window(1, 2),)
 # per app and tenant, whatever the operation
 REQUESTS = (Window(1, 50),)
 

@@ -6,20 +6,23 @@ still there after a restart.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.journal import Journal, replay, rewrite
-from bridge.simulator.teams.world import BOT_NAME, Message, Place, demo_chats
+from bridge.simulator.teams.messages import Message, page_form, recalled
+from bridge.simulator.teams.world import Place, demo_chats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+AppState = Literal["none", "added", "removed"]
+
 # what the page shows at most, and so what is kept of a chat
 KEPT = 500
-_FIELDS = frozenset(field.name for field in fields(Message))
 
 
 class Tenant:
@@ -35,7 +38,10 @@ class Tenant:
         self._last_id = 0
         self._messages: dict[str, dict[str, Message]] = {chat: {} for chat in self.chats}
         # a group or a team has the app from the start; a person installs it by opening the chat with it
-        self._installed = {chat.id for chat in self.chats.values() if chat.kind != "personal"}
+        self._apps: dict[str, AppState] = {
+            chat.id: "none" if chat.kind == "personal" else "added" for chat in self.chats.values()
+        }
+        self._unannounced: set[str] = set()
         self._by_conversation = {chat.conversation: chat for chat in self.chats.values()}
         path = data / "tenant.jsonl"
         for record in replay(path):
@@ -67,23 +73,48 @@ class Tenant:
         return Place(chat, thread)
 
     def is_installed(self, chat_id: str) -> bool:
-        return chat_id in self._installed
+        return self._apps[chat_id] == "added"
+
+    def app_state(self, chat_id: str) -> AppState:
+        """Whether the app is in a chat of this tenant. Raises KeyError for an unknown chat."""
+        return self._apps[chat_id]
 
     async def install(self, chat_id: str, *, present: bool) -> bool:
         """Add the app to a chat or remove it; False when nothing changes."""
         if self.is_installed(chat_id) == present:
             return False
-        self._mark_installed(chat_id, present=present)
-        await self._journal.append({"installed": chat_id, "present": present})
+        self._apps[chat_id] = "added" if present else "removed"
+        await self._journal.append({"app": chat_id, "state": self._apps[chat_id]})
+        self.news.announce({"type": "chat", "chat": self.chat_form(chat_id)})
         return True
 
-    async def put(self, message: Message) -> None:
-        """Keep a new message, or the new form of a known one, and announce it."""
+    def chat_form(self, chat_id: str) -> dict[str, Any]:
+        """The chat as the page API gives it. Raises KeyError for an unknown one."""
+        chat = self.chats[chat_id]
+        return {
+            "id": chat.id,
+            "kind": chat.kind,
+            "title": chat.title,
+            "members": chat.members,
+            "team": chat.team,
+            "app": self._apps[chat_id],
+            "unread": 0,  # who has read what is known to each page alone
+        }
+
+    async def put(self, message: Message, *, notify: bool = False) -> None:
+        """Keep a new message, or the new form of a known one, and announce it: `notify`, as news for its reader."""
+        if notify:
+            self._unannounced.add(message.id)
         self._keep(message)
         await self._journal.append({"message": asdict(message)})
         # changed again meanwhile: that change announces itself, and this form would come too late
         if self.message(message.chat, message.id) is message:
-            self.news.announce({"type": "message", "message": page_form(message)})
+            self._announce(message)
+
+    def show(self, message: Message) -> None:
+        """Keep and announce a form that need not survive a restart: a stream's, which is followed by the next."""
+        self._keep(message)
+        self._announce(message)
 
     async def change(self, message: Message, **changes: Any) -> Message | None:
         """Change fields of the message's newest form. None when it is no longer kept."""
@@ -104,33 +135,25 @@ class Tenant:
         while len(kept) > KEPT:
             del kept[next(iter(kept))]
 
-    def _mark_installed(self, chat_id: str, *, present: bool) -> None:
-        if present:
-            self._installed.add(chat_id)
-        else:
-            self._installed.discard(chat_id)
+    def _announce(self, message: Message) -> None:
+        notify = message.id in self._unannounced
+        self._unannounced.discard(message.id)
+        self.news.announce({"type": "message", "message": page_form(message, notify=notify)})
 
     def _recall(self, record: dict[str, Any]) -> None:
         """Take one line of the journal. Lines of another version's form are passed over."""
-        if "installed" in record and record["installed"] in self.chats:
-            self._mark_installed(record["installed"], present=bool(record.get("present")))
+        if record.get("app") in self.chats and record.get("state") in ("added", "removed"):
+            self._apps[record["app"]] = record["state"]
+        elif record.get("installed") in self.chats and record.get("present"):  # as version 0.1 wrote it
+            self._apps[record["installed"]] = "added"
         told = record.get("message")
-        if isinstance(told, dict) and told.keys() == _FIELDS and told["chat"] in self._messages:
-            # what Teams was still trying to deliver died with it
-            lost = told["delivery"] in ("sending", "retrying")
-            self._keep(Message(**{**told, "delivery": "lost" if lost else told["delivery"]}))
-            self._last_id = max(self._last_id, int(told["id"]))
+        if isinstance(told, dict) and told.get("chat") in self._messages:
+            with suppress(KeyError, TypeError, ValueError):
+                message = recalled(told)
+                self._keep(message)
+                self._last_id = max(self._last_id, int(message.id))
 
     def _snapshot(self) -> list[dict[str, Any]]:
-        installed = [{"installed": chat_id, "present": chat_id in self._installed} for chat_id in self.chats]
+        apps = [{"app": chat_id, "state": state} for chat_id, state in self._apps.items() if state != "none"]
         said = [{"message": asdict(m)} for kept in self._messages.values() for m in kept.values()]
-        return [*installed, *said]
-
-
-def page_form(message: Message) -> dict[str, Any]:
-    """The message as the page API gives it."""
-    form = asdict(message)
-    sender = form.pop("sender")
-    name = BOT_NAME if message.from_bot else form["name"]
-    del form["name"]
-    return {**form, "from": {"id": sender, "name": name, "bot": message.from_bot}}
+        return [*apps, *said]

@@ -1,4 +1,4 @@
-"""The demo world's words: who works at Contoso, which chats they have, what a message is.
+"""The demo world's words: who works at Contoso, and which chats they have.
 
 Ids have the shapes that Teams gives them (reference: teams-platform.md §5 "Fields") and are derived from the
 names, so that they are the same after every restart.
@@ -14,12 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 ChatKind = Literal["personal", "groupChat", "channel"]
-Delivery = Literal["sending", "delivered", "refused", "retrying", "lost"]
 
 BOT_NAME = "GoClaw"
 TENANT_NAME = "Contoso"
 TENANT_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, "contoso.example"))
-BOT_SENDER = "bot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +78,6 @@ class Place:
     def conversation(self) -> str:
         """The conversation id as the Bot Connector spells it: a channel's thread rides on `;messageid=`."""
         return f"{self.chat.conversation};messageid={self.thread}" if self.thread else self.chat.conversation
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message as the page shows it. `at` is ISO 8601 in UTC; `html` is already sanitised.
-
-    `sender` is a person's id or BOT_SENDER. `thread` is the root's id, on replies in channels.
-    """
-
-    id: str
-    chat: str
-    thread: str | None
-    at: str
-    sender: str
-    name: str
-    text: str
-    html: str
-    edited: bool = False
-    deleted: bool = False
-    ai: bool = False
-    card: dict[str, Any] | None = None
-    delivery: Delivery | None = None
-    answered_action: str | None = None
-
-    @property
-    def from_bot(self) -> bool:
-        return self.sender == BOT_SENDER
 
 
 PEOPLE = {

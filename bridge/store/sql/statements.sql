@@ -4,6 +4,7 @@
 -- the whole table. <now> is the database's way to say the time in epoch seconds.
 
 -- name: accept
+-- Without a limit nothing is counted: thousands of greetings wait in a lane, and each new one would read them all.
 INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted, history)
 SELECT :id, :kind, :lane, :session,
        CASE WHEN busy THEN 'queued' ELSE 'running' END,
@@ -12,7 +13,8 @@ SELECT :id, :kind, :lane, :session,
        :again_of, :payload, :accepted,
        CASE WHEN busy THEN :queued ELSE :running END
 FROM (SELECT :hold OR EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state <> 'closed') AS busy) AS lane_now
-WHERE (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room
+WHERE :unlimited
+   OR (SELECT count(*) FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued') < :room
 ON CONFLICT DO NOTHING
 RETURNING n, state;
 
@@ -67,6 +69,9 @@ RETURNING n;
 UPDATE turns SET delivery = :delivery, sent = :sent
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
 RETURNING n;
+
+-- name: live
+UPDATE turns SET live = :live WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' RETURNING n;
 
 -- name: attempted
 UPDATE turns SET attempts = attempts + 1, history = history || :step
@@ -124,7 +129,7 @@ UPDATE replicas SET beats = beats + 1, running = :running WHERE owner = :owner R
 SELECT owner, beats, running FROM replicas;
 
 -- name: look_around
-SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued') AS waiting,
+SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued' AND kind <> 'welcome') AS waiting,
        EXISTS (SELECT 1 FROM turns WHERE state <> 'closed'
                AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)) AS orphans,
        coalesce((SELECT value FROM switches WHERE name = 'paused'), 0) AS paused;

@@ -31,8 +31,22 @@ export const loadMessages = async (chat) => (await call(`${chatPath(chat)}/messa
 export const sendMessage = (chat, message) => call(`${chatPath(chat)}/messages`, message);
 export const openChat = (chat, person) => call(`${chatPath(chat)}/open`, { as: person });
 export const killBridge = () => call("/api/bridge/kill", {});
-export const clickAction = (chat, message, person, action) =>
-  call(`${chatPath(chat)}/messages/${encodeURIComponent(message)}/actions`, { as: person, action });
+
+const messagePath = ({ chat, id }) => `${chatPath(chat)}/messages/${encodeURIComponent(id)}`;
+
+export const clickAction = (message, person, action) =>
+  call(`${messagePath(message)}/actions`, { as: person, action });
+export const editMessage = (message, person, text) => call(messagePath(message), { as: person, text }, "PUT");
+export const deleteMessage = (message, person) => call(messagePath(message), { as: person }, "DELETE");
+export const undeleteMessage = (message, person) => call(`${messagePath(message)}/undelete`, { as: person });
+export const react = (message, person, type, on) => call(`${messagePath(message)}/reactions`, { as: person, type, on });
+export const giveFeedback = (message, person, reaction, text) =>
+  call(`${messagePath(message)}/feedback`, { as: person, reaction, text });
+export const stopStream = (message, person) => call(`${messagePath(message)}/stop`, { as: person });
+export const answerConsent = (message, person, action) =>
+  call(`${messagePath(message)}/consent`, { as: person, action });
+export const changeApp = (chat, person, action) => call(`${chatPath(chat)}/app`, { as: person, action });
+export const loadTraffic = async () => (await call("/api/traffic")).entries ?? [];
 
 /**
  * Follows `/api/events` for as long as the page lives. `onOpen` runs at every (re)connection: what happened in

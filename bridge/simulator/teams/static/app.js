@@ -1,24 +1,31 @@
 // Puts the page together: the address says who and where, the event stream says what happened, and after each change the
 // views draw what is different.
 
+import { messageActions } from "./actions.js";
 import { followEvents, loadMessages, loadState, openChat } from "./api.js";
-import { composer, say } from "./composer.js";
+import { drawAppNotice } from "./appmenu.js";
+import { watchDrops } from "./attachments.js";
+import { attach, composer, say } from "./composer.js";
 import { drawHead, drawLog, newLog } from "./conversation.js";
+import { startEditing } from "./editor.js";
+import { notifyOf } from "./notify.js";
 import { drawChips, drawPhrases } from "./phrases.js";
 import { drawSidebar, startSidebar } from "./sidebar.js";
 import {
-  addressOf, applyMessage, applyTyping, chatsOf, fillChat, markSeen, me, messagesOf, openedChat, readAddress, store,
-  unreadIn,
+  addressOf, applyChat, applyMessage, applyTyping, chatsOf, fillChat, markSeen, me, messageNamed, messagesOf, openedChat,
+  readAddress, store, unreadIn,
 } from "./state.js";
 import { bridgeChanged, connectionChanged, drawStatus, drawUnreachable, startStatus } from "./status.js";
-import { toast } from "./toasts.js";
+import { dropToasts, toast } from "./toasts.js";
+import { applyTraffic, drawTraffic, forgetTraffic, unseenRefusals } from "./traffic.js";
 
 const byId = (id) => document.getElementById(id);
 const wide = matchMedia("(min-width: 760px)");
 const NEAR_END_PX = 120;
 let log = null; // the element of the open chat's messages
 let atEnd = true; // whether the reader is at the newest message: then new ones keep scrolling in
-let phrasesOpen = false;
+let refreshActions = () => {}; // brings the action bar of that log up to date
+let panel = null; // what stands beside the conversation: "phrases", "traffic" or nothing
 let planned = false;
 
 /** Draws once for all changes of this turn of the event loop. Not by animation frame: those stop in hidden tabs. */
@@ -35,22 +42,31 @@ function draw() {
   if (!store.state) return drawUnreachable();
   drawStatus();
   const chat = openedChat();
-  const reading = document.visibilityState === "visible" && (wide.matches || store.pane === "chat");
-  if (chat && reading) markSeen(chat.id);
+  if (chat && isReading()) {
+    markSeen(chat.id);
+    dropToasts(chat.id);
+  }
   drawSidebar();
   document.body.dataset.pane = store.pane;
-  drawPhrases(byId("phrases"), phrasesOpen, { sayIt, close: togglePhrases });
+  drawPhrases(byId("phrases"), panel === "phrases", { sayIt, close: togglePhrases });
+  drawTraffic(byId("traffic"), panel === "traffic", { redraw, close: toggleTraffic });
+  drawTrafficButton();
   if (chat) drawConversation(chat);
   const unread = chatsOf(store.person).reduce((sum, { id }) => sum + unreadIn(id), 0);
   document.title = `${unread ? `(${unread}) ` : ""}${me().name} · GoClaw Teams Bridge`;
 }
 
+/** Whether the open chat is before somebody's eyes. */
+const isReading = () => document.visibilityState === "visible" && (wide.matches || store.pane === "chat");
+
 function drawConversation(chat) {
   if (log?.dataset.chat !== chat.id || log.dataset.person !== store.person) startConversation(chat);
-  drawHead(byId("conversation-head"), chat, { phrasesOpen, togglePhrases });
+  drawHead(byId("conversation-head"), chat, { phrasesOpen: panel === "phrases", togglePhrases, redraw });
+  drawAppNotice(byId("app-notice"), chat, redraw);
   drawChips(byId("chips"), sayIt);
   const height = log.scrollHeight;
   drawLog(log, redraw);
+  refreshActions();
   if (atEnd) log.scrollTop = log.scrollHeight;
   else if (log.scrollHeight > height) byId("to-latest").hidden = false;
 }
@@ -62,25 +78,50 @@ function startConversation(chat) {
     atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
     if (atEnd) byId("to-latest").hidden = true;
   });
+  log.addEventListener("load", () => atEnd && (log.scrollTop = log.scrollHeight), true); // a picture has got its height
   atEnd = true;
+  store.editing = null;
   byId("to-latest").hidden = true;
   byId("log-slot").replaceChildren(log);
-  byId("composer-slot").replaceChildren(composer({ chat }));
+  refreshActions = messageActions(log, redraw);
+  byId("composer-slot").replaceChildren(composer({ chat, onUp: editLatest }));
   if (wide.matches) byId("composer").focus({ preventScroll: true }); // on a phone the keyboard would cover the messages
+}
+
+/** Up in the empty message box edits what one said last, as in Teams. */
+function editLatest() {
+  const own = ({ from, deleted, text, thread }) => from.id === store.person && !deleted && text && !thread;
+  const latest = messagesOf(store.chat).findLast(own);
+  if (latest) startEditing(latest, redraw);
+  return Boolean(latest);
 }
 
 function sayIt(text) {
   const chat = openedChat();
-  if (!wide.matches) phrasesOpen = false;
+  if (!wide.matches) panel = null;
   atEnd = true;
   say(chat, text, { onError: (sentence) => toast(sentence, "warn") });
   redraw();
 }
 
 function togglePhrases() {
-  phrasesOpen = !phrasesOpen;
+  panel = panel === "phrases" ? null : "phrases";
   redraw();
-  if (!phrasesOpen) document.querySelector("[data-testid=things-to-try]")?.focus();
+  if (!panel) document.querySelector("[data-testid=things-to-try]")?.focus();
+}
+
+function toggleTraffic() {
+  panel = panel === "traffic" ? null : "traffic";
+  redraw();
+  if (panel) queueMicrotask(() => document.querySelector("[data-testid=traffic-list]")?.focus({ preventScroll: true }));
+  else byId("traffic-button").focus();
+}
+
+function drawTrafficButton() {
+  const refusals = panel === "traffic" ? 0 : unseenRefusals();
+  byId("traffic-button").setAttribute("aria-expanded", String(panel === "traffic"));
+  byId("traffic-news").hidden = refusals === 0;
+  byId("traffic-news").textContent = refusals > 99 ? "99+" : String(refusals);
 }
 
 /** Follows the address: another person, another chat, or the list on a phone. `afresh` loads what is known as well. */
@@ -100,6 +141,7 @@ async function follow({ afresh = false } = {}) {
 /** At every (re)connection of the event stream: what was missed is unknown, so everything is loaded again. */
 async function reload() {
   const before = store.state?.bridge;
+  forgetTraffic();
   store.state = await loadState();
   bridgeChanged(before, store.state.bridge);
   const own = new Set(chatsOf(store.person).map(({ id }) => id));
@@ -110,9 +152,13 @@ async function reload() {
 const EVENTS = {
   message: ({ message }) => {
     const own = message.from.id === store.person && message.chat === store.chat && !message.thread;
-    if (own && !messagesOf(message.chat).some(({ id }) => id === message.id)) atEnd = true; // who writes wants to see it
+    const before = messageNamed(message.chat, message.id);
+    if (own && !before) atEnd = true; // who writes wants to see it
     applyMessage(message);
+    notifyOf(message, before, isReading());
   },
+  traffic: ({ entry }) => applyTraffic(entry),
+  chat: ({ chat }) => applyChat(chat),
   typing: (event) => applyTyping(event, redraw),
   bridge: ({ bridge }) => {
     bridgeChanged(store.state.bridge, bridge);
@@ -141,6 +187,9 @@ followEvents({
   },
 });
 
+byId("traffic-button").addEventListener("click", toggleTraffic);
+byId("traffic").addEventListener("keydown", (event) => event.key === "Escape" && toggleTraffic());
+watchDrops(byId("conversation"), () => (store.state && openedChat() ? (files) => attach(store.chat, files) : null));
 addEventListener("hashchange", () => store.state && follow().catch(complain));
 wide.addEventListener("change", () => store.state && follow().catch(complain));
 document.addEventListener("visibilitychange", redraw);

@@ -1,17 +1,43 @@
 // The message box: Enter sends, Shift+Enter starts a new line. In groups and channels a bot hears only what mentions it, so
-// a chip does that, on by default.
+// a chip does that, on by default. What is not sent yet (text, a quoted message, files) waits for the return to the chat.
 
 import { sendMessage } from "./api.js";
-import { h, hidden } from "./dom.js";
+import { addFiles, attachButton, sentFiles, tray } from "./attachments.js";
+import { composes, fitHeight, h, hidden, replaceKeepingFocus } from "./dom.js";
+import { oneLine } from "./format.js";
 import { icon } from "./icons.js";
 import { store } from "./state.js";
 
-const drafts = new Map(); // person + chat + thread -> text not sent yet
+const drafts = new Map(); // person + chat + thread -> {text, quote, files, show}
+const keyOf = (chat, thread) => `${store.person}|${chat}|${thread ?? ""}`;
+
+function draftOf(chat, thread = null) {
+  const key = keyOf(chat, thread);
+  if (!drafts.has(key)) drafts.set(key, { text: "", quote: null, files: [], show: () => {} });
+  return drafts.get(key);
+}
+
+/** Puts a message above the box of its chat, to be quoted by what is sent next. */
+export function startQuote(message) {
+  const draft = draftOf(message.chat);
+  draft.quote = message;
+  draft.show();
+  document.getElementById("composer")?.focus();
+}
+
+/** Adds files to what is being written in the chat, or in one thread of it. */
+export async function attach(chat, chosen, thread = null) {
+  const draft = draftOf(chat, thread);
+  const trouble = await addFiles(draft.files, chosen);
+  draft.show(trouble);
+}
 
 /** Sends `text` and puts a failure into words. Returns whether the simulator took it. */
-export async function say(chat, text, { thread = null, mention = true, onError }) {
+export async function say(chat, text, { thread = null, mention = true, quote = null, files = [], onError }) {
+  const more = { ...(quote ? { quote: quote.id } : {}), ...(files.length ? { files: sentFiles(files) } : {}) };
+  const mentions = chat.kind === "personal" ? false : mention;
   try {
-    await sendMessage(chat.id, { as: store.person, text, mention: chat.kind === "personal" ? false : mention, thread });
+    await sendMessage(chat.id, { as: store.person, text, mention: mentions, thread, ...more });
     return true;
   } catch (error) {
     onError(error.message);
@@ -19,64 +45,118 @@ export async function say(chat, text, { thread = null, mention = true, onError }
   }
 }
 
-/** One message box for `chat`, or for one thread of it. `onCancel` adds a button that closes it. */
-export function composer({ chat, thread = null, onCancel = null }) {
+/**
+ * One message box for `chat`, or for one thread of it. `onCancel` adds a button that closes it; `onUp` runs for the Up
+ * key in an empty box.
+ */
+export function composer({ chat, thread = null, onCancel = null, onUp = null }) {
   const bot = store.state.bot.name;
-  const draft = `${store.person}|${chat.id}|${thread ?? ""}`;
+  const draft = draftOf(chat.id, thread);
   const placeholder = thread ? "Reply in this thread" : chat.kind === "channel" ? "Start a post" : `Write to ${chat.title}`;
   const prefix = thread ? "reply-" : "";
   const error = h("p", { class: "composer-error", role: "alert", hidden: true });
+  const extras = h("div", { class: "composer-extras", hidden: true });
   const box = h("textarea", {
     rows: "1", placeholder, "aria-label": placeholder, enterkeyhint: "send", dataset: { testid: `${prefix}composer` },
-    id: thread ? null : "composer", on: { input: grow, keydown: keys },
+    id: thread ? null : "composer", on: { input: grow, keydown: keys, paste },
   });
   const mention = chat.kind === "personal" ? null : mentionChip(bot, prefix);
-  box.value = drafts.get(draft) ?? "";
+  const clip = `Attach files${chat.kind === "personal" ? "" : `. Outside personal chats ${bot} sees pictures only, as in Teams`}`;
+  const take = (chosen) => attach(chat.id, chosen, thread);
+  box.value = draft.text;
+  draft.show = show;
 
   function grow() {
-    drafts.set(draft, box.value);
-    box.style.height = "auto";
-    box.style.height = `${box.scrollHeight}px`;
+    draft.text = box.value;
+    fitHeight(box);
+  }
+
+  function complain(sentence) {
+    error.textContent = sentence ?? "";
+    error.hidden = !sentence;
+  }
+
+  function show(trouble) {
+    complain(trouble);
+    extras.hidden = !draft.quote && !draft.files.length;
+    const remove = (file) => {
+      draft.files.splice(draft.files.indexOf(file), 1);
+      show();
+      box.focus();
+    };
+    replaceKeepingFocus(extras, draft.quote && quoteBar(draft.quote, dropQuote),
+      draft.files.length > 0 && h("div", { class: "tray" }, tray(draft.files, remove)));
+  }
+
+  function dropQuote() {
+    draft.quote = null;
+    show();
+    box.focus();
+  }
+
+  function paste(event) {
+    const files = [...event.clipboardData?.files ?? []];
+    // a table out of a spreadsheet comes as text and as a picture of it: the text is meant
+    if (!files.length || event.clipboardData.types.includes("text/plain")) return;
+    event.preventDefault();
+    take(files);
   }
 
   function keys(event) {
-    // While an input method composes (Chinese, Vietnamese …), Enter belongs to it; 229 is how older Safari says so.
-    if (event.isComposing || event.keyCode === 229) return;
+    if (composes(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       submit();
-    } else if (event.key === "Escape" && onCancel) onCancel();
+    } else if (event.key === "Escape" && draft.quote) dropQuote();
+    else if (event.key === "Escape" && onCancel) onCancel();
+    else if (event.key === "ArrowUp" && !box.value && onUp?.()) event.preventDefault();
   }
 
   async function submit() {
+    const { quote, files } = draft;
     const text = box.value.trim();
     box.focus();
-    if (!text) return;
-    // Emptied before the answer is there: the next line may be typed at once. A refused text comes back.
-    box.value = "";
-    error.hidden = true;
-    grow();
-    const show = (sentence) => {
-      error.textContent = sentence;
-      error.hidden = false;
-    };
-    const mentioned = mention?.getAttribute("aria-pressed") === "true";
-    const sent = await say(chat, text, { thread, mention: mentioned, onError: show });
-    if (!sent && !box.value) {
-      box.value = text;
+    if (!text && !files.length) return;
+    // Emptied before the answer is there: the next line may be typed at once. What was refused comes back.
+    const put = (content) => {
+      box.value = content.text;
+      Object.assign(draft, content);
+      show();
       grow();
-    }
+    };
+    put({ text: "", quote: null, files: [] });
+    const mentioned = mention?.getAttribute("aria-pressed") === "true";
+    let trouble = null;
+    const onError = (sentence) => (trouble = sentence);
+    const sent = await say(chat, text, { thread, mention: mentioned, quote, files, onError });
+    if (sent) return;
+    if (!box.value && !draft.files.length && !draft.quote) put({ text, quote, files });
+    complain(trouble);
   }
 
+  show();
   if (box.value) queueMicrotask(grow); // once it is part of the page and has a height
   return h("form", { class: "composer", on: { submit: (event) => { event.preventDefault(); submit(); } } },
     error,
-    h("div", { class: "composer-box" },
-      mention,
-      box,
-      onCancel && h("button", { type: "button", class: "quiet-button", on: { click: onCancel } }, "Cancel"),
-      h("button", { type: "submit", class: "send", dataset: { testid: `${prefix}send` } }, icon("send"), hidden("Send"))),
+    h("div", { class: "composer-box" }, extras,
+      h("div", { class: "composer-row" },
+        attachButton(clip, take),
+        mention,
+        box,
+        onCancel && h("button", { type: "button", class: "quiet-button", on: { click: onCancel } }, "Cancel"),
+        h("button", { type: "submit", class: "send", dataset: { testid: `${prefix}send` } }, icon("send"), hidden("Send")))),
     h("p", { class: "composer-hint" }, "Enter sends · Shift+Enter starts a new line"));
+}
+
+function quoteBar(message, drop) {
+  return h("div", { class: "quote-bar", dataset: { testid: "quote-bar" } },
+    h("div", { class: "quote-bar-words" },
+      h("span", { class: "quoted-name" }, icon("reply"), message.from.id === store.person ? "You" : message.from.name),
+      h("span", { class: "quoted-text" }, oneLine(message.text, 160) || "A message without words")),
+    h("button", {
+      type: "button", class: "icon-button", "aria-label": "Do not quote", dataset: { testid: "drop-quote" },
+      on: { click: drop },
+    }, icon("close")));
 }
 
 function mentionChip(bot, prefix) {

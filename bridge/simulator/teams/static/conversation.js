@@ -1,6 +1,7 @@
 // The right side: head and log of the open chat. Personal and group chats are one run of messages; a channel is a list of
 // posts, each with its replies and its own reply box.
 
+import { appMenu } from "./appmenu.js";
 import { chatAvatar } from "./avatar.js";
 import { composer } from "./composer.js";
 import { differs, h, hidden, reconcile, replaceKeepingFocus } from "./dom.js";
@@ -18,7 +19,7 @@ export function subtitleOf(chat) {
   return `${listed([...names, store.state.bot.name])} · one shared memory`;
 }
 
-export function drawHead(slot, chat, { phrasesOpen, togglePhrases }) {
+export function drawHead(slot, chat, { phrasesOpen, togglePhrases, redraw }) {
   if (!differs(slot, [store.person, chat, phrasesOpen, store.state.agent])) return;
   const title = chat.kind === "channel" ? `${chat.team} › ${chat.title}` : chat.title;
   replaceKeepingFocus(slot,
@@ -32,7 +33,8 @@ export function drawHead(slot, chat, { phrasesOpen, togglePhrases }) {
       type: "button", class: "quiet-button", hidden: !store.state.phrases.length,
       "aria-expanded": String(phrasesOpen), "aria-controls": "phrases",
       dataset: { key: "try", testid: "things-to-try" }, on: { click: togglePhrases },
-    }, icon("bulb"), h("span", {}, "Things to try")));
+    }, icon("bulb"), h("span", {}, "Things to try")),
+    appMenu(chat, redraw));
 }
 
 /** The log of the open chat. A fresh element for each chat, so that screen readers do not read out its whole past. */
@@ -82,6 +84,7 @@ function day(at) {
 }
 
 function typing(chat, thread) {
+  if (messagesOf(chat).some(({ stream }) => stream)) return []; // the growing answer says it better
   const names = [...new Set(typingIn(chat).filter((item) => (item.thread ?? null) === thread).map(({ name }) => name))];
   return names.map((name) => ({ key: `typing-${name}`, make: () => typingElement(name) }));
 }

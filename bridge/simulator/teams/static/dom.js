@@ -48,11 +48,13 @@ export function differs(element, value) {
  * scrolling, focus, selection and a half-typed reply survive every live update.
  */
 export function reconcile(parent, items) {
+  const wanted = new Set(items.map(({ key }) => key));
   const known = new Map([...parent.children].map((child) => [child.dataset.item, child]));
+  // first, so that what stays is in its place already and is not moved
+  for (const [key, child] of known) if (!wanted.has(key)) child.remove();
   let next = parent.firstElementChild;
   for (const { key, make, update } of items) {
     let element = known.get(key);
-    known.delete(key);
     if (!element) {
       element = make();
       element.dataset.item = key;
@@ -61,7 +63,6 @@ export function reconcile(parent, items) {
     if (element === next) next = next.nextElementSibling;
     else parent.insertBefore(element, next);
   }
-  for (const leftover of known.values()) leftover.remove();
 }
 
 /** Up, Down, Home and End move between the links of a list; Tab still visits each of them. */
@@ -74,4 +75,13 @@ export function arrowKeys(list, forward = "ArrowDown", back = "ArrowUp") {
     event.preventDefault();
     links[target].focus();
   });
+}
+
+/** While an input method composes (Chinese, Vietnamese …), keys belong to it; 229 is how older Safari says so. */
+export const composes = (event) => event.isComposing || event.keyCode === 229;
+
+/** Makes a text box as high as its text; the style sheet sets the limit. */
+export function fitHeight(box) {
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight}px`;
 }

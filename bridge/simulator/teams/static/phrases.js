@@ -21,7 +21,7 @@ export function drawPhrases(panel, open, { sayIt, close }) {
     h("td", {}, sayButton(say, sayIt, { class: "phrase", dataset: { testid: "phrase", say } })),
     h("td", {}, shows)));
   panel.replaceChildren(
-    h("div", { class: "phrases-head" }, h("h2", {}, "Things to try"),
+    h("div", { class: "panel-head" }, h("h2", {}, "Things to try"),
       h("button", {
         type: "button", class: "icon-button", "aria-label": "Close things to try", on: { click: close },
       }, icon("close"))),

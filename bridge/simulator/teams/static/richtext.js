@@ -26,7 +26,24 @@ export function setRichText(target, html) {
     const language = /language-([\w+#-]+)/.exec(code.firstElementChild?.className ?? "")?.[1] ?? "";
     box.prepend(codeHead(language, () => code.textContent));
   }
-  target.replaceChildren(template.content);
+  patch(target, [...template.content.childNodes]);
+}
+
+/**
+ * Makes the children of `target` be like `nodes`, but keeps what is there wherever it can: while a text grows nothing
+ * flickers, no code block scrolls back and no selection is lost.
+ */
+function patch(target, nodes) {
+  const before = [...target.childNodes];
+  nodes.forEach((node, at) => {
+    const old = before[at];
+    if (!old) target.append(node);
+    else if (old.isEqualNode(node)) return;
+    else if (old.cloneNode(false).isEqualNode(node.cloneNode(false))) patch(old, [...node.childNodes]);
+    else if (old instanceof Text && node instanceof Text) old.data = node.data;
+    else old.replaceWith(node);
+  });
+  for (const leftover of before.slice(nodes.length)) leftover.remove();
 }
 
 /** Same origin, or the picture itself as a data: address. */

@@ -3,7 +3,7 @@
 
 import { chatAvatar, personAvatar } from "./avatar.js";
 import { arrowKeys, differs, h, hidden, replaceKeepingFocus } from "./dom.js";
-import { firstName, shortWhen } from "./format.js";
+import { firstName, oneLine, shortWhen } from "./format.js";
 import { addressOf, chatsOf, messagesOf, store, typingIn, unreadIn } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
@@ -51,15 +51,14 @@ function preview(chat) {
   const when = last ? shortWhen(last.at) : "";
   if (typing) return { words: `${typing.name} is typing…`, when, active: true };
   if (!last) return { words: "Nothing said yet", when };
+  if (last.stream) return { words: `${last.from.name} is answering…`, when, active: true };
   const other = chat.kind === "personal" ? "" : `${firstName(last.from.name)}: `;
   const speaker = last.from.id === store.person ? "You: " : other;
   return { words: speaker + (last.deleted ? "Message deleted" : plain(last)), when };
 }
 
-/** One line of a message; its raw text is Markdown or Teams' HTML, and the marks of both only disturb here. */
-function plain({ text, card }) {
-  const line = text.replace(/<[^>]*>/g, " ").replace(/[*_`#|>]+/g, "").replace(/\s+/g, " ").trim();
-  return line.slice(0, 120) || (card ? "Sent a card" : "");
+function plain({ text, card, files }) {
+  return oneLine(text) || (files?.length ? `Sent ${files[0].name}` : card ? "Sent a card" : "");
 }
 
 function chatRow({ chat, current, unread, words, when, active }) {

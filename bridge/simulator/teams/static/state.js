@@ -9,6 +9,9 @@ export const store = {
   messages: new Map(), // chat id -> messages, oldest first
   typing: new Map(), // chat + thread + name -> {chat, thread, name}
   clicks: new Map(), // message id -> {busy, note, failed}: what became of a card's button
+  editing: null, // id of the own message that is being edited
+  opinions: new Map(), // message id -> "like" or "dislike": the feedback form that is open under an answer
+  busy: new Set(), // "stop/<message id>" and the like: asked for, and not answered yet
   killed: false, // this page ended the bridge and it is not back yet
 };
 
@@ -16,7 +19,21 @@ export const me = () => store.state.people.find(({ id }) => id === store.person)
 export const chatsOf = (person) => store.state.chats.filter(({ members }) => members.includes(person));
 export const openedChat = () => store.state.chats.find(({ id }) => id === store.chat);
 export const messagesOf = (chat) => store.messages.get(chat) ?? [];
+export const chatNamed = (id) => store.state.chats.find((chat) => chat.id === id);
+export const messageNamed = (chat, id) => messagesOf(chat).find((message) => message.id === id);
 export const personNamed = (id) => store.state.people.find((person) => person.id === id);
+
+// What an older simulator does not tell is not there.
+const ABSENT = {
+  stream: null, quoted: null, reactions: [], feedback: false, feedback_given: {}, files: [],
+  notify: false, stopped: false,
+};
+
+function whole(message) {
+  const form = { ...message };
+  for (const [field, value] of Object.entries(ABSENT)) form[field] ??= value;
+  return form;
+}
 
 const loads = new Set(); // chats being loaded, each with the messages that arrive meanwhile
 
@@ -25,7 +42,7 @@ export async function fillChat(chat, load) {
   const meanwhile = { chat, messages: [] };
   loads.add(meanwhile);
   try {
-    store.messages.set(chat, await load());
+    store.messages.set(chat, (await load()).map(whole));
   } finally {
     loads.delete(meanwhile);
   }
@@ -38,12 +55,18 @@ export function applyMessage(message) {
   const known = store.messages.get(message.chat);
   if (!known) return; // a chat of other people, or one not loaded yet: loading brings it
   const at = known.findIndex(({ id }) => id === message.id);
-  if (at < 0) known.push(message);
-  else known[at] = message;
+  if (at < 0) known.push(whole(message));
+  else known[at] = whole(message);
   for (const [key, typing] of store.typing) {
     const here = typing.chat === message.chat && typing.name === message.from.name;
     if (here && at < 0) store.typing.delete(key);
   }
+}
+
+/** A chat in its new form: the app was added to it or removed. */
+export function applyChat(chat) {
+  const at = store.state.chats.findIndex(({ id }) => id === chat.id);
+  if (at >= 0) store.state.chats[at] = chat;
 }
 
 /** Shows somebody as typing for `event.until_ms`; `changed` runs when that is over. */
@@ -63,15 +86,16 @@ export const typingIn = (chat) => [...store.typing.values()].filter((typing) => 
 
 const seenKey = (chat) => `seen/${store.person}/${chat}`;
 
-/** How many messages of others came after the last one that this person saw here. */
+/** How many messages of others came after the last one that this person saw here. An open stream is none yet. */
 export function unreadIn(chat) {
   const messages = messagesOf(chat);
   const seen = messages.findIndex(({ id }) => id === remembered(seenKey(chat)));
-  return messages.slice(seen + 1).filter(({ from, deleted }) => from.id !== store.person && !deleted).length;
+  const counts = ({ from, deleted, stream }) => from.id !== store.person && !deleted && !stream;
+  return messages.slice(seen + 1).filter(counts).length;
 }
 
 export function markSeen(chat) {
-  const last = messagesOf(chat).at(-1);
+  const last = messagesOf(chat).findLast(({ stream }) => !stream); // who leaves meanwhile has not seen its end
   if (last) remember(seenKey(chat), last.id);
 }
 

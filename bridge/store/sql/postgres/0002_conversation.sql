@@ -1,4 +1,6 @@
 -- Edits, feedback and files. Only adds: the version before runs on it.
+-- The message under which a turn shows progress: `stream:<id>` or `message:<id>`.
+ALTER TABLE turns ADD COLUMN live TEXT NOT NULL DEFAULT '';
 -- The new text of a question that was edited after it had been asked; JSON.
 ALTER TABLE turns ADD COLUMN edit BYTEA;
 -- Edits that overtook their message, by the id that its turn will have.

@@ -1,0 +1,40 @@
+"""An answer among several people: it quotes its question, calls who asked, and says how to go on."""
+
+from __future__ import annotations
+
+import html
+
+from bridge.core.identity import readable
+from bridge.core.turn import Activity, Person, Reference
+
+
+def quoting(activity: Activity, reference: Reference) -> Activity:
+    """The answer with the question above it, as a reply in Teams has it.
+
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/quoted-replies
+    """
+    text = activity.get("text")
+    if not text or not reference.activity.isalnum():
+        return activity
+    quote = {"type": "quotedReply", "quotedReply": {"messageId": reference.activity}}
+    marked = f'<quoted messageId="{reference.activity}"/>{text}'
+    return activity | {"text": marked, "entities": [*activity.get("entities", []), quote]}
+
+
+def mentioning(activity: Activity, person: Person) -> Activity:
+    """The message with the person's name in front, so that their client calls them.
+
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-and-group-conversations#add-mentions-to-your-messages
+    """
+    text = activity.get("text")
+    name = readable(person.name)
+    if not text or not person.teams_id or not name:
+        return activity
+    at = f"<at>{html.escape(name, quote=False)}</at>"
+    mention = {"type": "mention", "text": at, "mentioned": {"id": person.teams_id, "name": name}}
+    return activity | {"text": f"{at} {text}", "entities": [*activity.get("entities", []), mention]}
+
+
+def continued(activity: Activity, words: str) -> Activity:
+    """The message with a half sentence of the bridge below it."""
+    return activity | {"text": f"{activity.get('text', '')}\n\n*{words}*"}

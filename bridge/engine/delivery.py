@@ -1,0 +1,167 @@
+"""Shows a stored reply: part after part, in place of the turn's progress if there was some, again if Teams refuses.
+
+What was shown is recorded before the turn is closed, so a life that takes over goes on where this one has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from bridge import metrics
+from bridge.core.errors import (
+    DeliveryFailure,
+    DeliveryRefused,
+    DeliveryRejected,
+    DeliveryUnknown,
+    Throttled,
+)
+from bridge.core.notes import note, plain, stopped
+from bridge.core.ports import Channel, Clock, TurnStore
+from bridge.core.turn import Activity, Landing, Outcome, Reply, Turn
+from bridge.engine.control import Control
+from bridge.engine.insist import insist
+
+_log = structlog.get_logger()
+
+_PLAIN_AFTER = 3
+_UNDELIVERED_AFTER = 5
+_DELIVERY_BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
+_DELIVERY_DEADLINE = 24 * 3600.0
+_SHRINK_SECONDS = 5.0
+_UNKNOWN_PAUSES = (60.0, 300.0)
+
+
+class Delivery:
+    """The way of replies to their people. `settle_seconds`: the lane's rest after a request was closed early.
+
+    `closed` is told of each turn that has its outcome.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: TurnStore,
+        channel: Channel,
+        clock: Clock,
+        settle_seconds: float,
+        closed: Callable[[Turn], None],
+    ) -> None:
+        self._store = store
+        self._channel = channel
+        self._clock = clock
+        self._settle_seconds = settle_seconds
+        self._closed = closed
+        self._leaving = asyncio.Event()
+
+    async def deliver(self, turn: Turn, reply: Reply, control: Control) -> None:
+        """Show what is not yet shown, one part after the other, then close the turn."""
+        outcome, ids, failures = reply.outcome, turn.shown, 0
+        activities = list(reply.activities)
+        landing = reply.landing
+        if landing is not None and landing.becomes and not ids:
+            await self._shrink(turn, landing)
+            landing = None
+        while len(ids) < len(activities):
+            if control.stopped and ids and outcome is not Outcome.STOPPED:
+                # the rest is dropped; what was shown stays and says so
+                outcome = Outcome.STOPPED
+                activities[len(ids) :] = (stopped(turn.payload.reference, control.by),)
+            try:
+                ids += (await self._send(turn, activities[len(ids)], None if ids else landing),)
+            except DeliveryFailure as failure:
+                failures += 1
+                ended = await self._undelivered(turn, failure, failures, activities)
+                if ended:
+                    outcome = Outcome.UNDELIVERED
+                    break
+                shown = ids
+                if not await insist(lambda: self._store.shown(turn.ticket, shown)):
+                    return  # dropped by an operator, or taken over, while it waited
+                continue
+            if len(ids) < len(activities) or control.settles:
+                shown = ids
+                if not await insist(lambda: self._store.shown(turn.ticket, shown)):
+                    return
+        if control.settles:
+            await asyncio.sleep(self._settle_seconds)
+        await self._close(turn, outcome, ids, reply.error)
+
+    async def _shrink(self, turn: Turn, landing: Landing) -> None:
+        """What was done becomes one line; that it fails costs no answer."""
+        with contextlib.suppress(DeliveryFailure, TimeoutError):
+            async with asyncio.timeout(_SHRINK_SECONDS):
+                await self._channel.land(turn.payload.reference, landing, note(landing.becomes))
+
+    async def _send(self, turn: Turn, activity: Activity, landing: Landing | None) -> str:
+        to = turn.payload.reference
+        try:
+            if landing is not None:
+                try:
+                    return await self._channel.land(to, landing, activity)
+                except DeliveryRejected as failure:  # the user has stopped or removed it
+                    _log.info("landing_refused", turn=turn.name, detail=failure.detail)
+            return await self._channel.send(to, activity)
+        except DeliveryFailure:
+            raise
+        except Exception as error:  # a fault of ours: tried again, in plain form, and not for ever
+            _log.error("delivery_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
+            raise DeliveryRejected(type(error).__name__) from error
+
+    async def _undelivered(
+        self, turn: Turn, failure: DeliveryFailure, failures: int, activities: list[Activity]
+    ) -> bool:
+        """What a failed send means: True when the turn is given up. Waits before the next try."""
+        metrics.DELIVERY_FAILURES.labels(failure.label).inc()
+        _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
+        if isinstance(failure, DeliveryRefused):
+            return True
+        pause = _DELIVERY_BACKOFF[min(failures, len(_DELIVERY_BACKOFF)) - 1]
+        if isinstance(failure, DeliveryRejected | DeliveryUnknown):
+            attempts = await insist(lambda: self._store.attempted(turn.ticket))
+            if isinstance(failure, DeliveryUnknown):
+                # the channel has sent it twice already: rarely again, since each time it may be shown once more
+                if attempts == 0 or attempts > len(_UNKNOWN_PAUSES):
+                    return True
+                metrics.MAYBE_DOUBLED.inc()
+                pause = _UNKNOWN_PAUSES[attempts - 1]
+            elif attempts == 0 or attempts >= _UNDELIVERED_AFTER:
+                return True
+            elif attempts >= _PLAIN_AFTER:
+                activities[:] = [plain(activity) for activity in activities]
+        elif self._clock.now() - turn.accepted > _DELIVERY_DEADLINE:
+            return True
+        elif isinstance(failure, Throttled) and failure.retry_after is not None:
+            pause = max(pause, min(failure.retry_after, _DELIVERY_BACKOFF[-1]))
+        await self._pause(pause)
+        return False
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the process is about to end: what is still to be shown is on disk for whoever runs next."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+        if self._leaving.is_set():
+            raise asyncio.CancelledError
+
+    def leave(self) -> None:
+        """The process is about to end: wait for nothing that the next one can do as well."""
+        self._leaving.set()
+
+    async def _close(self, turn: Turn, outcome: Outcome, ids: tuple[str, ...], error: str) -> None:
+        at = self._clock.now()
+        if await insist(lambda: self._store.settle(turn.ticket, outcome, ids, at, error)):
+            self._closed(turn)
+            metrics.TURNS.labels(turn.kind.value, outcome.value, error).inc()
+            metrics.TURN_SECONDS.observe(at - turn.accepted)
+            _log.info(
+                "turn_closed",
+                turn=turn.name,
+                kind=turn.kind.value,
+                outcome=outcome.value,
+                error=error,
+                seconds=round(at - turn.accepted, 3),
+            )

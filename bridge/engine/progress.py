@@ -1,0 +1,207 @@
+"""Shows one turn's progress beside its run: typing at once, then what `core.streaming` decides, request after request.
+
+The message under which progress is shown is on disk before the next request leaves, so that whoever answers later, this
+life or another, puts the answer in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self, assert_never
+
+import structlog
+
+from bridge import metrics
+from bridge.core import cards
+from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
+from bridge.core.identity import speaker
+from bridge.core.notes import in_progress, note, with_shown
+from bridge.core.pacing import progress_interval
+from bridge.core.ports import AgentEvent, Channel, Chunk, TurnStore
+from bridge.core.streaming import Close, Edit, Place, Progress, Step
+from bridge.core.turn import Landing, Reply, Scope, Turn, live_mark, live_message
+from bridge.engine.control import Control
+from bridge.engine.insist import insist
+from bridge.engine.typing import Typing
+from bridge.tasks import Tasks
+
+_log = structlog.get_logger()
+
+# An answer waits for a request of its progress that is under way, but not for long.
+_LONGEST_WAIT = 5.0
+# Teams shows typing for about 3 s; a renewal a little later flickers, but costs a quarter of the hour's send budget.
+_TYPING_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What is shown: streams in personal chats, progress at all, late answers as messages of their own, reactions."""
+
+    streaming: bool = True
+    progress: bool = True
+    notify: bool = True
+    reactions: bool = True
+
+
+def on_what_was_shown(note_: Reply, landing: Landing | None) -> Reply:
+    """A note of the bridge in place of the progress, below what the agent had said before."""
+    if landing is None or landing.becomes:
+        return replace(note_, landing=landing)
+    first, *more = note_.activities
+    activities = (with_shown(landing.shown, first), *more) if landing.shown else note_.activities
+    return replace(note_, activities=activities, landing=landing)
+
+
+class Shows:
+    """Makes the show of each turn. `elsewhere`: turns that run in other processes for the same tenant."""
+
+    def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: Switches) -> None:
+        self.channel = channel
+        self.store = store
+        self.tasks = tasks
+        self.switches = switches
+        self.running = 0
+        self.elsewhere = 0
+
+    def of(self, turn: Turn, control: Control) -> Show:
+        """The show of a turn whose run begins now."""
+        return Show(self, turn, control)
+
+    def interval(self, least: float) -> float:
+        """Seconds between two signs of progress of one turn."""
+        return progress_interval(self.running + self.elsewhere, least)
+
+
+class Show:
+    """Use as an asynchronous context around the run; then `landed` says where the reply goes."""
+
+    def __init__(self, shows: Shows, turn: Turn, control: Control) -> None:
+        self._shows = shows
+        self._turn = turn
+        self._control = control
+        self._to = turn.payload.reference
+        self._now = asyncio.get_running_loop().time
+        switches = shows.switches
+        self._progress = Progress(
+            self._to.scope,
+            self._to.locale,
+            self._now(),
+            streaming=switches.streaming,
+            interval=lambda: shows.interval(1.5),
+            left=live_message(turn.live),
+            spread=turn.n * 0.618 % 1.0,
+        )
+        self._news = asyncio.Event()
+        self._ended = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._typing: Typing | None = None
+
+    @property
+    def heard(self) -> Callable[[AgentEvent], None] | None:
+        """What the agent is to tell its news, if anybody looks."""
+        return self._heard if self._shows.switches.progress else None
+
+    async def __aenter__(self) -> Self:
+        self._shows.running += 1
+        if self._to.scope is not Scope.CHANNEL:  # Teams shows no typing in channels (design section 8)
+            interval = lambda: self._shows.interval(_TYPING_SECONDS)  # noqa: E731
+            self._typing = Typing(self._shows.channel, self._to, self._shows.tasks, interval)
+            await self._typing.__aenter__()
+        if self._shows.switches.progress:
+            # most answers come before it: a timer costs less than a task
+            self._timer = asyncio.get_running_loop().call_later(self._progress.wait(self._now()) or 0.0, self._begin)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shows.running -= 1
+        self._ended = True
+        self._news.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None and not self._task.done():
+            late = (await asyncio.wait({self._task}, timeout=_LONGEST_WAIT))[1]
+            for task in late:
+                task.cancel()
+        await self._end_typing()
+
+    def landed(self, reply: Reply) -> Reply:
+        """The reply, and where it goes: in place of the progress, or after it."""
+        notify = self._shows.switches.notify
+        landing = self._progress.landing(self._now(), notify=notify, silent=not reply.activities)
+        return replace(reply, landing=landing)
+
+    def note_landed(self, reply: Reply) -> Reply:
+        """A note of the bridge, which leaves standing what the agent had said so far."""
+        return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False))
+
+    def _heard(self, event: AgentEvent) -> None:
+        self._progress.heard(event)
+        self._news.set()
+
+    def _begin(self) -> None:
+        self._task = self._shows.tasks.start(self._run(), "progress")
+
+    async def _run(self) -> None:
+        while not self._ended and (pause := self._progress.wait(self._now())) is not None:
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+            await self._take_step()
+
+    async def _take_step(self) -> None:
+        step = None if self._ended else self._progress.step(self._now())
+        if step is None:
+            return
+        before = self._progress.message
+        try:
+            id_ = await self._send(step)
+        except (LeftOut, Throttled):
+            self._progress.left_out(self._now())
+            return
+        except StreamStopped:
+            self._progress.unchangeable()
+            self._control.stop(speaker(self._turn.payload.person.name))
+            return
+        except DeliveryFailure as failure:
+            # the answer matters, progress does not
+            metrics.DELIVERY_FAILURES.labels(failure.label).inc()
+            _log.info("progress_ended", turn=self._turn.name, error=failure.label, detail=failure.detail)
+            self._progress.refused(stream_over=isinstance(failure, StreamEnded))
+            return
+        self._progress.sent(step, id_, self._now())
+        if self._progress.message and (self._progress.message != before or isinstance(step, Close)):
+            mark = live_mark(self._progress.message, stream=self._progress.streams)
+            if not await insist(lambda: self._shows.store.live(self._turn.ticket, mark)):
+                self._progress.refused()  # stopped showing: somebody else has the turn
+
+    async def _send(self, step: Step) -> str:
+        channel, to = self._shows.channel, self._to
+        await self._end_typing()  # before a stream starts; and a message that shows progress needs none
+        match step:
+            case Chunk():
+                return await channel.stream(to, step)
+            case Close():
+                closing = Landing(step.stream, stream=True)
+                return await channel.land(to, closing, note(step.text))
+            case Place():
+                return await channel.place(to, self._activity("", step.line))
+            case Edit():
+                await channel.edit(to, step.message, self._activity(step.text, step.line))
+                return step.message
+            case _:
+                assert_never(step)
+
+    def _activity(self, text: str, line: str) -> dict[str, object]:
+        if text:
+            return in_progress(text, line)
+        return cards.progress(self._turn.n, line, self._to.locale)
+
+    async def _end_typing(self) -> None:
+        typing, self._typing = self._typing, None
+        if typing is not None:
+            await typing.__aexit__(None, None, None)

@@ -1,0 +1,92 @@
+"""What the settings decide arrives where it counts: in what people read and in the app package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge.admin.app_package import build_package, read_package
+from bridge.admin.registration import app_details
+from bridge.app import compose, connected, policy_of
+from bridge.cli import app
+from bridge.core import texts
+from bridge.core.commands import COMMANDS
+from bridge.core.texts import ENGLISH, SHIPPED, say
+from bridge.loading import load
+
+MINIMUM = {
+    "TEAMS_APP_ID": "00000000-0000-4000-8000-0000000000aa",
+    "TEAMS_APP_PASSWORD": "secret",
+    "TEAMS_TENANT_ID": "00000000-0000-4000-8000-0000000000bb",
+    "GOCLAW_URL": "http://gateway:8080",
+    "GOCLAW_TOKEN": "token",
+}
+STARTERS = "What can you do?; Who is away?"
+
+
+@pytest.fixture(autouse=True)
+def own_words() -> Iterator[None]:
+    """Afterwards the bridge says its own sentences again."""
+    yield
+    texts.use({})
+
+
+@pytest.mark.parametrize("language", SHIPPED)
+def test_the_sentences_are_printed_as_a_file_for_an_admin_to_change(language: str, tmp_path: Path) -> None:
+    printed = CliRunner().invoke(app, ["texts", language])
+    file = tmp_path / "texts.toml"
+    file.write_bytes(printed.stdout_bytes)
+
+    assert printed.exit_code == 0
+    assert load({**MINIMUM, "BRIDGE_TEXTS": str(file)}).texts.sentences == {language: SHIPPED[language]}
+
+
+def test_a_language_that_is_not_there_cannot_be_printed() -> None:
+    printed = CliRunner().invoke(app, ["texts", "tlh"])
+
+    assert (printed.exit_code, printed.stdout, printed.stderr) == (2, "", "tlh: there are en, vi, zh.\n")
+
+
+async def test_the_bridge_speaks_with_the_admins_sentences_once_it_is_composed(tmp_path: Path) -> None:
+    file = tmp_path / "texts.toml"
+    file.write_text("[vi]\nstopped = 'Xong.'\n[de]\nstopped = 'Fertig.'\n", encoding="utf-8")
+    settings = load({**MINIMUM, "BRIDGE_TEXTS": str(file), "BRIDGE_STORE": str(tmp_path / "turns.db")})
+
+    async with connected(settings) as edges:
+        compose(settings, edges)
+
+    assert [say("stopped", locale) for locale in ("vi-VN", "de-DE")] == ["Xong.", "Fertig."]
+    assert say("stopped", "en-US") == ENGLISH["stopped"]
+
+
+def test_starters_are_in_the_welcome_and_before_the_commands_of_the_app_package() -> None:
+    settings = load({**MINIMUM, "BRIDGE_STARTERS": STARTERS})
+
+    details = app_details(settings)
+
+    assert policy_of(settings).starters == ("What can you do?", "Who is away?")
+    assert [title for title, _ in details.starters] == ["What can you do?", "Who is away?"]
+    assert details.commands == tuple((info.word, info.about()) for info in COMMANDS)
+
+
+def test_the_app_package_speaks_every_language_of_the_bridge() -> None:
+    texts.use({"de": {"about_new": "Neu anfangen"}})
+    details = app_details(load({**MINIMUM, "BRIDGE_STARTERS": STARTERS}))
+
+    files = read_package(build_package(details).content).others
+
+    assert {"de.json", "vi.json", "zh.json"} <= files.keys()
+    assert json.loads(files["zh.json"])["description.short"] == SHIPPED["zh"]["app_short"]
+    assert json.loads(files["de.json"])["description.short"] == ENGLISH["app_short"]
+    assert "Neu anfangen" in files["de.json"].decode()
+    assert SHIPPED["vi"]["about_starter"] in files["vi.json"].decode()
+
+
+def test_the_app_package_describes_the_commands_in_the_admins_words() -> None:
+    texts.use({"en": {"about_new": "Begin anew"}})
+
+    assert ("/new", "Begin anew") in app_details(load(MINIMUM)).commands

@@ -1,0 +1,103 @@
+"""Whether the gateway remembers is learnt from the first answers, beside them and for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bridge.core.errors import ProviderFailed
+from bridge.core.ports import AgentEvent, Answer, Question
+from bridge.gateway.chat import GatewayAgent
+from bridge.gateway.memory import ObservedAgent
+from bridge.gateway.sessions import GatewaySessions
+from bridge.simulator.gateway.app import GatewayOptions, build_app
+from bridge.tasks import Tasks
+
+ALICE = "1f0c0f3e-0000-4000-8000-000000000001"
+HELLO = Question("sales", ALICE, "hello")
+
+
+@dataclass
+class Edge:
+    agent: ObservedAgent
+    tasks: Tasks
+
+    async def learns(self) -> str:
+        """Ask once, and wait for what is learnt of it."""
+        assert (await self.agent.ask(HELLO)).text
+        await self.tasks.finish(10)
+        return self.agent.memory.verdict
+
+
+@asynccontextmanager
+async def edge(options: GatewayOptions, *, token: str = "", pause: float = 300.0) -> AsyncIterator[Edge]:
+    runner = web.AppRunner(build_app(options), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url, tasks = f"http://127.0.0.1:{runner.addresses[0][1]}", Tasks()
+    try:
+        async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+            told = GatewaySessions(http=http, base_url=url, token=token or options.token)
+            agent = GatewayAgent(
+                http=http, base_url=url, token=options.token, refusal=lambda: None, sessions=told, connect=5.0
+            )
+            yield Edge(ObservedAgent(agent, sessions=told, tasks=tasks, pause=pause), tasks)
+            await tasks.cancel()
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> GatewayOptions:
+    return GatewayOptions(token="t0ken", agent="sales", data=tmp_path)
+
+
+@pytest.mark.parametrize(("persistent", "verdict"), [(True, "ok"), (False, "failed")])
+async def test_the_first_answer_tells(options: GatewayOptions, persistent: bool, verdict: str) -> None:
+    async with edge(replace(options, persistent=persistent)) as it:
+        assert it.agent.memory.verdict == "not_checked"
+        assert await it.learns() == verdict
+
+
+async def test_what_could_not_be_seen_is_looked_at_again_later(options: GatewayOptions) -> None:
+    async with edge(options, token="wrong", pause=0.05) as it:
+        assert await it.learns() == "not_checked"
+        first = it.agent.memory
+        await asyncio.sleep(0.1)
+        assert await it.learns() == "not_checked"
+        assert first is not it.agent.memory
+
+
+async def test_it_is_not_looked_at_with_every_answer(options: GatewayOptions) -> None:
+    async with edge(options, token="wrong") as it:
+        await it.learns()
+        first = it.agent.memory
+        await it.learns()
+        assert first is it.agent.memory
+
+
+class _Failing:
+    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+        raise ProviderFailed(f"{question.text} {heard}")
+
+    async def forget(self, agent: str, user: str) -> None:
+        raise ProviderFailed(agent + user)
+
+
+async def test_a_failed_run_fails_as_it_did_and_tells_nothing(options: GatewayOptions) -> None:
+    async with aiohttp.ClientSession() as http:
+        sessions, tasks = GatewaySessions(http=http, base_url="http://127.0.0.1:9", token=options.token), Tasks()
+        agent = ObservedAgent(_Failing(), sessions=sessions, tasks=tasks)
+        with pytest.raises(ProviderFailed):
+            await agent.ask(HELLO)
+        with pytest.raises(ProviderFailed):
+            await agent.forget("sales", ALICE)
+        assert await tasks.finish(0) == 0
+        assert agent.memory.verdict == "not_checked"

@@ -1,0 +1,299 @@
+"""What people do in Teams beside writing, as the page asks for it and as the bot hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from aiohttp import web
+from simulator_stage import Stage, news, stage, until
+
+from bridge.simulator.teams.world import PEOPLE, teams_user_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+CHAT = "personal-alice"
+FEEDBACK = {"feedbackLoop": {"type": "default"}}
+
+
+@pytest.fixture
+async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
+    """Alice has the app, and the bot has heard of it; limits are off."""
+    async with stage(tmp_path, send_limits=False) as running:
+        await running.people.open(CHAT, "alice")
+        await until(lambda: len(running.bot.heard) == 2)
+        running.bot.heard.clear()
+        yield running
+
+
+async def heard(teams: Stage, kind: str, count: int = 1) -> dict[str, Any]:
+    """The latest activity of that kind, as soon as it is the `count`-th."""
+    await until(lambda: len(teams.bot.of_type(kind)) >= count)
+    return teams.bot.of_type(kind)[-1]
+
+
+async def act(teams: Stage, method: str, message: str, deed: str = "", **body: object) -> tuple[int, Any]:
+    path = f"/api/chats/{body.pop('chat', CHAT)}/messages/{message}{deed}"
+    return await teams.call(method, path, {"as": "alice", **body})
+
+
+async def answer_of_the_bot(teams: Stage, **answer: Any) -> str:
+    """A message of the bot in Alice's chat; gives its id."""
+    _, sent = await teams.send(CHAT, "an answer", **answer)
+    return str(sent["id"])
+
+
+async def newest(teams: Stage, chat: str = CHAT) -> dict[str, Any]:
+    return (await teams.messages(chat))[-1]
+
+
+def answering(teams: Stage, status: int = 200, body: bytes = b"") -> None:
+    async def answer(_activity: dict[str, Any]) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    teams.bot.answer = answer
+
+
+async def test_a_person_edits_deletes_and_undeletes_a_message(teams: Stage) -> None:
+    said = await teams.say(CHAT, "alice", "helo")
+    await heard(teams, "message")
+    assert (await act(teams, "PUT", said, text="hello"))[0] == 204
+    edited = await heard(teams, "messageUpdate")
+    assert (edited["id"], edited["text"], edited["channelData"]["eventType"]) == (said, "hello", "editMessage")
+    assert edited["from"]["aadObjectId"] == PEOPLE["alice"].aad_id
+    assert ((await newest(teams))["text"], (await newest(teams))["edited"]) == ("hello", True)
+    assert (await act(teams, "DELETE", said))[0] == 204
+    deleted = await heard(teams, "messageDelete")
+    assert (deleted["id"], deleted["channelData"]["eventType"]) == (said, "softDeleteMessage")
+    assert ((await newest(teams))["text"], (await newest(teams))["deleted"]) == ("", True)
+    assert (await act(teams, "POST", said, "/undelete"))[0] == 204
+    again = await heard(teams, "messageUpdate", 2)
+    assert (again["text"], again["channelData"]["eventType"]) == ("hello", "undeleteMessage")
+    assert ((await newest(teams))["text"], (await newest(teams))["deleted"]) == ("hello", False)
+
+
+async def test_what_the_bot_never_heard_it_does_not_hear_changed(teams: Stage) -> None:
+    said = await teams.say("launch-team", "alice", "just us")
+    assert (await act(teams, "PUT", said, chat="launch-team", text="only us"))[0] == 204
+    assert (await act(teams, "DELETE", said, chat="launch-team"))[0] == 204
+    await teams.say("launch-team", "alice", "and you?", mention=True)
+    await heard(teams, "message")
+    assert len(teams.bot.heard) == 1
+
+
+async def test_reactions_are_counted_and_those_to_the_bot_reach_it(teams: Stage) -> None:
+    sent = (await teams.send("launch-team", "an answer"))[1]["id"]
+    said = await teams.say("launch-team", "bob", "nice")
+    for who, message, kind in (
+        ("alice", sent, "like"),
+        ("bob", sent, "like"),
+        ("bob", sent, "heart"),
+        ("alice", said, "like"),
+    ):
+        body = {"as": who, "type": kind, "on": True}
+        status, _ = await teams.call("POST", f"/api/chats/launch-team/messages/{message}/reactions", body)
+        assert status == 204
+    answer, own = (await teams.messages("launch-team"))[-2:]
+    assert answer["reactions"] == [{"type": "like", "by": ["alice", "bob"]}, {"type": "heart", "by": ["bob"]}]
+    assert own["reactions"] == [{"type": "like", "by": ["alice"]}]
+    await heard(teams, "messageReaction", 3)
+    assert (await act(teams, "POST", sent, "/reactions", chat="launch-team", type="like", on=False))[0] == 204
+    assert (await act(teams, "POST", sent, "/reactions", chat="launch-team", type="like", on=False))[0] == 204
+    removed = await heard(teams, "messageReaction", 4)
+    assert (removed["replyToId"], removed["reactionsRemoved"]) == (sent, [{"type": "like"}])
+    assert (await teams.messages("launch-team"))[-2]["reactions"][0]["by"] == ["bob"]
+    assert [one["replyToId"] for one in teams.bot.of_type("messageReaction")] == [sent] * 4
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b" {} "])
+async def test_feedback_is_an_invoke_with_json_inside(teams: Stage, body: bytes) -> None:
+    message = await answer_of_the_bot(teams, channelData=FEEDBACK)
+    assert (await newest(teams))["feedback"] is True
+    answering(teams, body=body)
+    given = await act(teams, "POST", message, "/feedback", reaction="dislike", text='not "it"')
+    assert given == (200, {"ok": True, "message": None})
+    invoke = await heard(teams, "invoke")
+    assert (invoke["name"], invoke["replyToId"]) == ("message/submitAction", message)
+    assert invoke["value"]["actionName"] == "feedback"
+    assert invoke["value"]["actionValue"]["reaction"] == "dislike"
+    assert orjson.loads(invoke["value"]["actionValue"]["feedback"]) == {"feedbackText": 'not "it"'}
+    assert (await newest(teams))["feedback_given"] == {"alice": "dislike"}
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b'{"ok":true}'), (202, b""), (501, b""), (400, b"")])
+async def test_feedback_that_the_bot_answers_otherwise_has_failed(teams: Stage, status: int, body: bytes) -> None:
+    message = await answer_of_the_bot(teams, channelData=FEEDBACK)
+    answering(teams, status, body)
+    given = await act(teams, "POST", message, "/feedback", reaction="like")
+    assert given == (502, {"ok": False, "message": "Unable to reach app"})
+    assert (await newest(teams))["feedback_given"] == {}
+
+
+async def test_feedback_that_the_bot_answers_too_late_has_failed(tmp_path: Path) -> None:
+    async with stage(tmp_path, invoke_limit=0.1) as teams:
+        await teams.people.open(CHAT, "alice")
+        message = await answer_of_the_bot(teams, channelData=FEEDBACK)
+
+        async def late(_activity: dict[str, Any]) -> web.Response:
+            await asyncio.sleep(30)
+            return web.Response()
+
+        teams.bot.answer = late
+        assert (await act(teams, "POST", message, "/feedback", reaction="like"))[0] == 502
+        assert (await newest(teams))["feedback_given"] == {}
+
+
+@pytest.mark.parametrize(
+    ("channel_data", "shown"),
+    [({}, False), ({"feedbackLoopEnabled": True}, True), ({"feedbackLoop": {"type": "custom"}}, False), (None, False)],
+)
+async def test_feedback_buttons_show_where_the_bot_asks_for_them(
+    teams: Stage, channel_data: object, shown: bool
+) -> None:
+    message = await answer_of_the_bot(teams, channelData=channel_data)
+    assert (await newest(teams))["feedback"] is shown
+    assert (await act(teams, "POST", message, "/feedback", reaction="like"))[0] == (200 if shown else 404)
+
+
+async def test_a_quote_reaches_the_bot_as_html_and_as_an_entity(teams: Stage) -> None:
+    quoted = await answer_of_the_bot(teams)
+    said = await teams.say(CHAT, "alice", "which <one>?", quote=quoted)
+    message = await heard(teams, "message")
+    bot = f"28:{teams.identity.app.app_id}"
+    assert message["text"] == f'<quoted messageId="{quoted}"/>which <one>?'
+    (content,) = message["attachments"]
+    assert content["content"] == (
+        f'<blockquote itemscope="" itemtype="http://schema.skype.com/Reply" itemid="{quoted}">'
+        f'<strong itemprop="mri" itemid="{bot}">GoClaw</strong><span itemprop="time" itemid="{quoted}"></span>'
+        '<p itemprop="preview">an answer</p></blockquote><p>which &lt;one&gt;?</p>'
+    )
+    (entity,) = [one for one in message["entities"] if one["type"] == "quotedReply"]
+    reply = {"senderId": bot, "senderName": "GoClaw", "preview": "an answer", "time": quoted}
+    assert entity["quotedReply"] == {"messageId": quoted, **reply}
+    shown = await newest(teams)
+    assert (shown["id"], shown["quoted"]) == (said, {"id": quoted, "name": "GoClaw", "text": "an answer"})
+
+
+async def test_peoples_messages_can_be_quoted_in_groups_and_none_in_channels(teams: Stage) -> None:
+    said = await teams.say("launch-team", "bob", "lunch?")
+    await teams.say("launch-team", "alice", "what is near?", quote=said, mention=True)
+    (entity,) = [one for one in (await heard(teams, "message"))["entities"] if one["type"] == "quotedReply"]
+    assert entity["quotedReply"]["senderId"] == teams_user_id(PEOPLE["bob"], teams.identity.app.app_id)
+    post = await teams.say("general", "bob", "lunch?")
+    body = {"as": "alice", "text": "a", "quote": post}
+    assert (await teams.call("POST", "/api/chats/general/messages", body))[0] == 400
+
+
+async def test_the_app_is_removed_added_and_upgraded(teams: Stage) -> None:
+    async def app(action: str) -> int:
+        return (await teams.call("POST", f"/api/chats/{CHAT}/app", {"as": "alice", "action": action}))[0]
+
+    async with teams.session.get(f"{teams.base}/api/events") as events:
+        assert [await app("upgrade"), await app("add"), await app("remove")] == [204, 409, 204]
+        (event,) = await news(events, 1)
+        assert (event["type"], event["chat"]["id"], event["chat"]["app"]) == ("chat", CHAT, "removed")
+    await until(lambda: len(teams.bot.heard) == 2)
+    assert {one["action"] for one in teams.bot.of_type("installationUpdate")} == {"add-upgrade", "remove"}
+    assert [await app("upgrade"), await app("remove")] == [409, 409]
+    await teams.people.open(CHAT, "alice")
+    status, refusal = await teams.call("POST", f"/api/chats/{CHAT}/messages", {"as": "alice", "text": "hello?"})
+    assert (status, refusal["error"]) == (409, "The app was removed from this chat: add it again first.")
+    assert await app("add") == 204
+    await heard(teams, "conversationUpdate")
+    await teams.say(CHAT, "alice", "hello?")
+    await heard(teams, "message")
+
+
+async def test_where_the_app_was_removed_the_bot_hears_nothing(teams: Stage) -> None:
+    said = await teams.say("launch-team", "bob", "hello", mention=True)
+    await heard(teams, "message")
+    await teams.people.remove_app("launch-team", "bob")
+    await heard(teams, "installationUpdate")
+    assert (await newest(teams, "launch-team"))["delivery"] == "delivered"
+    await teams.people.edit("launch-team", "bob", said, "hello?")
+    await teams.say("launch-team", "bob", "hello?", mention=True)
+    assert (await newest(teams, "launch-team"))["delivery"] is None
+    await teams.people.add_app("launch-team", "bob")
+    await heard(teams, "conversationUpdate")
+    assert len(teams.bot.heard) == 4
+
+
+async def test_a_removed_app_stays_removed_after_a_restart(tmp_path: Path) -> None:
+    async with stage(tmp_path) as teams:
+        await teams.people.open(CHAT, "alice")
+        await teams.people.remove_app(CHAT, "alice")
+    async with stage(tmp_path) as teams:
+        chats = (await teams.call("GET", "/api/state"))[1]["chats"]
+        assert {chat["id"]: chat["app"] for chat in chats} == {
+            "personal-alice": "removed",
+            "personal-bob": "none",
+            "personal-chen": "none",
+            "launch-team": "added",
+            "general": "added",
+        }
+
+
+async def test_reactions_quotes_and_feedback_are_there_after_a_restart(tmp_path: Path) -> None:
+    async with stage(tmp_path, send_limits=False) as teams:
+        await teams.people.open(CHAT, "alice")
+        message = await answer_of_the_bot(teams, channelData=FEEDBACK)
+        await teams.people.react(CHAT, "alice", message, "heart")
+        await act(teams, "POST", message, "/feedback", reaction="like")
+        await teams.say(CHAT, "alice", "why?", quote=message)
+        await until(lambda: teams.tenant.messages(CHAT)[-1].delivery == "delivered")
+        before = await teams.messages(CHAT)
+    async with stage(tmp_path) as teams:
+        assert await teams.messages(CHAT) == before
+
+
+async def test_a_bots_message_notifies_once_and_an_edit_never(teams: Stage) -> None:
+    async with teams.session.get(f"{teams.base}/api/events") as events:
+        message = await answer_of_the_bot(teams)
+        where = f"/{teams.conversation(CHAT)}/activities/{message}"
+        await teams.as_bot("PUT", where, {"type": "message", "text": "two"})
+        await teams.say(CHAT, "alice", "hi")
+        assert [event["message"]["notify"] for event in await news(events, 3)] == [True, False, False]
+    assert (await newest(teams))["notify"] is False
+
+
+@pytest.mark.parametrize(
+    ("method", "deed", "body", "status"),
+    [
+        ("PUT", "", {"text": " "}, 400),
+        ("PUT", "", {}, 400),
+        ("PUT", "", {"text": "a", "as": "bob"}, 400),
+        ("DELETE", "", {"as": 7}, 400),
+        ("POST", "/undelete", {}, 404),
+        ("POST", "/stop", {}, 404),
+        ("POST", "/feedback", {"reaction": "like"}, 404),
+        ("POST", "/consent", {"action": "accept"}, 404),
+        ("POST", "/consent", {"action": "maybe"}, 400),
+        ("POST", "/reactions", {"type": "</b>", "on": True}, 400),
+        ("POST", "/reactions", {"type": "", "on": True}, 400),
+        ("POST", "/reactions", {"on": True}, 400),
+    ],
+)
+async def test_what_a_person_cannot_do_is_explained(
+    teams: Stage, method: str, deed: str, body: dict[str, object], status: int
+) -> None:
+    said = await teams.say(CHAT, "alice", "mine")
+    await heard(teams, "message")
+    got, answer = await act(teams, method, said, deed, **body)
+    assert got == status
+    assert answer["error"].endswith(".")
+    assert len(teams.bot.heard) == 1
+
+
+async def test_the_bots_messages_and_unknown_ones_are_not_a_persons_to_change(teams: Stage) -> None:
+    for message in (await answer_of_the_bot(teams), "4711"):
+        assert (await act(teams, "PUT", message, text="a"))[0] == 404
+        assert (await act(teams, "DELETE", message))[0] == 404
+    message = await answer_of_the_bot(teams, channelData=FEEDBACK)
+    assert (await act(teams, "POST", message, "/feedback", reaction="so-so"))[0] == 400
+    assert (await act(teams, "POST", message, "/feedback", reaction="like", text="x" * 6000))[0] == 400
+    app = {"as": "alice", "action": "explode"}
+    assert (await teams.call("POST", f"/api/chats/{CHAT}/app", app))[0] == 400

@@ -1,0 +1,195 @@
+"""Long turns and busy chats never go beyond what Teams allows: the simulator's own rules, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from engine_world import ScriptedChannel, World, new_turn, virtual_time
+
+from bridge.core.errors import StreamEnded, Throttled
+from bridge.core.ports import Chunk, TextCame, ToolBegan
+from bridge.core.turn import Activity, Kind, Landing, Outcome, Reference, Scope
+from bridge.engine.progress import Switches
+from bridge.simulator.teams.limits import REACTIONS, REQUESTS, SENDS, SlidingWindows
+from bridge.simulator.teams.rules import Refused
+from bridge.simulator.teams.streams import Part, Streams, part_of
+from bridge.teams.streams import chunk_activity, final_activity
+
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
+
+
+@dataclass
+class RuledChannel(ScriptedChannel):
+    """Refuses what Teams would refuse, and keeps the refusals."""
+
+    sends: SlidingWindows = field(default_factory=lambda: SlidingWindows(SENDS))
+    tenant: SlidingWindows = field(default_factory=lambda: SlidingWindows(REQUESTS))
+    reacted: SlidingWindows = field(default_factory=lambda: SlidingWindows(REACTIONS))
+    streams: Streams = field(default_factory=Streams)
+    refusals: list[str] = field(default_factory=list)
+    requests: list[tuple[float, str]] = field(default_factory=list)
+    tenant_counts: bool = True
+
+    async def send(self, to: Reference, activity: Activity) -> str:
+        self._take(to, "send")
+        return await super().send(to, activity)
+
+    async def typing(self, to: Reference) -> None:
+        self._take(to, "typing")
+        await super().typing(to)
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        part = self._judged(to, chunk_activity(chunk))
+        self._take(to, "stream")
+        id_ = await super().stream(to, chunk)
+        now = asyncio.get_running_loop().time()
+        if part.stream_id is None:
+            self.streams.start(to.conversation, id_, part, now)
+        else:
+            self.streams.take(to.conversation, part, "shown", now)
+        return id_
+
+    async def place(self, to: Reference, activity: Activity) -> str:
+        self._take(to, "place")
+        return await super().place(to, activity)
+
+    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+        self._take(to, "edit")
+        await super().edit(to, message, activity)
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        self._take(to, "land")
+        if landing.stream and self.streams.open_in(to.conversation):
+            text = str(activity.get("text") or activity.get("summary"))
+            last = activity | {"text": text if text.startswith(landing.shown) else landing.shown}
+            try:
+                part = self._judged(to, final_activity(last, landing.id))
+            except StreamEnded:
+                # another life knows nothing of the text that was streamed; the edit that follows ends it, too
+                if landing.shown or "previously streamed" not in self.refusals.pop():
+                    raise
+                self.streams.end(to.conversation, "replaced")
+            else:
+                self.streams.take(to.conversation, part, "final", asyncio.get_running_loop().time())
+        return await super().land(to, landing, activity)
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        if self.reacted.take("all", asyncio.get_running_loop().time()) > 0:
+            self._refuse("reaction")
+        await super().react(to, reaction, on=on)
+
+    def _judged(self, to: Reference, activity: Activity) -> Part:
+        try:
+            part = part_of(activity)
+            self.streams.judge(to.conversation, part, asyncio.get_running_loop().time())
+        except Refused as refused:
+            self.refusals.append(str(refused))
+            raise StreamEnded(refused.code) from None
+        return part
+
+    def _take(self, to: Reference, what: str) -> None:
+        now = asyncio.get_running_loop().time()
+        self.requests.append((now, what))
+        if self.sends.take(to.conversation, now) > 0:
+            self._refuse(f"{what} to {to.conversation}")
+        if self.tenant_counts and self.tenant.take("tenant", now) > 0:
+            self._refuse(f"{what} of the tenant")
+
+    def _refuse(self, what: str) -> None:
+        self.refusals.append(what)
+        raise Throttled(what, 1.0)
+
+
+def busy_agent(world: World, text: str, seconds: float) -> None:
+    """It uses a tool and writes, as long as it works."""
+    world.agent.takes[text] = seconds
+    world.agent.tells[text] = (ToolBegan("web_search", "penguins"), TextCame("Penguins live in the south.\n\nThey"))
+
+
+@virtual_time
+async def test_a_turn_of_six_minutes_stays_within_every_budget_in_every_kind_of_chat() -> None:
+    channel = RuledChannel()
+    async with World(switches=Switches(), channel=channel, paced=True) as world:
+        world.agent.takes["slow"] = 359.0
+        busy_agent(world, "writes", 359.0)
+        for number, scope in enumerate(Scope):
+            for text in ("slow", "writes"):
+                await world.ask(f"{text}-{number}", text, lane=f"{text}-{number}", scope=scope)
+        await world.closed("slow-0", "slow-1", "slow-2", "writes-0", "writes-1", "writes-2", seconds=500.0)
+        assert channel.refusals == []
+        kinds = Counter(what for _, what in channel.requests)
+        assert kinds["stream"] > 5
+        assert kinds["edit"] > 10
+
+
+@virtual_time
+async def test_stop_at_second_150_ends_it_and_the_next_question_begins() -> None:
+    channel = RuledChannel()
+    async with World(switches=Switches(), channel=channel, paced=True) as world:
+        busy_agent(world, "writes", 359.0)
+        await world.ask("writes")
+        await world.ask("next")
+        await asyncio.sleep(150.0)
+        await world.dispatcher.stop(new_turn("writes").lane, STOP, "Ann")
+        await world.closed("next", seconds=20.0)
+        assert (world.row("writes").outcome, world.row("next").outcome) == (Outcome.STOPPED, Outcome.DELIVERED)
+        assert channel.refusals == []
+
+
+@virtual_time
+async def test_a_restart_at_second_100_loses_nothing() -> None:
+    channel = RuledChannel()
+    async with World(switches=Switches(), channel=channel, paced=True) as world:
+        busy_agent(world, "writes", 359.0)
+        await world.ask("writes")
+        await world.ask("next")
+        await asyncio.sleep(100.0)
+        await world.restart()
+        await world.closed("writes", "next", seconds=60.0)
+        assert (world.row("writes").outcome, world.row("next").outcome) == (Outcome.INTERRUPTED, Outcome.DELIVERED)
+        assert channel.streams.open_in("chat") is None
+        assert channel.refusals == []
+
+
+@virtual_time
+async def test_a_conversation_of_200_turns_in_10_chats_at_once_is_never_refused_anything() -> None:
+    channel, dice = RuledChannel(), random.Random(5)
+    async with World(switches=Switches(), channel=channel, paced=True, merge=True) as world:
+
+        async def talk(chat: int) -> None:
+            scope = (Scope.PERSONAL, Scope.GROUP, Scope.CHANNEL)[chat % 3]
+            for number in range(20):
+                id_ = f"{chat}-{number}"
+                if dice.random() < 0.5:
+                    busy_agent(world, id_, dice.uniform(0.1, 40.0))
+                else:
+                    world.agent.takes[id_] = dice.uniform(0.0, 5.0)
+                await world.ask(id_, lane=f"chat-{chat}", scope=scope)
+                if dice.random() < 0.7:
+                    await world.closed(id_, seconds=400.0)
+
+        await asyncio.gather(*(talk(chat) for chat in range(10)))
+        await world.closed(*(row.id for row in world.memory.rows.values()), seconds=2000.0)
+        assert channel.refusals == []
+        assert len(world.memory.rows) == 200
+
+
+@virtual_time
+async def test_progress_of_5000_long_turns_at_once_leaves_room_for_answers() -> None:
+    # what an app may send in a second, 50, is less than 5,000 first indicators: those are not counted here
+    channel = RuledChannel(tenant_counts=False)
+    async with World(switches=Switches(), channel=channel, paced=True) as world:
+        for number in range(5000):
+            world.agent.takes[f"q{number}"] = 120.0
+            await world.ask(f"q{number}", lane=f"lane-{number}")
+        await asyncio.sleep(60.0)
+        first = [at for at, what in channel.requests if what == "typing"][:5000]
+        assert len(first) == 5000
+        assert max(first) < 5.0
+        progress = Counter(int(at) for at, what in channel.requests if what == "stream")
+        assert sum(progress.values()) > 1000
+        assert max(progress.values()) <= 40
+        await world.closed(*(f"q{number}" for number in range(5000)), seconds=600.0)

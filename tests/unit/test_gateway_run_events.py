@@ -1,0 +1,183 @@
+"""What the gateway's events tell of a run, and what of hostile or foreign ones is passed over."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.ports import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.gateway.run_events import HeardRun, RunEvent, hint, one_line, run_event
+
+RUN = "b742eb2f-0000-4000-8000-000000000001"
+OTHER = "c0ffee00-0000-4000-8000-000000000002"
+
+
+def event(kind: str, run: str = RUN, **payload: object) -> RunEvent:
+    return RunEvent(kind, "sales", "u1", run, payload)
+
+
+def heard(*events: RunEvent) -> list[AgentEvent]:
+    run = HeardRun()
+    return [told for event in events if run.owns(event) for told in run.told(event)]
+
+
+def frame(**changes: object) -> str:
+    payload: dict[str, object] = {
+        "type": "chunk",
+        "agentId": "sales",
+        "runId": RUN,
+        "payload": {"content": "a"},
+        "userId": "u1",
+    }
+    payload |= {"channel": "http", "chatId": "api", "sessionKey": "agent:sales:http:direct:u1", **changes}
+    return orjson.dumps({"type": "event", "event": "agent", "payload": payload}).decode()
+
+
+def test_an_event_as_the_gateway_writes_it() -> None:
+    assert run_event(frame()) == event("chunk", content="a")
+    assert run_event(frame(type="run.cancelled", payload=None)) == event("run.cancelled")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        '{"type":"event"}',
+        '{"type":"event","event":"shutdown"}',
+        '{"type":"event","event":"trace.status","payload":{"traceId":"x"}}',
+        '{"type":"res","id":"1","ok":true,"payload":{}}',
+        '{"type":"event","event":"agent","payload":[]}',
+        '{"type":"event","event":"agent","payload":{"channel":"http"}}',
+        "[" * 100_000,
+        frame(channel="ws"),
+        frame(runId=7),
+        frame(userId=""),
+        frame(type=None),
+        frame(payload={"content": "x" * 600_000}),
+    ],
+)
+def test_everything_else_is_passed_over(text: str) -> None:
+    assert run_event(text) is None
+
+
+@given(st.text())
+def test_no_text_breaks_the_reader(text: str) -> None:
+    assert run_event(text) is None
+
+
+def test_a_turn_with_a_tool_is_told_in_order() -> None:
+    assert heard(
+        event("run.started", message="what time is it?"),
+        event("thinking", content="hmm"),
+        event("chunk", content="Let me "),
+        event("chunk", content="look."),
+        event("block.reply", content="Let me look.", source="tool_announcement"),
+        event("tool.call", arguments={"query": "time"}, id="call_1", name="datetime"),
+        event("tool.result", arguments={}, id="call_1", is_error=True, name="datetime", content="no"),
+        event("chunk", content="it is late"),
+        event("run.completed", content="it is late"),
+    ) == [
+        Thinking(),
+        TextCame("Let me "),
+        TextCame("look."),
+        TextWithdrawn(),
+        ToolBegan("datetime", "time"),
+        ToolEnded("datetime", failed=True),
+        TextCame("it is late"),
+    ]
+
+
+def test_what_was_said_before_a_tool_is_withdrawn_even_when_that_event_was_lost() -> None:
+    told = heard(event("run.started"), event("chunk", content="Let me look."), event("tool.call", name="t"))
+    assert told == [TextCame("Let me look."), TextWithdrawn(), ToolBegan("t", "")]
+
+
+def test_nothing_is_withdrawn_where_nothing_was_said() -> None:
+    assert heard(event("run.started"), event("block.reply", content="x")) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        event("chunk", content=None),
+        event("chunk", content=""),
+        event("chunk", content=["a"]),
+        event("tool.call", name=7),
+        event("tool.call", name=" \n"),
+        event("tool.result"),
+        event("invented"),
+    ],
+)
+def test_events_of_an_odd_shape_tell_nothing(odd: RunEvent) -> None:
+    assert heard(event("run.started"), odd) == []
+
+
+def test_a_run_is_the_first_that_starts_and_no_other() -> None:
+    assert heard(
+        event("chunk", OTHER, content="of an earlier run"),
+        event("run.started"),
+        event("run.started", OTHER),
+        event("chunk", OTHER, content="of a later run"),
+        event("chunk", content="ours"),
+    ) == [TextCame("ours")]
+
+
+def test_the_streams_own_id_tells_the_run_more_surely() -> None:
+    run = HeardRun()
+    assert run.owns(event("run.started", OTHER))
+    run.told(event("run.failed", OTHER))
+    run.known_as(RUN[:8])
+    assert run.ending is None
+    assert not run.owns(event("chunk", OTHER, content="a"))
+    assert run.owns(event("chunk", content="its start was lost"))
+    run.known_as(RUN[:8])
+    run.told(event("run.completed"))
+    assert run.ending == "completed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [("run.completed", "completed"), ("run.failed", "failed"), ("run.cancelled", "cancelled"), ("chunk", None)],
+)
+def test_a_run_has_one_of_three_endings(kind: str, ending: str | None) -> None:
+    run = HeardRun()
+    run.told(event(kind))
+    assert run.ending == ending
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ({"query": "sea birds"}, "sea birds"),
+        ({"path": "/workspace/u1/notes/plan.md", "content": "secret"}, "plan.md"),
+        ({"path": "C:\\work\\plan.md"}, "plan.md"),
+        ({"path": "/workspace/notes/"}, "notes"),
+        ({"pattern": "TODO", "path": "/src"}, "TODO"),
+        ({"url": "https://user:pw@example.com:8080/a?key=secret"}, "example.com"),
+        ({"url": "http://[broken"}, ""),
+        ({"command": "curl -H 'Authorization: secret'"}, ""),
+        ({"query": 7, "file": "a.txt"}, "a.txt"),
+        ({"query": "a\n\tb \u202e c\x00\ud800"}, "a b c"),
+        ({"query": "x" * 81}, "x" * 79 + "…"),
+        ({"query": "x" * 80}, "x" * 80),
+        ({}, ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_a_hint_is_search_words_a_file_name_or_a_host(arguments: object, shown: str) -> None:
+    assert hint(arguments) == shown
+
+
+@given(st.text(max_size=5000))
+def test_a_hint_is_one_short_line_of_what_can_be_seen(text: str) -> None:
+    line = one_line(text)
+    assert len(line) <= 80
+    assert line == " ".join(line.split())
+    assert line.replace(" ", "").isprintable()

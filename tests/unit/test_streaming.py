@@ -1,0 +1,168 @@
+"""What is shown while the agent works: the stream's rules, the placeholder, and where the answer goes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from bridge.core.ports import Chunk, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.streaming import Close, Edit, Place, Progress, Step
+from bridge.core.turn import Landing, Scope
+
+Sent = list[tuple[float, Step]]
+
+
+def progress(scope: Scope = Scope.PERSONAL, *, streaming: bool = True, interval: float = 1.5) -> Progress:
+    return Progress(scope, "en-US", 0.0, streaming=streaming, interval=lambda: interval)
+
+
+def play(shown: Progress, until: float, news: dict[float, object] | None = None, *, now: float = 0.0) -> Sent:
+    """Drive it as the engine does, in seconds that pass at once; `news`: what the agent tells, and when."""
+    sent: Sent = []
+    waiting = sorted((news or {}).items())
+    while now < until:
+        pause = shown.wait(now)
+        if pause is None:
+            break
+        now = min(now + pause, *(at for at, _ in waiting[:1]), until)
+        while waiting and waiting[0][0] <= now:
+            shown.heard(waiting.pop(0)[1])  # type: ignore[arg-type]
+        step = shown.step(now)
+        if step is not None:
+            sent.append((now, step))
+            shown.sent(step, "m1", now)
+    return sent
+
+
+def texts(sent: Sent) -> list[str]:
+    return [step.line if isinstance(step, Place | Edit) else step.text for _, step in sent]
+
+
+def test_nothing_is_shown_of_what_is_ready_within_a_second() -> None:
+    assert play(progress(), 0.99) == []
+    assert progress().landing(0.9, notify=True) is None
+
+
+def test_a_stream_begins_with_what_the_agent_does_and_counts_its_requests() -> None:
+    shown = progress()
+    sent = play(
+        shown, 12.0, {0.2: Thinking(), 3.0: ToolBegan("web_search", "penguins"), 5.0: ToolEnded("x", failed=False)}
+    )
+    chunks = [step for _, step in sent if isinstance(step, Chunk)]
+    assert [step.sequence for step in chunks] == [1, 2, 3, 4]
+    assert (chunks[0].stream, {step.stream for step in chunks[1:]}) == ("", {"m1"})
+    assert all(step.informative for step in chunks)
+    assert texts(sent) == ["Thinking …", "Searching: penguins …", "Working on it …", "Working on it · 10 s"]
+
+
+def test_requests_keep_their_distance_however_much_is_told() -> None:
+    news = {n / 10: TextCame(f"word{n} ") for n in range(10, 400)}
+    sent = play(progress(), 40.0, dict(news))
+    assert all(later - earlier >= 1.5 for (earlier, _), (later, _) in pairwise(sent))
+    slow = play(progress(interval=10.0), 40.0, dict(news))
+    assert all(later - earlier >= 10.0 for (earlier, _), (later, _) in pairwise(slow))
+
+
+def test_text_only_grows() -> None:
+    news = {1.5 + n / 5: TextCame(f"word{n} ") for n in range(100)}
+    chunks = [s for _, s in play(progress(), 30.0, dict(news)) if isinstance(s, Chunk) and not s.informative]
+    assert len(chunks) > 5
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks))
+
+
+def test_an_announcement_that_was_shown_stays_and_what_follows_goes_below_it() -> None:
+    news = {
+        1.0: TextCame("Let me look. A moment.\n\nOk"),
+        4.0: TextWithdrawn(),
+        6.0: TextCame("It is late now.\n\nGood"),
+    }
+    shown = progress()
+    sent = play(shown, 9.0, dict(news))
+    content = [step.text for _, step in sent if isinstance(step, Chunk) and not step.informative]
+    assert content[0].startswith("Let me look.")
+    assert content[-1].startswith(content[0])
+    assert "late" in content[-1]
+
+
+def test_a_stream_ends_before_its_two_minutes_and_goes_on_as_edits_of_its_message() -> None:
+    shown = progress()
+    sent = play(shown, 360.0)
+    closed = [at for at, step in sent if isinstance(step, Close)]
+    assert len(closed) == 1
+    assert 105 <= closed[0] <= 115
+    assert all(isinstance(step, Edit) and step.message == "m1" for at, step in sent if at > closed[0])
+    after = [at for at, _ in sent if at > closed[0]]
+    assert 3 <= len(after) <= 12
+    assert shown.landing(360.0, notify=True) == Landing("m1", becomes="✓ 6 min")
+
+
+def test_elsewhere_a_placeholder_comes_after_three_seconds_and_is_edited() -> None:
+    for scope in (Scope.GROUP, Scope.CHANNEL):
+        sent = play(progress(scope), 30.0, {5.0: ToolBegan("read_file", "report.pdf")})
+        assert isinstance(sent[0][1], Place)
+        assert 3.0 <= sent[0][0] <= 3.1
+        assert texts(sent)[1] == "Reading: report.pdf …"
+        assert all(isinstance(step, Edit) for _, step in sent[1:])
+
+
+def test_without_streaming_a_personal_chat_has_a_placeholder_too() -> None:
+    assert isinstance(play(progress(streaming=False), 5.0)[0][1], Place)
+
+
+def test_an_answer_takes_the_place_of_what_was_shown() -> None:
+    shown = progress()
+    play(shown, 5.0)
+    assert shown.landing(5.0, notify=True) == Landing("m1", stream=True)
+
+
+def test_an_answer_that_nobody_has_seen_coming_is_a_message_of_its_own() -> None:
+    shown = progress()
+    play(shown, 45.0, {5.0: ToolBegan("web_search", "penguins"), 9.0: ToolEnded("web_search", failed=False)})
+    assert shown.landing(45.0, notify=True) == Landing("m1", stream=True, becomes="✓ Searching: penguins · 45 s")
+    assert shown.landing(45.0, notify=False) == Landing("m1", stream=True)
+
+
+def test_whoever_reads_along_needs_no_second_message() -> None:
+    shown = progress()
+    play(shown, 45.0, {5.0: TextCame("First of all, the good news.\n\nThen")})
+    landing = shown.landing(45.0, notify=True)
+    assert landing is not None
+    assert (landing.becomes, landing.shown[:5]) == ("", "First")
+
+
+def test_silence_leaves_a_line_in_place_of_a_placeholder() -> None:
+    shown = progress(Scope.GROUP)
+    play(shown, 5.0)
+    assert shown.landing(5.0, notify=True, silent=True) == Landing("m1", becomes="✓ 5 s")
+
+
+def test_where_progress_is_refused_nothing_more_is_tried() -> None:
+    shown = progress()
+    assert shown.step(1.0) is not None
+    shown.refused()
+    assert shown.wait(1.0) is None
+    assert shown.landing(2.0, notify=True) is None
+
+
+def test_what_had_no_room_is_said_later() -> None:
+    shown = progress()
+    assert shown.step(1.0) is not None
+    shown.left_out(1.0)
+    assert shown.step(1.5) is None
+    assert shown.step(2.6) is not None
+
+
+def test_a_stream_that_the_user_has_stopped_is_left_alone() -> None:
+    shown = progress()
+    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
+    shown.unchangeable()
+    assert shown.landing(5.0, notify=True) is None
+
+
+@pytest.mark.parametrize("left", [Landing("m0", stream=True), Landing("m0")])
+def test_a_turn_that_comes_back_goes_on_in_its_old_message(left: Landing) -> None:
+    shown = Progress(Scope.PERSONAL, "en", 0.0, streaming=True, interval=lambda: 1.5, left=left)
+    sent = play(shown, 5.0)
+    assert [step.message for _, step in sent if isinstance(step, Edit)] == ["m0"]
+    assert shown.landing(5.0, notify=True) == left
