@@ -20,7 +20,7 @@ _LONGEST_CLUSTER = 64  # a family emoji has 11 characters; a hostile pile of acc
 _FENCE = re.compile(
     r"^(?P<prefix>(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ]){0,200}+)(?P<ticks>`{3,}+)(?P<info>[^`\n]{0,40}+)$", re.MULTILINE
 )
-_QUOTED = re.compile(r"[ ]*+>[ >]*+")
+_QUOTED = re.compile(r"[ ]*+>[ >]{0,120}+")  # a line of nothing else would be carried from part to part for ever
 _NOT_SPACES = re.compile(r"[^ \n>]")
 
 

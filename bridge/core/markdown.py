@@ -1,8 +1,8 @@
 """The agent's Markdown (CommonMark, GFM tables, task lists, strikethrough) in the dialect that Teams shows.
 
 Pure. Bold, italic, strike, code, quotes, links and lists stay as they were written. What Teams does not show
-(headings, rules, images, tables, task boxes, single line breaks) becomes something that reads well, and what
-could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No word is dropped. What Teams
+(headings, rules, images, tables, task boxes, formulas, single line breaks) becomes something that reads well, and
+what could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No word is dropped. What Teams
 shows: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
 (teams-platform.md §3).
 
@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from markdown_it.common.utils import unescapeAll
+from markdown_it.common.utils import normalizeReference, unescapeAll
 
 from bridge.core.inline import BREAK, inline, literal, plain, target, without_mentions
 from bridge.core.parser import Definitions, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from markdown_it.token import Token
 
@@ -77,8 +78,10 @@ def _block(token: Token, tokens: Iterator[Token], source: Sequence[str]) -> str:
         case "heading_open":
             words = inline(_children(tokens), in_bold=True)
             block = f"**{words}**" if words else ""
-        case "fence" | "code_block":
+        case "fence":
             block = _fence(token.content.removesuffix("\n"), token.info)
+        case "code_block":  # in a list item it mostly stands further right than it has to
+            block = _fence(dedent(token.content).removesuffix("\n"))
         case "blockquote_open":
             quoted = _blocks(tokens, source, "blockquote_close")
             block = "\n".join(f"> {line}" if line else ">" for line in quoted.split("\n"))
@@ -89,11 +92,13 @@ def _block(token: Token, tokens: Iterator[Token], source: Sequence[str]) -> str:
         case "hr":
             block = _RULE
         case "definitions":
-            block = BREAK.join(map(_source, token.meta["lines"]))
+            block = BREAK.join(filter(None, (_source(line, token.meta["used"]) for line in token.meta["lines"])))
     return block
 
 
-def _source(line: re.Match[str]) -> str:
+def _source(line: re.Match[str], used: Collection[str]) -> str:
+    if not line["label"].isdecimal() and normalizeReference(line["label"]) in used:
+        return ""
     href = target(line["href"])
     title = re.sub(r"([\[\]])", r"\\\1", literal(line["title"] or "")).strip()
     return f"[{literal(line['label'])}] " + (f"[{title}]({href})" if title else href)
@@ -189,7 +194,7 @@ def _labelled(rows: Sequence[Sequence[list[Token]]]) -> str:
         return " · ".join(f"**{label}**" for label in labels if label)
     return "\n\n".join(
         BREAK.join(
-            f"**{label}:** {cell}" if label else cell
+            f"**{label}:** {cell or '–'}" if label else cell
             for label, cell in zip(labels, map(inline, row), strict=True)
             if label or cell
         )

@@ -1,8 +1,8 @@
 """How the agent's Markdown is read: markdown-it's CommonMark with GFM tables and strikethrough, and rules of our own.
 
-Pure. What a line is never depends on a later line, but for the delimiter row under the head of a table: so an
-answer can be shown while it grows (`unfinished`). Hence no underlined headings, and no link whose address is not
-beside its words, unless it is written `[words][label]`.
+Pure. What a line is never depends on a later line, unless it is short (`blocks.HEAD_COLUMNS`): so an
+answer can be shown while it grows (`unfinished`). Hence only short lines are underlined headings, and no link has its
+address elsewhere, unless it is written `[words][label]`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
 
+from bridge.core.blocks import HEAD_COLUMNS, UNDERLINE
+from bridge.core.inline_html import html
 from bridge.core.tex import readable
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 _MAX_BRACKETS = 1000  # in one paragraph; the time markdown-it takes grows with the square
 _MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop them without a word
-# Agents put pipes at the edges or have short headings; a line of prose may hold a pipe later on (`unfinished`).
-FIRST_PIPE = 40
 # Only web addresses can be defined: "[Note]: see" is prose.
 _DEFINITION = re.compile(
     r"^ {0,3}\[(?P<label>[^\[\]\\\n]{1,200})\]:[ \t]*<?(?P<href>(?:https?://|mailto:)[^\s<>]{1,2000})>?"
@@ -37,8 +37,12 @@ _DEFINITION = re.compile(
 )
 
 
-_DISPLAY = {"$$": "$$", "\\[": "\\]"}
-_MAX_FORMULA_LINES = 60
+_PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
+_FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
+_BRACKET = re.compile(r"(\\*+)\[(?![^\[\]\\`<\n]{0,200}\])")  # not closed soon
+_DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
+_BLANK = re.compile(r"\n[ \t>]*\n")
+_LONGEST_FORMULA = 2_000  # what has not ended by then is no formula; this keeps the search short
 _FORMULA = re.compile(
     r"(?<![\w$])\$(?![\s$])(?P<dollar>[^$`\n]{1,300})(?<![\s\\])\$(?![\w$])"
     r"|\$\$(?P<double>[^$`\n]{1,300})\$\$|\\\((?P<round>[^`\n]{1,300}?)\\\)|\\\[(?P<square>[^`\n]{1,300}?)\\\]"
@@ -52,19 +56,19 @@ _MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and no
 
 
 class Definitions(dict[str, dict[str, str]]):
-    """What `[label]: https://…` lines of an answer define, by label; knows which labels were looked for in vain."""
+    """What `[label]: https://…` lines of an answer define, by label; knows which labels were looked for."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.missed: set[str] = set()
+        self.used: set[str] = set()
         if "][" in text:
             for found in _DEFINITION.finditer(text):
                 link = {"href": _parser().normalizeLink(found["href"]), "title": found["title"] or ""}
                 self.setdefault(normalizeReference(found["label"]), link)
 
     def get(self, label: str, _default: Any = None) -> Any:
-        if label not in self:
-            self.missed.add(label)
+        (self.used if label in self else self.missed).add(label)
         return super().get(label)
 
 
@@ -82,16 +86,20 @@ def _parser() -> MarkdownIt:
     # Without `text_join` an escape or entity stays a token of its own and is written back as such.
     parser = _Parser("commonmark", {"html": False, "maxNesting": 2 * _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable("text_join")
-    parser.disable(["lheading", "reference"])
+    parser.disable("reference")
     for name in ("link", "image"):
         parser.inline.ruler.at(name, partial(_link_rule, _known(parser.inline.ruler, name)))
     table = partial(_table_rule, _known(parser.block.ruler, "table"))
     parser.block.ruler.at("table", table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.at("lheading", partial(_underlined_rule, _known(parser.block.ruler, "lheading")))
     parser.block.ruler.before("table", "too_deep", _too_deep)
     parser.block.ruler.before("hr", "double_rule", _double_rule, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.before("paragraph", "definitions", _definitions)
     parser.block.ruler.before("table", "display_math", _display_math, {"alt": ["paragraph", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "math", _math)
+    parser.inline.ruler.before("link", "footnote", _footnote)
+    parser.inline.ruler.before("emphasis", "product", _product)
+    parser.inline.ruler.after("autolink", "html", html)
     parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
     return parser
 
@@ -124,12 +132,21 @@ def _table_rule(
     original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
 ) -> bool:
     pipe = state.src.find("|", state.bMarks[start] + state.tShift[start], state.eMarks[start])
-    near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < FIRST_PIPE
+    near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < HEAD_COLUMNS
     return near and original(state, start, end, silent)
 
 
+def _underlined_rule(
+    original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
+) -> bool:
+    if state.level or start + 1 >= end or state.eMarks[start] - state.bMarks[start] >= HEAD_COLUMNS:
+        return False
+    underline = UNDERLINE.fullmatch(state.src, state.bMarks[start + 1], state.eMarks[start + 1])
+    return bool(underline) and original(state, start, end, silent)
+
+
 def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool:
-    """A line of "=" is a rule: that it makes a heading of what is above it would be known too late."""
+    """A line of "=" under something long is a rule: that it is a heading would be known too late."""
     line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].rstrip()
     if len(line) < 3 or line.strip("=") or state.is_code_block(start):
         return False
@@ -153,23 +170,44 @@ def _math(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _product(state: StateInline, silent: bool) -> bool:
+    """In 2*3*4 the stars are no emphasis."""
+    if not _PRODUCT.match(state.src, state.pos, state.posMax):
+        return False
+    if not silent:
+        token = state.push("text_special", "", 0)
+        token.content, token.markup = "*", r"\*"
+    state.pos += 1
+    return True
+
+
+def _footnote(state: StateInline, silent: bool) -> bool:
+    """`[^1]` is shown as "[1]", and so is `[^1]:` before the note's words."""
+    found = _FOOTNOTE.match(state.src, state.pos, state.posMax)
+    if not found or state.linkLevel:
+        return False
+    begins_line = state.pos == 0 or state.src[state.pos - 1] == "\n"
+    if not silent:
+        state.push("text", "", 0).content = f"[{found['label']}]"
+    state.pos = found.end() if begins_line else found.end("label") + 1
+    return True
+
+
 def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Lines from one that begins with `$$` to one that ends with it, or with brackets; no blank line between."""
-    lines: list[str] = []
-    for number in range(start, min(end, start + _MAX_FORMULA_LINES)):
-        if state.isEmpty(number) or state.sCount[number] < state.blkIndent or state.is_code_block(number):
-            return False
-        lines.append(state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip())
-        opening = lines[0][:2]
-        closing = _DISPLAY.get(opening)
-        if closing is None:
-            return False
-        if lines[-1].endswith(closing) and (len(lines) > 1 or len(lines[0]) > 3):
-            break
-    else:
+    at = state.bMarks[start] + state.tShift[start]
+    opening = state.src[at : at + 2]
+    closing = _DISPLAY[opening].search(state.src, at + 2, at + _LONGEST_FORMULA) if opening in _DISPLAY else None
+    if not closing or _BLANK.search(state.src, at, closing.start()):
         return False
+    numbers = range(start, start + state.src.count("\n", at, closing.start()) + 1)
+    if numbers.stop > end or any(state.sCount[number] < state.blkIndent for number in numbers):
+        return False
+    lines = [
+        state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip() for number in numbers
+    ]
     tex = "\n".join(lines)[2:-2]
-    if not tex.strip() or closing in tex or opening in tex:
+    if state.is_code_block(start) or not tex.strip() or opening in tex or closing[0].rstrip() in tex:
         return False  # "$$a$$ and $$b$$" is prose
     if not silent:
         state.line = start + len(lines)
@@ -180,7 +218,10 @@ def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool
 
 
 def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Lines that define links are shown, as the list of sources that they mostly are."""
+    """Lines that define links are shown, as the list of sources that they mostly are.
+
+    But for names to which words above refer: those are links by now.
+    """
     lines = []
     for number in range(start, end):
         found = _DEFINITION.fullmatch(state.src, state.bMarks[number] + state.tShift[number], state.eMarks[number])
@@ -190,14 +231,20 @@ def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if lines and not silent:
         state.line = start + len(lines)
         token = state.push("definitions", "", 0)
-        token.map, token.meta = [start, state.line], {"lines": lines}
+        token.map = [start, state.line]
+        token.meta = {"lines": lines, "used": state.env["definitions"].used if state.env["definitions"] else ()}
     return bool(lines)
 
 
 def _too_many_brackets(state: StateCore) -> None:
+    """What is closed at once costs nothing and stays: it may have been shown before the others came."""
     for token in state.tokens:
         if token.type == "inline" and token.content.count("[") > _MAX_BRACKETS:
-            token.content = token.content.replace("[", r"\[")
+            token.content = _BRACKET.sub(_escaped, token.content)
+
+
+def _escaped(bracket: re.Match[str]) -> str:
+    return bracket[0] if len(bracket[1]) % 2 else f"{bracket[1]}\\["
 
 
 def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:

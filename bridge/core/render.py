@@ -20,7 +20,7 @@ from bridge.core.parser import Definitions
 # a whitelist: single lines of prose and flat lists with a blank line between them, in which nothing can be a link,
 # an image, HTML, an entity, a table, an escape, math, a chance fence or code that is written anew (WORDS), nor a
 # heading, rule, quote, fence or list in a list (START). Quantifiers are possessive: one pass, no backtracking.
-_CHAR = r"[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
+_CHAR = r"(?!(?<=\d)\*\d)[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
 _CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
 _WORDS = rf"(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++(?:[ ]++(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++)*+"
 _START = r"(?![#>=~+_-]|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"
@@ -64,6 +64,8 @@ def is_plain(markdown: str) -> bool:
 
 def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:
     """The texts of `render_answer`, each with the cards that stand in it; a text may be empty beside a card."""
+    if "adaptive-card" not in markdown.lower():
+        return tuple((part, ()) for part in render_answer(markdown))
     text = clean(markdown)
     definitions = Definitions(text)
     cards: list[AgentCard] = []
@@ -73,8 +75,6 @@ def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]],
         if card:
             cards.append(card)
         shown.append(_CARD if card else render_block(block, definitions))
-    if not cards:
-        return tuple((part, ()) for part in render_answer(markdown))
     waiting = iter(cards)
     return tuple(
         (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(waiting, part.count(_CARD))))

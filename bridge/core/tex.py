@@ -56,7 +56,7 @@ def readable(tex: str) -> str:
 
 def _grouped(part: str) -> str:
     part = part.strip()
-    return part if re.fullmatch(r"[\w.]*", part) else f"({part})"
+    return part if re.fullmatch(r"[\d.]*|\w", part) else f"({part})"
 
 
 def _script(found: re.Match[str]) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
-from bridge.core.blocks import MARKER, blocks, offset
+from bridge.core.blocks import HEAD_COLUMNS, MARKER, blocks, offset
 from bridge.core.chunks import PART_UNITS, beginning, units
-from bridge.core.parser import FIRST_PIPE, Definitions
+from bridge.core.parser import Definitions
 from bridge.core.render import clean, render_block
 
 # No more is streamed than surely stands in the first part of an answer that is cut: `chunks` cuts in the second half.
@@ -155,5 +155,5 @@ def _safe_words(words: str, *, ended: bool) -> int:
     end = min(found.end(), whole) if found else 0
     if ended and end == whole:
         return whole
-    may_be_a_table = "|" in words[:FIRST_PIPE] or (not ended and len(words) < FIRST_PIPE)
-    return 0 if may_be_a_table or end == start.end() else len(words[:end].rstrip(" \t"))
+    may_be_a_head = "|" in words[:HEAD_COLUMNS] or (not ended and len(words) < HEAD_COLUMNS)
+    return 0 if may_be_a_head or end == start.end() else len(words[:end].rstrip(" \t"))

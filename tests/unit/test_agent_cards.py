@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bridge.core.agent_cards import LONGEST_CARD, AgentCard, card_in
 from bridge.core.chunks import PART_UNITS, units
 from bridge.core.notes import answer
+from bridge.core.unfinished import shown_so_far
 
 GOOD: dict[str, Any] = {
     "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -177,6 +178,14 @@ def test_a_card_is_attached_to_the_part_in_which_it_stands() -> None:
     assert shown["text"] == "Before.\n\nAfter."
     assert shown["summary"] == "Before.\n\nAfter."
     assert [item["content"]["body"] for item in shown["attachments"]] == [GOOD["body"]]
+
+
+def test_what_was_streamed_is_how_an_answer_with_a_card_begins() -> None:
+    source = f"First some words that are long enough to be shown.\n\n{block(GOOD)}\n\nAfter it, more words.\n\nEnd."
+
+    for cards in (True, False):
+        (shown, *_) = answer(source, cards=cards)
+        assert all(shown["text"].startswith(shown_so_far(source[:place])) for place in range(len(source)))
 
 
 def test_a_refused_card_stays_code() -> None:

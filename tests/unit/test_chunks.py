@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bridge.core.chunks import PART_UNITS, cut, units
+from bridge.core.chunks import PART_UNITS, beginning, cut, units
 from bridge.core.render import render_answer
 
 PARSER = MarkdownIt("commonmark")
@@ -121,3 +121,39 @@ def test_parts_are_complete_balanced_and_within_the_limit(text: str, limit: int)
         assert units(part) <= limit <= PART_UNITS
         part.encode("utf-8")
         codes(part)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(alphabet=st.characters(exclude_characters="`~>", exclude_categories=["Cs", "Cc"]), max_size=600),
+    st.integers(60, 200),
+)
+def test_no_character_is_lost_or_torn(text: str, limit: int) -> None:
+    parts = cut(text, limit)
+    whole = bodies(parts) if len(parts) > 1 else list(parts)
+
+    assert "".join("".join(whole).split()) == "".join(text.split())
+    for part in parts:
+        assert units(part) <= limit
+        assert part.encode("utf-16-le").decode("utf-16-le") == part
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(BLOCK, min_size=1, max_size=8).map("\n\n".join), st.integers(300, 600))
+def test_the_first_part_holds_half_of_what_fits(text: str, limit: int) -> None:
+    """So that what was streamed of a long answer is how its first part begins (`unfinished.SHOWN_UNITS`)."""
+    first = cut(text, limit)[0]
+
+    half = beginning(text, limit // 2 - 40).rstrip()
+    assert first.startswith(half)
+
+
+@pytest.mark.parametrize(
+    "line", [" " * 39_990 + "```", "> " * 20_000 + "```", "`" * 60_000, "```" + "x" * 60_000, "- " * 30_000 + "```"]
+)
+def test_lines_that_look_like_endless_fences_are_cut_like_others(line: str) -> None:
+    for text in (f"{line}\n" * 3, f"```\n{line}\n```\n\n" + "words " * 10_000):
+        parts = render_answer(text)
+
+        assert 0 < len(parts) < 60
+        assert all(units(part) <= PART_UNITS for part in parts)

@@ -47,7 +47,27 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["- ", "* ", "1. ", "2) ", "\n", "\n\n", "a", "*b*", "**", "`c`", "` d`", "~~", "]", " ", "a.", "_", "\xa0"]
+            [
+                "- ",
+                "* ",
+                "1. ",
+                "2) ",
+                "\n",
+                "\n\n",
+                "a",
+                "*b*",
+                "**",
+                "`c`",
+                "` d`",
+                "~~",
+                "]",
+                " ",
+                "a.",
+                "_",
+                "2",
+                "*",
+                "\xa0",
+            ]
         )
     )
 )
@@ -62,8 +82,12 @@ def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> 
     [
         ("# Title", "**Title**"),
         ("## A **b** `c`", "**A b `c`**"),
-        ("Title\n===", "Title\n\n———"),
-        ("Title\n---\ntext", "Title\n\n———\n\ntext"),
+        ("Title\n===", "**Title**"),
+        ("Title\n---\ntext", "**Title**\n\ntext"),
+        (f"{'long ' * 9}line\n---\ntext", f"{'long ' * 9}line\n\n———\n\ntext"),
+        ("two\nlines\n===", "two  \nlines\n\n———"),
+        ("- item\ntext\n- item", "- item\n\ntext\n\n- item"),
+        ("so[^1] and [^b]: c\n\n[^1]: Note.\n[^b]: Other.", "so[1] and [b\\]: c\n\n[1] Note.  \n[b] Other."),
         ("# 2 ** 3", r"**2 \*\* 3**"),
         ("one\ntwo", "one  \ntwo"),
         ("one\r\n\r\ntwo", "one\n\ntwo"),
@@ -96,8 +120,9 @@ def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> 
         ),
         (
             "[a][]\n[1][2]\n\n[A]: https://x.y\n[2]: https://x.z",
-            "[a](https://x.y)  \n[1][2]\n\n[A] https://x.y  \n[2] https://x.z",
+            "[a](https://x.y)  \n[1][2]\n\n[2] https://x.z",
         ),
+        ("2*3*4 is *not* 2 * 3, 5*x*", r"2\*3\*4 is *not* 2 * 3, 5*x*"),
         ("[Note]: see", r"[Note\]: see"),
         (r"\*no\* &copy; AT&T \# x", r"\*no\* © AT&T \# x"),
         ("`a | b` [1] x_y_z", "`a | b` [1] x_y_z"),
@@ -108,6 +133,21 @@ def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> 
 )
 def test_markdown_becomes_what_teams_shows(markdown: str, expected: str) -> None:
     assert expected == "".join(render_answer(markdown))
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("a <b>bold</b>, <EM>soft</EM> and <s>gone</s>", "a **bold**, *soft* and ~~gone~~"),
+        ("<h2 id='x'>Title</h2>\n<p>Text.</p>", "**Title**  \nText."),
+        ("Press <kbd>Ctrl</kbd>+<kbd>C</kbd>: x<sup>2</sup>, H<sub>2</sub>O", "Press `Ctrl`+`C`: x², H₂O"),
+        ("<div>\n\nwords\n\n</div>", "words"),
+        ("use `<b>x</b>` for <b>`bold`</b>", "use `<b>x</b>` for &lt;b>`bold`&lt;/b>"),
+        ("a < b and c > d, <p", "a &lt; b and c > d, &lt;p"),
+    ],
+)
+def test_html_for_looks_becomes_what_it_means(markdown: str, expected: str) -> None:
+    assert rendered(markdown) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +182,12 @@ def test_math_stays_readable_and_is_never_taken_for_emphasis(markdown: str, expe
         ("`<at>Bob</at>`", "`<\u200bat>Bob<\u200b/at>`"),
         ("```\n<AT id=0>\n```", "```\n<\u200bAT id=0>\n```"),
         ("<script>x</script>", "&lt;script>x&lt;/script>"),
-        ("<div>\n# Title\n</div>", "&lt;div>\n\n**Title**\n\n&lt;/div>"),
+        ("<table>\n# Title\n</table>", "&lt;table>\n\n**Title**\n\n&lt;/table>"),
+        ("<p><at>Bob</at></p>", "&lt;at>Bob&lt;/at>"),
+        ("<<p>at>Bob<<u></u>/at>", "&lt;&lt;p>at>Bob&lt;&lt;u>&lt;/u>/at>"),
+        ("<b><at></b> <b onclick='x'>bold</b> <b>~</b>", "&lt;b>&lt;at>&lt;/b> **bold** &lt;b>~&lt;/b>"),
+        ("~<p>~~\n`<i>``", "~&lt;p>~~  \n`&lt;i>``"),
+        ("[x]<p>(javascript:z) <b>[x</b>](javascript:z)", "[x]&lt;p>(javascript:z) &lt;b>x&lt;/b>"),
         ("```html-widget\n{}\n```", "```\n{}\n```"),
         ("~~~ HTML\\-Widget\n{}\n~~~", "```\n{}\n```"),
         ("x<br>``` html-widget", "x  \n\\`\\`\\` html-widget"),
@@ -186,7 +231,8 @@ def test_nesting_beyond_reason_is_shown_as_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\(", "$$\n", "[a][b]"]
+    "piece",
+    ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\[\n", "\\\\[", "\\(", "$$\n", "[a][b]"],
 )
 def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
     """10,000 "![" took 5 s before paragraphs of brackets were given up."""
@@ -205,7 +251,9 @@ def test_a_lone_surrogate_and_controls_do_not_get_through() -> None:
 WORD = st.integers(0, 99).map("w{}".format)
 SPAN = st.one_of(
     WORD,
-    st.sampled_from(["**", "*", "_", "~~", "`", "``", "<at>", "</at>", "<b>", "[", "]", "](", "![", ")", "&lt;", "&"]),
+    st.sampled_from(
+        ["**", "*", "_", "~~", "`", "``", "<at>", "</at>", "<b>", "</b>", "<p>", "[", "]", "](", "![", ")", "&lt;", "&"]
+    ),
     st.sampled_from(["\\", "|", "#", ">", "-", "1.", "(javascript:x)", "(https://x.y)", "<br>", "```", "~~~", "🙂"]),
 )
 LINE = st.tuples(

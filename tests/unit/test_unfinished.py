@@ -39,35 +39,15 @@ DOCUMENTS = {
 }
 
 WORD = st.sampled_from(["word", "a", "**b**", "*", "_x_", "`c`", "`", "``", "~~", "[1]", "[a](https://x.y)", "[t][l]"])
-MORE = st.sampled_from(
-    ["[", "]", "](", "![", "|", "$", "$5", "$x$", "\\(", "\\)", "\\", "<br>", "<", "&", "&lt;", "!", "你好", ":"]
-)
+BRACKETS = st.sampled_from(["[", "]", "](", "![", "[^1]", "![i](https://x.y)", "[a](x y)", "\\[", ":"])
+SIGNS = st.sampled_from(["|", "$", "$5", "$x$", "2*3", "\\(", "\\)", "\\", "&", "&lt;", "!", "~", "你好", "MEDIA", "@"])
+TAGS = st.sampled_from(["<br>", "<b>x</b>", "<p>", "</p>", "<", "<https://x.y>", "<at>"])
 LONG = st.just("some longer words that are here to fill up the line with text")
-START = st.sampled_from(
-    [
-        "",
-        "",
-        "",
-        "",
-        "- ",
-        "  - ",
-        "1. ",
-        "2. ",
-        "   ",
-        "  ",
-        "    ",
-        " ",
-        "> ",
-        "# ",
-        "```",
-        "  ```",
-        "   ~~~",
-        "~~~",
-        "---",
-        "===",
-        *["| ", "|-|-|", "-|-", "[l]: https://x.y", "* ", "* * *", "- [x] ", "$$", "\\[", "\\]", "\t", "- - ", "10) "],
-    ]
-)
+LISTS = st.sampled_from(["- ", "  - ", "1. ", "2. ", "* ", "- [x] ", "- - ", "10) ", "   ", "  "])
+BLOCKS = st.sampled_from(["> ", "# ", "```", "  ```", "   ~~~", "~~~", "---", "===", "* * *", "$$", "\\[", "\\]"])
+OTHERS = st.sampled_from(["| ", "|-|-|", "-|-", "[l]: https://x.y", "[^1]: ", "\t", "    ", " ", "<p>"])
+START = st.just("") | LISTS | BLOCKS | OTHERS
+MORE = BRACKETS | SIGNS | TAGS
 LINE = st.builds("{}{}".format, START, st.lists(WORD | MORE | LONG, max_size=4).map(" ".join))
 DOCUMENT = st.lists(LINE | st.just(""), max_size=10).map("\n".join)
 
