@@ -6,6 +6,7 @@ from typing import Final
 
 from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.texts import say
+from bridge.core.unmarked import unmarked
 
 # Part of a tool's name to the sentence about it. Agents name their tools as they like; the first that fits wins.
 _TOOLS: Final = (
@@ -86,8 +87,8 @@ def duration(seconds: float, locale: str) -> str:
 def _line(tool: ToolBegan, locale: str) -> str:
     name = tool.name.casefold()
     key = next((key for part, key in _TOOLS if part in name), "")
-    what = tool.argument.strip()
+    what = unmarked(tool.argument)
     if not key:
-        return say("doing_tool", locale, tool=tool.name)[:_LONGEST_LINE]
+        return say("doing_tool", locale, tool=unmarked(tool.name))[:_LONGEST_LINE]
     words = say(key, locale)
     return (f"{words}: {what}" if what else words)[:_LONGEST_LINE]

@@ -12,6 +12,7 @@ from bridge.core.chunks import PART_UNITS, units
 from bridge.core.render import render_answer, render_with_cards
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Reference, Scope
+from bridge.core.unmarked import unmarked
 
 # Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
@@ -80,8 +81,9 @@ def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
 
 def stopped(reference: Reference, by: str) -> Activity:
     """The note of a stopped turn; elsewhere than in a personal chat it says who stopped it."""
-    if by and reference.scope is not Scope.PERSONAL:
-        return note(say("stopped_by", reference.locale, name=by))
+    name = unmarked(by)
+    if name and reference.scope is not Scope.PERSONAL:
+        return note(say("stopped_by", reference.locale, name=name))
     return note(say("stopped", reference.locale))
 
 
