@@ -151,8 +151,9 @@ def healthcheck() -> None:
 
     settings = _settings()
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
+    address = httpx.URL(scheme="http", host=host, port=settings.port, path="/readyz")  # an IPv6 host gets its brackets
     try:
-        status = httpx.get(f"http://{host}:{settings.port}/readyz", timeout=3.0, trust_env=False).status_code
+        status = httpx.get(address, timeout=3.0, trust_env=False).status_code
     except httpx.HTTPError as error:
         fail(f"not reachable: {type(error).__name__}", 1)
     if status != 200:

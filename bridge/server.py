@@ -27,7 +27,6 @@ _log = structlog.get_logger()
 
 _STORE_RETRY_SECONDS = 5.0
 _FIRST_CHECK_SECONDS = 5.0
-_LINGERING_SECONDS = 2.0
 
 
 async def serve(settings: Settings) -> None:
@@ -95,15 +94,11 @@ async def _open_later(bridge: Bridge) -> None:
 
 @asynccontextmanager
 async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.socket, ...]) -> AsyncIterator[None]:
-    # a refused request's body is not waited for long
     public = web.AppRunner(
-        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body, open_file=bridge.files.open),
-        access_log=None,
-        lingering_time=_LINGERING_SECONDS,
+        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body, open_file=bridge.files.open)
     )
     admin = web.AppRunner(
-        admin_app(details=bridge.details, token=settings.admin_token.get_secret_value(), operator=bridge.operator),
-        access_log=None,
+        admin_app(details=bridge.details, token=settings.admin_token.get_secret_value(), operator=bridge.operator)
     )
     try:
         for runner, listener in zip((admin, public), sockets, strict=True):

@@ -1,4 +1,4 @@
-"""Words of others within a sentence of the bridge's own, which Teams reads as Markdown: they may say anything, do nothing.
+"""Words of others within a sentence of the bridge's own, which Teams reads as Markdown: they say, and do nothing.
 
 Pure. Answers take another way (`render`): there Markdown is meant.
 """

@@ -11,6 +11,11 @@ from typing import Final
 from aiohttp import web
 
 BACKLOG: Final = 1024
+# A client sends its head at once. What is kept alive ends later than the 60 seconds of usual proxies, so that none of
+# them sends a request into a connection that is just being closed.
+HEAD_SECONDS: Final = 15.0
+KEEP_ALIVE_SECONDS: Final = 75.0
+_LINGERING_SECONDS = 2.0  # a refused request's body is not waited for long
 
 
 @contextmanager
@@ -22,16 +27,30 @@ def bound(*addresses: tuple[str, int]) -> Iterator[tuple[socket.socket, ...]]:
 
 def _bind(host: str, port: int) -> socket.socket:
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    # every address of this machine, as "::" says, are its IPv4 ones too
+    both = address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 class BoundSite(web.BaseSite):
-    """A site on a bound socket that keeps at most `most` connections; of more, each is closed as it comes."""
+    """A site on a bound socket that keeps at most `most` connections; of more, each is closed as it comes.
 
-    def __init__(self, runner: web.AppRunner, sock: socket.socket, most: int) -> None:
+    So that idle ones do not take the places of others, a connection must bring its first request's head within
+    `head_seconds`, and every later one within KEEP_ALIVE_SECONDS of the last answer.
+    """
+
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        sock: socket.socket,
+        most: int,
+        *,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
         super().__init__(runner)
         self._sock = sock
         self._most = most
+        self._head_seconds = head_seconds
 
     @property
     def name(self) -> str:
@@ -44,12 +63,44 @@ class BoundSite(web.BaseSite):
         await super().start()
         server = self._runner.server
         assert isinstance(server, web.Server)  # noqa: S101  what setting the runner up has made
+        loop = asyncio.get_running_loop()
 
         def connection() -> asyncio.BaseProtocol:
-            return server() if len(server.connections) < self._most else _Full()
+            if len(server.connections) >= self._most:
+                return _Full()
+            return _Connection(server, loop, self._head_seconds)
 
-        loop = asyncio.get_running_loop()
         self._server = await loop.create_server(connection, sock=self._sock, backlog=BACKLOG)
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's own, but that it does not wait for a first head as long as for a later one."""
+
+    __slots__ = ("_head_seconds", "_head_timer")
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, head_seconds: float) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # None is what it documents for none
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            lingering_time=_LINGERING_SECONDS,
+        )
+        self._head_seconds = head_seconds
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._head_timer = self._loop.call_later(self._head_seconds, self._no_head)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    def _no_head(self) -> None:
+        if not self._request_count:
+            self.force_close()
 
 
 class _Full(asyncio.Protocol):

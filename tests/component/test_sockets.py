@@ -1,0 +1,107 @@
+"""The listening sockets: whom they keep, whom they close, and on which addresses they hear."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import unused_port
+from typer.testing import CliRunner
+
+from bridge.cli import app as command_line
+from bridge.web.sockets import HEAD_SECONDS, BoundSite, bound
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+REQUEST = b"GET / HTTP/1.1\r\nHost: bridge\r\n\r\n"
+
+
+async def greet(_: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
+@asynccontextmanager
+async def site(host: str = "127.0.0.1", *, most: int = 10, head_seconds: float = HEAD_SECONDS) -> AsyncIterator[int]:
+    """A site that greets, on the port it yields."""
+    app = web.Application()
+    app.router.add_get("/", greet)
+    runner = web.AppRunner(app)
+    with bound((host, 0)) as (sock,):
+        await runner.setup()
+        await BoundSite(runner, sock, most, head_seconds=head_seconds).start()
+        try:
+            yield sock.getsockname()[1]
+        finally:
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def connection(port: int, host: str = "127.0.0.1") -> AsyncIterator[Streams]:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def greeted(streams: Streams) -> bool:
+    reader, writer = streams
+    writer.write(REQUEST)
+    async with asyncio.timeout(5):
+        return (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("sent", [b"", REQUEST[:-2]])
+async def test_a_connection_that_brings_no_whole_head_is_closed(sent: bytes) -> None:
+    async with site(head_seconds=0.05) as port, connection(port) as (reader, writer):
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+
+
+async def test_a_connection_that_asked_something_may_rest_longer_than_a_first_head_may_take() -> None:
+    async with site(head_seconds=0.05) as port, connection(port) as streams:
+        assert await greeted(streams)
+        await asyncio.sleep(0.1)  # the time within which it must not be closed
+        assert await greeted(streams)
+
+
+async def test_connections_beyond_the_limit_are_closed_as_they_come_and_places_come_free() -> None:
+    async with site(most=1) as port:
+        async with connection(port) as first:
+            assert await greeted(first)
+            async with connection(port) as (reader, _), asyncio.timeout(5):
+                assert await reader.read() == b""
+        async with asyncio.timeout(5):
+            while True:
+                async with connection(port) as streams:
+                    try:
+                        assert await greeted(streams)
+                        break
+                    except (asyncio.IncompleteReadError, ConnectionError):
+                        await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_every_address_as_ipv6_says_it_is_every_ipv4_address_too() -> None:
+    async with site("::") as port, connection(port, "127.0.0.1") as over_four:
+        assert await greeted(over_four)
+
+
+def test_the_health_check_knows_how_to_write_an_ipv6_address() -> None:
+    settings = {
+        "TEAMS_APP_ID": "11111111-1111-1111-1111-111111111111",
+        "TEAMS_TENANT_ID": "22222222-2222-2222-2222-222222222222",
+        "TEAMS_APP_PASSWORD": "secret",
+        "GOCLAW_URL": "http://127.0.0.1:1",
+        "GOCLAW_TOKEN": "token",
+        "BRIDGE_HOST": "::1",
+        "BRIDGE_PORT": str(unused_port()),
+    }
+    result = CliRunner().invoke(command_line, ["healthcheck"], env=settings)
+
+    assert result.exit_code == 1
+    assert "not reachable: ConnectError" in result.output
