@@ -15,7 +15,7 @@ import httpx
 from bridge.app import EVENTS_OFF, Edges
 from bridge.core.errors import CredentialsRefused, StoreInUse, StoreUnavailable
 from bridge.gateway.probe import EVENTS, PERSISTS, Check, not_checked
-from bridge.settings import Settings
+from bridge.settings import Settings, is_postgres
 
 TOKEN = "outbound token from Entra ID"  # noqa: S105  the name of a check
 KEYS = "signing keys of the Bot Framework"
@@ -23,7 +23,12 @@ PUBLIC = "public address"
 STORE = "store"
 
 _KEYS_SECONDS = 15.0
+_STORE_SECONDS = 10.0
 _FIX_STORE = "Set BRIDGE_STORE to a file in a folder the bridge may write."
+_FIX_POSTGRES = (
+    "Let the bridge reach the server that BRIDGE_STORE names, and check the role, its BRIDGE_STORE_PASSWORD, and that "
+    "the schema (BRIDGE_STORE_SCHEMA) belongs to the role."
+)
 
 
 async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -> AsyncIterator[Check]:
@@ -41,15 +46,20 @@ async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -
 
 
 async def _store(settings: Settings, edges: Edges) -> Check:
-    if (not_yet := _store_to_be(settings.store)) is not None:
+    database = is_postgres(settings.store)
+    if not database and (not_yet := _store_to_be(settings.store)) is not None:
         return not_yet
+    fix = _FIX_POSTGRES if database else _FIX_STORE
     try:
-        await edges.store.open()
-        await edges.store.close()
+        async with asyncio.timeout(_STORE_SECONDS):
+            await edges.store.open()
+            await edges.store.close()
     except StoreInUse:
         return Check(STORE, "ok", "in use by a running bridge")
     except StoreUnavailable as error:
-        return Check(STORE, "failed", error.detail, _FIX_STORE)
+        return Check(STORE, "failed", error.detail, fix)
+    except TimeoutError:
+        return Check(STORE, "failed", f"did not answer within {_STORE_SECONDS:g} seconds", fix)
     return Check(STORE, "ok", "can be opened and written")
 
 

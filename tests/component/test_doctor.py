@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from postgres_server import dsn, fresh_schema
 from simulator_stage import stage
 
 from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
@@ -136,6 +138,25 @@ async def test_a_store_in_use_is_a_running_bridge(tmp_path: Path) -> None:
 
     assert failed(found) == []
     assert "running" in found[STORE].detail
+
+
+async def test_a_database_that_takes_the_role_is_a_store(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        found = await lines({**environment, "BRIDGE_STORE": dsn(), "BRIDGE_STORE_SCHEMA": fresh_schema()})
+
+        assert found[STORE] == Check(STORE, "ok", "can be opened and written")
+
+
+@pytest.mark.parametrize("where", ["nobody@/postgres?host={server}", "postgres@127.0.0.1:{port}/postgres"])
+async def test_a_database_that_cannot_be_used_fails_with_what_to_look_at(where: str, tmp_path: Path) -> None:
+    server = parse_qs(urlsplit(dsn()).query)["host"][0]
+    async with chain(tmp_path) as environment:
+        store = f"postgresql://{where.format(server=server, port=unused_port())}"
+        found = await lines({**environment, "BRIDGE_STORE": store})
+
+        assert failed(found) == [STORE]
+        assert "postgres" in found[STORE].detail
+        assert "BRIDGE_STORE_PASSWORD" in found[STORE].fix
 
 
 async def refuses(_: web.Request) -> web.Response:
