@@ -25,7 +25,7 @@ AI_LABEL: Activity = {
 }
 
 
-LONGEST_ANSWER = 1_000_000
+LONGEST_ANSWER = 400_000
 _MARKS = re.compile(r'<quoted messageId="\w+"/>|</?at>')
 _CARD_FRAME = 100  # what is around a card's content in an activity
 _LONGEST_SUMMARY = 200
@@ -43,7 +43,7 @@ FEEDBACK: Activity = {"channelData": {"feedbackLoop": {"type": "default"}}}
 def answer(markdown: str, locale: str = "", *, cards: bool = False, feedback: bool = False) -> tuple[Activity, ...]:
     """The agent's answer as one or more finished activities, each within Teams' size limit; buttons below the last.
 
-    Of an answer that nobody can read in a chat, a million characters are shown, and said so. `cards`: harmless
+    Of an answer that nobody can read in a chat, LONGEST_ANSWER characters are shown, and said so. `cards`: harmless
     Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
     """
     if len(markdown) > LONGEST_ANSWER:

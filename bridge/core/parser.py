@@ -8,6 +8,7 @@ address elsewhere, unless it is written `[words][label]`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-_MAX_BRACKETS = 1000  # in one paragraph; the time markdown-it takes grows with the square
+_MAX_BRACKETS = 50  # in one paragraph; the time markdown-it takes grows with the square
+_MOST_READ = 400_000  # characters of a paragraph that are read for the addresses of links, at most this often each:
+_LEAST_READ = 4_000  # what no address exceeds but a picture's own bytes
 _MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop them without a word
 # Only web addresses can be defined: "[Note]: see" is prose.
 _DEFINITION = re.compile(
@@ -39,7 +42,8 @@ _DEFINITION = re.compile(
 
 _PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
 _FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
-_BRACKET = re.compile(r"(\\*+)\[(?![^\[\]\\`<\n]{0,200}\])")  # not closed soon
+# Neither closed soon, nor the start of a link that is.
+_BRACKET = re.compile(r"(\\*+)\[(?![^\[\]\\`<\n]{0,200}\](?:(?!\()|\([^\s()<>\[\]\\]{0,2000}\)))")
 _DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _LONGEST_FORMULA = 2_000  # what has not ended by then is no formula; this keeps the search short
@@ -113,19 +117,50 @@ def _link_rule(original: Callable[[StateInline, bool], bool], state: StateInline
 
     "[Note]" and "[1]" stay what they are: they are shown before anybody knows whether a definition follows.
     """
-    outer = state.env.pop("references", None)
-    definitions = state.env["definitions"]
     start = state.pos + state.src.startswith("!", state.pos)
-    if definitions is not None and state.src.startswith("[", start) and "][" in state.src:
-        end = state.md.helpers.parseLinkLabel(state, start, start == state.pos)
-        if state.src.startswith("[", end + 1) and not state.src[start + 1 : end].isdecimal():
-            state.env["references"] = definitions
+    if not state.src.startswith("[", start):
+        return False
+    brackets = _brackets(state)
+    place = (start, state.pos, state.posMax)
+    if place not in brackets.ends:
+        brackets.ends[place] = state.md.helpers.parseLinkLabel(state, start, start == state.pos)
+    end = brackets.ends[place]
+    if end < 0:
+        return False
+    outer, whole = state.env.pop("references", None), state.posMax
+    if brackets.refer and state.src.startswith("[", end + 1) and not state.src[start + 1 : end].isdecimal():
+        state.env["references"] = state.env["definitions"]
+    state.posMax = min(whole, end + brackets.read)
     try:
         return original(state, silent)
     finally:
+        state.posMax = whole
         state.env.pop("references", None)
         if outer is not None:
             state.env["references"] = outer
+
+
+@dataclass(frozen=True, slots=True)
+class _Brackets:
+    """What is found out once about a paragraph: to do so at each bracket would take the square of its length.
+
+    `refer`: something in it may be a `[text][label]`; `read`: how far behind a label its link may reach; `ends`: of
+    labels, by where each and its link begin and its surroundings end.
+    """
+
+    src: str
+    refer: bool
+    read: int
+    ends: dict[tuple[int, int, int], int]
+
+
+def _brackets(state: StateInline) -> _Brackets:
+    known = state.env.get("brackets")
+    if not isinstance(known, _Brackets) or known.src is not state.src:
+        refer = state.env["definitions"] is not None and "][" in state.src
+        read = max(_LEAST_READ, _MOST_READ // (1 + state.src.count("[")))
+        known = state.env["brackets"] = _Brackets(state.src, refer, read, {})
+    return known
 
 
 def _table_rule(
@@ -237,7 +272,7 @@ def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _too_many_brackets(state: StateCore) -> None:
-    """What is closed at once costs nothing and stays: it may have been shown before the others came."""
+    """What is closed at once costs little and stays: it may have been shown before the others came."""
     for token in state.tokens:
         if token.type == "inline" and token.content.count("[") > _MAX_BRACKETS:
             token.content = _BRACKET.sub(_escaped, token.content)
