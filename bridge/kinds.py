@@ -6,9 +6,10 @@ import re
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from bridge.core.commands import LONGEST_STARTER, MOST_STARTERS
+from bridge.teams.clouds import connector_hosts, hosts_of_files, is_loopback_http
 
 
 def _guid(value: object) -> object:
@@ -24,6 +25,42 @@ def _url(value: object) -> object:
     if found is None or int(found[1] or 0) > 65535:
         raise ValueError("must be an address such as https://host.example.com, without user name or query")
     return text
+
+
+def _public(url: str) -> str:
+    if not url.startswith("https://") and not is_loopback_http(url):
+        raise ValueError("must begin with https://, as Teams asks for (http only for this machine)")
+    return url
+
+
+def _connector_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    connector_hosts(entries)
+    return entries
+
+
+def _hosts_of_files(entries: tuple[str, ...]) -> tuple[str, ...]:
+    hosts_of_files(entries)
+    return entries
+
+
+def _password(value: object) -> object:
+    """What is pasted brings blanks and line ends with it, and no secret has them at its ends."""
+    if not isinstance(value, str):
+        return value
+    secret = value.strip()
+    if not secret:
+        raise ValueError("is empty but for blanks; give the secret's value")
+    if not secret.isprintable():
+        raise ValueError("holds a line break or an invisible character; give the secret's value alone")
+    return secret
+
+
+def _secret(value: object) -> object:
+    """It goes into HTTP headers as it is."""
+    secret = _password(value)
+    if isinstance(secret, str) and not secret.isascii():
+        raise ValueError("holds a character that no such secret has; copy its value once more")
+    return secret
 
 
 def _list(value: object) -> object:
@@ -52,7 +89,12 @@ def _starters(value: object) -> object:
 
 Guid = Annotated[str, BeforeValidator(_guid)]
 Url = Annotated[str, BeforeValidator(_url)]
+PublicUrl = Annotated[Url, AfterValidator(_public)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Password = Annotated[SecretStr, BeforeValidator(_password)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list)]
+ConnectorHosts = Annotated[Words, AfterValidator(_connector_hosts)]
+FileHosts = Annotated[Words, AfterValidator(_hosts_of_files)]
 Guids = Annotated[tuple[Guid, ...], BeforeValidator(_list)]
 Starters = Annotated[tuple[str, ...], BeforeValidator(_starters)]
 Port = Annotated[int, Field(ge=0, le=65535)]

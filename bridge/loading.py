@@ -50,6 +50,12 @@ def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
         for name in ("TEAMS_OPENID_URL", "TEAMS_LOGIN_URL", "TEAMS_SERVICE_HOSTS"):
             if not given.get(name):
                 yield f"{name}: is needed with TEAMS_CLOUD=custom"
+    if given.get("TEAMS_CLOUD") == "china" and not given.get("TEAMS_SERVICE_HOSTS"):
+        yield "TEAMS_SERVICE_HOSTS: is needed with TEAMS_CLOUD=china: the host of the serviceUrl that Teams sends"
+    fields = Settings.model_fields
+    port = given.get("BRIDGE_PORT", given.get("PORT", fields["port"].default))
+    if str(port) == str(given.get("BRIDGE_ADMIN_PORT", fields["admin_port"].default)) != "0":
+        yield "BRIDGE_ADMIN_PORT: is the public listener's port too; give each one of its own"
     if not _is_loopback(str(given.get("BRIDGE_ADMIN_HOST", "127.0.0.1"))) and not given.get("BRIDGE_ADMIN_TOKEN"):
         yield "BRIDGE_ADMIN_TOKEN: is needed when BRIDGE_ADMIN_HOST is not a loopback address"
     store = str(given.get("BRIDGE_STORE", ""))

@@ -6,17 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    SecretStr,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, InstanceOf, SecretStr
 
 from bridge.core.commands import MOST_STARTERS
-from bridge.kinds import Guid, Guids, Port, Seconds, Starters, Url, Words
+from bridge.kinds import (
+    ConnectorHosts,
+    FileHosts,
+    Guid,
+    Guids,
+    Password,
+    Port,
+    PublicUrl,
+    Seconds,
+    Secret,
+    Starters,
+    Url,
+)
 from bridge.sources import OwnTexts
 
 
@@ -36,7 +41,7 @@ class Settings(BaseModel):
     app_id: Guid = _setting(
         "TEAMS_APP_ID", "MicrosoftAppId", about="The bot's Microsoft Entra application (client) id."
     )
-    app_password: SecretStr = _setting(
+    app_password: Secret = _setting(
         "TEAMS_APP_PASSWORD", "MicrosoftAppPassword", about="The application's client secret (the value, not its id)."
     )
     tenant_id: Guid = _setting("TEAMS_TENANT_ID", "MicrosoftAppTenantId", about="The id of your organisation's tenant.")
@@ -54,17 +59,20 @@ class Settings(BaseModel):
         "TEAMS_OPENID_URL", about="Cloud `custom`: OpenID metadata of the Bot Framework.", default=None
     )
     login_url: Url | None = _setting("TEAMS_LOGIN_URL", about="Cloud `custom`: base address of Entra ID.", default=None)
-    service_hosts: Words = _setting(
-        "TEAMS_SERVICE_HOSTS", about="Cloud `custom`: hosts of the Bot Connector, `host` or `host:port`.", default=()
+    service_hosts: ConnectorHosts = _setting(
+        "TEAMS_SERVICE_HOSTS",
+        about="Hosts of the Bot Connector, `host` or `host:port`: all of them in a `custom` cloud, further ones beside "
+        "the cloud's own elsewhere; `china` has none of its own, so it needs one.",
+        default=(),
     )
-    file_hosts: Words = _setting(
+    file_hosts: FileHosts = _setting(
         "TEAMS_FILE_HOSTS",
         about="Further hosts of people's files, beside the cloud's SharePoint: `host`, `host:port` or `*.example.com`.",
         default=(),
     )
 
     gateway_url: Url = _setting("GOCLAW_URL", "GATEWAY_URL", about="Where the GoClaw gateway listens.")
-    gateway_token: SecretStr = _setting(
+    gateway_token: Secret = _setting(
         "GOCLAW_TOKEN", about="The gateway's token, or an API key with the scope `operator.write`."
     )
     agent: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")] = _setting(
@@ -99,14 +107,14 @@ class Settings(BaseModel):
 
     host: str = _setting("BRIDGE_HOST", about="Address the public listener binds to.", default="0.0.0.0")  # noqa: S104  behind a proxy or in a container; every activity is verified
     port: Port = _setting("BRIDGE_PORT", "PORT", about="Port of the public listener.", default=3978)
-    public_url: Url | None = _setting(
+    public_url: PublicUrl | None = _setting(
         "BRIDGE_PUBLIC_URL",
         about="Where Teams reaches the bridge; used by `doctor`, `manifest` and links to files in groups.",
         default=None,
     )
     admin_host: str = _setting("BRIDGE_ADMIN_HOST", about="Address the admin listener binds to.", default="127.0.0.1")
     admin_port: Port = _setting("BRIDGE_ADMIN_PORT", about="Port of the admin listener.", default=3979)
-    admin_token: SecretStr = _setting(
+    admin_token: Secret = _setting(
         "BRIDGE_ADMIN_TOKEN", about="Bearer the admin listener asks for; needed off loopback.", default=SecretStr("")
     )
     store: str = _setting(
@@ -114,7 +122,7 @@ class Settings(BaseModel):
         about="What keeps the turns: a file, or `postgresql://user@host/database` for several replicas.",
         default="teams-bridge.db",
     )
-    store_password: SecretStr = _setting(
+    store_password: Password = _setting(
         "BRIDGE_STORE_PASSWORD", about="The PostgreSQL role's password.", default=SecretStr("")
     )
     store_schema: Annotated[str, Field(max_length=63, pattern=r"^[a-z_][a-z0-9_]*$")] = _setting(
@@ -139,7 +147,9 @@ class Settings(BaseModel):
         "BRIDGE_MAX_BODY", about="The largest activity that is read, in bytes.", default=1024 * 1024
     )
     max_sockets: Annotated[int, Field(ge=10)] = _setting(
-        "BRIDGE_MAX_SOCKETS", about="Connections that the public listener keeps open at once.", default=4096
+        "BRIDGE_MAX_SOCKETS",
+        about="Connections that each listener keeps open; further ones are closed as they come.",
+        default=4096,
     )
     streaming: bool = _setting(
         "BRIDGE_STREAMING", about="Whether answers in personal chats are streamed while they come.", default=True

@@ -138,13 +138,13 @@ def named(name: str, service_hosts: Iterable[str] = (), file_hosts: Iterable[str
     if name not in CLOUDS:
         raise ValueError(f"unknown cloud {name!r}: one of {', '.join(CLOUDS)}, custom")
     cloud = CLOUDS[name]
-    hosts = cloud.service_hosts | _service_hosts(service_hosts)
+    hosts = cloud.service_hosts | connector_hosts(service_hosts)
     if not hosts:
         raise ValueError(
             f"the connector's host of cloud {name!r} is not published; "
             "name the host of the serviceUrl that Teams sends your bot"
         )
-    return replace(cloud, service_hosts=hosts, file_hosts=cloud.file_hosts | _file_hosts(file_hosts))
+    return replace(cloud, service_hosts=hosts, file_hosts=cloud.file_hosts | hosts_of_files(file_hosts))
 
 
 def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_hosts: Iterable[str] = ()) -> Cloud:
@@ -154,7 +154,7 @@ def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_h
     sentence for the operator, for URLs that are neither https nor http to this machine, and for malformed or missing
     hosts.
     """
-    hosts = _service_hosts(service_hosts)
+    hosts = connector_hosts(service_hosts)
     if not hosts:
         raise ValueError("a custom cloud needs at least one connector host")
     return replace(
@@ -164,7 +164,7 @@ def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_h
         openid_url=_endpoint(openid_url),
         login_url=_endpoint(login_url).rstrip("/"),
         service_hosts=hosts,
-        file_hosts=_file_hosts(file_hosts),
+        file_hosts=hosts_of_files(file_hosts),
     )
 
 
@@ -200,7 +200,8 @@ def _allows(hosts: frozenset[str], service_url: str) -> bool:
     return host in hosts or any(end in hosts for end in above)
 
 
-def _service_hosts(entries: Iterable[str]) -> frozenset[str]:
+def connector_hosts(entries: Iterable[str]) -> frozenset[str]:
+    """`host` or `host:port` as an operator wrote them. Raises ValueError, with a sentence for the operator."""
     hosts = frozenset(entry.strip().lower() for entry in entries)
     for host in hosts:
         if _SERVICE_HOST.fullmatch(host) is None:
@@ -208,8 +209,11 @@ def _service_hosts(entries: Iterable[str]) -> frozenset[str]:
     return hosts
 
 
-def _file_hosts(entries: Iterable[str]) -> frozenset[str]:
-    """`*.domain` becomes `.domain`; a domain has a dot inside, so that nobody allows all of `.com`."""
+def hosts_of_files(entries: Iterable[str]) -> frozenset[str]:
+    """`*.domain` becomes `.domain`; a domain has a dot inside, so that nobody allows all of `.com`.
+
+    Raises ValueError, with a sentence for the operator.
+    """
     hosts = frozenset(entry.strip().lower().removeprefix("*") for entry in entries)
     for host in hosts:
         name = host.removeprefix(".")

@@ -433,3 +433,68 @@ def test_secrets_are_known_as_secrets() -> None:
 
     assert held == {"app_password", "gateway_token", "admin_token", "store_password"}
     assert [setting.name for setting in describe() if setting.secret] == list(secret_names())
+
+
+# -- what is found at the start and not at the first message --
+
+
+def test_a_secret_is_taken_without_the_blanks_and_line_ends_around_it(tmp_path: Path) -> None:
+    padded = {name: f" {value}\r\n" for name, value in MINIMUM.items() if value in SECRETS}
+    in_file = toml(tmp_path, 'BRIDGE_ADMIN_TOKEN = "  the-admin-token\\n"')
+    settings = load(with_minimum(**padded, **in_file))
+
+    found = (settings.app_password, settings.gateway_token, settings.admin_token)
+    assert tuple(secret.get_secret_value() for secret in found) == SECRETS
+
+
+@pytest.mark.parametrize("name", secret_names())
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(" \n", "is empty"), ("hid\nden", "line break"), ("hid\u200bden", "invisible"), ("hid\xa0den", "")],
+)
+def test_a_secret_that_cannot_be_one_is_refused_by_its_name_together_with_the_rest(
+    name: str, value: str, why: str
+) -> None:
+    found = problems(**{name: value, "BRIDGE_PORT": "x"})
+
+    assert names(found) == sorted([name, "BRIDGE_PORT"])
+    assert why in "".join(found)
+    assert "den" not in "".join(found).replace("hidden", "")
+
+
+def test_only_a_database_knows_passwords_in_other_letters() -> None:
+    assert load(with_minimum(BRIDGE_STORE_PASSWORD="pässwort")).store_password.get_secret_value() == "pässwort"
+    assert names(problems(GOCLAW_TOKEN="tökén", TEAMS_APP_PASSWORD="pässwort")) == [
+        "GOCLAW_TOKEN",
+        "TEAMS_APP_PASSWORD",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("TEAMS_FILE_HOSTS", {"TEAMS_FILE_HOSTS": "files.example.com,*.com"}),
+        ("TEAMS_SERVICE_HOSTS", {"TEAMS_SERVICE_HOSTS": "https://smba.example.com"}),
+        ("TEAMS_SERVICE_HOSTS", {"TEAMS_CLOUD": "china"}),
+        ("BRIDGE_ADMIN_PORT", {"BRIDGE_ADMIN_PORT": "3978"}),
+        ("BRIDGE_ADMIN_PORT", {"PORT": "3979"}),
+        ("BRIDGE_PUBLIC_URL", {"BRIDGE_PUBLIC_URL": "http://bridge.example.com"}),
+    ],
+)
+def test_what_could_never_work_is_told_with_everything_else(name: str, changes: dict[str, str]) -> None:
+    assert names(problems(**changes, GOCLAW_AGENT="no agent")) == sorted([name, "GOCLAW_AGENT"])
+
+
+def test_what_only_looks_odd_is_taken() -> None:
+    settings = load(
+        with_minimum(
+            TEAMS_CLOUD="china",
+            TEAMS_SERVICE_HOSTS="smba.example.cn",
+            TEAMS_FILE_HOSTS="*.files.example.cn",
+            BRIDGE_PORT="0",
+            BRIDGE_ADMIN_PORT="0",
+            BRIDGE_PUBLIC_URL="http://127.0.0.1:3978/",
+        )
+    )
+
+    assert settings.public_url == "http://127.0.0.1:3978"
