@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 _COLUMNS = ("turn", "at", "person", "reaction", "words", "outcome", "session")
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# What begins a formula, in either width, and what spreadsheets may take for the border of a cell.
+_FORMULA = re.compile(r"(^|[;\t\n]) *+(?=[=+\-@＝＋－＠])")
 
 Write = Callable[[dict[str, Any]], str]
 
@@ -39,6 +41,6 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 def _cell(value: str | None) -> str:
     """What a spreadsheet shows and never runs (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    text = value or ""
-    printed = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-    return f"'{printed}" if text.startswith(_FORMULAS) else printed
+    text = (value or "").replace("\r", "\n")
+    visible = "".join(c for c in text if c.isprintable() or c in "\t\n")
+    return _FORMULA.sub(r"\g<0>'", visible).replace("\t", " ")

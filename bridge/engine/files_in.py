@@ -69,7 +69,7 @@ class FilesIn:
         no_room = say("file_no_room", locale)
         lines += [_line(name, no_room) for name in inlined.left_out]
         for name, kept, size in inlined.cut:
-            reason = say("file_cut", locale, kept=f"{kept:,}", size=f"{size:,}")
+            reason = say("file_cut", locale, kept=kept, size=size)
             lines.append(_line(name, reason))
         if not payload.text and len(inlined.left_out) == len(texts):
             return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
@@ -89,17 +89,18 @@ class FilesIn:
         if file.kind is FileKind.WITHHELD:
             metrics.FILES_IN.labels("withheld").inc()
             return say("file_withheld_here" if scope is Scope.PERSONAL else "file_withheld", locale)
+        if file.kind is FileKind.PICTURE:  # there is no text in it, so nothing to fetch
+            metrics.FILES_IN.labels("not_text").inc()
+            return say("file_no_text", locale)
         try:
             content = await self._shared.fetch(file)
         except FileFailure as failure:
             metrics.FILES_IN.labels(failure.label).inc()
             _log.warning("file_not_fetched", turn=turn.name, error=failure.label, detail=failure.detail)
             return say(failure.label, locale, megabytes=_MEGABYTES)
-        text = None
-        if file.kind is FileKind.DOWNLOAD:
-            # a large one takes a while to read, and everybody else shares this loop
-            large = len(content) > _READ_AT_ONCE
-            text = await asyncio.to_thread(text_file, file.name, content) if large else text_file(file.name, content)
+        # a large one takes a while to read, and everybody else shares this loop
+        large = len(content) > _READ_AT_ONCE
+        text = await asyncio.to_thread(text_file, file.name, content) if large else text_file(file.name, content)
         metrics.FILES_IN.labels("not_text" if text is None else "read").inc()
         return say("file_no_text", locale) if text is None else text
 

@@ -66,6 +66,8 @@ class TeamsFiles:
         try:
             async with self._places, asyncio.timeout(self._fetch_seconds):
                 return await self._follow(file.url, picture=file.kind is FileKind.PICTURE)
+        except ValueError:  # no address after all, or a host that no name server could be asked for
+            raise FileRefused("no address") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FileUnreachable(type(error).__name__) from None
 
@@ -77,8 +79,8 @@ class TeamsFiles:
             "Content-Type": "application/octet-stream",
             "Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}",
         }
-        url = URL(upload_url, encoded=True)
         try:
+            url = URL(upload_url, encoded=True)
             async with (
                 self._places,
                 asyncio.timeout(self._save_seconds),
@@ -88,6 +90,8 @@ class TeamsFiles:
             ):
                 if answer.status not in (200, 201):
                     raise _failure(answer.status)
+        except ValueError:
+            raise FileRefused("no address") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FileUnreachable(type(error).__name__) from None
 

@@ -42,7 +42,7 @@ def admin_app(*, details: Callable[[], dict[str, Any]], token: str, operator: Op
 
     @web.middleware
     async def only_with_token(request: web.Request, handler: Handler) -> web.StreamResponse:
-        sent = request.headers.get("Authorization", "").encode()
+        sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if token and not hmac.compare_digest(sent, f"Bearer {token}".encode()):
             return web.Response(status=401)
         return await handler(request)
@@ -54,16 +54,16 @@ def admin_app(*, details: Callable[[], dict[str, Any]], token: str, operator: Op
     async def prometheus(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[only_with_token])
+    app = web.Application(middlewares=[only_with_token, _no_web_page(guarded=bool(token))])
     app.router.add_get("/healthz", health)
     app.router.add_get("/readyz", health)
     app.router.add_get("/metrics", prometheus)
-    app.add_subapp("/api/", _api(_Commands(operator), guarded=bool(token)))
+    app.add_subapp("/api/", _api(_Commands(operator)))
     return app
 
 
-def _api(commands: _Commands, *, guarded: bool) -> web.Application:
-    api = web.Application(middlewares=[_no_web_page(guarded=guarded), _as_json])
+def _api(commands: _Commands) -> web.Application:
+    api = web.Application(middlewares=[_as_json])
     api.router.add_get("/turns", commands.turns)
     api.router.add_get("/turns/{n}", commands.show)
     api.router.add_post("/turns/{n}/again", commands.again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ COMMANDS = [
     ("POST", "/api/pause"),
     ("POST", "/api/resume"),
 ]
+EVERYTHING = [*COMMANDS, ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")]
 
 
 @dataclass
@@ -195,7 +197,7 @@ async def test_a_store_that_cannot_be_used_is_told() -> None:
 # -- who may --
 
 
-@pytest.mark.parametrize(("method", "path"), COMMANDS)
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
 async def test_a_web_page_can_do_and_see_nothing(method: str, path: str) -> None:
     for token, headers in (("", {}), ("token", {"Authorization": "Bearer token"})):
         async with desk(token) as at:
@@ -208,7 +210,7 @@ async def test_a_web_page_can_do_and_see_nothing(method: str, path: str) -> None
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:3979", "127.0.0.1.evil.example", "10.0.0.1", "[", "a@b:x"]
 )
-@pytest.mark.parametrize(("method", "path"), COMMANDS)
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
 async def test_without_a_token_a_page_whose_name_points_here_is_refused(method: str, path: str, host: str) -> None:
     async with desk() as at:
         status, body = await at.ask(method, path, Host=host)
@@ -237,6 +239,15 @@ async def test_without_the_token_nobody_is_told_anything(method: str, path: str)
             async with at.http.request(method, path, headers=headers) as answer:
                 assert (answer.status, await answer.read()) == (401, b"")
         assert at.untouched()
+
+
+async def test_a_token_that_is_no_text_is_as_wrong_as_any_other() -> None:
+    async with desk("token") as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.http.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: bridge\r\nAuthorization: Bearer t\xff\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert await reader.readline() == b"HTTP/1.1 401 Unauthorized\r\n"
+        writer.close()
 
 
 @pytest.mark.parametrize(("method", "path"), COMMANDS)

@@ -129,6 +129,18 @@ async def test_why_a_file_was_not_fetched_is_told_in_words(failure: type[FileFai
 
 
 @virtual_time
+async def test_a_picture_has_no_text_so_nobody_fetches_it() -> None:
+    here = files_world()
+    async with here.world as world:
+        here.files.contents["p.png"] = b"\x89PNG\r\n\x1a\n"
+        await here.ask("Look", picture())
+        await world.closed("q", "q|files")
+
+        assert say("files_missed", files=line("p.png", "file_no_text")) in world.channel.texts()
+        assert here.files.fetched == []
+
+
+@virtual_time
 async def test_files_alone_are_a_question_too() -> None:
     here = files_world()
     async with here.world as world:
@@ -180,7 +192,7 @@ async def test_a_long_file_is_cut_and_both_sides_are_told_by_how_much() -> None:
         kept = asked.count("x") - "a.txt".count("x")
         assert 31_000 < len(asked) <= 32_000
         assert say("file_goes_on", left=200_000 - kept, size=200_000) in asked
-        told = say("files_missed", files=line("a.txt", "file_cut", kept=f"{kept:,}", size="200,000"))
+        told = say("files_missed", files=line("a.txt", "file_cut", kept=kept, size=200_000))
         assert told in world.channel.texts()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
+
+from bridge.logs import Libraries
 
 SECRET = "what Ann wrote"
 BEGIN = """
@@ -107,3 +111,21 @@ def test_a_librarys_own_sentence_is_kept_where_its_values_stand_apart() -> None:
 
 def test_libraries_are_not_asked_for_details_even_when_debugging() -> None:
     assert lines("logging.getLogger('httpx').info('GET http://x?secret')", "debug") == []
+
+
+def test_nobody_fills_the_log_by_making_a_library_complain() -> None:
+    now = [0.0]
+    library = logging.getLogger("aiohttp.server")
+    handler = Libraries(lambda: now[0])
+    library.addHandler(handler)
+    try:
+        with capture_logs() as told:
+            for seconds in (0.0, 1.0, 59.9, 60.0, 61.0):
+                now[0] = seconds
+                library.warning("bad request from %s", "10.0.0.1")
+            library.warning("something else")
+    finally:
+        library.removeHandler(handler)
+
+    assert [line["where"] for line in told[:2]] == [told[0]["where"]] * 2
+    assert [line.get("template") for line in told] == ["bad request from %s"] * 2 + [None]

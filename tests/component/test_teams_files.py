@@ -81,7 +81,10 @@ async def bench(*, seconds: float = 5.0) -> AsyncIterator[Bench]:
         server = await stack.enter_async_context(TestServer(app))
         login.url = f"http://127.0.0.1:{server.port}"
         named = [host.url.removeprefix("http://") for host in hosts]
-        cloud = custom(f"{login.url}/openid", login.url, [named[0]], [named[1], f"127.0.0.1:{unused_port()}"])
+        file_hosts = [named[1], f"127.0.0.1:{unused_port()}", "*.files.example"]
+        cloud = custom(
+            f"{login.url}/openid", login.url, [named[0]], [named[1], f"127.0.0.1:{unused_port()}", "*.files.example"]
+        )
         token = OutboundToken(cloud, "app", "secret", "t")
         files = TeamsFiles(session, token, cloud, fetch_seconds=seconds, save_seconds=seconds)
         yield Bench(connector, sharepoint, stranger, files)
@@ -121,6 +124,15 @@ async def test_a_download_is_fetched_without_the_bots_token() -> None:
         assert await here.download() == b"words"
         assert here.sharepoint.bearers == [None]
         assert here.sharepoint.paths == ["/file?tempauth=eyJ0.a-b_c%20&x=(1)"]
+
+
+@pytest.mark.parametrize("host", ["a..files.example", f"{'a' * 64}.files.example"])
+async def test_a_host_that_no_name_server_could_know_is_refused(host: str) -> None:
+    async with bench() as here:
+        with pytest.raises(FileRefused):
+            await here.files.fetch(SharedFile("f", f"https://{host}/file", FileKind.DOWNLOAD))
+        with pytest.raises(FileRefused):
+            await here.files.save(f"https://{host}/file", b"words")
 
 
 async def test_a_picture_is_fetched_with_the_bots_token() -> None:

@@ -23,6 +23,12 @@ RATING: dict[str, Any] = {
 }
 
 
+def _row(words: str) -> str:
+    write = as_csv()
+    write(RATING)  # brings the names of the columns
+    return write(RATING | {"words": words})
+
+
 def test_a_line_of_json_for_each_without_the_pages_mark() -> None:
     write = as_jsonl()
 
@@ -40,11 +46,19 @@ def test_a_table_with_the_names_of_its_columns_once() -> None:
     assert rows[1][4:] == [RATING["words"], "", ""]
 
 
-@pytest.mark.parametrize("words", ["=1+1", "+1", "-1", "@x", "\t=1"])
-def test_no_words_become_a_formula(words: str) -> None:
-    rows = list(csv.reader(io.StringIO(as_csv()(RATING | {"words": words}))))
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠")
+@pytest.mark.parametrize(
+    "before", ["", "\t", "\u200b", "\ufeff ", "\x1b", "fine;", "fine\n", "fine\r", "fine\t ", "fine; \u200b"]
+)
+def test_no_words_become_a_formula(before: str, sign: str) -> None:
+    ((_, cell),) = [row[3:5] for row in csv.reader(io.StringIO(_row(f"{before}{sign}1+1")))]
 
-    assert rows[1][4].startswith("'")
+    assert f"'{sign}1+1" in cell
+    assert cell.count("'") == 1
+
+
+def test_words_that_are_no_formula_stay_as_they_were() -> None:
+    assert "2 + 2 = 4; a-b, c@d.example" in _row("2 + 2 = 4; a-b, c@d.example")
 
 
 def test_no_words_speak_to_a_terminal() -> None:
