@@ -82,9 +82,7 @@ async def bench(*, seconds: float = 5.0) -> AsyncIterator[Bench]:
         login.url = f"http://127.0.0.1:{server.port}"
         named = [host.url.removeprefix("http://") for host in hosts]
         file_hosts = [named[1], f"127.0.0.1:{unused_port()}", "*.files.example"]
-        cloud = custom(
-            f"{login.url}/openid", login.url, [named[0]], [named[1], f"127.0.0.1:{unused_port()}", "*.files.example"]
-        )
+        cloud = custom(f"{login.url}/openid", login.url, [named[0]], file_hosts)
         token = OutboundToken(cloud, "app", "secret", "t")
         files = TeamsFiles(session, token, cloud, fetch_seconds=seconds, save_seconds=seconds)
         yield Bench(connector, sharepoint, stranger, files)
