@@ -37,9 +37,9 @@ class MemoryFiles:
         self.kept[id_] = replace(found, state=state, content=b"")
         return True
 
-    def forget(self, before: float) -> int:
-        """Drop what was kept before; gives the number."""
-        old = [one.id for one in self.kept.values() if one.created < before]
+    def forget(self, before: float, now: float) -> int:
+        """Drop what was kept before, or has expired; gives the number."""
+        old = [one.id for one in self.kept.values() if one.created < before or one.expires <= now]
         for id_ in old:
             del self.kept[id_]
         return len(old)

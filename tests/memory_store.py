@@ -369,7 +369,7 @@ class MemoryStore:
             queued=tuple(row.name for row in waiting[1 if head else 0 :][:5]),
         )
 
-    async def forget_old(self, blank_before: float, delete_before: float) -> int:
+    async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
         self._enter("forget_old")
         closed = [(row.closed, row) for row in self.rows.values() if row.closed is not None]
         blank = [row for at, row in closed if at < blank_before and row.payload != _EMPTY][:_BATCH]
@@ -381,7 +381,7 @@ class MemoryStore:
             del self._ids[row.id]
             self._lanes[row.lane].remove(n)
         self.changes.forget(delete_before, _now())
-        files = self.files.forget(blank_before)
+        files = self.files.forget(blank_before, now)
         await self._commit()
         return len(blank) + len(delete) + files
 

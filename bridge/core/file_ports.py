@@ -41,7 +41,7 @@ class AgentFiles(Protocol):
 class FileStore(Protocol):
     """The files on their way to people. Every method raises StoreUnavailable; every write is on disk when it returns.
 
-    They go with their turns' texts (`TurnStore.forget_old`).
+    They go when they expire, or with their turns' texts if that is sooner (`TurnStore.forget_old`).
     """
 
     async def keep(self, file: KeptFile, most: int) -> None:

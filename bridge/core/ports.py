@@ -269,10 +269,10 @@ class TurnStore(Protocol):
         """Hold all turns in all processes, or let them go on. Survives restarts."""
         ...
 
-    async def forget_old(self, blank_before: float, delete_before: float) -> int:
+    async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
         """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch.
 
-        Ratings go with the rows, files kept before `blank_before` with the texts; so do changes whose message has not
-        come within an hour.
+        Ratings go with the rows, files kept before `blank_before` or expired `now` with the texts; so do changes whose
+        message has not come within an hour.
         """
         ...

@@ -245,7 +245,7 @@ class Dispatcher:
         while True:
             now = self._clock.now()
             limits = self._limits
-            done = await insist(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids))
+            done = await insist(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids, now))
             # small batches, so that retention never holds up the traffic
             await asyncio.sleep(0.5 if done else _RETENTION_SECONDS)
 

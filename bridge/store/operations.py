@@ -235,11 +235,11 @@ def spend(budget: str, interval: float, burst: int) -> Operation[float]:
     return float(min(max(wait[0]["seconds"], 0.001), burst * interval))
 
 
-def forget_old(blank_before: float, delete_before: float) -> Operation[int]:
+def forget_old(blank_before: float, delete_before: float, now: float) -> Operation[int]:
     """See ports.TurnStore.forget_old."""
     blanked = yield "blank", {"before": blank_before}
     deleted = yield "delete", {"before": delete_before}
-    files = yield "forget_files", {"before": blank_before}
+    files = yield "forget_files", {"before": blank_before, "now": now}
     yield "forget_ratings", {"before": delete_before}
     yield "forget_edits", {}
     return len(blanked) + len(deleted) + len(files)

@@ -219,8 +219,8 @@ class TurnTable:
     async def pause(self, paused: bool) -> None:
         await self._one("switch", {"name": "paused", "value": int(paused)})
 
-    async def forget_old(self, blank_before: float, delete_before: float) -> int:
-        return await self._database.run(lambda: operations.forget_old(blank_before, delete_before))
+    async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
+        return await self._database.run(lambda: operations.forget_old(blank_before, delete_before, now))
 
     async def _told(self, changed: Changed) -> Changed:
         if changed.verdict is ChangeVerdict.STOPPING:

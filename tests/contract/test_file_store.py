@@ -116,6 +116,14 @@ async def test_files_go_with_the_texts(store: TurnStore) -> None:
     assert await store.forget_old(EPOCH - 10, EPOCH - 1000) == 0
 
 
+async def test_files_go_when_they_expire_however_long_texts_are_kept(store: TurnStore) -> None:
+    await store.files.keep(FILE, MOST)
+    await store.files.keep(replace(FILE, id="f2", expires=EPOCH + 200), MOST)
+
+    assert await store.forget_old(0, 0, EPOCH + 100) == 1
+    assert await left(store, "f1", "f2") == ["f2"]
+
+
 async def test_a_large_file_is_taken(store: TurnStore) -> None:
     large = replace(FILE, content=b"\x00\xff" * (12 * 1024 * 1024))
     await store.files.keep(large, 200 * 1024 * 1024)

@@ -332,4 +332,4 @@ SELECT * FROM files WHERE id = :id AND expires > :now;
 UPDATE files SET state = :state, content = :nothing, size = 0 WHERE id = :id AND state = 'offered' RETURNING id;
 
 -- name: forget_files
-DELETE FROM files WHERE created < :before RETURNING id;
+DELETE FROM files WHERE created < :before OR expires <= :now RETURNING id;
