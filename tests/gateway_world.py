@@ -17,6 +17,7 @@ from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.events import GatewayObserver
 from bridge.gateway.sessions import GatewaySessions
+from bridge.simulator.gateway.agent import counted
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.tasks import Tasks
 
@@ -220,3 +221,8 @@ async def edge(
                 yield Edge(agent, observer)
         finally:
             await tasks.cancel()
+
+
+def count(last: int, reached: int | None = None) -> str:
+    """What the stand-in has written of an answer to "count to …" when it has `reached` a number."""
+    return "\n".join(counted(n, last) for n in range(1, (reached or last) + 1))

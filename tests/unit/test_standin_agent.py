@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bridge.core.blocks import HEAD_COLUMNS
 from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.access import RateLimit
 from bridge.simulator.gateway.agent import phrases, reply
@@ -39,6 +40,14 @@ def test_it_knows_no_name_in_another_session() -> None:
 
 def test_a_mood_is_no_name() -> None:
     assert "I do not know your name" in words(answer("I'm tired", "What's my name?"))
+
+
+def test_what_it_counts_can_be_watched_growing() -> None:
+    script = answer("count to 60")
+
+    assert words(script).endswith("This is number 60 of the 60 that I was asked to count.")
+    assert all(len(line) > HEAD_COLUMNS for line in words(script).splitlines())
+    assert len([step for step in script if isinstance(step, Wait)]) == 59
 
 
 def test_the_last_name_counts() -> None:

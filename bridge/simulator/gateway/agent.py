@@ -149,10 +149,15 @@ def _slow_tool(_: Heard, found: re.Match[str]) -> Script:
 
 def _count(_: Heard, found: re.Match[str]) -> Script:
     last = min(max(int(found["n"]), 1), 120)
-    script: list[Step] = [Say("1")]
+    script: list[Step] = [Say(counted(1, last))]
     for n in range(2, last + 1):
-        script += [Wait(0.5), Say(f"\n{n}")]
+        script += [Wait(0.5), Say(f"\n{counted(n, last)}")]
     return tuple(script)
+
+
+def counted(n: int, last: int) -> str:
+    """A line long enough to be shown while it is written: what a short one becomes, only the next one tells."""
+    return f"This is number {n} of the {last} that I was asked to count."
 
 
 def _time(heard: Heard, _: re.Match[str]) -> Script:
@@ -237,7 +242,7 @@ PHRASES: Sequence[Phrase] = (
     _phrase("take 20 seconds", "a slow answer (any number up to 600)", rf"\btake (?:about )?{_DURATION}", _slow),
     _phrase(
         "count to 10",
-        "an answer written bit by bit (shown when it is complete)",
+        "an answer written bit by bit",
         r"\bcount to (?P<n>\d{1,3})\b",
         _count,
     ),
