@@ -43,7 +43,9 @@ _DEFINITION = re.compile(
 _PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
 _FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
 # Neither closed soon, nor the start of a link that is.
-_BRACKET = re.compile(r"(\\*+)\[(?![^\[\]\\`<\n]{0,200}\](?:(?!\()|\([^\s()<>\[\]\\]{0,2000}\)))")
+_SOON = r"[^\s()<>\[\]\\]"
+_ADDRESS = rf"\({_SOON}{{0,2000}}+(?:\({_SOON}{{0,200}}+\){_SOON}{{0,200}}+)?(?: \"[^\"\\\n]{{0,300}}+\")?\)"
+_BRACKET = re.compile(rf"(\\*+)\[(?![^\[\]\\`<\n]{{0,200}}\](?:(?!\()|{_ADDRESS}))")
 _DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _LONGEST_FORMULA = 2_000  # what has not ended by then is no formula; this keeps the search short

@@ -243,9 +243,7 @@ def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
     assert time.perf_counter() - started < 2
 
 
-@pytest.mark.parametrize(
-    "piece", ["[a](", "[a][", "[1] ", "[a](b)", "[a](<b c", "[a](\\(", '[a](b "\\"', "[" * 24 + "[a](" * 24 + "\n\n"]
-)
+@pytest.mark.parametrize("piece", ["[a](", "[a][", "[1] ", "[a](b)", "[a](<b c", "[a](\\(", '[a](b "\\"'])
 def test_the_time_for_brackets_grows_with_their_number_and_not_with_its_square(piece: str) -> None:
     """25,000 "[a](" took 10 s while each was compared with everything behind it; now half a second."""
     started = time.process_time()
@@ -262,9 +260,10 @@ def test_a_picture_that_brings_its_own_bytes_leaves_its_words_alone() -> None:
 
 
 def test_links_and_sources_stay_however_many_there_are() -> None:
-    text = "".join(render_answer("[1] [x](https://x.y) " * 1_000))
+    text = "".join(render_answer('[1] [x](https://x.y) [z](https://x.y/z_(z)) [t](https://t.u "T") ' * 500))
 
-    assert (text.count("[1]"), text.count("[x](https://x.y)")) == (1_000, 1_000)
+    assert (text.count("[1]"), text.count("[x](https://x.y)")) == (500, 500)
+    assert (text.count("[z](https://x.y/z_%28z%29)"), text.count('[t](https://t.u "T")')) == (500, 500)
 
 
 def test_a_lone_surrogate_and_controls_do_not_get_through() -> None:
