@@ -28,6 +28,7 @@ STREAM_SECONDS = 110.0
 ATTENTION_SECONDS = 20.0
 _TRY_AGAIN = 1.0
 _LEAST_PAUSE = 0.05
+_CHARACTERS_A_SECOND = 4000
 _GOLDEN = 0.618  # steps of it fill the interval evenly
 
 
@@ -215,7 +216,8 @@ class Progress:
     def _pace(self, now: float) -> float:
         seconds = now - self._began
         own = 1.5 if seconds < 30 else 3.0 if seconds < 120 else 6.0
-        return max(own, self._interval())
+        # each time all the text is rendered anew, which takes the longer the more it is
+        return max(own, len(self.shown) / _CHARACTERS_A_SECOND, self._interval())
 
 
 def _mark_step(seconds: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.ports import Clock, TurnStore
@@ -10,9 +12,13 @@ from bridge.engine.lanes import Lanes
 
 
 class Afterthoughts:
-    """On the turn table and the runs in these lanes. Everything raises StoreUnavailable; what was done is on disk."""
+    """On the turn table and the runs in these lanes. Everything raises StoreUnavailable; what was done is on disk.
 
-    def __init__(self, *, store: TurnStore, lanes: Lanes, clock: Clock) -> None:
+    `unasked` is told of turns that were closed while they waited.
+    """
+
+    def __init__(self, *, store: TurnStore, lanes: Lanes, clock: Clock, unasked: Callable[[int], None]) -> None:
+        self._unasked = unasked
         self._store = store
         self._lanes = lanes
         self._clock = clock
@@ -45,4 +51,6 @@ class Afterthoughts:
     def _stopping(self, changed: Changed) -> Changed:
         if changed.verdict is ChangeVerdict.STOPPING:
             self._lanes.stop(changed.n, "", withdrawn=True)
+        elif changed.verdict is ChangeVerdict.WITHDRAWN:
+            self._unasked(changed.n)
         return changed

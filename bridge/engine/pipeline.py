@@ -20,10 +20,13 @@ from bridge.core.agent_port import Agent, Answer, Question
 from bridge.core.errors import (
     AnswerEmpty,
     DeliveryFailure,
+    GatewayMergesUsers,
     GuestDenied,
     InternalError,
     Interrupted,
     MembershipUnknown,
+    QuestionRejected,
+    QuestionTooLong,
     RunNotStarted,
     RunTimedOut,
     StoreUnavailable,
@@ -48,6 +51,8 @@ _log = structlog.get_logger()
 # so the next question waits a moment before it is asked.
 SETTLE_SECONDS = 3.0
 _ALL_ON = Switches()
+# What the gateway's edge refuses by itself says nothing about the gateway.
+_BEFORE_ANY_REQUEST = (QuestionTooLong, QuestionRejected, GatewayMergesUsers)
 _RENDERED_AT_ONCE = 8_000
 
 
@@ -104,7 +109,13 @@ class Pipeline:
 
     async def refuse(self, turn: Turn, control: Control, failure: TurnFailure) -> None:
         """End a turn without asking the agent, with the failure's sentence."""
-        await self._finish(turn, self._failed(turn, failure), control)
+        await self._finish(turn, on_what_was_shown(self._failed(turn, failure), live_message(turn.live)), control)
+
+    async def tidy(self, turn: Turn) -> None:
+        """A turn was closed without being asked: its mark goes, and what an earlier try of it showed."""
+        self.marks.ended(turn)
+        if (left := live_message(turn.live)) is not None:
+            await self._delivery.shrink(turn, left)
 
     async def resume(self, turn: Turn, control: Control) -> bool:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
@@ -138,6 +149,7 @@ class Pipeline:
                 case Kind.NEW:
                     await self._admit(turn)
                     await self._agent.forget(turn.payload.agent, turn.payload.user)
+                    control.reached = True
                     return self._says(turn, Outcome.DELIVERED, "new_done")
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
                     return Reply(Outcome.DELIVERED, turn.payload.show)
@@ -177,7 +189,9 @@ class Pipeline:
                 with control.armed(deadline):
                     await self._admit(turn)
                     asked = await self._files.prepare(turn)
+                    control.asked = not isinstance(asked, Reply)
                     said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.heard)
+                    control.reached = control.asked
             if isinstance(said, Reply):  # nothing was left to ask
                 return show.note_landed(said)
             reply = show.landed(await self._answer(turn, said))
@@ -185,11 +199,15 @@ class Pipeline:
         except RunNotStarted:
             raise
         except TurnFailure as failure:
+            control.reached = control.asked and not isinstance(failure, _BEFORE_ANY_REQUEST)
             return show.note_landed(self._failed(turn, failure))
         except TimeoutError:
             control.settles = True
             stopped = control.stopped
             return show.note_landed(self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut()))
+        except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
+            _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
+            return show.note_landed(self._failed(turn, InternalError()))
 
     async def _answer(self, turn: Turn, said: Answer) -> Reply:
         """What the agent said, ready to be shown. Raises AnswerEmpty."""
@@ -233,7 +251,8 @@ class Pipeline:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
             control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
-            reply = on_what_was_shown(self._stopped(turn, control), reply.landing)
+            landing = reply.landing or live_message(row.live)
+            reply = on_what_was_shown(self._stopped(turn, control), landing)
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
         await self._delivery.deliver(turn, reply, control)

@@ -156,9 +156,9 @@ class TurnTable:
         }
         return await self._write("settle", ticket, f"closed:{outcome.value}", more)
 
-    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         owner = self._owner
-        stopped = await self._database.run(lambda: operations.stop(lane, note, by, owner, at), atomic=True)
+        stopped = await self._database.run(lambda: operations.stop(lane, note, by, owner, at, only=only), atomic=True)
         if stopped.verdict is StopVerdict.STOPPING:
             await self._database.tell(stopped.n)
         return stopped

@@ -10,6 +10,7 @@ from bridge.core.agent_port import Answer, TextCame, ToolBegan
 from bridge.core.errors import (
     ConnectorUnreachable,
     DeliveryRejected,
+    GatewayDown,
     LeftOut,
     ProviderFailed,
     StreamEnded,
@@ -18,7 +19,9 @@ from bridge.core.errors import (
 )
 from bridge.core.landing import Landing
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Outcome, Scope, State
+from bridge.core.turn import Activity, Kind, Outcome, Scope, State
+from bridge.engine.dispatcher import Limits
+from bridge.engine.gate import Patience
 from bridge.engine.progress import Switches
 
 ALL = Switches()
@@ -191,6 +194,75 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
         await world.closed("q")
         assert {landing for landing, _ in world.channel.landed} == {Landing("stream-1", stream=True)}
         assert world.channel.texts() == ["echo q"]
+
+
+@virtual_time
+async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line() -> None:
+    for scope in (Scope.PERSONAL, Scope.GROUP):
+        async with World(switches=ALL) as world:
+            world.agent.takes["q"] = 100.0
+            await world.ask("q", scope=scope)
+            await asyncio.sleep(5.0)
+            await world.dispatcher.afterthoughts.withdraw(1)
+            row = await world.closed("q")
+            assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
+            assert [text[0] for text in world.channel.texts()] == ["✓"]
+
+
+@virtual_time
+async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -> None:
+    async with World(switches=ALL, limits=Limits(patience=Patience(down=20.0))) as world:
+        world.agent.takes["q"] = 5.0  # the time for a connection
+        world.agent.answers["q"] = GatewayDown()
+        await world.ask("q")
+        row = await world.closed("q", seconds=200.0)
+        assert row.error == "gateway_down"
+        assert len(world.channel.texts()) == 1
+        assert say("gateway_down") in str(world.channel.sent[0].activity)
+        assert {landing.id for landing, _ in world.channel.landed} == {"stream-1"}
+
+
+@virtual_time
+async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes_their_answer() -> None:
+    async with World(switches=ALL, merge=True) as world:
+        world.agent.takes["one"] = 5.0
+        world.agent.answers["one"] = GatewayDown()
+        await world.ask("one")
+        await asyncio.sleep(2.0)
+        await world.ask("two")
+        row = await world.closed("two", seconds=200.0)
+        assert world.row("one").outcome is Outcome.MERGED
+        assert (row.live, world.channel.texts()) == ("stream:stream-1", ["echo one\n\ntwo"])
+
+
+@virtual_time
+async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_line() -> None:
+    async with World(switches=ALL, limits=Limits(patience=Patience(down=3600.0))) as world:
+        world.agent.takes["q"] = 5.0
+        world.agent.answers["q"] = GatewayDown()
+        await world.ask("q")
+        await world.in_state("q", State.RUNNING)
+        await asyncio.sleep(5.1)
+        assert world.row("q").state is State.QUEUED
+        await world.dispatcher.stop(new_turn("q").lane, STOP, "Ann")
+        await asyncio.sleep(1.0)
+        assert world.channel.landed[-1][1]["text"] == "✓"
+
+
+@virtual_time
+async def test_a_picture_that_teams_does_not_take_costs_nobody_the_answer() -> None:
+    async with World() as world:
+        picture = {"type": "message", "attachments": [{"contentType": "image/png", "contentUrl": "data:"}]}
+        show = ({"type": "message", "text": "first"}, picture, {"type": "message", "text": "last"})
+
+        async def refuse(activity: Activity) -> None:
+            if "attachments" in activity:
+                raise DeliveryRejected
+
+        world.channel.on_send = refuse
+        await world.ask("n", kind=Kind.NOTE, show=show)
+        assert (await world.closed("n")).outcome is Outcome.DELIVERED
+        assert world.channel.texts() == ["first", "last"]
 
 
 @virtual_time
