@@ -152,8 +152,19 @@ class Progress:
         self._news = True
 
     def refused(self, *, stream_over: bool = False) -> None:
-        """Teams takes no progress here. `stream_over`: only the stream has ended, and its message can be edited."""
-        self._phase = _Phase.MESSAGE if stream_over and self.message else _Phase.OVER
+        """Teams takes no progress here. `stream_over`: only the stream has ended, or never began.
+
+        Its message can be edited; where there is none, a placeholder takes its place.
+        """
+        if stream_over and self.message:
+            self._phase = _Phase.MESSAGE
+        elif stream_over and self._streaming:
+            self._streaming, self._news = False, True
+            self._not_before = self._began + PLACEHOLDER_AFTER
+        else:
+            # for all that is known it is still open, and its last word is due
+            self._left_stream = self._left_stream or self.streams
+            self._phase = _Phase.OVER
 
     def unchangeable(self) -> None:
         """The user has stopped the stream: what is shown stays as it is."""

@@ -123,13 +123,41 @@ async def test_a_failure_keeps_what_was_shown_too() -> None:
 
 
 @virtual_time
-async def test_where_streams_are_refused_the_answer_is_a_plain_message() -> None:
+async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> None:
+    for failure in (StreamRefused(), StreamEnded()):
+        async with World(switches=ALL) as world:
+            world.agent.takes["q"] = 10.0
+            world.channel.progress_failures.append(failure)
+            await world.ask("q")
+            row = await world.closed("q")
+            assert [bool(shown.activity.get("placed")) for shown in world.channel.progress[:1]] == [True]
+            assert world.channel.progress[0].at >= 3.0
+            assert not row.live.startswith("stream")
+            assert [landing.stream for landing, _ in world.channel.landed] == [False]
+            assert world.channel.texts() == ["echo q"]
+
+
+@virtual_time
+async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> None:
     async with World(switches=ALL) as world:
-        world.agent.takes["q"] = 10.0
-        world.channel.progress_failures.append(StreamRefused())
+        world.agent.takes["q"] = 300.0
         await world.ask("q")
-        await world.closed("q")
-        assert (world.channel.texts(), world.channel.landed) == (["echo q"], [])
+        await asyncio.sleep(92.0)
+        world.channel.land_failures.append(StreamStopped())
+        row = await world.closed("q", seconds=40.0)
+        assert row.outcome is Outcome.STOPPED
+        assert world.agent.cancelled == ["q"]
+        assert (world.channel.landed, world.channel.texts()) == ([], [say("stopped")])
+
+
+@virtual_time
+async def test_an_answer_to_a_stream_that_was_stopped_meanwhile_is_a_message_of_its_own() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 5.0
+        world.channel.land_failures.append(StreamStopped())
+        await world.ask("q")
+        row = await world.closed("q")
+        assert (world.channel.texts(), world.channel.landed, row.outcome) == (["echo q"], [], Outcome.DELIVERED)
 
 
 @virtual_time

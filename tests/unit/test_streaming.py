@@ -147,6 +147,24 @@ def test_where_progress_is_refused_nothing_more_is_tried() -> None:
     assert shown.landing(2.0, notify=True) is None
 
 
+def test_where_a_stream_cannot_begin_a_placeholder_follows() -> None:
+    shown = progress()
+    assert isinstance(shown.step(1.0), Chunk)
+    shown.refused(stream_over=True)
+    sent = play(shown, 10.0, now=1.0)
+    assert isinstance(sent[0][1], Place)
+    assert sent[0][0] == 3.0
+    assert shown.landing(10.0, notify=True) == Landing("m1")
+
+
+def test_a_stream_of_which_nobody_knows_is_still_ended_by_its_rules() -> None:
+    shown = progress()
+    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
+    shown.refused()
+    assert shown.wait(5.0) is None
+    assert shown.landing(6.0, notify=True) == Landing("m1", stream=True, shown=shown.shown)
+
+
 def test_what_had_no_room_is_said_later() -> None:
     shown = progress()
     assert shown.step(1.0) is not None
