@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 
-from engine_world import EPOCH, World, new_turn, virtual_time
+from engine_world import EPOCH, ScriptedChannel, World, new_turn, virtual_time
 
 from bridge.core.agent_port import Answer, TextCame, ToolBegan
 from bridge.core.errors import (
@@ -18,7 +19,7 @@ from bridge.core.errors import (
 )
 from bridge.core.landing import Landing
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Outcome, Scope, State
+from bridge.core.turn import Kind, Outcome, Reference, Scope, State
 from bridge.engine.progress import Switches
 
 ALL = Switches()
@@ -233,6 +234,113 @@ async def test_a_question_that_waits_has_a_mark_until_its_outcome() -> None:
         await asyncio.sleep(1.0)
         assert world.channel.reactions[-1] == ("a1", "1f440_eyes", False)
         assert world.clock.now() - EPOCH < 20.0
+
+
+@virtual_time
+async def test_in_a_channel_the_first_answer_says_how_to_go_on_in_the_thread() -> None:
+    async with World(switches=ALL) as world:
+        await world.ask("q", scope=Scope.CHANNEL)
+        await world.ask("again", scope=Scope.CHANNEL)
+        await world.closed("q", "again")
+        first, second = world.channel.sent
+        assert first.text.endswith(f"*{say('go_on_thread')}*")
+        assert say("go_on_thread") not in second.text
+        # without progress it is quoted all the same, and nobody is called
+        assert first.text.startswith('<quoted messageId="a1"/>')
+        assert "<at>" not in first.text
+
+
+@virtual_time
+async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 5.0
+        world.agent.answers["q"] = Answer("word " * 20_000)
+        await world.ask("q")
+        row = await world.closed("q")
+        assert len(row.shown) == len(world.channel.sent) > 1
+        assert row.shown[0] == "stream-1"
+        assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
+
+
+@virtual_time
+async def test_without_progress_nothing_but_typing_is_shown_before_the_answer() -> None:
+    async with World(switches=replace(ALL, progress=False)) as world:
+        world.agent.takes["q"] = 60.0
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        await world.ask("q")
+        await world.closed("q", seconds=100.0)
+        assert (world.channel.progress, world.channel.texts()) == ([], ["echo q"])
+        assert len(world.channel.typed) > 5
+
+
+@virtual_time
+async def test_without_notices_a_late_answer_takes_the_place_of_the_progress() -> None:
+    async with World(switches=replace(ALL, notify=False)) as world:
+        world.agent.takes["q"] = 60.0
+        await world.ask("q")
+        await world.closed("q", seconds=100.0)
+        assert world.channel.texts() == ["echo q"]
+        assert [landing.becomes for landing, _ in world.channel.landed] == [""]
+
+
+@virtual_time
+async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
+    async with World(switches=replace(ALL, streaming=False)) as world:
+        world.agent.takes["q"] = 10.0
+        await world.ask("q")
+        await world.closed("q")
+        assert "placed" in world.channel.progress[0].activity
+        assert world.channel.landed[0][0] == Landing("placed-1")
+
+
+@virtual_time
+async def test_without_reactions_a_question_that_waits_has_no_mark() -> None:
+    async with World(switches=replace(ALL, reactions=False)) as world:
+        world.agent.takes["one"] = 10.0
+        await world.ask("one")
+        await world.ask("two")
+        await world.closed("two")
+        assert world.channel.reactions == []
+
+
+@dataclass
+class Reluctant(ScriptedChannel):
+    """Has no room for the first reactions that are taken off, or takes none at all."""
+
+    busy: int = 0
+    never: bool = False
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        if self.never:
+            raise DeliveryRejected("HTTP 400")
+        if not on and self.busy:
+            self.busy -= 1
+            raise LeftOut
+        await super().react(to, reaction, on=on)
+
+
+@virtual_time
+async def test_a_mark_is_taken_off_as_soon_as_there_is_room() -> None:
+    channel = Reluctant(busy=3)
+    async with World(switches=ALL, channel=channel) as world:
+        world.agent.takes["one"] = 10.0
+        await world.ask("one")
+        await world.ask("two")
+        await world.closed("two")
+        await asyncio.sleep(10.0)
+        assert channel.busy == 0
+        assert (channel.reactions[0][2], channel.reactions[-1][2]) == (True, False)
+
+
+@virtual_time
+async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
+    channel = Reluctant(never=True)
+    async with World(switches=ALL, channel=channel) as world:
+        world.agent.takes["one"] = 10.0
+        await world.ask("one")
+        await world.ask("two")
+        await world.closed("two")
+        assert world.channel.texts() == ["echo one", "echo two"]
 
 
 @virtual_time

@@ -165,6 +165,18 @@ def test_a_stream_of_which_nobody_knows_is_still_ended_by_its_rules() -> None:
     assert shown.landing(6.0, notify=True) == Landing("m1", stream=True, shown=shown.shown)
 
 
+@pytest.mark.parametrize("scope", Scope)
+def test_the_time_that_is_shown_has_passed_and_not_long_ago(scope: Scope) -> None:
+    sent = play(progress(scope), 590.0)
+    told = [(at, text.partition(" · ")[2]) for at, text in zip([at for at, _ in sent], texts(sent), strict=True)]
+    timed = [(at, words) for at, words in told if words]
+    assert [words for _, words in timed][:6] == ["10 s", "20 s", "30 s", "40 s", "50 s", "1 min"]
+    for at, words in timed:
+        number = [int(part) for part in words.split() if part.isdigit()]
+        seconds = sum(n * (60 if unit == "min" else 1) for n, unit in zip(number, words.split()[1::2], strict=True))
+        assert 0 <= at - seconds < (10.0 if at < 60 else 30.0 if at < 300 else 60.0)
+
+
 def test_what_had_no_room_is_said_later() -> None:
     shown = progress()
     assert shown.step(1.0) is not None
