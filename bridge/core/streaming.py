@@ -139,7 +139,7 @@ class Progress:
                 if not step.informative:
                     self.shown = step.text
             case Close() | Place():
-                self._phase = _Phase.MESSAGE
+                self._phase, self._news = _Phase.MESSAGE, True  # neither has shown all text that came before
             case Edit():
                 self.shown = step.text
         self._told = _told(step)

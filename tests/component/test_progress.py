@@ -76,6 +76,21 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_aske
 
 
 @virtual_time
+async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 10.0
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "penguins"))
+        await world.ask("q", scope=Scope.GROUP)
+        await world.closed("q")
+        placed, edited = world.channel.progress
+        assert edited.at < 6.0
+        assert placed.activity["placed"]
+        assert edited.activity["edited"] == "placed-1"
+        assert edited.text.startswith("All is well so far, dear Ann.")
+        assert edited.text.endswith("\n\n*Searching: penguins …*")
+
+
+@virtual_time
 async def test_silence_in_a_group_leaves_only_a_line_where_the_placeholder_was() -> None:
     async with World(switches=ALL) as world:
         world.agent.answers["q"] = Answer("", silent=True)
