@@ -18,8 +18,9 @@ from bridge.core.errors import (
     StreamStopped,
 )
 from bridge.core.landing import Landing
+from bridge.core.ports import Chunk
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Outcome, Reference, Scope, State
+from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope, State
 from bridge.engine.progress import Switches
 
 ALL = Switches()
@@ -48,6 +49,37 @@ async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
         assert (row.outcome, row.shown, row.live) == (Outcome.DELIVERED, ("stream-1",), "stream:stream-1")
         # typing has ended before the stream began
         assert all(shown.at < 1.0 for shown in world.channel.typed)
+
+
+@dataclass
+class Slow(ScriptedChannel):
+    """Each request of progress takes three seconds."""
+
+    under_way: int = 0
+    most: int = 0
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(3.0)
+        self.under_way -= 1
+        return await super().stream(to, chunk)
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        self.most = max(self.most, self.under_way + 1)
+        return await super().land(to, landing, activity)
+
+
+@virtual_time
+async def test_one_request_of_a_turn_is_answered_before_the_next_leaves() -> None:
+    channel = Slow()
+    async with World(switches=ALL, channel=channel) as world:
+        # the answer is ready while the second request is under way
+        world.agent.takes["q"] = 15.0
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "x"))
+        await world.ask("q")
+        await world.closed("q")
+        assert (len(channel.progress), channel.most) == (2, 1)
 
 
 @virtual_time

@@ -66,6 +66,16 @@ def test_requests_keep_their_distance_however_much_is_told() -> None:
     assert all(later - earlier >= 10.0 for (earlier, _), (later, _) in pairwise(slow))
 
 
+@pytest.mark.parametrize("news", [{}, {1.5: TextCame("All is well so far, dear Ann.\n\nAnd")}])
+def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(news: dict[float, object]) -> None:
+    sent = play(progress(), 360.0, dict(news))
+    moments = [at for at, step in sent if isinstance(step, Chunk | Close)]
+    assert max(later - earlier for earlier, later in pairwise(moments)) <= 10.1
+    chunks = [step for _, step in sent if isinstance(step, Chunk)]
+    assert [step.sequence for step in chunks] == list(range(1, len(chunks) + 1))
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks) if not earlier.informative)
+
+
 def test_text_only_grows() -> None:
     news = {1.5 + n / 5: TextCame(f"word{n} ") for n in range(100)}
     chunks = [s for _, s in play(progress(), 30.0, dict(news)) if isinstance(s, Chunk) and not s.informative]
