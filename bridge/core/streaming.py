@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bridge.core.agent_port import AgentEvent
+from bridge.core.chunks import PART_UNITS, units
 from bridge.core.doings import Doings, duration
 from bridge.core.landing import Landing
 from bridge.core.ports import Chunk
@@ -211,7 +212,8 @@ class Progress:
             self._before = f"{self.shown}\n\n" if self.shown else ""
         running = shown_so_far(self._doings.text)
         text = self._before + running if running else self.shown
-        return text if text.startswith(self.shown) else self.shown
+        grows = text.startswith(self.shown) and units(text) <= PART_UNITS
+        return text if grows else self.shown
 
     def _line(self, now: float) -> str:
         """What goes on and, in steps that grow, for how long."""

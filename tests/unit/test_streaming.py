@@ -208,3 +208,13 @@ def test_a_turn_that_comes_back_goes_on_in_its_old_message(left: Landing) -> Non
     sent = play(shown, 5.0)
     assert [step.message for _, step in sent if isinstance(step, Edit)] == ["m0"]
     assert shown.landing(5.0, notify=True) == left
+
+
+def test_many_announcements_do_not_make_a_message_too_long() -> None:
+    shown, now = progress(), 0.0
+    for number in range(10):
+        news = {now + 1.5: TextCame("word " * 3_600 + "\n\nAnd"), now + 4.0: TextWithdrawn()}
+        play(shown, now + 8.0, dict(news), now=now)
+        now += 8.0
+        assert len(shown.shown) <= 40_000, number
+    assert len(shown.shown) > 30_000
