@@ -78,7 +78,8 @@ class Channel(Protocol):
     async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
-        Repeated, it changes nothing. Raises DeliveryFailure; DeliveryRejected where the message cannot be changed.
+        Repeated, it changes nothing. Raises DeliveryFailure: StreamStopped where the user has stopped the stream,
+        DeliveryRejected where the message cannot be changed.
         """
         ...
 

@@ -18,6 +18,7 @@ from bridge.core.errors import (
     DeliveryRefused,
     DeliveryRejected,
     DeliveryUnknown,
+    StreamStopped,
     Throttled,
 )
 from bridge.core.landing import ENDED, Landing
@@ -110,7 +111,7 @@ class Delivery:
             if landing is not None:
                 try:
                     return await self._channel.land(to, landing, activity)
-                except DeliveryRejected as failure:  # the user has stopped or removed it
+                except (StreamStopped, DeliveryRejected) as failure:  # the user has stopped or removed it
                     _log.info("landing_refused", turn=turn.name, detail=failure.detail)
             return await self._channel.send(to, activity)
         except DeliveryFailure:
