@@ -110,16 +110,16 @@ class Pipeline:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
-        left = live_message(turn.live)
+        left, locale = live_message(turn.live), turn.payload.reference.locale
         if turn.state is State.ANSWERED and turn.reply is not None:
             if turn.shown or turn.reply.landing is None or turn.reply.landing.becomes:
                 # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
                 metrics.MAYBE_DOUBLED.inc()
             await self._delivery.deliver(turn, turn.reply, control)
         elif turn.stop:
-            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left), control)
+            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left, locale), control)
         elif turn.kind is Kind.ASK and not self._rerun:
-            card = cards.interrupted(turn.n, turn.name, turn.payload.reference.locale)
+            card = cards.interrupted(turn.n, turn.name, locale)
             reply = Reply(Outcome.INTERRUPTED, (card,), Interrupted.label, left)
             await self._finish(turn, reply, control)
         elif turn.kind in (Kind.ASK, Kind.NEW):
@@ -233,7 +233,8 @@ class Pipeline:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
             control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
-            reply = on_what_was_shown(self._stopped(turn, control), reply.landing)
+            locale = turn.payload.reference.locale
+            reply = on_what_was_shown(self._stopped(turn, control), reply.landing, locale)
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
         await self._delivery.deliver(turn, reply, control)
