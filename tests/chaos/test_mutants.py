@@ -19,49 +19,49 @@ Scenario = Callable[[Storm, str], Awaitable[object]]
 
 async def repeated(here: Storm, lane: str) -> None:
     """Teams sends the same activity three times."""
-    await here.say(lane)
+    await here.people.say(lane)
     for _ in range(2):
-        await here.post(here.acked[-1])
+        await here.people.post(here.people.acked[-1])
 
 
 async def one_after_the_other(here: Storm, lane: str) -> None:
     """Two messages wait behind a run."""
-    await here.say(lane, takes=1.0)
+    await here.people.say(lane, takes=1.0)
     await eventually(lambda: here.field.running, "the agent is asked")
     for _ in range(2):
-        await here.say(lane)
+        await here.people.say(lane)
 
 
 async def killed_after_the_200(here: Storm, lane: str) -> None:
     """Whatever was acknowledged is on disk."""
-    await here.say(lane)
+    await here.people.say(lane)
     await here.end(here.replicas[0], "kill", 0.0)
 
 
 async def killed_while_the_agent_works(here: Storm, lane: str) -> None:
     """Nobody knows how far the run had come."""
-    await here.say(lane, takes=3.0)
+    await here.people.say(lane, takes=3.0)
     await eventually(lambda: here.field.running, "the agent is asked")
     await here.end(here.replicas[0], "kill", 0.0)
 
 
 async def plain(here: Storm, lane: str) -> None:
     """A question."""
-    await here.say(lane)
+    await here.people.say(lane)
 
 
 async def stopped_with_one_behind(here: Storm, lane: str) -> None:
     """The gateway still finishes a tool after the run was stopped."""
-    await here.say(lane, takes=5.0)
+    await here.people.say(lane, takes=5.0)
     await eventually(lambda: here.field.running, "the agent is asked")
-    await here.say(lane)
-    await here.say(lane, "/stop")
+    await here.people.say(lane)
+    await here.people.say(lane, "/stop")
 
 
 async def frozen_owner(here: Storm, lane: str) -> None:
     """The one that runs a turn is frozen for longer than the lease, and wakes with the answer in its hands."""
     owner = here.replicas[0]
-    await here.say(lane, takes=1.5, to=owner)
+    await here.people.say(lane, takes=1.5, to=owner)
     await eventually(lambda: here.field.running, "the agent is asked")
     await here.freeze(owner, 9.0)
     await asyncio.sleep(2.0)
