@@ -38,7 +38,8 @@ class MemoryChanges:
         self.put(replace(own, edit=change.edit), "")
         standing = self.rows[standing.n]
         if standing.state is not State.QUEUED:
-            return Changed(ChangeVerdict.LATE, standing.n)
+            asked = standing.payload.text == reworded(edited)
+            return Changed(ChangeVerdict.NOTHING if asked else ChangeVerdict.LATE, standing.n)
         payload = replace(standing.payload, text=reworded(edited))
         self.put(replace(standing, payload=payload, fence=standing.fence + 1), "edited")
         return Changed(ChangeVerdict.USED, standing.n)

@@ -58,9 +58,11 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
     if not any(turn.words for turn in edited):
         return (yield from withdraw(standing.n, now))
     yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
+    text = reworded(edited)
     if standing.state is not State.QUEUED:
-        return Changed(ChangeVerdict.LATE, standing.n)
-    payload = replace(standing.payload, text=reworded(edited))
+        # told once more, a change may find its own words asked already
+        return Changed(ChangeVerdict.NOTHING if standing.payload.text == text else ChangeVerdict.LATE, standing.n)
+    payload = replace(standing.payload, text=text)
     queued = {"n": standing.n, "fence": standing.fence, "payload": dump_payload(payload), "step": step(now, "edited")}
     return Changed(ChangeVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
 

@@ -49,6 +49,15 @@ async def test_an_edit_that_is_repeated_or_comes_too_late_behind_a_newer_one_doe
     assert await words(store, n) == "second"
 
 
+async def test_an_edit_that_came_before_its_message_and_is_repeated_offers_nothing(store: TurnStore) -> None:
+    assert (await store.change(now_says("better"), AT)).verdict is ChangeVerdict.KEPT
+    (n,) = await queued(store, "a")
+    claimed = await store.claim(CHAT, ME)
+    assert claimed is not None
+    assert claimed.payload.text == "better"
+    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.NOTHING, n)
+
+
 async def test_an_edit_without_new_words_is_none(store: TurnStore) -> None:
     ticket = await running(store)
     assert (await store.change(now_says("a"), AT)).verdict is ChangeVerdict.NOTHING
