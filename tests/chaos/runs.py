@@ -14,7 +14,8 @@ from bridge.simulator.gateway.events import Events
 
 # A run that takes longer begins to speak while it works.
 _SPEAKS_AFTER = 1.2
-_MORE = (" so", " far", " so", " good")
+# in paragraphs: of one that is being written less may be shown
+_MORE = ("\n\nIt goes on.", "\n\nAnd on.", "\n\nPiece by piece.", "\n\nAnd ends.")
 
 
 class Run:
