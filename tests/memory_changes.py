@@ -44,6 +44,12 @@ class MemoryChanges:
         self.put(replace(standing, payload=payload, fence=standing.fence + 1), "edited")
         return Changed(ChangeVerdict.USED, standing.n)
 
+    def reword(self, n: int) -> None:
+        row = self.rows[n]
+        text = reworded(self.group(row))
+        if row.again_of is None and text not in ("", row.payload.text):
+            self.put(replace(row, payload=replace(row.payload, text=text), fence=row.fence + 1), "edited")
+
     def withdraw(self, n: int, at: float) -> Changed:
         row = self.rows.get(n)
         if row is not None and row.state is State.QUEUED:

@@ -6,7 +6,7 @@ Like those of `operations`; not atomic, each may be begun again after any of its
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.core.changes import Change, Changed, ChangeVerdict, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
@@ -60,6 +60,8 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
     yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
     text = reworded(edited)
     if standing.state is not State.QUEUED:
+        if (rows := (yield "find", {"n": standing.n})) and turn_of(rows[0]).state is State.QUEUED:
+            return None  # it was put back meanwhile
         # told once more, a change may find its own words asked already
         return Changed(ChangeVerdict.NOTHING if standing.payload.text == text else ChangeVerdict.LATE, standing.n)
     payload = replace(standing.payload, text=text)
@@ -74,6 +76,19 @@ def withdraw(n: int, now: float) -> Operation[Changed]:
     if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
         return Changed(ChangeVerdict.STOPPING, n)
     return Changed(ChangeVerdict.NOTHING, n)
+
+
+def release(held: dict[str, Any], now: float) -> Operation[bool]:
+    """See ports.TurnStore.release; atomic. What is put back is asked as its messages say by now."""
+    if not (yield "release", held | {"step": step(now, "released")}):
+        return False
+    rows = yield "find", {"n": held["n"]}
+    turn = turn_of(rows[0])
+    text = reworded((yield from _group(turn)))
+    if turn.again_of is None and text not in ("", turn.payload.text):
+        payload = dump_payload(replace(turn.payload, text=text))
+        yield "edit_queued", {"n": turn.n, "fence": turn.fence, "payload": payload, "step": step(now, "edited")}
+    return True
 
 
 def restated(n: int) -> Operation[tuple[Turn, str] | None]:

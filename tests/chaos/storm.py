@@ -121,7 +121,7 @@ class Storm:
         pause = seconds / messages
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
-        troubles.append(asyncio.ensure_future(self.people.press(2.0 * every / self.lanes**0.5)))
+        troubles.append(asyncio.ensure_future(self.people.press(0.8 * every / self.lanes**0.5)))
         await asyncio.gather(*(self.people.live(f"lane-{n}", messages, pause) for n in range(self.lanes)))
         for trouble in troubles:
             trouble.cancel()
