@@ -15,7 +15,7 @@ from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
 if TYPE_CHECKING:
     from bridge.store.operations import Operation
 
-_TRIES = 3
+_TRIES = 5
 _LONGEST_CHAIN = 20
 
 
@@ -71,10 +71,15 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
 
 def withdraw(n: int, now: float) -> Operation[Changed]:
     """See ports.TurnStore.withdraw."""
-    if (yield "withdraw_queued", {"n": n, "at": now, "closing": step(now, "closed:withdrawn")}):
-        return Changed(ChangeVerdict.WITHDRAWN, n)
-    if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
-        return Changed(ChangeVerdict.STOPPING, n)
+    for _ in range(_TRIES):
+        if (yield "withdraw_queued", {"n": n, "at": now, "closing": step(now, "closed:withdrawn")}):
+            return Changed(ChangeVerdict.WITHDRAWN, n)
+        if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
+            return Changed(ChangeVerdict.STOPPING, n)
+        # it may have been put back between the two
+        rows = yield "find", {"n": n}
+        if not rows or turn_of(rows[0]).state is not State.QUEUED:
+            break
     return Changed(ChangeVerdict.NOTHING, n)
 
 
