@@ -76,9 +76,9 @@ def withdraw(n: int, now: float) -> Operation[Changed]:
             return Changed(ChangeVerdict.WITHDRAWN, n)
         if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
             return Changed(ChangeVerdict.STOPPING, n)
-        # it may have been put back between the two
+        # it may have been put back between the two, and claimed again since
         rows = yield "find", {"n": n}
-        if not rows or turn_of(rows[0]).state is not State.QUEUED:
+        if not rows or (turn := turn_of(rows[0])).state not in (State.QUEUED, State.RUNNING) or turn.stop:
             break
     return Changed(ChangeVerdict.NOTHING, n)
 
