@@ -54,9 +54,18 @@ class _Check:
             about.add(seen)
         return about
 
+    def _asks(self, id_: str) -> str:
+        """The message that asks for the group of this one."""
+        seen: set[str] = set()
+        while id_ in self._history.merged and id_ not in seen:
+            seen.add(id_)
+            id_ = self._history.merged[id_]
+        return id_
+
     def _clicks(self, message: Sent) -> list[Deed]:
-        """The clicks by which its person had it asked once more."""
-        clicks = (deed for about in self._about(message) for deed in self._deeds[about] if deed.what == "click")
+        """The clicks by which its person had it asked once more: also on a card about another of its group."""
+        group = self._asks(message.id)
+        clicks = (deed for deed in self._history.deeds if deed.what == "click" and self._asks(deed.about) == group)
         return [deed for deed in clicks if deed.worked]
 
     def _deleted(self, message: Sent) -> bool:

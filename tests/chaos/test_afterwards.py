@@ -79,6 +79,12 @@ def test_a_click_allows_one_more_run_and_one_more_outcome_at_the_end_of_the_line
     second = Shown(5.0, "ann", "re [t2]", "m2")
     instead = replace(CLICK, at=2.5, acked=2.6)
     assert kinds(History([Q, LATE], [second, ANSWER_AGAIN], [RUN, AGAIN], deeds=[instead])) == []
+    # a click about one of a group has all of it asked
+    both, twice = [replace(RUN, tokens=("t1", "t2")), replace(AGAIN, tokens=("t1", "t2"))], [ANSWER, ANSWER_AGAIN]
+    twice = [replace(shown, text="re [t1] [t2]") for shown in twice]
+    first = replace(LATE, sent=0.2, acked=0.3)
+    assert kinds(History([Q, first], twice, both, merged={"m1": "m2"}, deeds=[CLICK])) == []
+    assert "asked twice" in kinds(History([Q, first], twice, both, deeds=[CLICK]))
     # one that did not work allows nothing; one whose answer was lost may have worked
     assert kinds(History([Q], [ANSWER], [RUN, AGAIN], deeds=[replace(CLICK, worked=False)])) == ["asked twice"]
     assert kinds(History([Q], [ANSWER], [RUN], deeds=[replace(CLICK, acked=None)])) == []
