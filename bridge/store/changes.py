@@ -56,7 +56,11 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
         return Changed(ChangeVerdict.UNASKED, standing.n)
     edited = [replace(turn, edit=change.edit) if turn.n == own.n else turn for turn in group]
     if not any(turn.words for turn in edited):
-        return (yield from withdraw(standing.n, now))
+        if standing.state is not State.QUEUED:
+            return (yield from withdraw(standing.n, now))
+        # one that was claimed meanwhile may ask for others as well now: they must not go with it
+        gone = yield "withdraw_queued", {"n": standing.n, "at": now, "closing": step(now, "closed:withdrawn")}
+        return Changed(ChangeVerdict.WITHDRAWN, standing.n) if gone else None
     yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
     text = reworded(edited)
     if standing.state is not State.QUEUED:
