@@ -184,6 +184,7 @@ class MemoryStore:
         done = row is not None and not row.stop
         if row is not None and done:
             self._put(replace(row, state=State.QUEUED), "released")
+            self.changes.reword(row.n)
         await self._commit()
         return done
 

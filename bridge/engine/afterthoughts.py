@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from bridge.core.changes import Change, Changed, ChangeVerdict
@@ -9,6 +10,9 @@ from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.ports import Clock, TurnStore
 from bridge.core.turn import Turn
 from bridge.engine.lanes import Lanes
+
+# Longer than a message takes from its first statement to its commit; people do not wait for this.
+_MEANWHILE = 0.3
 
 
 class Afterthoughts:
@@ -25,7 +29,13 @@ class Afterthoughts:
 
     async def change(self, change: Change) -> Changed:
         """A message says something else now, or is gone."""
-        return self._stopping(await self._store.change(change, self._clock.now()))
+        changed = await self._store.change(change, self._clock.now())
+        if changed.verdict is ChangeVerdict.KEPT and self._store.shared:
+            # its message may be on its way into the database at this very moment: two transactions that begin together
+            # see nothing of each other
+            await asyncio.sleep(_MEANWHILE)
+            changed = await self._store.change(change, self._clock.now())
+        return self._stopping(changed)
 
     async def withdraw(self, n: int) -> Changed:
         """Its asker takes the turn back: nothing more is shown for it."""

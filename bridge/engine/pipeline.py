@@ -109,7 +109,9 @@ class Pipeline:
 
     async def refuse(self, turn: Turn, control: Control, failure: TurnFailure) -> None:
         """End a turn without asking the agent, with the failure's sentence."""
-        await self._finish(turn, on_what_was_shown(self._failed(turn, failure), live_message(turn.live)), control)
+        await self._finish(
+            turn, on_what_was_shown(self._failed(turn, failure), live_message(turn.live), _locale(turn)), control
+        )
 
     async def tidy(self, turn: Turn) -> None:
         """A turn was closed without being asked: its mark goes, and what an earlier try of it showed."""
@@ -121,16 +123,16 @@ class Pipeline:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
-        left = live_message(turn.live)
+        left, locale = live_message(turn.live), turn.payload.reference.locale
         if turn.state is State.ANSWERED and turn.reply is not None:
             if turn.shown or turn.reply.landing is None or turn.reply.landing.becomes:
                 # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
                 metrics.MAYBE_DOUBLED.inc()
             await self._delivery.deliver(turn, turn.reply, control)
         elif turn.stop:
-            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left), control)
+            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left, locale), control)
         elif turn.kind is Kind.ASK and not self._rerun:
-            card = cards.interrupted(turn.n, turn.name, turn.payload.reference.locale)
+            card = cards.interrupted(turn.n, turn.name, locale)
             reply = Reply(Outcome.INTERRUPTED, (card,), Interrupted.label, left)
             await self._finish(turn, reply, control)
         elif turn.kind in (Kind.ASK, Kind.NEW):
@@ -252,7 +254,7 @@ class Pipeline:
                 return
             control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
             landing = reply.landing or live_message(row.live)
-            reply = on_what_was_shown(self._stopped(turn, control), landing)
+            reply = on_what_was_shown(self._stopped(turn, control), landing, _locale(turn))
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
         await self._delivery.deliver(turn, reply, control)
@@ -268,6 +270,10 @@ class Pipeline:
     def leave(self) -> None:
         """The process is about to end: wait for nothing that the next one can do as well."""
         self._delivery.leave()
+
+
+def _locale(turn: Turn) -> str:
+    return turn.payload.reference.locale
 
 
 def _question(payload: Payload) -> Question:

@@ -19,11 +19,12 @@ from bridge.core import cards
 from bridge.core.agent_port import AgentEvent
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
 from bridge.core.identity import speaker
-from bridge.core.landing import ENDED, Landing, live_mark, live_message
+from bridge.core.landing import Landing, live_mark, live_message
 from bridge.core.notes import in_progress, note, with_shown
 from bridge.core.pacing import progress_interval
 from bridge.core.ports import Channel, Chunk, TurnStore
 from bridge.core.streaming import Close, Edit, Place, Progress, Step
+from bridge.core.texts import say
 from bridge.core.turn import Reply, Scope, Turn
 from bridge.engine.control import Control
 from bridge.engine.insist import insist
@@ -49,12 +50,12 @@ class Switches:
     reactions: bool = True
 
 
-def on_what_was_shown(note_: Reply, landing: Landing | None) -> Reply:
+def on_what_was_shown(note_: Reply, landing: Landing | None, locale: str) -> Reply:
     """A note of the bridge in place of the progress, below what the agent had said before."""
     if landing is None or landing.becomes:
         return replace(note_, landing=landing)
-    if not note_.activities:  # taken back: nothing takes its place
-        return replace(note_, landing=replace(landing, becomes=ENDED))
+    if not note_.activities:  # the question was taken back: nobody waits for words, but its progress must end
+        return replace(note_, landing=replace(landing, becomes=landing.shown or say("stopped", locale)))
     first, *more = note_.activities
     activities = (with_shown(landing.shown, first), *more) if landing.shown else note_.activities
     return replace(note_, activities=activities, landing=landing)
@@ -141,8 +142,7 @@ class Show:
 
     def note_landed(self, reply: Reply) -> Reply:
         """A note of the bridge, which leaves standing what the agent had said so far."""
-        landing = self._progress.landing(self._now(), notify=False, silent=not reply.activities)
-        return on_what_was_shown(reply, landing)
+        return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False), self._to.locale)
 
     def _heard(self, event: AgentEvent) -> None:
         self._progress.heard(event)

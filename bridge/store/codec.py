@@ -125,9 +125,10 @@ def _payload(raw: bytes | None) -> Payload:
         user=data["user"],
         text=data["text"],
         show=tuple(data["show"]),
-        # rows of the version before have neither
+        # rows of the version before have none of these
         files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
         consent=Consent(**data["consent"]) if data.get("consent") else None,
+        inlined=tuple(data.get("inlined", ())),
     )
 
 

@@ -127,7 +127,7 @@ class TurnTable:
             return claimed  # alone, then; if it was merged after all, its ticket is void and says so
 
     async def release(self, ticket: Ticket) -> bool:
-        return await self._write("release", ticket, "released")
+        return await self._database.run(lambda: changes.release(_held(ticket), self._now()), atomic=True)
 
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from engine_world import EPOCH, ScriptedChannel, World, new_turn, virtual_time
+from engine_world import EPOCH, ScriptedChannel, World, new_turn, until, virtual_time
 
 from bridge.core.agent_port import Answer, TextCame, ToolBegan
+from bridge.core.changes import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     DeliveryRejected,
@@ -282,7 +283,7 @@ async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line(
             await world.dispatcher.afterthoughts.withdraw(1)
             row = await world.closed("q")
             assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
-            assert [text[0] for text in world.channel.texts()] == ["✓"]
+            assert world.channel.texts() == [say("stopped")]
 
 
 @virtual_time
@@ -471,3 +472,28 @@ async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
         await world.closed("one", "two", seconds=300.0)
         assert (world.channel.progress, world.channel.reactions, world.channel.landed) == ([], [], [])
         assert world.channel.texts() == ["echo one", "echo two"]
+
+
+@virtual_time
+async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await until(lambda: world.channel.progress)
+        assert (await world.dispatcher.afterthoughts.withdraw(1)).verdict is ChangeVerdict.STOPPING
+        row = await world.closed("q")
+        assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
+        assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
+        assert world.channel.texts() == [say("stopped")]
+
+
+@virtual_time
+async def test_so_does_that_of_one_which_was_taken_back_from_a_process_that_died() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await until(lambda: world.row("q").live)
+        await world.memory.withdraw(1, EPOCH)
+        await world.restart()
+        assert (await world.closed("q")).outcome is Outcome.WITHDRAWN
+        assert world.channel.texts() == [say("stopped")]
