@@ -273,12 +273,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
         files=files,
         rerun=settings.after_crash == "rerun",
-        switches=Switches(
-            streaming=settings.streaming,
-            progress=settings.progress,
-            notify=settings.notify,
-            reactions=settings.reactions,
-        ),
+        switches=switches_of(settings),
         agent_cards=settings.agent_cards,
         feedback=settings.feedback,
     )
@@ -302,6 +297,16 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
     )
     inbound = Inbound(edges.verifier, reception.receive)
     return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files)
+
+
+def switches_of(settings: Settings) -> Switches:
+    """What of a turn's progress people see."""
+    return Switches(
+        streaming=settings.streaming,
+        progress=settings.progress,
+        notify=settings.notify,
+        reactions=settings.reactions,
+    )
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

@@ -20,7 +20,7 @@ from bridge.core.agent_port import AgentEvent, Answer, Question
 from bridge.core.errors import TurnFailure
 from bridge.core.landing import Landing
 from bridge.core.lease import Lease
-from bridge.core.ports import Chunk, TurnStore
+from bridge.core.ports import Chunk, Roster, TurnStore
 from bridge.core.turn import Accepted, Activity, Kind, Lane, NewTurn, Payload, Person, Reference, Scope, State, Turn
 from bridge.engine.dispatcher import Dispatcher, Limits
 from bridge.engine.files import NO_FILES, Files
@@ -274,6 +274,7 @@ class World:
         files: Callable[[World], Files] = lambda _: NO_FILES,
         channel: ScriptedChannel | None = None,
         paced: bool = False,
+        roster: Roster | None = None,
     ) -> None:
         self.memory = store if isinstance(store, MemoryStore) else MemoryStore()
         self.store: TurnStore = store or self.memory
@@ -288,6 +289,7 @@ class World:
         self._switches = switches
         self._name = name
         self._files = files
+        self._roster = roster
         self._lives = 0
         self.tasks = Tasks()
         self.lease = Lease()
@@ -346,6 +348,7 @@ class World:
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
+            roster=self._roster,
             files=self._files(self),
             rerun=self._rerun,
             settle_seconds=self._settle_seconds,

@@ -38,10 +38,17 @@ class MemoryChanges:
         self.put(replace(own, edit=change.edit), "")
         standing = self.rows[standing.n]
         if standing.state is not State.QUEUED:
-            return Changed(ChangeVerdict.LATE, standing.n)
+            asked = standing.payload.text == reworded(edited)
+            return Changed(ChangeVerdict.NOTHING if asked else ChangeVerdict.LATE, standing.n)
         payload = replace(standing.payload, text=reworded(edited))
         self.put(replace(standing, payload=payload, fence=standing.fence + 1), "edited")
         return Changed(ChangeVerdict.USED, standing.n)
+
+    def reword(self, n: int) -> None:
+        row = self.rows[n]
+        text = reworded(self.group(row))
+        if row.again_of is None and text not in ("", row.payload.text):
+            self.put(replace(row, payload=replace(row.payload, text=text), fence=row.fence + 1), "edited")
 
     def withdraw(self, n: int, at: float) -> Changed:
         row = self.rows.get(n)

@@ -172,7 +172,8 @@ class MemoryStore:
                     self._put(replace(member, merged_into=last.n))
             if count > 1:
                 last = replace(last, payload=merged(waiting[:count]), edit=own_words(last))
-            running = replace(last, state=State.RUNNING, owner=owner, fence=last.fence + 1)
+            live = next((row.live for row in waiting[:count] if row.live), "")
+            running = replace(last, live=live, state=State.RUNNING, owner=owner, fence=last.fence + 1)
             claimed = self._put(running, "running")
         await self._commit()
         return claimed
@@ -183,6 +184,7 @@ class MemoryStore:
         done = row is not None and not row.stop
         if row is not None and done:
             self._put(replace(row, state=State.QUEUED), "released")
+            self.changes.reword(row.n)
         await self._commit()
         return done
 
@@ -237,9 +239,9 @@ class MemoryStore:
         await self._commit()
         return row is not None
 
-    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         self._enter("stop")
-        stopped = self._stop(lane, note, by, at)
+        stopped = self._stop(lane, note, by, at, only)
         await self._commit()
         self._tell(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
         return stopped
@@ -385,11 +387,11 @@ class MemoryStore:
         await self._commit()
         return len(blank) + len(delete) + files
 
-    def _stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+    def _stop(self, lane: Lane, note: NewTurn, by: str, at: float, only: int) -> Stopped:
         if note.id in self._ids:
             return Stopped(StopVerdict.DUPLICATE)
         head = next(iter(self._open(lane)), None)
-        if head is None or head.kind is not Kind.ASK:
+        if head is None or head.kind is not Kind.ASK or (only and (head.n != only or head.state is State.QUEUED)):
             return Stopped(StopVerdict.NOTHING)
         if head.state is State.QUEUED:
             self._put(replace(head, state=State.CLOSED, outcome=Outcome.STOPPED, closed=at), "closed:stopped")

@@ -69,10 +69,25 @@ class Offer(StrEnum):
 
 
 def reworded(group: Sequence[Turn]) -> str:
-    """What the last of a group, which was asked with the text of all of them, would be asked now."""
-    if not any(turn.edit is not None and turn.edit.stamp for turn in group):
+    """What the last of a group, which was asked with the text of all of them, would be asked now.
+
+    What was read of files stays with their messages: an edit or a deletion takes its own with it.
+    """
+    if not any(map(_changed, group)):
         return group[-1].payload.text
-    return "\n\n".join(filter(None, (turn.words for turn in group)))
+    left, kept = list(group[-1].payload.inlined), []
+    for turn in group:
+        payload = turn.payload
+        count = len(left) if turn is group[-1] else len(payload.inlined) + len(payload.files)
+        own, left = left[:count], left[count:]
+        in_words = turn.edit is None and payload.inlined  # it had been about to be asked alone
+        if not _changed(turn) and not in_words:
+            kept += own
+    return "\n\n".join(filter(None, (turn.words for turn in group))) + "".join(kept)
+
+
+def _changed(turn: Turn) -> bool:
+    return turn.edit is not None and turn.edit.stamp > 0.0
 
 
 def offer(turn: Turn, lane: LaneStatus, now: float) -> Offer | None:

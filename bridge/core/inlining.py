@@ -27,11 +27,15 @@ class TextFile:
 
 @dataclass(frozen=True, slots=True)
 class Inlined:
-    """The question, and what became of the files: `cut` holds (name, bytes kept, bytes in all), `left_out` names."""
+    """The question, and what became of the files: `cut` holds (name, bytes kept, bytes in all), `left_out` names.
+
+    `blocks`: what was added for each file, "" where nothing was.
+    """
 
     text: str
     cut: tuple[tuple[str, int, int], ...] = ()
     left_out: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
 
 
 def text_file(name: str, content: bytes) -> TextFile | None:
@@ -54,8 +58,8 @@ def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], mos
     left_out: list[str] = []
     for file in files:
         block, kept = _block(file, room)
+        blocks.append(block)
         if block:
-            blocks.append(block)
             room -= _bytes(block)
         else:
             left_out.append(file.name)
@@ -64,7 +68,8 @@ def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], mos
     told = _told([*missing, *left_out])
     whole = "".join([text, *blocks, told])
     # a question that leaves no room for a word about files is for the gateway's edge to judge, as it came
-    return Inlined(whole if _bytes(whole) <= most else text, tuple(cut), tuple(left_out))
+    fits = _bytes(whole) <= most
+    return Inlined(whole if fits else text, tuple(cut), tuple(left_out), tuple(blocks) if fits else ("",) * len(files))
 
 
 def _block(file: TextFile, room: int) -> tuple[str, int]:

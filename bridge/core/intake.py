@@ -209,11 +209,12 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if event.verb == NEW_SESSION:
         return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
     n = event.data.get("turn")
-    if event.verb == STOP and isinstance(n, int):
+    if not isinstance(n, int) or isinstance(n, bool) or not 0 < n < 2**63:
+        return Ignored("invoke_malformed")
+    if event.verb == STOP:
         nothing = _notice(event, note(say("stop_nothing", event.reference.locale)), now)
         return Stop(lane, nothing, readable(event.facts.person.name), n)
-    asks = event.verb in (ASK_AGAIN, ASK_INSTEAD)
-    if asks and isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**63:
+    if event.verb in (ASK_AGAIN, ASK_INSTEAD):
         turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
         return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)
     return Ignored("invoke_malformed")

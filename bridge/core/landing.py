@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ENDED = "✓"
+"""What progress becomes where nothing is known of what was done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Landing:

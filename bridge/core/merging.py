@@ -35,9 +35,10 @@ def together(queued: Sequence[Turn]) -> int:
 
 def merged(turns: Sequence[Turn]) -> Payload:
     """The last one's payload with the text and the files of all, in order, a blank line between the texts."""
+    inlined = tuple(block for turn in turns for block in turn.payload.inlined)
     texts = [turn.payload.text for turn in turns if turn.payload.text]
     files = tuple(file for turn in turns for file in turn.payload.files)
-    return replace(turns[-1].payload, text="\n\n".join(texts), files=files)
+    return replace(turns[-1].payload, text="\n\n".join(texts), files=files, inlined=inlined)
 
 
 def own_words(turn: Turn) -> Edit:

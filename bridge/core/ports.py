@@ -78,7 +78,8 @@ class Channel(Protocol):
     async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
-        Repeated, it changes nothing. Raises DeliveryFailure; DeliveryRejected where the message cannot be changed.
+        Repeated, it changes nothing. Raises DeliveryFailure: StreamStopped where the user has stopped the stream,
+        DeliveryRejected where the message cannot be changed.
         """
         ...
 
@@ -192,11 +193,12 @@ class TurnStore(Protocol):
         """Close the turn with its outcome."""
         ...
 
-    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         """Stop what the lane asks, for the command with `note.id`, which does nothing when repeated.
 
         Running, or answered with parts still to be shown: it is marked, and its owner is told (`on_stop`). A queued
         head is closed as stopped, and `note`, which says so, is queued in the same transaction. `by`: who stops.
+        `only`: no other turn than this one, and only one that has begun.
         """
         ...
 

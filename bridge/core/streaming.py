@@ -26,8 +26,11 @@ PLACEHOLDER_AFTER = 3.0
 STREAM_SECONDS = 110.0
 # Up to here people look at the chat; an answer that comes later without any text before it must call them back.
 ATTENTION_SECONDS = 20.0
+# That the user has pressed Stop is heard with the stream's next request only: without news one leaves after these.
+LISTEN_SECONDS = 10.0
 _TRY_AGAIN = 1.0
 _LEAST_PAUSE = 0.05
+_CHARACTERS_A_SECOND = 4000
 _GOLDEN = 0.618  # steps of it fill the interval evenly
 
 
@@ -97,7 +100,7 @@ class Progress:
         self._before = ""
         self._withdrawn = 0
         self._news = True
-        self._opened = began
+        self._opened = self._sent_at = began
         self.message = left.id if left is not None else ""
         self._left_stream = left is not None and left.stream
         self.shown = ""
@@ -120,7 +123,8 @@ class Progress:
             return None
         due = self._not_before if self._news else max(self._not_before, self._began + self._next_mark(now))
         if self.streams:
-            due = min(due, max(self._not_before, self._opened + STREAM_SECONDS))
+            own = min(self._opened + STREAM_SECONDS, self._sent_at + LISTEN_SECONDS)
+            due = min(due, max(self._not_before, own))
         return max(_LEAST_PAUSE, due - now)
 
     def step(self, now: float) -> Step | None:
@@ -140,10 +144,10 @@ class Progress:
                 if not step.informative:
                     self.shown = step.text
             case Close() | Place():
-                self._phase = _Phase.MESSAGE
+                self._phase, self._news = _Phase.MESSAGE, True  # neither has shown all text that came before
             case Edit():
                 self.shown = step.text
-        self._told = _told(step)
+        self._told, self._sent_at = _told(step), now
         self._not_before = now + self._pace(now)
 
     def left_out(self, now: float) -> None:
@@ -153,8 +157,19 @@ class Progress:
         self._news = True
 
     def refused(self, *, stream_over: bool = False) -> None:
-        """Teams takes no progress here. `stream_over`: only the stream has ended, and its message can be edited."""
-        self._phase = _Phase.MESSAGE if stream_over and self.message else _Phase.OVER
+        """Teams takes no progress here. `stream_over`: only the stream has ended, or never began.
+
+        Its message can be edited; where there is none, a placeholder takes its place.
+        """
+        if stream_over and self.message:
+            self._phase = _Phase.MESSAGE
+        elif stream_over and self._streaming:
+            self._streaming, self._news = False, True
+            self._not_before = self._began + PLACEHOLDER_AFTER
+        else:
+            # for all that is known it is still open, and its last word is due
+            self._left_stream = self._left_stream or self.streams
+            self._phase = _Phase.OVER
 
     def unchangeable(self) -> None:
         """The user has stopped the stream: what is shown stays as it is."""
@@ -181,9 +196,10 @@ class Progress:
             case _Phase.NOTHING | _Phase.STREAM:
                 if self.streams and now - self._opened >= STREAM_SECONDS:
                     return Close(self.shown or line, self.message)
-                if text and text != self.shown:
+                listens = now - self._sent_at >= LISTEN_SECONDS
+                if text and (text != self.shown or listens):
                     return Chunk(text, self._sequence + 1, self.message, informative=False)
-                if not self.shown and line != self._told:
+                if not self.shown and (line != self._told or listens):
                     return Chunk(line, self._sequence + 1, self.message, informative=True)
                 return None
             case _:
@@ -215,7 +231,8 @@ class Progress:
     def _pace(self, now: float) -> float:
         seconds = now - self._began
         own = 1.5 if seconds < 30 else 3.0 if seconds < 120 else 6.0
-        return max(own, self._interval())
+        # each time all the text is rendered anew, which takes the longer the more it is
+        return max(own, len(self.shown) / _CHARACTERS_A_SECOND, self._interval())
 
 
 def _mark_step(seconds: float) -> int:

@@ -97,7 +97,8 @@ class Payload:
     """What a turn needs to run and to be answered, kept as one JSON value in its row.
 
     `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask), and `files` came with it and
-    are still to be fetched. `show` is the ready content of kinds that only show something.
+    are still to be fetched; `inlined` is what `text` holds of each that was. `show` is the ready content of kinds that
+    only show something.
     """
 
     reference: Reference
@@ -108,6 +109,7 @@ class Payload:
     show: tuple[Activity, ...] = ()
     files: tuple[SharedFile, ...] = ()
     consent: Consent | None = None
+    inlined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

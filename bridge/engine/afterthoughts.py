@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.ports import Clock, TurnStore
 from bridge.core.turn import Turn
 from bridge.engine.lanes import Lanes
 
+# Longer than a message takes from its first statement to its commit; people do not wait for this.
+_MEANWHILE = 0.3
+
 
 class Afterthoughts:
-    """On the turn table and the runs in these lanes. Everything raises StoreUnavailable; what was done is on disk."""
+    """On the turn table and the runs in these lanes. Everything raises StoreUnavailable; what was done is on disk.
 
-    def __init__(self, *, store: TurnStore, lanes: Lanes, clock: Clock) -> None:
+    `unasked` is told of turns that were closed while they waited.
+    """
+
+    def __init__(self, *, store: TurnStore, lanes: Lanes, clock: Clock, unasked: Callable[[int], None]) -> None:
+        self._unasked = unasked
         self._store = store
         self._lanes = lanes
         self._clock = clock
 
     async def change(self, change: Change) -> Changed:
         """A message says something else now, or is gone."""
-        return self._stopping(await self._store.change(change, self._clock.now()))
+        changed = await self._store.change(change, self._clock.now())
+        if changed.verdict is ChangeVerdict.KEPT and self._store.shared:
+            # its message may be on its way into the database at this very moment: two transactions that begin together
+            # see nothing of each other
+            await asyncio.sleep(_MEANWHILE)
+            changed = await self._store.change(change, self._clock.now())
+        return self._stopping(changed)
 
     async def withdraw(self, n: int) -> Changed:
         """Its asker takes the turn back: nothing more is shown for it."""
@@ -45,4 +61,6 @@ class Afterthoughts:
     def _stopping(self, changed: Changed) -> Changed:
         if changed.verdict is ChangeVerdict.STOPPING:
             self._lanes.stop(changed.n, "", withdrawn=True)
+        elif changed.verdict is ChangeVerdict.WITHDRAWN:
+            self._unasked(changed.n)
         return changed

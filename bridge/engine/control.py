@@ -10,16 +10,19 @@ from contextlib import contextmanager
 class Control:
     """One turn's handle. Stopping ends the run's time limit at once, which closes its request like a time-out does.
 
-    `settles`: the request was closed early, so the gateway may still be at work for a moment.
+    `settles`: the request was closed early, so the gateway may still be at work for a moment. `asked`: a question was
+    on its way to the gateway; `reached`: it has answered, be it with a failure.
     """
 
-    __slots__ = ("_deadline", "by", "settles", "stopped", "withdrawn")
+    __slots__ = ("_deadline", "asked", "by", "reached", "settles", "stopped", "withdrawn")
 
     def __init__(self) -> None:
         self.stopped = False
         self.withdrawn = False
         self.by = ""
         self.settles = False
+        self.asked = False
+        self.reached = False
         self._deadline: asyncio.Timeout | None = None
 
     @contextmanager

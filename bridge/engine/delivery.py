@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,9 +18,10 @@ from bridge.core.errors import (
     DeliveryRefused,
     DeliveryRejected,
     DeliveryUnknown,
+    StreamStopped,
     Throttled,
 )
-from bridge.core.landing import Landing
+from bridge.core.landing import ENDED, Landing
 from bridge.core.notes import note, plain, stopped
 from bridge.core.ports import Channel, Clock, TurnStore
 from bridge.core.turn import Activity, Outcome, Reply, Turn
@@ -34,6 +36,14 @@ _DELIVERY_BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 _DELIVERY_DEADLINE = 24 * 3600.0
 _SHRINK_SECONDS = 5.0
 _UNKNOWN_PAUSES = (60.0, 300.0)
+
+
+@dataclass(slots=True)
+class _Tries:
+    """Of one turn in this life: how many have failed, and when the first did."""
+
+    failed: int = 0
+    since: float = 0.0
 
 
 class Delivery:
@@ -60,11 +70,11 @@ class Delivery:
 
     async def deliver(self, turn: Turn, reply: Reply, control: Control) -> None:
         """Show what is not yet shown, one part after the other, then close the turn."""
-        outcome, ids, failures = reply.outcome, turn.shown, 0
+        outcome, ids, tries = reply.outcome, turn.shown, _Tries()
         activities = list(reply.activities)
         landing = reply.landing
         if landing is not None and landing.becomes and not ids:
-            await self._shrink(turn, landing)
+            await self.shrink(turn, landing)
             landing = None
         while len(ids) < len(activities):
             if control.stopped and ids and outcome is not Outcome.STOPPED:
@@ -74,9 +84,7 @@ class Delivery:
             try:
                 ids += (await self._send(turn, activities[len(ids)], None if ids else landing),)
             except DeliveryFailure as failure:
-                failures += 1
-                ended = await self._undelivered(turn, failure, failures, activities)
-                if ended:
+                if await self._undelivered(turn, failure, tries, activities, len(ids)):
                     outcome = Outcome.UNDELIVERED
                     break
                 shown = ids
@@ -91,11 +99,11 @@ class Delivery:
             await asyncio.sleep(self._settle_seconds)
         await self._close(turn, outcome, ids, reply.error)
 
-    async def _shrink(self, turn: Turn, landing: Landing) -> None:
-        """What was done becomes one line; that it fails costs no answer."""
+    async def shrink(self, turn: Turn, landing: Landing) -> None:
+        """What was shown of a run becomes one line; that it fails costs no answer."""
         with contextlib.suppress(DeliveryFailure, TimeoutError):
             async with asyncio.timeout(_SHRINK_SECONDS):
-                await self._channel.land(turn.payload.reference, landing, note(landing.becomes))
+                await self._channel.land(turn.payload.reference, landing, note(landing.becomes or ENDED))
 
     async def _send(self, turn: Turn, activity: Activity, landing: Landing | None) -> str:
         to = turn.payload.reference
@@ -103,7 +111,7 @@ class Delivery:
             if landing is not None:
                 try:
                     return await self._channel.land(to, landing, activity)
-                except DeliveryRejected as failure:  # the user has stopped or removed it
+                except (StreamStopped, DeliveryRejected) as failure:  # the user has stopped or removed it
                     _log.info("landing_refused", turn=turn.name, detail=failure.detail)
             return await self._channel.send(to, activity)
         except DeliveryFailure:
@@ -113,14 +121,19 @@ class Delivery:
             raise DeliveryRejected(type(error).__name__) from error
 
     async def _undelivered(
-        self, turn: Turn, failure: DeliveryFailure, failures: int, activities: list[Activity]
+        self, turn: Turn, failure: DeliveryFailure, tries: _Tries, activities: list[Activity], at: int
     ) -> bool:
-        """What a failed send means: True when the turn is given up. Waits before the next try."""
+        """What it means that part `at` was not sent: True when the turn is given up. Waits before the next try."""
+        tries.failed += 1
+        tries.since = tries.since or self._clock.now()
         metrics.DELIVERY_FAILURES.labels(failure.label).inc()
         _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
         if isinstance(failure, DeliveryRefused):
             return True
-        pause = _DELIVERY_BACKOFF[min(failures, len(_DELIVERY_BACKOFF)) - 1]
+        if isinstance(failure, DeliveryRejected) and at and not activities[at].get("text"):
+            del activities[at]  # a picture or a file that Teams does not take costs nobody the answer
+            return False
+        pause = _DELIVERY_BACKOFF[min(tries.failed, len(_DELIVERY_BACKOFF)) - 1]
         if isinstance(failure, DeliveryRejected | DeliveryUnknown):
             attempts = await insist(lambda: self._store.attempted(turn.ticket))
             if isinstance(failure, DeliveryUnknown):
@@ -133,7 +146,7 @@ class Delivery:
                 return True
             elif attempts >= _PLAIN_AFTER:
                 activities[:] = [plain(activity) for activity in activities]
-        elif self._clock.now() - turn.accepted > _DELIVERY_DEADLINE:
+        elif self._clock.now() - tries.since > _DELIVERY_DEADLINE:
             return True
         elif isinstance(failure, Throttled) and failure.retry_after is not None:
             pause = max(pause, min(failure.retry_after, _DELIVERY_BACKOFF[-1]))

@@ -98,7 +98,7 @@ class Dispatcher:
             new_owner=new_owner,
             heard=self._heard,
         )
-        self.afterthoughts = Afterthoughts(store=store, lanes=self._lanes, clock=clock)
+        self.afterthoughts = Afterthoughts(store=store, lanes=self._lanes, clock=clock, unasked=self._unasked)
         self._waiting = 0
 
     @property
@@ -152,14 +152,16 @@ class Dispatcher:
             self._lanes.wake(new.lane)
         return accepted
 
-    async def stop(self, lane: Lane, note_: NewTurn, by: str) -> StopVerdict:
-        """Stop what runs in the lane, for the command with the note's id; the note is shown where nothing had begun."""
-        stopped: Stopped = await self._store.stop(lane, note_, by, self._clock.now())
+    async def stop(self, lane: Lane, note_: NewTurn, by: str, *, only: int = 0) -> StopVerdict:
+        """Stop what runs in the lane, for the command with the note's id; the note is shown where nothing had begun.
+
+        `only`: no other turn than this one.
+        """
+        stopped: Stopped = await self._store.stop(lane, note_, by, self._clock.now(), only=only)
         if stopped.verdict is StopVerdict.STOPPING:
             self._lanes.stop(stopped.n, by)
         elif stopped.verdict is StopVerdict.WITHDRAWN:
-            if (row := await self._store.find(stopped.n)) is not None:
-                self._pipeline.marks.ended(row)
+            self._unasked(stopped.n)
             self._lanes.wake(note_.lane)
         return stopped.verdict
 
@@ -169,6 +171,7 @@ class Dispatcher:
         if verdict is DropVerdict.STOPPING:
             self._lanes.stop(n, "")
         elif verdict is DropVerdict.DROPPED:
+            self._unasked(n)
             self._lanes.wake(note_.lane)
         return verdict
 
@@ -200,6 +203,16 @@ class Dispatcher:
             _log.warning("interrupting", tasks=left)
         await self._tasks.cancel()
         await self._replica.end()
+
+    def _unasked(self, n: int) -> None:
+        """A turn was closed while it waited: whatever of it is still to be seen goes."""
+
+        async def tidy() -> None:
+            row = await insist(lambda: self._store.find(n))
+            if row is not None and row.state is State.CLOSED:
+                await self._pipeline.tidy(row)
+
+        self._housekeeping.start(tidy(), "tidy")
 
     async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:

@@ -58,7 +58,8 @@ class FilesIn:
         missing: list[str] = []
         lines: list[str] = []
         # at once: a place at the gateway is held meanwhile
-        for file, read in zip(payload.files, await self._read_all(turn), strict=True):
+        reads = await self._read_all(turn)
+        for file, read in zip(payload.files, reads, strict=True):
             if isinstance(read, TextFile):
                 texts.append(read)
             else:
@@ -75,7 +76,9 @@ class FilesIn:
             return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
         if lines:
             await insist(lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines)))))
-        asked = replace(payload, text=inlined.text, files=())
+        blocks = iter(inlined.blocks)
+        added = tuple(next(blocks) if isinstance(read, TextFile) else "" for read in reads)
+        asked = replace(payload, text=inlined.text, files=(), inlined=payload.inlined + added)
         if not await insist(lambda: self._store.rewrite(turn.ticket, asked)):
             raise Interrupted
         return asked

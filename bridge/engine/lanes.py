@@ -66,6 +66,7 @@ class Lanes:
         self._runners: dict[Lane, _Runner] = {}
         self._closing = asyncio.Event()
         self.owner = ""
+        self.alive = False
 
     def __contains__(self, lane: Lane) -> bool:
         return lane in self._runners
@@ -99,7 +100,7 @@ class Lanes:
         runner = self._runners.get(lane)
         if runner is not None:
             runner.look = True
-        elif not self.closing:
+        elif self.alive and not self.closing:  # a lost life claims nothing; the next one wakes what it takes over
             self._start(lane, _Runner(look=True))
 
     def runs(self, n: int) -> bool:
@@ -180,10 +181,10 @@ class Lanes:
             at, broken = self._clock.now(), InternalError.label
             await insist(lambda: self._store.settle(turn.ticket, Outcome.UNDELIVERED, turn.shown, at, broken))
         finally:
-            admitted = runner.place
-            await self._free(runner, used=turn.kind is Kind.ASK)
+            admitted, control = runner.place, runner.control
+            await self._free(runner, used=control.asked)
             runner.turn, runner.control = None, Control()
-        if admitted:
+        if admitted and (released is not None or control.reached):
             await self._gate.report(released)
         await self._put_back(runner, released, began)
         if turn.kind is Kind.WELCOME:

@@ -6,6 +6,7 @@ Cheap to lose: where there is no room for one, or Teams takes none, nothing is s
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 
 from bridge.core.errors import DeliveryFailure, LeftOut
 from bridge.core.history import steps
@@ -18,6 +19,7 @@ WAITING = "1f440_eyes"
 _TRIES = 8
 _PAUSE = 2.0
 _MOST = 200
+_MOST_LANES = 1000
 
 
 class Marks:
@@ -28,12 +30,15 @@ class Marks:
         self._tasks = tasks
         self._wanted = wanted
         self._under_way = 0
-        self._marked: dict[Lane, list[Reference]] = {}
+        self._marked: OrderedDict[Lane, list[Reference]] = OrderedDict()
 
     def waits(self, lane: Lane, question: Reference) -> None:
         """The question waits in its lane."""
         if self._wanted and question.activity and self._under_way < _MOST:
             self._marked.setdefault(lane, []).append(question)
+            self._marked.move_to_end(lane)
+            if len(self._marked) > _MOST_LANES:  # another process has closed what waited there
+                self._marked.popitem(last=False)
             self._start(question, on=True, tries=1)
 
     def ended(self, turn: Turn) -> None:

@@ -65,10 +65,12 @@ class PacedChannel:
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
         """One request of a stream, if there is room. Raises LeftOut, StreamEnded, DeliveryFailure."""
+        budget = self._budget(to.conversation)
+        self._admit_progress(budget, self._monotonic())
         try:
-            return await self._progressing(to, lambda: self._channel.stream(to, chunk))
+            return await self._spend(budget, self._channel.stream(to, chunk))
         finally:
-            self._budget(to.conversation).streamed = self._monotonic()
+            budget.streamed = self._monotonic()
 
     async def place(self, to: Reference, activity: Activity) -> str:
         """A message of progress, if there is room. Raises LeftOut, DeliveryFailure."""

@@ -20,10 +20,13 @@ from bridge.core.agent_port import Agent, Answer, Question
 from bridge.core.errors import (
     AnswerEmpty,
     DeliveryFailure,
+    GatewayMergesUsers,
     GuestDenied,
     InternalError,
     Interrupted,
     MembershipUnknown,
+    QuestionRejected,
+    QuestionTooLong,
     RunNotStarted,
     RunTimedOut,
     StoreUnavailable,
@@ -48,6 +51,8 @@ _log = structlog.get_logger()
 # so the next question waits a moment before it is asked.
 SETTLE_SECONDS = 3.0
 _ALL_ON = Switches()
+# What the gateway's edge refuses by itself says nothing about the gateway.
+_BEFORE_ANY_REQUEST = (QuestionTooLong, QuestionRejected, GatewayMergesUsers)
 _RENDERED_AT_ONCE = 8_000
 
 
@@ -104,22 +109,30 @@ class Pipeline:
 
     async def refuse(self, turn: Turn, control: Control, failure: TurnFailure) -> None:
         """End a turn without asking the agent, with the failure's sentence."""
-        await self._finish(turn, self._failed(turn, failure), control)
+        await self._finish(
+            turn, on_what_was_shown(self._failed(turn, failure), live_message(turn.live), _locale(turn)), control
+        )
+
+    async def tidy(self, turn: Turn) -> None:
+        """A turn was closed without being asked: its mark goes, and what an earlier try of it showed."""
+        self.marks.ended(turn)
+        if (left := live_message(turn.live)) is not None:
+            await self._delivery.shrink(turn, left)
 
     async def resume(self, turn: Turn, control: Control) -> bool:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
-        left = live_message(turn.live)
+        left, locale = live_message(turn.live), turn.payload.reference.locale
         if turn.state is State.ANSWERED and turn.reply is not None:
             if turn.shown or turn.reply.landing is None or turn.reply.landing.becomes:
                 # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
                 metrics.MAYBE_DOUBLED.inc()
             await self._delivery.deliver(turn, turn.reply, control)
         elif turn.stop:
-            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left), control)
+            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left, locale), control)
         elif turn.kind is Kind.ASK and not self._rerun:
-            card = cards.interrupted(turn.n, turn.name, turn.payload.reference.locale)
+            card = cards.interrupted(turn.n, turn.name, locale)
             reply = Reply(Outcome.INTERRUPTED, (card,), Interrupted.label, left)
             await self._finish(turn, reply, control)
         elif turn.kind in (Kind.ASK, Kind.NEW):
@@ -138,6 +151,7 @@ class Pipeline:
                 case Kind.NEW:
                     await self._admit(turn)
                     await self._agent.forget(turn.payload.agent, turn.payload.user)
+                    control.reached = True
                     return self._says(turn, Outcome.DELIVERED, "new_done")
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
                     return Reply(Outcome.DELIVERED, turn.payload.show)
@@ -177,7 +191,9 @@ class Pipeline:
                 with control.armed(deadline):
                     await self._admit(turn)
                     asked = await self._files.prepare(turn)
+                    control.asked = not isinstance(asked, Reply)
                     said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.heard)
+                    control.reached = control.asked
             if isinstance(said, Reply):  # nothing was left to ask
                 return show.note_landed(said)
             reply = show.landed(await self._answer(turn, said))
@@ -185,11 +201,15 @@ class Pipeline:
         except RunNotStarted:
             raise
         except TurnFailure as failure:
+            control.reached = control.asked and not isinstance(failure, _BEFORE_ANY_REQUEST)
             return show.note_landed(self._failed(turn, failure))
         except TimeoutError:
             control.settles = True
             stopped = control.stopped
             return show.note_landed(self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut()))
+        except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
+            _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
+            return show.note_landed(self._failed(turn, InternalError()))
 
     async def _answer(self, turn: Turn, said: Answer) -> Reply:
         """What the agent said, ready to be shown. Raises AnswerEmpty."""
@@ -233,7 +253,8 @@ class Pipeline:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
             control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
-            reply = on_what_was_shown(self._stopped(turn, control), reply.landing)
+            landing = reply.landing or live_message(row.live)
+            reply = on_what_was_shown(self._stopped(turn, control), landing, _locale(turn))
             if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
                 return
         await self._delivery.deliver(turn, reply, control)
@@ -249,6 +270,10 @@ class Pipeline:
     def leave(self) -> None:
         """The process is about to end: wait for nothing that the next one can do as well."""
         self._delivery.leave()
+
+
+def _locale(turn: Turn) -> str:
+    return turn.payload.reference.locale
 
 
 def _question(payload: Payload) -> Question:

@@ -24,6 +24,7 @@ from bridge.core.notes import in_progress, note, with_shown
 from bridge.core.pacing import progress_interval
 from bridge.core.ports import Channel, Chunk, TurnStore
 from bridge.core.streaming import Close, Edit, Place, Progress, Step
+from bridge.core.texts import say
 from bridge.core.turn import Reply, Scope, Turn
 from bridge.engine.control import Control
 from bridge.engine.insist import insist
@@ -32,8 +33,9 @@ from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
-# An answer waits for a request of its progress that is under way, but not for long.
-_LONGEST_WAIT = 5.0
+# An answer waits for a request of its progress that is under way, for a little longer than the channel does: one that
+# was given up might be shown after the answer, or leave a message that nobody knows of.
+_LONGEST_WAIT = 17.0
 # Teams shows typing for about 3 s; a renewal a little later flickers, but costs a quarter of the hour's send budget.
 _TYPING_SECONDS = 4.0
 
@@ -48,10 +50,12 @@ class Switches:
     reactions: bool = True
 
 
-def on_what_was_shown(note_: Reply, landing: Landing | None) -> Reply:
+def on_what_was_shown(note_: Reply, landing: Landing | None, locale: str) -> Reply:
     """A note of the bridge in place of the progress, below what the agent had said before."""
     if landing is None or landing.becomes:
         return replace(note_, landing=landing)
+    if not note_.activities:  # the question was taken back: nobody waits for words, but its progress must end
+        return replace(note_, landing=replace(landing, becomes=landing.shown or say("stopped", locale)))
     first, *more = note_.activities
     activities = (with_shown(landing.shown, first), *more) if landing.shown else note_.activities
     return replace(note_, activities=activities, landing=landing)
@@ -138,7 +142,7 @@ class Show:
 
     def note_landed(self, reply: Reply) -> Reply:
         """A note of the bridge, which leaves standing what the agent had said so far."""
-        return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False))
+        return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False), self._to.locale)
 
     def _heard(self, event: AgentEvent) -> None:
         self._progress.heard(event)

@@ -16,7 +16,7 @@ from bridge.core.intake import Abandon, Accept, AskAgain, Policy, Reword, ShowSt
 from bridge.core.notes import note
 from bridge.core.ports import Clock
 from bridge.core.texts import say
-from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict, turn_name
+from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict
 from bridge.engine.dispatcher import Dispatcher
 
 
@@ -101,10 +101,9 @@ class Reception:
     async def _stop_by_button(self, decision: Stop) -> Click:
         """The button stands under one turn's progress, and stops no other."""
         locale = _locale(decision.turn)
-        status = await self._dispatcher.status(decision.lane)
-        if status.running != turn_name(decision.n):
+        verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by, only=decision.n)
+        if verdict is StopVerdict.NOTHING:
             return Click(say("stop_nothing", locale), replaces=False)
-        verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by)
         metrics.INBOUND.labels(f"stop_{verdict}").inc()
         return Click(say("stop_asked", locale), replaces=False)
 

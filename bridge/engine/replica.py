@@ -77,7 +77,7 @@ class Replica:
         began = self._monotonic()
         beat = await self._store.beat(owner, 0)
         self._lease.renewed(began, self._monotonic(), owner, beat.counters)
-        self._lanes.owner = owner
+        self._lanes.owner, self._lanes.alive = owner, True
         self._heard(beat)  # before anything runs: a pause holds what is taken over, too
         await self._adopt(frozenset())
         self.alive = True
@@ -91,6 +91,9 @@ class Replica:
                 if not self.failing:
                     _log.error("store_unavailable", error=error.detail)
                 self.failing = True
+            except Exception as error:  # noqa: BLE001  without a beat nothing is taken over, and nothing heals
+                _log.error("beat_broken", error=type(error).__name__, exc_info=error)
+                self.failing = True
 
     async def _beat(self) -> None:
         if not self.alive:
@@ -98,6 +101,8 @@ class Replica:
             return
         began, owner = self._monotonic(), self._lanes.owner
         beat = await self._store.beat(owner, len(self._lanes))
+        if self._given_up(owner):
+            return  # by the watchdog, while the beat was under way
         if not beat.alive:
             await self._abandon("declared dead")
             return
@@ -121,7 +126,7 @@ class Replica:
         """Stop all own work: from now on somebody else may have taken it over."""
         _log.error("life_abandoned", owner=self._lanes.owner, reason=reason, lanes=len(self._lanes))
         metrics.LIVES_LOST.inc()
-        self.alive = False
+        self.alive = self._lanes.alive = False
         self._lease.lost()
         await self._work.cancel()
 
@@ -153,6 +158,8 @@ class Replica:
 
     async def _look_for_the_lost(self) -> None:
         """Own rows that nobody works on: their request was cancelled between commit and start."""
+        if self._going():
+            return
         now = self._clock.now()
         stalled = await self._store.stalled(self._lanes.owner, now - BEAT_SECONDS)
         for turn in stalled.turns:
@@ -162,12 +169,20 @@ class Replica:
             if lane not in self._lanes:
                 self._lanes.wake(lane)
 
+    def _given_up(self, owner: str) -> bool:
+        return not self.alive or owner != self._lanes.owner
+
+    def _going(self) -> bool:
+        """Whether runs are being ended here: what looks like an orphan then had begun."""
+        return not self.alive or self._lanes.closing
+
     async def _recover(self, turn: Turn) -> None:
         # read again: since the look, its runner may have closed it and be gone
         row = await self._store.find(turn.n)
-        if row is None or row.ticket != turn.ticket or turn.lane in self._lanes:
+        if row is None or row.ticket != turn.ticket or turn.lane in self._lanes or self._going():
             return
-        if row.state is State.RUNNING and not row.stop:
+        # claimed at its acceptance and never begun; one that was adopted had been asked by another life
+        if row.state is State.RUNNING and not row.stop and row.fence == 1:
             _log.warning("orphan_released", turn=turn.name)
             await self._store.release(turn.ticket)
             self._lanes.wake(turn.lane)

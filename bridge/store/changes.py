@@ -6,7 +6,7 @@ Like those of `operations`; not atomic, each may be begun again after any of its
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.core.changes import Change, Changed, ChangeVerdict, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
@@ -15,7 +15,7 @@ from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
 if TYPE_CHECKING:
     from bridge.store.operations import Operation
 
-_TRIES = 3
+_TRIES = 5
 _LONGEST_CHAIN = 20
 
 
@@ -56,22 +56,48 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
         return Changed(ChangeVerdict.UNASKED, standing.n)
     edited = [replace(turn, edit=change.edit) if turn.n == own.n else turn for turn in group]
     if not any(turn.words for turn in edited):
-        return (yield from withdraw(standing.n, now))
+        if standing.state is not State.QUEUED:
+            return (yield from withdraw(standing.n, now))
+        # one that was claimed meanwhile may ask for others as well now: they must not go with it
+        gone = yield "withdraw_queued", {"n": standing.n, "at": now, "closing": step(now, "closed:withdrawn")}
+        return Changed(ChangeVerdict.WITHDRAWN, standing.n) if gone else None
     yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
+    text = reworded(edited)
     if standing.state is not State.QUEUED:
-        return Changed(ChangeVerdict.LATE, standing.n)
-    payload = replace(standing.payload, text=reworded(edited))
+        if (rows := (yield "find", {"n": standing.n})) and turn_of(rows[0]).state is State.QUEUED:
+            return None  # it was put back meanwhile
+        # told once more, a change may find its own words asked already
+        return Changed(ChangeVerdict.NOTHING if standing.payload.text == text else ChangeVerdict.LATE, standing.n)
+    payload = replace(standing.payload, text=text)
     queued = {"n": standing.n, "fence": standing.fence, "payload": dump_payload(payload), "step": step(now, "edited")}
     return Changed(ChangeVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
 
 
 def withdraw(n: int, now: float) -> Operation[Changed]:
     """See ports.TurnStore.withdraw."""
-    if (yield "withdraw_queued", {"n": n, "at": now, "closing": step(now, "closed:withdrawn")}):
-        return Changed(ChangeVerdict.WITHDRAWN, n)
-    if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
-        return Changed(ChangeVerdict.STOPPING, n)
+    for _ in range(_TRIES):
+        if (yield "withdraw_queued", {"n": n, "at": now, "closing": step(now, "closed:withdrawn")}):
+            return Changed(ChangeVerdict.WITHDRAWN, n)
+        if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
+            return Changed(ChangeVerdict.STOPPING, n)
+        # it may have been put back between the two, and claimed again since
+        rows = yield "find", {"n": n}
+        if not rows or (turn := turn_of(rows[0])).state not in (State.QUEUED, State.RUNNING) or turn.stop:
+            break
     return Changed(ChangeVerdict.NOTHING, n)
+
+
+def release(held: dict[str, Any], now: float) -> Operation[bool]:
+    """See ports.TurnStore.release; atomic. What is put back is asked as its messages say by now."""
+    if not (yield "release", held | {"step": step(now, "released")}):
+        return False
+    rows = yield "find", {"n": held["n"]}
+    turn = turn_of(rows[0])
+    text = reworded((yield from _group(turn)))
+    if turn.again_of is None and text not in ("", turn.payload.text):
+        payload = dump_payload(replace(turn.payload, text=text))
+        yield "edit_queued", {"n": turn.n, "fence": turn.fence, "payload": payload, "step": step(now, "edited")}
+    return True
 
 
 def restated(n: int) -> Operation[tuple[Turn, str] | None]:

@@ -80,7 +80,7 @@ def turn_of(row: Row) -> Turn:
     return Turn(
         n=row["n"],
         id=row["id"],
-        kind=Kind(row["kind"]),
+        kind=_kind(row["kind"]),
         lane=Lane(row["lane"]),
         state=State(row["state"]),
         payload=_payload(row["payload"]),
@@ -105,6 +105,14 @@ def turn_of(row: Row) -> Turn:
     )
 
 
+_KINDS = frozenset(Kind)
+
+
+def _kind(kept: str) -> Kind:
+    """A kind that only the version after this one knows has nothing to show here."""
+    return Kind(kept) if kept in _KINDS else Kind.NOTE
+
+
 def _payload(raw: bytes | None) -> Payload:
     if not raw:
         return Payload(Reference("", "", Scope.PERSONAL, "", "", ""), Person("", "", ""))
@@ -117,9 +125,10 @@ def _payload(raw: bytes | None) -> Payload:
         user=data["user"],
         text=data["text"],
         show=tuple(data["show"]),
-        # rows of the version before have neither
+        # rows of the version before have none of these
         files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
         consent=Consent(**data["consent"]) if data.get("consent") else None,
+        inlined=tuple(data.get("inlined", ())),
     )
 
 

@@ -110,6 +110,8 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
             "owner": owner,
             "payload": dump_payload(merged(turns[:count])),
             "edit": dump_edit(own_words(last)),
+            # the message in which an earlier try of one of them has shown progress
+            "live": next((turn.live for turn in turns[:count] if turn.live), ""),
             "step": step(now, "running", owner),
         },
     )
@@ -122,7 +124,7 @@ class Interfered(Exception):
     """Another process was faster: undo the operation."""
 
 
-def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation[Stopped]:
+def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int) -> Operation[Stopped]:
     """See ports.TurnStore.stop; atomic."""
     row = new_row(note, owner, at)
     if (yield "known", {"id": row["id"]}):
@@ -130,6 +132,7 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation
     parameters = {
         "lane": clean(lane),
         "by": clean(by),
+        "only": only,
         "at": at,
         "step": step(at, "stop"),
         "closing": step(at, "closed:stopped"),
@@ -139,7 +142,7 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float) -> Operation
         if rows:
             yield "remember", {"id": row["id"], "lane": parameters["lane"], "at": at}
             return Stopped(StopVerdict.STOPPING, rows[0]["n"])
-    rows = yield "stop_queued", parameters
+    rows = () if only else (yield "stop_queued", parameters)
     if not rows:
         return Stopped(StopVerdict.NOTHING)
     yield "accept", row | ALWAYS

@@ -127,7 +127,7 @@ class TurnTable:
             return claimed  # alone, then; if it was merged after all, its ticket is void and says so
 
     async def release(self, ticket: Ticket) -> bool:
-        return await self._write("release", ticket, "released")
+        return await self._database.run(lambda: changes.release(_held(ticket), self._now()), atomic=True)
 
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
@@ -156,9 +156,9 @@ class TurnTable:
         }
         return await self._write("settle", ticket, f"closed:{outcome.value}", more)
 
-    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         owner = self._owner
-        stopped = await self._database.run(lambda: operations.stop(lane, note, by, owner, at), atomic=True)
+        stopped = await self._database.run(lambda: operations.stop(lane, note, by, owner, at, only=only), atomic=True)
         if stopped.verdict is StopVerdict.STOPPING:
             await self._database.tell(stopped.n)
         return stopped

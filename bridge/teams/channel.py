@@ -169,8 +169,8 @@ class TeamsChannel:
     async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
-        A stream is ended by its rules first. However that goes, the edit after it makes sure. Raises DeliveryFailure;
-        DeliveryRejected where the message cannot be changed.
+        A stream is ended by its rules first. However that goes, the edit after it makes sure. Raises DeliveryFailure:
+        StreamStopped where the user has stopped it, DeliveryRejected where the message cannot be changed.
         """
         if landing.stream:
             # a stream takes nothing back, and its end must have a text: else it ends with what it shows, and the edit
@@ -183,8 +183,8 @@ class TeamsChannel:
             post = partial(self._call, "POST", self._activities(to), body, stream=True)
             try:
                 await self._repeated(WHILE_DELAYED, post)
-            except StreamStopped as failure:
-                raise DeliveryRejected(failure.label) from failure
+            except StreamStopped:
+                raise
             except (StreamEnded, DeliveryUnknown, DeliveryRejected):
                 pass  # it had ended already, or nobody knows
             else:

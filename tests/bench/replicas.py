@@ -57,7 +57,7 @@ async def pump(here: Storm) -> None:
             if asked - len(here.field.shown) < OUTSTANDING * len(here.replicas):
                 asked += 1
                 replica = here.replicas[asked % len(here.replicas)]
-                under_way.create_task(here.say(f"lane-{asked % _LANES}", to=replica))
+                under_way.create_task(here.people.say(f"lane-{asked % _LANES}", to=replica))
             else:
                 await asyncio.sleep(0.002)
 

@@ -8,107 +8,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
-# A replica that was killed may have shown something this long before, and not have written it yet.
-BEFORE_A_KILL = 3.0
+from chaos.afterwards import BEFORE_A_KILL, afterwards
+from chaos.records import Asked, Deed, History, Sent, Shown, Violation
+
 # A frozen owner wakes and sees that it was replaced.
 AFTER_A_FREEZE = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A person's message: when it was first sent, and when a 200 came for it first (None: never)."""
-
-    id: str
-    lane: str
-    token: str
-    sent: float
-    acked: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What Teams has shown: to which message it replies. `fault`: what the bridge was told instead of 201.
-
-    `arrived`: when it came, if showing it took Teams a while.
-    """
-
-    at: float
-    lane: str
-    text: str
-    reply_to: str
-    fault: str = ""
-    arrived: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A run in the gateway: the tokens in its text; `ended` is when it was really over. `refused`: it never began."""
-
-    lane: str
-    tokens: tuple[str, ...]
-    began: float
-    ended: float
-    how: str
-
-    @property
-    def refused(self) -> bool:
-        return self.how == "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something done to a replica: `kill`, `term` or `freeze`, from when to when it was away."""
-
-    what: str
-    at: float
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    kind: str
-    lane: str
-    about: str
-
-
-@dataclass
-class History:
-    """All that was recorded. `merged`: a message's id to the id of the one with which it was asked."""
-
-    sent: list[Sent] = field(default_factory=list)
-    shown: list[Shown] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
-    merged: dict[str, str] = field(default_factory=dict)
-    withdrawn: frozenset[str] = frozenset()
-    """Messages that `/stop` took back before they were asked: the note replies to the `/stop`."""
-    notes: tuple[str, ...] = ()
-    """How notes begin that are an outcome."""
-    early: str = "Stopped before"
-    refused: str = "Too many messages"
-    """How the note begins that says at once that a message was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     violations: tuple[Violation, ...]
     windows: dict[str, int]
-
-    def timeline(self, history: History, lane: str) -> str:
-        """Everything that happened in a lane, in order."""
-        events = [(m.sent, f"sent     {m.id} {m.token}") for m in history.sent if m.lane == lane]
-        events += [(m.acked, f"acked    {m.id} {m.token}") for m in history.sent if m.lane == lane and m.acked]
-        events += [
-            (s.at, f"shown    {s.text[:60]!r} to {s.reply_to} {s.fault}") for s in history.shown if s.lane == lane
-        ]
-        for run in history.asked:
-            if run.lane == lane:
-                events += [(run.began, f"asked    {run.tokens}"), (run.ended, f"ended    {run.tokens} {run.how}")]
-        events += [(t.at, f"{t.what:8} until {t.until:.2f}") for t in history.troubles]
-        return "\n".join(f"{at:9.2f} {what}" for at, what in sorted(events))
 
 
 def check(history: History) -> Verdict:
@@ -123,45 +36,89 @@ class _Check:
         self._shown: dict[str, list[Shown]] = defaultdict(list)
         for shown in sorted(history.shown, key=lambda shown: shown.at):
             self._shown[shown.lane].append(shown)
+        self._deeds: dict[str, list[Deed]] = defaultdict(list)
+        for deed in history.deeds:
+            self._deeds[deed.about].append(deed)
         self._withdrawn: set[str] = set()
         self._outcomes = {message.id: self._outcomes_of(message) for message in history.sent}
 
     def verdict(self) -> Verdict:
         found = [*self._lost(), *self._too_many(), *self._out_of_order(), *self._two_at_once(), *self._asked_twice()]
+        found += afterwards(self._history, self._windows)
         return Verdict(tuple(found), dict(self._windows))
 
-    def _outcomes_of(self, message: Sent) -> list[Shown]:
-        """Everything that ends this message: answers that hold its token, notes that reply to it."""
+    def _about(self, message: Sent) -> set[str]:
+        """The message, and those with which it was asked."""
         about, seen = {message.id}, message.id
         while (seen := self._history.merged.get(seen, "")) and seen not in about:
             about.add(seen)
-        if about & self._history.withdrawn:
-            self._withdrawn.add(message.id)
-            return [s for s in self._shown[message.lane] if s.text.startswith(self._history.early)][:1]
-        return [
+        return about
+
+    def _asks(self, id_: str) -> str:
+        """The message that asks for the group of this one."""
+        seen: set[str] = set()
+        while id_ in self._history.merged and id_ not in seen:
+            seen.add(id_)
+            id_ = self._history.merged[id_]
+        return id_
+
+    def _clicks(self, message: Sent) -> list[Deed]:
+        """The clicks by which its person had it asked once more: also on a card about another of its group."""
+        group = self._asks(message.id)
+        clicks = (deed for deed in self._history.deeds if deed.what == "click" and self._asks(deed.about) == group)
+        return [deed for deed in clicks if deed.worked]
+
+    def _deleted(self, message: Sent) -> bool:
+        return any(deed.what == "delete" for deed in self._deeds[message.id])
+
+    def _outcomes_of(self, message: Sent) -> list[Shown]:
+        """Everything that ends this message: answers that hold its token, notes that reply to it."""
+        about = self._about(message)
+        own = [
             shown
             for shown in self._shown[message.lane]
             if (message.token and f"[{message.token}]" in shown.text)
             or (shown.reply_to in about and shown.text.startswith(self._history.notes))
         ]
+        if about & self._history.withdrawn and not self._clicks(message):
+            self._withdrawn.add(message.id)
+            return [s for s in self._shown[message.lane] if s.text.startswith(self._history.early)][:1]
+        return own
 
     def _lost(self) -> Iterator[Violation]:
         for message in self._history.sent:
-            if message.acked is not None and not self._outcomes[message.id]:
+            outcomes = self._outcomes[message.id]
+            if message.acked is None or (self._deleted(message) and not outcomes):
+                continue
+            clicks = [deed for deed in self._clicks(message) if deed.about == message.id and deed.acked is not None]
+            if not outcomes and not (clicks and self._about(message) & self._history.withdrawn):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}")
+            elif clicks and not self._again_has_an_end(message, outcomes, min(deed.at for deed in clicks)):
+                yield Violation("lost", message.lane, f"{message.id} {message.token}, asked once more")
+
+    def _again_has_an_end(self, message: Sent, outcomes: list[Shown], clicked: float) -> bool:
+        """Its outcome, that it was taken back, or the note that replies to `/stop` instead."""
+        stopped = bool(self._about(message) & self._history.withdrawn)
+        return stopped or self._deleted(message) or outcomes[-1].at > clicked
 
     def _too_many(self) -> Iterator[Violation]:
         for message in self._history.sent:
-            outcomes = self._outcomes[message.id]
-            if len({shown.text for shown in outcomes}) > 1:
-                yield Violation("two outcomes", message.lane, f"{message.id} {[s.text[:40] for s in outcomes]}")
-                continue
-            for first, second in pairwise(outcomes):
-                window = self._why_doubled(first)
-                if window:
+            outcomes, clicks = self._outcomes[message.id], self._clicks(message)
+            own = outcomes[:1]
+            for shown in outcomes[1:]:
+                if len(own) <= sum(deed.at < shown.at for deed in clicks):
+                    own.append(shown)  # asked once more, answered once more
+                    continue
+                first = next((s for s in reversed(own) if s.text == shown.text), None)
+                if first is None:
+                    yield Violation("two outcomes", message.lane, f"{message.id} {[s.text[:40] for s in outcomes]}")
+                    break
+                if window := self._why_doubled(first):
                     self._windows[window] += 1
                 else:
-                    yield Violation("doubled", message.lane, f"{message.id} {first.at:.2f} and {second.at:.2f}")
+                    about = f"{message.id} {first.at:.2f} and {shown.at:.2f}"
+                    yield Violation("doubled", message.lane, about)
+                own[own.index(first)] = shown
 
     def _why_doubled(self, first: Shown) -> str:
         if first.fault:
@@ -177,7 +134,9 @@ class _Check:
         for message in self._history.sent:
             outcomes = self._outcomes[message.id]
             at_once = message.id in self._withdrawn or any(s.text.startswith(self._history.refused) for s in outcomes)
-            if outcomes and not at_once:
+            # asked once more, a question goes to the end of the line
+            again = any(outcomes and deed.at < outcomes[0].at for deed in self._clicks(message))
+            if outcomes and not at_once and not again:
                 lanes[message.lane].append((message, outcomes[0].at))
         for lane, messages in lanes.items():
             for x, x_at in messages:
@@ -217,6 +176,7 @@ class _Check:
 
     def _asked_twice(self) -> Iterator[Violation]:
         runs = Counter((run.lane, token) for run in self._history.asked if not run.refused for token in run.tokens)
+        allowed = {(message.lane, message.token): 1 + len(self._clicks(message)) for message in self._history.sent}
         for (lane, token), times in runs.items():
-            if times > 1:
+            if times > allowed.get((lane, token), 1):
                 yield Violation("asked twice", lane, token)

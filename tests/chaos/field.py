@@ -26,15 +26,24 @@ from simulator_stage import Bot, Stage
 
 from bridge.simulator.gateway.app import GatewayOptions
 from bridge.simulator.gateway.app import build_app as gateway_app
+from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.state import GATEWAY
 from bridge.simulator.teams import TeamsOptions, build_app
-from bridge.simulator.teams.activities import Envelope, message
+from bridge.simulator.teams.activities import Envelope
+from bridge.simulator.teams.answers import error_answer
+from bridge.simulator.teams.rules import Refused
+from bridge.simulator.teams.streams import is_streamed
 from bridge.simulator.teams.world import PEOPLE, Place
-from chaos.checker import Asked, History, Sent, Shown, Trouble
+from chaos.records import Asked, Deed, History, Sent, Shown, Trouble
+from chaos.runs import Run
+from chaos.screen import Screen
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # A tool that the gateway still finishes after its caller has hung up (goclaw-gateway.md section 4).
 TAIL_SECONDS = 0.8
 _TOKEN = re.compile(r"\[(t\d+)\]")
+_EDITED = re.compile(r"\[(t\d+)\] edited")
+_IN_FILE = re.compile(r"\(the file of (t\d+)\)")
 
 
 @dataclass
@@ -43,6 +52,7 @@ class Faults:
 
     connector: float = 0.0
     gateway: float = 0.0
+    files: float = 0.0
     slowest_run: float = 0.0
     bucket: tuple[float, int] | None = None
     """The gateway's rate limit: seconds for one more question, and how many at once."""
@@ -57,7 +67,9 @@ class Field:
     dice: random.Random
     faults: Faults = field(default_factory=Faults)
     sent: dict[str, Sent] = field(default_factory=dict)
-    shown: list[Shown] = field(default_factory=list)
+    screen: Screen = field(default_factory=Screen)
+    deeds: list[Deed] = field(default_factory=list)
+    unfetched: set[str] = field(default_factory=set)
     asked: list[Asked] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
@@ -67,10 +79,9 @@ class Field:
     data: Path = Path()
     takes: dict[str, float] = field(default_factory=dict)
     stage: Stage | None = None
+    events: Events = field(default_factory=Events)
     _hit: set[str] = field(default_factory=set)
     _full_again: float = 0.0
-    _places: dict[str, int] = field(default_factory=dict)
-    _shown_ids: int = 0
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -78,17 +89,28 @@ class Field:
         return self.stage.session
 
     def history(self) -> History:
-        return History(list(self.sent.values()), self.shown, self.asked, self.troubles)
+        return History(
+            list(self.sent.values()),
+            self.screen.shown,
+            self.asked,
+            self.troubles,
+            deeds=self.deeds,
+            progress=list(self.screen.progress.values()),
+            refusals=self.screen.refusals,
+            unfetched=frozenset(self.unfetched),
+        )
 
-    def activity(self, lane: str, id_: str, text: str) -> dict[str, Any]:
-        """A message of the lane's one person in a personal chat of their own."""
+    @property
+    def shown(self) -> list[Shown]:
+        return self.screen.shown
+
+    def activity(self, lane: str, make: Callable[[Envelope], dict[str, Any]]) -> dict[str, Any]:
+        """Made by the lane's one person, in a personal chat of their own."""
         assert self.stage is not None
         identity, who = self.stage.identity, PEOPLE["alice"]
         place = Place(self.stage.tenant.chats["personal-alice"])
         app = identity.app
-        made = message(
-            Envelope(app.app_id, app.tenant_id, identity.service_url, who, place, datetime.now(UTC)), id_, text
-        )
+        made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, place, datetime.now(UTC)))
         number = int(lane.rpartition("-")[2])
         made["from"] = {"id": f"29:{lane}", "name": lane, "aadObjectId": user_of(number)}
         made["conversation"]["id"] = f"a:{lane}"
@@ -107,6 +129,8 @@ class Field:
                 self.told["entra 503"] += 1
                 await asyncio.sleep(0.2)
                 return web.Response(status=503)
+            if request.path.startswith("/files/"):
+                return await self._file(request)
             if "/v3/conversations/" not in request.path or request.method == "GET":
                 return await handler(request)
             return await self._take(request, orjson.loads(await request.read() or b"{}"))
@@ -116,8 +140,9 @@ class Field:
     async def _take(self, request: web.Request, activity: dict[str, Any]) -> web.Response:
         if "/reactions/" in request.path:
             return web.json_response({})
-        if activity["type"] == "typing":
-            return web.json_response({}, status=202) if _stream(activity) else self._created()
+        part = is_streamed(activity)
+        if activity["type"] == "typing" and not part:
+            return web.json_response({"id": self.screen.new_id()}, status=201)
         lane, arrived = activity["conversation"]["id"].removeprefix("a:"), time.monotonic()
         text = activity.get("text") or activity.get("summary") or ""
         fault = self._draw("connector", f"{lane} {text} {activity.get('replyToId')}", _CONNECTOR_FAULTS)
@@ -127,28 +152,19 @@ class Field:
             await asyncio.sleep(1.5)
         unknown = fault if fault in ("502", "504", "closed") else ""
         shown = Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived)
-        message = _stream(activity) or (request.path.rpartition("/")[2] if request.method == "PUT" else "")
-        self._show(shown, message)
+        message = request.path.rpartition("/")[2] if request.method == "PUT" else ""
+        try:
+            id_ = self.screen.take(activity, message, shown)
+        except Refused as refused:
+            self.told[f"teams refuses: {refused.message}"] += 1
+            headers = {"Retry-After": refused.retry_after} if refused.retry_after else {}
+            return error_answer(refused.status, refused.code, refused.message, headers)
         if fault == "closed":
             assert request.transport is not None
             request.transport.abort()
-        return web.Response(status=int(fault)) if fault in ("502", "504") else self._created()
-
-    def _show(self, shown: Shown, message: str) -> None:
-        """What takes a message's place is shown in its stead; `message` is "" for a new one."""
-        at = self._places.get(message)
-        if message and at is not None:
-            before = self.shown[at]
-            if before.text != shown.text:
-                self.shown[at] = shown
-            return
-        if message:
-            self._places[message] = len(self.shown)
-        self.shown.append(shown)
-
-    def _created(self) -> web.Response:
-        self._shown_ids += 1
-        return web.json_response({"id": f"b{self._shown_ids}"}, status=201)
+        if unknown:
+            return web.Response(status=502 if fault == "closed" else int(fault))
+        return web.json_response({"id": id_} if id_ else {}, status=201 if id_ else 202)
 
     def runs(self) -> Any:
         """Answers every question, unless a fault was drawn for it."""
@@ -163,14 +179,15 @@ class Field:
             body = orjson.loads(await request.read())
             user = request.headers.get("X-GoClaw-User-Id", "")
             text = body["messages"][-1]["content"] if body.get("messages") else ""
-            tokens = tuple(_TOKEN.findall(text))
-            if not tokens:
+            if not _TOKEN.search(text):
                 return await handler(request)
-            return await self._run(request, lane_of_user(user), tokens, streamed=body.get("stream") is True)
+            return await self._run(request, user, text, streamed=body.get("stream") is True)
 
         return answer
 
-    async def _run(self, request: web.Request, lane: str, tokens: tuple[str, ...], *, streamed: bool) -> web.Response:
+    async def _run(self, request: web.Request, user: str, text: str, *, streamed: bool) -> web.StreamResponse:
+        tokens = tuple(dict.fromkeys(_TOKEN.findall(text)))
+        run = Run(self.events, user, streamed=streamed)
         began, how = time.monotonic(), "answered"
         fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
         self.running += 1
@@ -180,8 +197,9 @@ class Field:
                 return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
             wanted = max((self.takes.get(token, 0.0) for token in tokens), default=0.0)
             # now and then so slow that people see progress
-            slowest = 6 * self.faults.slowest_run if self.dice.random() < 0.15 else self.faults.slowest_run
-            await asyncio.sleep(wanted or self.dice.uniform(0, slowest))
+            slowest = 6 * self.faults.slowest_run if self.dice.random() < 0.3 else self.faults.slowest_run
+            answer = "re " + " ".join(f"[{token}]" for token in tokens)
+            said = await run.work(wanted or self.dice.uniform(0, slowest), answer)
             if fault == "500":
                 how = "failed"
                 return web.Response(status=500, text='{"error":{"message":"internal error: x"}}')
@@ -189,17 +207,24 @@ class Field:
                 how = "broken"
                 assert request.transport is not None
                 request.transport.abort()
-            words = "re " + " ".join(f"[{token}]" for token in tokens)
-            if streamed:
-                return _streamed(words)
-            return web.json_response({"choices": [{"index": 0, "message": {"role": "assistant", "content": words}}]})
+            return run.answer(said)
         except asyncio.CancelledError:
             how = "closed"
             raise
         finally:
             self.running -= 1
             tail = TAIL_SECONDS if how == "closed" else 0.0
-            self.asked.append(Asked(lane, tokens, began, time.monotonic() + tail, how))
+            edited, files = tuple(_EDITED.findall(text)), tuple(_IN_FILE.findall(text))
+            over = time.monotonic() + tail
+            self.asked.append(Asked(lane_of_user(user), tokens, began, over, how, edited, files))
+
+    async def _file(self, request: web.Request) -> web.Response:
+        """A person's file, unless a fault was drawn for it."""
+        token = request.path.rpartition("/")[2]
+        if self._draw("files", token, _FILE_FAULTS):
+            self.unfetched.add(token)
+            return web.Response(status=503)
+        return web.Response(text=f"(the file of {token})")
 
     def _over_the_limit(self, now: float) -> bool:
         if self.faults.bucket is None:
@@ -221,21 +246,9 @@ class Field:
         return fault
 
 
-def _streamed(words: str) -> web.Response:
-    """The answer as a gateway streams it (goclaw-gateway.md section 3)."""
-    delta = {"delta": {"role": "", "content": words}, "finish_reason": "stop", "index": 0}
-    chunk = orjson.dumps({"choices": [delta], "id": "chatcmpl-00000000", "object": "chat.completion.chunk"})
-    return web.Response(body=b"data: " + chunk + b"\n\ndata: [DONE]\n\n", content_type="text/event-stream")
-
-
-def _stream(activity: dict[str, Any]) -> str:
-    """The stream that the activity goes on with or ends."""
-    infos = [entity for entity in activity.get("entities", []) if entity.get("type") == "streaminfo"]
-    return str(infos[0].get("streamId", "")) if infos else ""
-
-
 _CONNECTOR_FAULTS = ("429", "412", "502", "504", "503", "slow", "closed")
 _GATEWAY_FAULTS = ("429", "500", "closed")
+_FILE_FAULTS = ("503",)
 
 
 def user_of(number: int) -> str:
@@ -266,6 +279,7 @@ async def standing_field(data: Path, dice: random.Random) -> AsyncIterator[Field
     teams.middlewares.append(it.connector())
     agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
     agent.middlewares.append(it.runs())
+    it.events = agent[GATEWAY].events
     runners = [
         web.AppRunner(teams, shutdown_timeout=0.2),
         web.AppRunner(agent, shutdown_timeout=0.2, handler_cancellation=True),

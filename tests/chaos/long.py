@@ -47,7 +47,7 @@ async def outage(seed: int, seconds: float = 30.0) -> Verdict:
         async with storm(Path(folder) / "w", seed, replicas=2, lanes=30, database=where) as here:
             await here.start()
             here.field.faults.slowest_run = 2.0
-            users = asyncio.gather(*(here.user(f"lane-{n}", 12, 5.0) for n in range(here.lanes)))
+            users = asyncio.gather(*(here.people.live(f"lane-{n}", 12, 5.0) for n in range(here.lanes)))
             await asyncio.sleep(15)
             await asyncio.to_thread(server.stop)
             await asyncio.sleep(seconds)

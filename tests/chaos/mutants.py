@@ -15,8 +15,12 @@ from typing import Any
 
 from bridge import cli, tasks
 from bridge.core import lease
-from bridge.core.turn import Accepted, Activity, NewTurn, Reference, Turn
-from bridge.engine import dispatcher, lanes, pipeline, replica
+from bridge.core.changes import Change, Changed, ChangeVerdict
+from bridge.core.ports import Chunk
+from bridge.core.turn import Accepted, Activity, Edit, NewTurn, Reference, Reply, Turn
+from bridge.engine import delivery, dispatcher, lanes, pipeline, replica
+from bridge.engine.afterthoughts import Afterthoughts
+from bridge.engine.control import Control
 from bridge.store import operations, postgres, sqlite, statements
 from bridge.teams import channel
 
@@ -130,6 +134,46 @@ def slot_freed_early() -> None:
     pipeline.Pipeline.__init__ = at_once  # type: ignore[method-assign]
 
 
+def edits_ignored() -> None:
+    """Who sent the first words meant them."""
+    _deaf_to(lambda edit: bool(edit.text))
+
+
+def deletions_ignored() -> None:
+    """Asked is asked."""
+    _deaf_to(lambda edit: not edit.text)
+
+
+def _deaf_to(unheard: Callable[[Edit], bool]) -> None:
+    original = Afterthoughts.change
+
+    async def heard(self: Afterthoughts, change: Change) -> Changed:
+        return Changed(ChangeVerdict.NOTHING) if unheard(change.edit) else await original(self, change)
+
+    Afterthoughts.change = heard  # type: ignore[method-assign]
+
+
+def landing_ignored() -> None:
+    """The answer is a new message, whatever shows progress."""
+    original = delivery.Delivery.deliver
+
+    async def elsewhere(self: delivery.Delivery, turn: Turn, reply: Reply, control: Control) -> None:
+        await original(self, turn, replace(reply, landing=None), control)
+
+    delivery.Delivery.deliver = elsewhere  # type: ignore[method-assign]
+
+
+def only_news_streamed() -> None:
+    """Of the text only what is new."""
+    original = channel.TeamsChannel.stream
+
+    async def news(self: channel.TeamsChannel, to: Reference, chunk: Chunk) -> str:
+        cut = chunk if chunk.informative or len(chunk.text) < 15 else replace(chunk, text=chunk.text[-5:])
+        return await original(self, to, cut)
+
+    channel.TeamsChannel.stream = news  # type: ignore[method-assign]
+
+
 def _statements(change: Callable[[str], str], *names: str) -> None:
     original = statements.load_statements
 
@@ -154,6 +198,10 @@ PATCHES: dict[str, Callable[[], None]] = {
         deliver_twice,
         close_and_claim_in_one_step,
         slot_freed_early,
+        edits_ignored,
+        deletions_ignored,
+        landing_ignored,
+        only_news_streamed,
     )
 }
 

@@ -5,28 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import itertools
 import os
 import random
 import signal
-import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import aiohttp
-import orjson
-import psycopg
 from postgres_server import Database
 from process_world import BridgeProcess, bridge_environment, free_port
 
 from bridge.core.texts import ENGLISH
-from chaos.checker import History, Sent, Trouble, Verdict, check
+from chaos.checker import Verdict, check
 from chaos.field import Field, standing_field
+from chaos.people import People
+from chaos.records import History, Trouble
+from chaos.table import rows, told_by
 
 # How the notes begin that end a question; the others (waiting, nothing to stop) say something on the way.
 OUTCOMES = tuple(
@@ -36,8 +35,8 @@ OUTCOMES = tuple(
         *("gateway_down", "gateway_busy", "provider_failed", "run_lost", "gateway_unavailable", "internal_error"),
     )
 )
-_RESEND_SECONDS = 90.0
-_numbers = itertools.count(1)
+# from the turn table's clock to ours
+_EPOCH = time.monotonic() - time.time()
 
 
 class Replica(BridgeProcess):
@@ -61,8 +60,10 @@ class Storm:
     lanes: int
     server: Database | None = None
     kills: int = 0
-    acked: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     _away: list[Replica] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.people = People(self.field, list(self.replicas))
 
     @property
     def dice(self) -> random.Random:
@@ -70,60 +71,6 @@ class Storm:
 
     async def start(self) -> None:
         await asyncio.gather(*(replica.start(self.field.http) for replica in self.replicas))
-
-    # users
-
-    async def say(self, lane: str, text: str = "", *, takes: float = 0.0, to: Replica | None = None) -> str:
-        """A message, sent again until somebody says 200; gives its id. Without `text` it is a question of its own.
-
-        `to`: this replica, else any. `takes`: seconds that the agent needs.
-        """
-        number = next(_numbers)
-        id_, token = f"{1_700_000_000_000 + number}", "" if text else f"t{number}"
-        if takes:
-            self.field.takes[token] = takes
-        activity = self.field.activity(lane, id_, text or f"question [{token}]")
-        if text in ("", "/new"):
-            self.field.sent[id_] = Sent(id_, lane, token, time.monotonic(), None)
-        await self._until_taken(activity, to)
-        if id_ in self.field.sent:
-            self.field.sent[id_] = replace(self.field.sent[id_], acked=time.monotonic())
-        self.acked.append(activity)
-        return id_
-
-    async def _until_taken(self, activity: dict[str, Any], to: Replica | None) -> None:
-        give_up = time.monotonic() + _RESEND_SECONDS
-        while not await self.post(activity, to):
-            if time.monotonic() > give_up:
-                return
-            await asyncio.sleep(self.dice.uniform(0.2, 0.8))
-
-    async def post(self, activity: dict[str, Any], to: Replica | None = None) -> bool:
-        """To a random replica, as a load balancer would; True when it was taken."""
-        url = f"{(to or self.dice.choice(self.replicas)).base}/api/messages"
-        headers = {"Authorization": f"Bearer {self.field.bearer()}", "Content-Type": "application/json"}
-        try:
-            async with self.field.http.post(url, data=orjson.dumps(activity), headers=headers) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return False
-
-    async def user(self, lane: str, messages: int, pause: float) -> None:
-        """Writes at random, sometimes in a hurry; stops, begins anew, edits, and has Teams repeat itself."""
-        dice, writing = self.dice, set()
-        for _ in range(messages):
-            await asyncio.sleep(dice.choice([0.0, dice.uniform(0, 2 * pause)]))
-            act = dice.random()
-            if act < 0.80:
-                writing.add(asyncio.ensure_future(self.say(lane)))
-            elif act < 0.86:
-                await self.say(lane, "/stop")
-            elif act < 0.90:
-                writing.add(asyncio.ensure_future(self.say(lane, "/new")))
-            elif self.acked:
-                again = dice.choice(self.acked[-200:])
-                await self.post(again if act < 0.95 else {**again, "type": "messageUpdate"})
-        await asyncio.gather(*writing)
 
     # trouble
 
@@ -170,11 +117,12 @@ class Storm:
     async def blow(self, *, messages: int, seconds: float, every: float, longest_freeze: float) -> None:
         """The whole weather: each lane's user writes so many messages in about so many seconds, amid faults."""
         faults = self.field.faults
-        faults.connector, faults.gateway, faults.slowest_run = 0.10, 0.05, 0.6
+        faults.connector, faults.gateway, faults.files, faults.slowest_run = 0.10, 0.05, 0.2, 0.6
         pause = seconds / messages
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
-        await asyncio.gather(*(self.user(f"lane-{n}", messages, pause) for n in range(self.lanes)))
+        troubles.append(asyncio.ensure_future(self.people.press(0.8 * every / self.lanes**0.5)))
+        await asyncio.gather(*(self.people.live(f"lane-{n}", messages, pause) for n in range(self.lanes)))
         for trouble in troubles:
             trouble.cancel()
         await asyncio.gather(*troubles, return_exceptions=True)
@@ -199,7 +147,7 @@ class Storm:
     async def settle(self, seconds: float) -> None:
         """Faults end, all replicas are up, and everything that was acknowledged comes to its end."""
         faults = self.field.faults
-        faults.connector = faults.gateway = 0.0
+        faults.connector = faults.gateway = faults.files = 0.0
         faults.identity_down = faults.gateway_refuses = False
         deadline = time.monotonic() + seconds
         quiet_since = time.monotonic()
@@ -239,25 +187,15 @@ class Storm:
         return check(self.history())
 
     def history(self) -> History:
-        """What was recorded, with what only the turn table knows: which messages were asked together or taken back."""
-        rows, merged = self._rows(), {}
-        for at, (id_, lane, outcome, _) in enumerate(rows):
-            following = next((i for i, other, *_ in rows[at + 1 :] if other == lane), None)
-            if outcome == "merged" and following:
-                merged[_activity(id_)] = _activity(following)
-        # stopped without a reply of its own: the note that says so replies to the command
-        withdrawn = frozenset(
-            _activity(id_) for id_, _, outcome, past in rows if outcome == "stopped" and "answered" not in past
+        """What was recorded, and what only the turn table knows."""
+        known = told_by(rows(self.store, self.schema))
+        return replace(
+            self.field.history(),
+            merged=known.merged,
+            withdrawn=known.withdrawn,
+            claims={id_: [at + _EPOCH for at in claims] for id_, claims in known.claims.items()},
+            notes=OUTCOMES,
         )
-        return replace(self.field.history(), merged=merged, withdrawn=withdrawn, notes=OUTCOMES)
-
-    def _rows(self) -> list[tuple[str, str, str, str]]:
-        query = "SELECT id, lane, outcome, history FROM {}turns WHERE kind = 'ask' ORDER BY n"
-        if self.schema:
-            with psycopg.connect(self.store) as connection:
-                return connection.execute(query.format(f"{self.schema}.").encode()).fetchall()
-        with contextlib.closing(sqlite3.connect(self.store)) as connection:
-            return connection.execute(query.format("")).fetchall()
 
     def report(self, verdict: Verdict, seed: int) -> str:
         """For people: what was done, and the whole story of each lane in which something is wrong."""
@@ -265,21 +203,19 @@ class Storm:
         lines = [f"seed {seed}: {self.summary(verdict)}"]
         for violation in verdict.violations[:5]:
             lines.append(f"--- {violation.kind} in {violation.lane}: {violation.about}")
-            lines.append(verdict.timeline(history, violation.lane)[-6000:])
+            lines.append(history.timeline(violation.lane)[-6000:])
         return "\n".join(lines)
 
     def summary(self, verdict: Verdict) -> str:
+        deeds = Counter(deed.what for deed in self.field.deeds)
+        done = f"{deeds['edit']} edits, {deeds['delete']} deletions, {deeds['click']} clicks, "
+        done += f"{len(self.field.screen.progress)} shows of progress, {self.field.screen.stopped} stopped"
         frozen = sum(trouble.what == "freeze" for trouble in self.field.troubles)
         return (
             f"{len(self.field.sent)} turns, {self.kills} kills, {frozen} freezes, {len(self.field.troubles)} troubles, "
-            f"{sum(self.field.told.values())} faults, exceptions by window {verdict.windows}, "
+            f"{sum(self.field.told.values())} faults, {done}, exceptions by window {verdict.windows}, "
             f"{len(verdict.violations)} violations"
         )
-
-
-def _activity(id_: str) -> str:
-    """The activity's own id out of a turn's (channel, conversation, type, activity)."""
-    return id_.rpartition("|")[2]
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.checker import Asked, History, Sent, Shown, Trouble, check
+from chaos.checker import check
+from chaos.records import Asked, History, Sent, Shown, Trouble
 
 NOTES = ("I was restarted",)
 Q1 = Sent("m1", "ann", "t1", 0.0, 0.1)

@@ -19,49 +19,79 @@ Scenario = Callable[[Storm, str], Awaitable[object]]
 
 async def repeated(here: Storm, lane: str) -> None:
     """Teams sends the same activity three times."""
-    await here.say(lane)
+    await here.people.say(lane)
     for _ in range(2):
-        await here.post(here.acked[-1])
+        await here.people.post(here.people.acked[-1])
 
 
 async def one_after_the_other(here: Storm, lane: str) -> None:
     """Two messages wait behind a run."""
-    await here.say(lane, takes=1.0)
+    await here.people.say(lane, takes=1.0)
     await eventually(lambda: here.field.running, "the agent is asked")
     for _ in range(2):
-        await here.say(lane)
+        await here.people.say(lane)
 
 
 async def killed_after_the_200(here: Storm, lane: str) -> None:
     """Whatever was acknowledged is on disk."""
-    await here.say(lane)
+    await here.people.say(lane)
     await here.end(here.replicas[0], "kill", 0.0)
 
 
 async def killed_while_the_agent_works(here: Storm, lane: str) -> None:
     """Nobody knows how far the run had come."""
-    await here.say(lane, takes=3.0)
+    await here.people.say(lane, takes=3.0)
     await eventually(lambda: here.field.running, "the agent is asked")
     await here.end(here.replicas[0], "kill", 0.0)
 
 
 async def plain(here: Storm, lane: str) -> None:
     """A question."""
-    await here.say(lane)
+    await here.people.say(lane)
 
 
 async def stopped_with_one_behind(here: Storm, lane: str) -> None:
     """The gateway still finishes a tool after the run was stopped."""
-    await here.say(lane, takes=5.0)
+    await here.people.say(lane, takes=5.0)
     await eventually(lambda: here.field.running, "the agent is asked")
-    await here.say(lane)
-    await here.say(lane, "/stop")
+    await here.people.say(lane)
+    await here.people.say(lane, "/stop")
+
+
+async def edited_while_it_waits(here: Storm, lane: str) -> None:
+    """There was time enough to see it."""
+    await here.people.edit(await _behind_a_run(here, lane))
+
+
+async def deleted_while_it_waits(here: Storm, lane: str) -> None:
+    """Nobody wants to know any more."""
+    await here.people.delete(await _behind_a_run(here, lane))
+
+
+async def _behind_a_run(here: Storm, lane: str) -> str:
+    await here.people.say(lane, takes=1.5)
+    await eventually(lambda: here.field.running, "the agent is asked")
+    return await here.people.say(lane)
+
+
+async def streamed(here: Storm, lane: str) -> None:
+    """An answer that comes piece by piece."""
+    await here.people.say(lane, takes=6.0)
+    await eventually(lambda: here.field.running, "the agent is asked")
+    await eventually(lambda: not here.field.running, "the agent has answered")
+
+
+async def deleted_while_it_streams(here: Storm, lane: str) -> None:
+    """What shows progress must not stay for ever."""
+    id_ = await here.people.say(lane, takes=6.0)
+    await eventually(lambda: any(one.lane == lane for one in here.field.screen.progress.values()), "progress is shown")
+    await here.people.delete(id_)
 
 
 async def frozen_owner(here: Storm, lane: str) -> None:
     """The one that runs a turn is frozen for longer than the lease, and wakes with the answer in its hands."""
     owner = here.replicas[0]
-    await here.say(lane, takes=1.5, to=owner)
+    await here.people.say(lane, takes=1.5, to=owner)
     await eventually(lambda: here.field.running, "the agent is asked")
     await here.freeze(owner, 9.0)
     await asyncio.sleep(2.0)
@@ -75,6 +105,11 @@ ALONE: list[tuple[str, Scenario, str]] = [
     ("deliver_twice", plain, "doubled"),
     ("close_and_claim_in_one_step", one_after_the_other, "lost"),
     ("slot_freed_early", stopped_with_one_behind, "two at once"),
+    ("edits_ignored", edited_while_it_waits, "asked with old words"),
+    ("deletions_ignored", deleted_while_it_waits, "asked after deletion"),
+    ("landing_ignored", streamed, "progress left"),
+    ("landing_ignored", deleted_while_it_streams, "progress left"),
+    ("only_news_streamed", streamed, "stream rule"),
 ]
 
 
@@ -87,7 +122,7 @@ async def kinds(here: Storm, settle: float) -> set[str]:
     return {violation.kind for violation in verdict.violations}
 
 
-@pytest.mark.parametrize(("mutant", "scenario", "kind"), ALONE, ids=[mutant for mutant, _, _ in ALONE])
+@pytest.mark.parametrize(("mutant", "scenario", "kind"), ALONE, ids=[f"{mutant}-{kind}" for mutant, _, kind in ALONE])
 async def test_the_checker_catches_it(tmp_path: Path, mutant: str, scenario: Scenario, kind: str) -> None:
     async with storm(tmp_path / "w", 1, patches=(mutant,), settings={"BRIDGE_MERGE": "false"}) as here:
         await here.start()

@@ -27,8 +27,9 @@ def waits(here: Storm, lanes: range) -> list[float]:
 async def _rush(here: Storm, users: int) -> None:
     here.field.faults.bucket = (INTERVAL, BURST)
     await here.start()
-    await asyncio.gather(*(here.say(FLOODER) for _ in range(20)), *(here.say(f"lane-{n}") for n in range(users)))
-    await asyncio.gather(*(here.say(f"lane-{n}") for n in range(users)))
+    say = here.people.say
+    await asyncio.gather(*(say(FLOODER) for _ in range(20)), *(say(f"lane-{n}") for n in range(users)))
+    await asyncio.gather(*(here.people.say(f"lane-{n}") for n in range(users)))
     await here.settle(120)
     await here.close()
     verdict = here.verdict()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from engine_world import World, reference, until, virtual_time
+from memory_store import MemoryStore
 from prometheus_client import CollectorRegistry
 
 from bridge import metrics
@@ -450,3 +451,17 @@ async def test_who_may_not_ask_may_not_rate_or_edit() -> None:
         assert await at.world.store.ratings(After(), 10) == ()
         assert len(at.read) == 1
         assert "echo [From: Ann] q" in at.read[0]
+
+
+@virtual_time
+async def test_an_edit_and_its_message_that_reach_a_shared_database_together_find_each_other() -> None:
+    async with World(MemoryStore(shared=True)) as world:
+        at = Chat(world)
+        await at.runs("first")
+        editing = asyncio.ensure_future(at.edits("secnd", "second"))
+        await until(lambda: world.memory.changes.kept)
+        world.memory.changes.kept.clear()  # the message's transaction began before, and sees nothing of it
+        await at.writes("secnd")
+        await editing
+        await at.quiet()
+        assert at.asked == ["first", "second"]

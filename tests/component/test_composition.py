@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from typer.testing import CliRunner
 
 from bridge.admin.app_package import build_package, read_package
 from bridge.admin.registration import app_details
-from bridge.app import compose, connected, policy_of
+from bridge.app import compose, connected, policy_of, switches_of
 from bridge.cli import app
 from bridge.core import texts
 from bridge.core.commands import COMMANDS
 from bridge.core.texts import ENGLISH, SHIPPED, say
+from bridge.engine.progress import Switches
 from bridge.loading import load
 
 MINIMUM = {
@@ -61,6 +63,12 @@ async def test_the_bridge_speaks_with_the_admins_sentences_once_it_is_composed(t
 
     assert [say("stopped", locale) for locale in ("vi-VN", "de-DE")] == ["Xong.", "Fertig."]
     assert say("stopped", "en-US") == ENGLISH["stopped"]
+
+
+@pytest.mark.parametrize("switch", ["streaming", "progress", "notify", "reactions"])
+def test_each_switch_of_what_is_shown_has_its_setting(switch: str) -> None:
+    assert switches_of(load(MINIMUM)) == Switches()
+    assert switches_of(load({**MINIMUM, f"BRIDGE_{switch.upper()}": "false"})) == replace(Switches(), **{switch: False})
 
 
 def test_starters_are_in_the_welcome_and_before_the_commands_of_the_app_package() -> None:

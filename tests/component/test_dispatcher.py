@@ -340,8 +340,8 @@ async def test_a_repeated_stop_does_not_hit_the_turn_that_runs_now() -> None:
 class _SlowStop(MemoryStore):
     """Comes back from a stop when the lane is long past it."""
 
-    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float) -> Stopped:
-        stopped = await super().stop(lane, note, by, at)
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
+        stopped = await super().stop(lane, note, by, at, only=only)
         await asyncio.sleep(20)
         return stopped
 

@@ -8,14 +8,16 @@ import contextlib
 import pytest
 from engine_world import ScriptedChannel, reference, virtual_time
 
-from bridge.core.errors import Throttled
+from bridge.core.errors import LeftOut, Throttled
+from bridge.core.landing import Landing
+from bridge.core.ports import Chunk
 from bridge.engine.paced import PacedChannel
 
 TEXT = {"type": "message", "text": "hello"}
 
 
-def paced(channel: ScriptedChannel) -> PacedChannel:
-    return PacedChannel(channel, monotonic=asyncio.get_running_loop().time, shared=False)
+def paced(channel: ScriptedChannel, *, shared: bool = False) -> PacedChannel:
+    return PacedChannel(channel, monotonic=asyncio.get_running_loop().time, shared=shared)
 
 
 @virtual_time
@@ -85,3 +87,66 @@ async def test_who_stops_waiting_takes_nothing() -> None:
     before = asyncio.get_running_loop().time()
     await way.send(reference(), TEXT)
     assert asyncio.get_running_loop().time() == before
+
+
+@virtual_time
+async def test_progress_of_the_tenant_has_thirty_requests_a_second_and_half_of_it_beside_other_replicas() -> None:
+    for shared, most in ((False, 30), (True, 15)):
+        channel = ScriptedChannel()
+        way = paced(channel, shared=shared)
+        begin = asyncio.get_running_loop().time()
+        for tenth in range(50):
+            for n in range(10):
+                with contextlib.suppress(LeftOut):
+                    await way.place(reference(f"{tenth}-{n}"), TEXT)
+            await asyncio.sleep(0.1)
+        assert 4.5 * most <= len(channel.progress) <= 5.5 * most
+        for second in range(5):
+            within = [1 for shown in channel.progress if second <= shown.at - begin < second + 1]
+            assert len(within) <= most * 1.3
+        # answers do not wait for it
+        await asyncio.gather(*(way.send(reference(f"a{n}"), TEXT) for n in range(100)))
+        assert asyncio.get_running_loop().time() - begin < 5.1
+
+
+@virtual_time
+async def test_reactions_are_left_out_beyond_what_teams_allows_an_app() -> None:
+    for shared, most in ((False, 16), (True, 8)):
+        channel = ScriptedChannel()
+        way, left_out = paced(channel, shared=shared), 0
+        for n in range(100):
+            try:
+                await way.react(reference(f"c{n}"), "like", on=True)
+            except LeftOut:
+                left_out += 1
+            await asyncio.sleep(0.1)
+        assert len(channel.reactions) <= most
+        assert len(channel.reactions) + left_out == 100
+
+
+@virtual_time
+async def test_the_last_word_of_a_stream_comes_a_second_after_the_one_before() -> None:
+    channel = ScriptedChannel()
+    way = paced(channel)
+    await way.stream(reference(), Chunk("One", 1, "", informative=False))
+    await way.land(reference(), Landing("stream-1", stream=True, shown="One"), TEXT)
+    assert channel.tries[0].at - channel.progress[0].at >= 1.0
+    before = asyncio.get_running_loop().time()
+    await way.land(reference(), Landing("stream-1"), TEXT)
+    assert asyncio.get_running_loop().time() == before
+
+
+@virtual_time
+async def test_progress_is_left_out_before_it_takes_what_answers_need() -> None:
+    channel = ScriptedChannel()
+    way, left_out = paced(channel), 0
+    for n in range(300):
+        try:
+            await (way.edit(reference(), "m1", TEXT) if n else way.place(reference(), TEXT))
+        except LeftOut:
+            left_out += 1
+        await asyncio.sleep(0.2)
+    assert left_out > 150
+    before = asyncio.get_running_loop().time()
+    await asyncio.gather(*(way.send(reference(), TEXT) for _ in range(5)))
+    assert asyncio.get_running_loop().time() - before < 1.1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 
-from engine_world import EPOCH, World, new_turn, virtual_time
+from engine_world import EPOCH, ScriptedChannel, World, new_turn, until, virtual_time
 
 from bridge.core.agent_port import Answer, TextCame, ToolBegan
+from bridge.core.changes import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     DeliveryRejected,
+    GatewayDown,
     LeftOut,
     ProviderFailed,
     StreamEnded,
@@ -17,8 +20,11 @@ from bridge.core.errors import (
     StreamStopped,
 )
 from bridge.core.landing import Landing
+from bridge.core.ports import Chunk
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Outcome, Scope, State
+from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope, State
+from bridge.engine.dispatcher import Limits
+from bridge.engine.gate import Patience
 from bridge.engine.progress import Switches
 
 ALL = Switches()
@@ -49,6 +55,37 @@ async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
         assert all(shown.at < 1.0 for shown in world.channel.typed)
 
 
+@dataclass
+class Slow(ScriptedChannel):
+    """Each request of progress takes three seconds."""
+
+    under_way: int = 0
+    most: int = 0
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(3.0)
+        self.under_way -= 1
+        return await super().stream(to, chunk)
+
+    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+        self.most = max(self.most, self.under_way + 1)
+        return await super().land(to, landing, activity)
+
+
+@virtual_time
+async def test_one_request_of_a_turn_is_answered_before_the_next_leaves() -> None:
+    channel = Slow()
+    async with World(switches=ALL, channel=channel) as world:
+        # the answer is ready while the second request is under way
+        world.agent.takes["q"] = 15.0
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "x"))
+        await world.ask("q")
+        await world.closed("q")
+        assert (len(channel.progress), channel.most) == (2, 1)
+
+
 @virtual_time
 async def test_a_late_answer_that_nobody_could_read_along_is_a_new_message() -> None:
     async with World(switches=ALL) as world:
@@ -72,6 +109,21 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_aske
         assert "Mention me" in first["text"]
         assert "Mention me" not in world.channel.sent[2].text
         assert world.channel.progress[0].activity["placed"]
+
+
+@virtual_time
+async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 10.0
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "penguins"))
+        await world.ask("q", scope=Scope.GROUP)
+        await world.closed("q")
+        placed, edited = world.channel.progress
+        assert edited.at < 6.0
+        assert placed.activity["placed"]
+        assert edited.activity["edited"] == "placed-1"
+        assert edited.text.startswith("All is well so far, dear Ann.")
+        assert edited.text.endswith("\n\n*Searching: penguins …*")
 
 
 @virtual_time
@@ -123,13 +175,41 @@ async def test_a_failure_keeps_what_was_shown_too() -> None:
 
 
 @virtual_time
-async def test_where_streams_are_refused_the_answer_is_a_plain_message() -> None:
+async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> None:
+    for failure in (StreamRefused(), StreamEnded()):
+        async with World(switches=ALL) as world:
+            world.agent.takes["q"] = 10.0
+            world.channel.progress_failures.append(failure)
+            await world.ask("q")
+            row = await world.closed("q")
+            assert [bool(shown.activity.get("placed")) for shown in world.channel.progress[:1]] == [True]
+            assert world.channel.progress[0].at >= 3.0
+            assert not row.live.startswith("stream")
+            assert [landing.stream for landing, _ in world.channel.landed] == [False]
+            assert world.channel.texts() == ["echo q"]
+
+
+@virtual_time
+async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> None:
     async with World(switches=ALL) as world:
-        world.agent.takes["q"] = 10.0
-        world.channel.progress_failures.append(StreamRefused())
+        world.agent.takes["q"] = 300.0
         await world.ask("q")
-        await world.closed("q")
-        assert (world.channel.texts(), world.channel.landed) == (["echo q"], [])
+        await asyncio.sleep(92.0)
+        world.channel.land_failures.append(StreamStopped())
+        row = await world.closed("q", seconds=40.0)
+        assert row.outcome is Outcome.STOPPED
+        assert world.agent.cancelled == ["q"]
+        assert (world.channel.landed, world.channel.texts()) == ([], [say("stopped")])
+
+
+@virtual_time
+async def test_an_answer_to_a_stream_that_was_stopped_meanwhile_is_a_message_of_its_own() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 5.0
+        world.channel.land_failures.append(StreamStopped())
+        await world.ask("q")
+        row = await world.closed("q")
+        assert (world.channel.texts(), world.channel.landed, row.outcome) == (["echo q"], [], Outcome.DELIVERED)
 
 
 @virtual_time
@@ -194,6 +274,75 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
 
 
 @virtual_time
+async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line() -> None:
+    for scope in (Scope.PERSONAL, Scope.GROUP):
+        async with World(switches=ALL) as world:
+            world.agent.takes["q"] = 100.0
+            await world.ask("q", scope=scope)
+            await asyncio.sleep(5.0)
+            await world.dispatcher.afterthoughts.withdraw(1)
+            row = await world.closed("q")
+            assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
+            assert world.channel.texts() == [say("stopped")]
+
+
+@virtual_time
+async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -> None:
+    async with World(switches=ALL, limits=Limits(patience=Patience(down=20.0))) as world:
+        world.agent.takes["q"] = 5.0  # the time for a connection
+        world.agent.answers["q"] = GatewayDown()
+        await world.ask("q")
+        row = await world.closed("q", seconds=200.0)
+        assert row.error == "gateway_down"
+        assert len(world.channel.texts()) == 1
+        assert say("gateway_down") in str(world.channel.sent[0].activity)
+        assert {landing.id for landing, _ in world.channel.landed} == {"stream-1"}
+
+
+@virtual_time
+async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes_their_answer() -> None:
+    async with World(switches=ALL, merge=True) as world:
+        world.agent.takes["one"] = 5.0
+        world.agent.answers["one"] = GatewayDown()
+        await world.ask("one")
+        await asyncio.sleep(2.0)
+        await world.ask("two")
+        row = await world.closed("two", seconds=200.0)
+        assert world.row("one").outcome is Outcome.MERGED
+        assert (row.live, world.channel.texts()) == ("stream:stream-1", ["echo one\n\ntwo"])
+
+
+@virtual_time
+async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_line() -> None:
+    async with World(switches=ALL, limits=Limits(patience=Patience(down=3600.0))) as world:
+        world.agent.takes["q"] = 5.0
+        world.agent.answers["q"] = GatewayDown()
+        await world.ask("q")
+        await world.in_state("q", State.RUNNING)
+        await asyncio.sleep(5.1)
+        assert world.row("q").state is State.QUEUED
+        await world.dispatcher.stop(new_turn("q").lane, STOP, "Ann")
+        await asyncio.sleep(1.0)
+        assert world.channel.landed[-1][1]["text"] == "✓"
+
+
+@virtual_time
+async def test_a_picture_that_teams_does_not_take_costs_nobody_the_answer() -> None:
+    async with World() as world:
+        picture = {"type": "message", "attachments": [{"contentType": "image/png", "contentUrl": "data:"}]}
+        show = ({"type": "message", "text": "first"}, picture, {"type": "message", "text": "last"})
+
+        async def refuse(activity: Activity) -> None:
+            if "attachments" in activity:
+                raise DeliveryRejected
+
+        world.channel.on_send = refuse
+        await world.ask("n", kind=Kind.NOTE, show=show)
+        assert (await world.closed("n")).outcome is Outcome.DELIVERED
+        assert world.channel.texts() == ["first", "last"]
+
+
+@virtual_time
 async def test_a_question_that_waits_has_a_mark_until_its_outcome() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["one"] = 10.0
@@ -208,6 +357,113 @@ async def test_a_question_that_waits_has_a_mark_until_its_outcome() -> None:
 
 
 @virtual_time
+async def test_in_a_channel_the_first_answer_says_how_to_go_on_in_the_thread() -> None:
+    async with World(switches=ALL) as world:
+        await world.ask("q", scope=Scope.CHANNEL)
+        await world.ask("again", scope=Scope.CHANNEL)
+        await world.closed("q", "again")
+        first, second = world.channel.sent
+        assert first.text.endswith(f"*{say('go_on_thread')}*")
+        assert say("go_on_thread") not in second.text
+        # without progress it is quoted all the same, and nobody is called
+        assert first.text.startswith('<quoted messageId="a1"/>')
+        assert "<at>" not in first.text
+
+
+@virtual_time
+async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 5.0
+        world.agent.answers["q"] = Answer("word " * 20_000)
+        await world.ask("q")
+        row = await world.closed("q")
+        assert len(row.shown) == len(world.channel.sent) > 1
+        assert row.shown[0] == "stream-1"
+        assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
+
+
+@virtual_time
+async def test_without_progress_nothing_but_typing_is_shown_before_the_answer() -> None:
+    async with World(switches=replace(ALL, progress=False)) as world:
+        world.agent.takes["q"] = 60.0
+        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        await world.ask("q")
+        await world.closed("q", seconds=100.0)
+        assert (world.channel.progress, world.channel.texts()) == ([], ["echo q"])
+        assert len(world.channel.typed) > 5
+
+
+@virtual_time
+async def test_without_notices_a_late_answer_takes_the_place_of_the_progress() -> None:
+    async with World(switches=replace(ALL, notify=False)) as world:
+        world.agent.takes["q"] = 60.0
+        await world.ask("q")
+        await world.closed("q", seconds=100.0)
+        assert world.channel.texts() == ["echo q"]
+        assert [landing.becomes for landing, _ in world.channel.landed] == [""]
+
+
+@virtual_time
+async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
+    async with World(switches=replace(ALL, streaming=False)) as world:
+        world.agent.takes["q"] = 10.0
+        await world.ask("q")
+        await world.closed("q")
+        assert "placed" in world.channel.progress[0].activity
+        assert world.channel.landed[0][0] == Landing("placed-1")
+
+
+@virtual_time
+async def test_without_reactions_a_question_that_waits_has_no_mark() -> None:
+    async with World(switches=replace(ALL, reactions=False)) as world:
+        world.agent.takes["one"] = 10.0
+        await world.ask("one")
+        await world.ask("two")
+        await world.closed("two")
+        assert world.channel.reactions == []
+
+
+@dataclass
+class Reluctant(ScriptedChannel):
+    """Has no room for the first reactions that are taken off, or takes none at all."""
+
+    busy: int = 0
+    never: bool = False
+
+    async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
+        if self.never:
+            raise DeliveryRejected("HTTP 400")
+        if not on and self.busy:
+            self.busy -= 1
+            raise LeftOut
+        await super().react(to, reaction, on=on)
+
+
+@virtual_time
+async def test_a_mark_is_taken_off_as_soon_as_there_is_room() -> None:
+    channel = Reluctant(busy=3)
+    async with World(switches=ALL, channel=channel) as world:
+        world.agent.takes["one"] = 10.0
+        await world.ask("one")
+        await world.ask("two")
+        await world.closed("two")
+        await asyncio.sleep(10.0)
+        assert channel.busy == 0
+        assert (channel.reactions[0][2], channel.reactions[-1][2]) == (True, False)
+
+
+@virtual_time
+async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
+    channel = Reluctant(never=True)
+    async with World(switches=ALL, channel=channel) as world:
+        world.agent.takes["one"] = 10.0
+        await world.ask("one")
+        await world.ask("two")
+        await world.closed("two")
+        assert world.channel.texts() == ["echo one", "echo two"]
+
+
+@virtual_time
 async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
     async with World() as world:
         world.agent.takes["one"] = 200.0
@@ -216,3 +472,28 @@ async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
         await world.closed("one", "two", seconds=300.0)
         assert (world.channel.progress, world.channel.reactions, world.channel.landed) == ([], [], [])
         assert world.channel.texts() == ["echo one", "echo two"]
+
+
+@virtual_time
+async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await until(lambda: world.channel.progress)
+        assert (await world.dispatcher.afterthoughts.withdraw(1)).verdict is ChangeVerdict.STOPPING
+        row = await world.closed("q")
+        assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
+        assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
+        assert world.channel.texts() == [say("stopped")]
+
+
+@virtual_time
+async def test_so_does_that_of_one_which_was_taken_back_from_a_process_that_died() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["q"] = 100
+        await world.ask("q")
+        await until(lambda: world.row("q").live)
+        await world.memory.withdraw(1, EPOCH)
+        await world.restart()
+        assert (await world.closed("q")).outcome is Outcome.WITHDRAWN
+        assert world.channel.texts() == [say("stopped")]

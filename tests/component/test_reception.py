@@ -12,7 +12,7 @@ from engine_world import World, new_turn, reference, until, virtual_time
 
 from bridge.core.access import AccessPolicy, Facts
 from bridge.core.activities import CardAction, Ignored, Installed, UserMessage
-from bridge.core.cards import ASK_AGAIN, NEW_SESSION
+from bridge.core.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.commands import help_lines
 from bridge.core.errors import StoreUnavailable
 from bridge.core.intake import Policy
@@ -188,6 +188,29 @@ async def test_in_a_group_anybody_may_stop_and_the_note_names_them() -> None:
         await at.writes("/stop", who=BOB, where=group)
         await at.quiet()
         assert at.read == [say("stopped_by", name="Bob")]
+
+
+@virtual_time
+async def test_the_stop_button_stops_its_own_turn_and_no_other() -> None:
+    async with desk() as at:
+        group = reference(scope=Scope.GROUP)
+        for name in ("one", "two"):
+            at.world.agent.takes[f"[From: Ann] {name}"] = 100
+        one, two = [at.world.row(await at.writes(name, where=group)).n for name in ("one", "two")]
+        await until(lambda: at.world.agent.asked)
+        nothing = Click(say("stop_nothing"), replaces=False)
+        assert await at.clicks(STOP, turn=two, who=BOB, where=group) == nothing
+        elsewhere = replace(group, conversation="another")
+        assert await at.clicks(STOP, turn=one, who=BOB, where=elsewhere) == nothing
+        assert at.world.agent.cancelled == []
+        click = await at.clicks(STOP, turn=one, who=BOB, where=group)
+        assert click == Click(say("stop_asked"), replaces=False)
+        await until(lambda: len(at.world.agent.asked) == 2)
+        assert at.world.agent.cancelled == ["[From: Ann] one"]
+        assert await at.clicks(STOP, turn=one, who=BOB, where=group) == nothing
+        await at.clicks(STOP, turn=two, who=ANN, where=group)
+        await at.quiet()
+        assert at.read == [say("stopped_by", name="Bob"), say("stopped_by", name="Ann")]
 
 
 @virtual_time

@@ -15,7 +15,7 @@ from memory_store import MemoryStore
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
 from bridge.core.texts import say
-from bridge.core.turn import Beat, Kind, Lane, Outcome, State, StopVerdict
+from bridge.core.turn import Beat, Kind, Lane, Orphans, Outcome, State, StopVerdict
 
 CHAT = Lane("chat")
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
@@ -341,3 +341,75 @@ async def test_dropping_closes_what_waits_and_tells_its_people() -> None:
         assert two.agent.asked == ["one"]
         assert two.a.row("q").state is State.CLOSED
         assert two.channel.texts("notice") == ["dropped"]
+
+
+# what a beat must never do
+
+
+class _Broken(MemoryStore):
+    """Its first beats after the start fail in a way that nobody foresaw."""
+
+    broken = 0
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        if running and self.broken:
+            self.broken -= 1
+            raise ZeroDivisionError
+        return await super().beat(owner, running)
+
+
+@virtual_time
+async def test_a_beat_that_breaks_is_followed_by_the_next() -> None:
+    store = _Broken(shared=True)
+    async with World(store) as world:
+        world.agent.takes["q"] = 40.0
+        store.broken = 3
+        await world.ask("q")
+        await asyncio.sleep(5.0)
+        assert (store.broken, world.dispatcher.ready) == (0, True)
+        assert (await world.closed("q")).outcome is Outcome.DELIVERED
+
+
+class _Stalling(MemoryStore):
+    """Its answers to beats come back late: the database stood still."""
+
+    late = 0.0
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        beat = await super().beat(owner, running)
+        await asyncio.sleep(self.late)
+        return beat
+
+
+@virtual_time
+async def test_a_beat_that_comes_back_after_the_life_was_given_up_asks_nothing_again() -> None:
+    store = _Stalling(shared=True)
+    async with World(store) as world:
+        world.agent.takes["q"] = 100.0
+        await world.ask("q")
+        await asyncio.sleep(2.0)
+        store.late = CERTAIN_SECONDS + 4
+        await asyncio.sleep(CERTAIN_SECONDS + 2)
+        store.late = 0.0
+        row = await world.closed("q", seconds=200.0)
+        assert (row.outcome, world.agent.asked) == (Outcome.INTERRUPTED, ["q"])
+
+
+class _Forgetful(MemoryStore):
+    """The answer to an adoption is lost; tried once more, there is nothing left to adopt."""
+
+    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+        adopted = await super().adopt(owner, dead)
+        return Orphans() if adopted.turns else adopted
+
+
+@virtual_time
+async def test_a_run_whose_adoption_was_lost_on_the_way_is_interrupted_not_asked_again() -> None:
+    store = _Forgetful()
+    async with World(store) as world:
+        world.agent.takes["q"] = 100.0
+        await world.ask("q")
+        await asyncio.sleep(2.0)
+        await world.restart()
+        row = await world.closed("q", seconds=60.0)
+        assert (row.outcome, world.agent.asked) == (Outcome.INTERRUPTED, ["q"])

@@ -49,6 +49,15 @@ async def test_an_edit_that_is_repeated_or_comes_too_late_behind_a_newer_one_doe
     assert await words(store, n) == "second"
 
 
+async def test_an_edit_that_came_before_its_message_and_is_repeated_offers_nothing(store: TurnStore) -> None:
+    assert (await store.change(now_says("better"), AT)).verdict is ChangeVerdict.KEPT
+    (n,) = await queued(store, "a")
+    claimed = await store.claim(CHAT, ME)
+    assert claimed is not None
+    assert claimed.payload.text == "better"
+    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.NOTHING, n)
+
+
 async def test_an_edit_without_new_words_is_none(store: TurnStore) -> None:
     ticket = await running(store)
     assert (await store.change(now_says("a"), AT)).verdict is ChangeVerdict.NOTHING
@@ -190,6 +199,21 @@ async def test_of_merged_messages_one_may_go_and_the_last_that_goes_ends_the_run
     assert await store.change(gone[0], AT) == Changed(ChangeVerdict.LATE, last)
     assert await restated(store, last) == "a"
     assert await store.change(gone[1], AT) == Changed(ChangeVerdict.STOPPING, last)
+
+
+async def test_what_changed_while_it_ran_is_asked_as_it_says_now_if_it_is_put_back(store: TurnStore) -> None:
+    _, last = await queued(store, "a", "b")
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    await store.change(now_says("", person=None, message="a"), AT)
+    await store.change(now_says("B", message="b"), AT)
+    assert await words(store, last) == "a\n\nb"
+    assert await store.release(claimed.ticket)
+    assert await words(store, last) == "B"
+    again = await store.claim(CHAT, ME, merge=True)
+    assert again is not None
+    assert again.payload.text == "B"
+    assert not await store.release(claimed.ticket)
 
 
 async def test_merged_messages_that_went_back_into_the_queue_are_edited_there(store: TurnStore) -> None:

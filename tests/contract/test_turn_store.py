@@ -616,3 +616,15 @@ async def test_a_budget_gives_its_burst_and_then_one_each_interval(store: TurnSt
 async def test_an_exhausted_budget_gives_the_next_after_one_interval(store: TurnStore) -> None:
     await store.exhaust("b", 60.0, 5)
     assert 55.0 < await store.spend("b", 60.0, 5) <= 60.0
+
+
+# a stop that names its turn, a stop in the middle of a merge
+
+
+async def test_a_stop_that_names_a_turn_stops_no_other(store: TurnStore) -> None:
+    ticket = await running(store, "a")
+    await queued(store, "b")
+    assert (await store.stop(CHAT, new_turn("s1", lane="notice"), "Ann", AT, only=ticket.n + 1)).n == 0
+    assert not (await row(store, ticket.n)).stop
+    stopped = await store.stop(CHAT, new_turn("s2", lane="notice"), "Ann", AT, only=ticket.n)
+    assert (stopped.verdict, stopped.n) == (StopVerdict.STOPPING, ticket.n)

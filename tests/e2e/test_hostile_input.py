@@ -413,7 +413,8 @@ async def test_ten_thousand_hostile_bodies_change_nothing(here: Hostile) -> None
     # the mixture is worth something only if it comes through every door
     assert all(counted[status] > 200 for status in (200, 400, 401, 403)), counted
 
-    await here.world.idle()  # what was let in speaks as Alice too, and her questions wait for each other
+    # what was let in speaks as Alice too, and her questions wait for each other; greetings keep their pace
+    await here.world.idle(seconds=120.0)
     chat, said = "personal-alice", await here.world.say("personal-alice", "alice", "my name is Alice")
     assert (await here.world.heard(chat, 1, said))[0].startswith("Hello Alice.")
     kept = await accepted(here.world) - accepted_before

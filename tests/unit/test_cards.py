@@ -9,7 +9,7 @@ import pytest
 
 from bridge.core import cards
 from bridge.core.changes import Offer
-from bridge.core.notes import AI_LABEL, answer, note, plain
+from bridge.core.notes import AI_LABEL, LONGEST_ANSWER, answer, note, plain
 from bridge.core.texts import say
 from bridge.core.turn import Activity
 
@@ -78,6 +78,14 @@ def test_the_plain_form_keeps_the_words(shown: Activity) -> None:
 
 def test_the_plain_form_of_a_card_is_its_summary() -> None:
     assert plain(CARDS["interrupted"])["text"] == say("interrupted")
+
+
+def test_an_answer_that_nobody_can_read_in_a_chat_is_cut_and_says_so() -> None:
+    parts = answer("word " * (LONGEST_ANSWER // 5 + 1))
+
+    assert say("answer_cut") in parts[-1]["text"]
+    assert sum(len(part["text"]) for part in parts) < LONGEST_ANSWER * 1.01
+    assert say("answer_cut") not in answer("word " * 1000)[0]["text"]
 
 
 def test_feedback_buttons_stand_below_the_last_part_only_and_can_be_left_out() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.changes import FRESH_SECONDS, Offer, offer, reworded
 from bridge.core.turn import Edit, Kind, Lane, LaneStatus, Outcome, Payload, Person, Reference, Scope, State, Turn
 
@@ -34,6 +35,33 @@ def turn(text: str, now: str | None = None, stamp: float = 1.0) -> Turn:
 )
 def test_a_group_of_messages_is_asked_as_each_of_them_says_now(group: list[Turn], text: str) -> None:
     assert reworded(group) == text
+
+
+FILE = SharedFile("a.txt", "https://files.example/a", FileKind.DOWNLOAD)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        (None, ("b", 0.0), "a\n\nb|A|B"),
+        (None, ("", 1.0), "a|A"),
+        (("", 1.0), ("b", 0.0), "b|B"),
+        (("new", 1.0), ("b", 0.0), "new\n\nb|B"),
+        (("", 1.0), ("", 1.0), ""),
+    ],
+)
+def test_what_was_read_of_files_stays_and_goes_with_their_messages(
+    first: tuple[str, float] | None, second: tuple[str, float], text: str
+) -> None:
+    one = replace(TURN, payload=replace(PAYLOAD, text="a", files=(FILE,)), edit=Edit(*first) if first else None)
+    asked = replace(PAYLOAD, text="a\n\nb|A|B", inlined=("|A", "|B"))
+    assert reworded([one, replace(TURN, payload=asked, edit=Edit(*second))]) == text
+
+
+def test_what_was_read_for_a_message_that_was_nearly_asked_alone_is_asked_once() -> None:
+    one = replace(TURN, payload=replace(PAYLOAD, text="a|A", inlined=("|A",)))
+    asked = replace(PAYLOAD, text="a|A\n\nb|B", inlined=("|A", "|B"))
+    assert reworded([one, replace(TURN, payload=asked, edit=Edit("", 1.0))]) == "a|A"
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,8 @@ def test_a_file_is_text_by_its_content_and_only_its_beginning_is_held() -> None:
 
 def test_files_follow_the_question_as_blocks_with_their_names() -> None:
     files = [text("a.txt", "one\r\ntwo"), text("b.md", "three\n")]
-    assert with_files("Compare these", files, []) == Inlined(
-        "Compare these\n\n[File: a.txt]\n```\none\ntwo\n```\n\n[File: b.md]\n```\nthree\n\n```"
-    )
+    one, two = "\n\n[File: a.txt]\n```\none\ntwo\n```", "\n\n[File: b.md]\n```\nthree\n\n```"
+    assert with_files("Compare these", files, []) == Inlined(f"Compare these{one}{two}", blocks=(one, two))
 
 
 def test_the_agent_is_told_of_what_is_missing() -> None:
@@ -75,7 +74,7 @@ def test_the_first_file_comes_first_and_one_without_room_is_left_out() -> None:
 
 def test_a_question_that_leaves_no_room_stays_as_it_is() -> None:
     question = "x" * (MOST_BYTES - 10)
-    assert with_files(question, [text("a.txt", "a")], ["b"]) == Inlined(question, (), ("a.txt",))
+    assert with_files(question, [text("a.txt", "a")], ["b"]) == Inlined(question, (), ("a.txt",), ("",))
 
 
 @given(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bridge.core.access import AccessPolicy, Facts
 from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
 from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.cards import ASK_AGAIN, NEW_SESSION, confirm_new
+from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
 from bridge.core.commands import help_lines
 from bridge.core.identity import WELCOME_LANES, GroupSession, lane_of, notice_lane, synthetic_id, welcome_lane
 from bridge.core.intake import Accept, AskAgain, Decision, Policy, ShowStatus, Stop, decide
@@ -266,9 +266,18 @@ def test_ask_again_names_a_turn(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [None, 0, -1, 2**63, 10**400, True, False, 1.0, "1", [1], {"turn": 1}])
-def test_a_click_that_names_no_possible_turn_is_malformed(n: object) -> None:
-    assert decide(click(ASK_AGAIN, {"turn": n}), POLICY, NOW) == Ignored("invoke_malformed")
-    assert decide(click(ASK_AGAIN, {}), POLICY, NOW) == Ignored("invoke_malformed")
+@pytest.mark.parametrize("verb", [ASK_AGAIN, ASK_INSTEAD, STOP, "other"])
+def test_a_click_that_names_no_possible_turn_is_malformed(verb: str, n: object) -> None:
+    assert decide(click(verb, {"turn": n}), POLICY, NOW) == Ignored("invoke_malformed")
+    assert decide(click(verb, {}), POLICY, NOW) == Ignored("invoke_malformed")
+
+
+def test_the_stop_button_names_its_turn_and_who_pressed_it() -> None:
+    decision = decide(click(STOP, {"turn": 7, "lane": "another", "user": "x"}, Scope.GROUP), POLICY, NOW)
+
+    assert isinstance(decision, Stop)
+    assert (decision.n, decision.by) == (7, "Ann")
+    assert decision.lane == accepted(decide(message("hi", Scope.GROUP), POLICY, NOW), Kind.ASK).lane
 
 
 def test_the_welcome_is_for_personal_chats_and_can_be_switched_off() -> None:

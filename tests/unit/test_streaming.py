@@ -66,6 +66,16 @@ def test_requests_keep_their_distance_however_much_is_told() -> None:
     assert all(later - earlier >= 10.0 for (earlier, _), (later, _) in pairwise(slow))
 
 
+@pytest.mark.parametrize("news", [{}, {1.5: TextCame("All is well so far, dear Ann.\n\nAnd")}])
+def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(news: dict[float, object]) -> None:
+    sent = play(progress(), 360.0, dict(news))
+    moments = [at for at, step in sent if isinstance(step, Chunk | Close)]
+    assert max(later - earlier for earlier, later in pairwise(moments)) <= 10.1
+    chunks = [step for _, step in sent if isinstance(step, Chunk)]
+    assert [step.sequence for step in chunks] == list(range(1, len(chunks) + 1))
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks) if not earlier.informative)
+
+
 def test_text_only_grows() -> None:
     news = {1.5 + n / 5: TextCame(f"word{n} ") for n in range(100)}
     chunks = [s for _, s in play(progress(), 30.0, dict(news)) if isinstance(s, Chunk) and not s.informative]
@@ -145,6 +155,36 @@ def test_where_progress_is_refused_nothing_more_is_tried() -> None:
     shown.refused()
     assert shown.wait(1.0) is None
     assert shown.landing(2.0, notify=True) is None
+
+
+def test_where_a_stream_cannot_begin_a_placeholder_follows() -> None:
+    shown = progress()
+    assert isinstance(shown.step(1.0), Chunk)
+    shown.refused(stream_over=True)
+    sent = play(shown, 10.0, now=1.0)
+    assert isinstance(sent[0][1], Place)
+    assert sent[0][0] == 3.0
+    assert shown.landing(10.0, notify=True) == Landing("m1")
+
+
+def test_a_stream_of_which_nobody_knows_is_still_ended_by_its_rules() -> None:
+    shown = progress()
+    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
+    shown.refused()
+    assert shown.wait(5.0) is None
+    assert shown.landing(6.0, notify=True) == Landing("m1", stream=True, shown=shown.shown)
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_the_time_that_is_shown_has_passed_and_not_long_ago(scope: Scope) -> None:
+    sent = play(progress(scope), 590.0)
+    told = [(at, text.partition(" · ")[2]) for at, text in zip([at for at, _ in sent], texts(sent), strict=True)]
+    timed = [(at, words) for at, words in told if words]
+    assert [words for _, words in timed][:6] == ["10 s", "20 s", "30 s", "40 s", "50 s", "1 min"]
+    for at, words in timed:
+        number = [int(part) for part in words.split() if part.isdigit()]
+        seconds = sum(n * (60 if unit == "min" else 1) for n, unit in zip(number, words.split()[1::2], strict=True))
+        assert 0 <= at - seconds < (10.0 if at < 60 else 30.0 if at < 300 else 60.0)
 
 
 def test_what_had_no_room_is_said_later() -> None:

@@ -44,7 +44,7 @@ SELECT * FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued
 
 -- name: merge_away
 UPDATE turns SET state = 'closed', outcome = 'merged', merged_into = :into, closed = :at, history = history || :step
-WHERE n = :n AND state IN ('queued', 'running') AND fence = :fence
+WHERE n = :n AND state IN ('queued', 'running') AND fence = :fence AND stop = 0
 RETURNING n;
 
 -- name: merge_further
@@ -56,7 +56,7 @@ SELECT * FROM turns WHERE merged_into = :n ORDER BY n;
 
 -- name: take
 UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1, payload = :payload, edit = :edit,
-  history = history || :step
+  live = :live, history = history || :step
 WHERE n = :n AND state = 'queued' AND fence = :fence
 RETURNING *;
 
@@ -101,13 +101,14 @@ RETURNING n;
 
 -- name: stop_running
 UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
-WHERE lane = :lane AND state <> 'closed' AND state = 'running' AND kind = 'ask'
+WHERE lane = :lane AND state <> 'closed' AND state = 'running' AND kind = 'ask' AND (:only = 0 OR n = :only)
 RETURNING n;
 
 -- name: stop_answered
 -- Only where parts are left to drop; the last part of an answer cannot be stopped.
 UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
 WHERE lane = :lane AND state <> 'closed' AND state = 'answered' AND kind = 'ask' AND parts - sent > 1
+  AND (:only = 0 OR n = :only)
 RETURNING n;
 
 -- name: stop_queued

@@ -1,0 +1,119 @@
+"""The checker on what people do afterwards, and on streams: each fault is found, each fact explains what it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.checker import check
+from chaos.records import Asked, Deed, History, Progress, Refusal, Sent, Shown, Trouble
+
+NOTES = ("I was restarted", "Stopped.")
+Q = Sent("m1", "ann", "t1", 0.0, 0.1)
+RUN = Asked("ann", ("t1",), 2.0, 2.9, "answered")
+ANSWER = Shown(3.0, "ann", "re [t1]", "m1")
+AGAIN, ANSWER_AGAIN = replace(RUN, began=5.0, ended=5.9), replace(ANSWER, at=6.0)
+STOPPED = Shown(3.0, "ann", "Stopped. The agent may …", "m1")
+LATE = Sent("m2", "ann", "t2", 3.0, 3.1)
+EDIT, DELETE = Deed("edit", "m1", 1.0, 1.1), Deed("delete", "m1", 1.0, 1.1)
+CLICK = Deed("click", "m1", 4.0, 4.1)
+STREAM = Progress("s1", "ann", 2.5, 3.0)
+REFUSAL = Refusal(2.8, "ann", "API calls quota exceeded!", "s1")
+WAITED = {"m1": [1.9]}
+
+
+def kinds(history: History) -> list[str]:
+    return [violation.kind for violation in check(replace(history, notes=NOTES)).violations]
+
+
+def test_a_good_history_has_no_violations() -> None:
+    edited = replace(RUN, edited=("t1",))
+    assert kinds(History([Q], [ANSWER], [edited], deeds=[EDIT], progress=[STREAM], claims=WAITED)) == []
+
+
+@pytest.mark.parametrize(
+    ("history", "kind"),
+    [
+        (History([Q], [ANSWER], [RUN], deeds=[EDIT], claims=WAITED), "asked with old words"),
+        (History([Q], [ANSWER], [RUN], deeds=[DELETE], claims=WAITED), "asked after deletion"),
+        (History([Q], [], [], deeds=[EDIT]), "lost"),
+        (History([replace(Q, file=True)], [ANSWER], [RUN]), "asked without its file"),
+        (History([Q], [ANSWER, ANSWER_AGAIN], [RUN, AGAIN], deeds=[EDIT], claims={"m1": [0.1]}), "asked twice"),
+        (History([Q], [ANSWER], [RUN, AGAIN], deeds=[CLICK]), "lost"),
+        (History([Q], [ANSWER, ANSWER_AGAIN, replace(ANSWER, at=9.0)], [RUN, AGAIN], deeds=[CLICK]), "doubled"),
+        (History([Q], [ANSWER, STOPPED], [RUN]), "two outcomes"),
+        (History([Q], [ANSWER], [RUN], progress=[replace(STREAM, ended=None)]), "progress left"),
+        (History([Q], [ANSWER], [RUN], progress=[STREAM], refusals=[REFUSAL]), "stream rule"),
+    ],
+)
+def test_each_fault_is_found(history: History, kind: str) -> None:
+    assert kind in kinds(history)
+
+
+def test_words_stand_from_the_moment_when_the_question_was_claimed() -> None:
+    for deed in (EDIT, DELETE):
+        assert kinds(History([Q], [ANSWER], [RUN], deeds=[deed], claims={"m1": [1.05]})) == []
+        assert kinds(History([Q], [ANSWER], [RUN], deeds=[replace(deed, acked=None)], claims=WAITED)) == []
+    # put back and claimed again, it is asked as it says then
+    assert kinds(History([Q], [ANSWER], [RUN], deeds=[EDIT], claims={"m1": [0.5, 1.9]})) == ["asked with old words"]
+    # a click that was on its way at the same moment had read the old words
+    for click, found in (((0.9, 1.05), []), ((0.5, 0.8), ["asked with old words"])):
+        deeds = [EDIT, Deed("click", "m1", *click)]
+        assert kinds(History([Q], [ANSWER], [RUN], deeds=deeds, claims=WAITED)) == found
+
+
+def test_a_question_that_was_taken_back_needs_no_outcome_and_may_have_one() -> None:
+    assert kinds(History([Q], [], [], deeds=[DELETE])) == []
+    running = replace(DELETE, at=2.5, acked=2.6)
+    for shown in ([], [STOPPED], [ANSWER]):
+        assert kinds(History([Q], shown, [replace(RUN, how="closed")], deeds=[running], claims=WAITED)) == []
+    # that of another explains nothing
+    assert kinds(History([Q, LATE], [ANSWER], [RUN], deeds=[running], claims=WAITED)) == ["lost"]
+
+
+def test_a_click_allows_one_more_run_and_one_more_outcome_at_the_end_of_the_line() -> None:
+    assert kinds(History([Q], [ANSWER, ANSWER_AGAIN], [RUN, AGAIN], deeds=[CLICK])) == []
+    restarted = Shown(3.0, "ann", "I was restarted …", "m1")
+    assert kinds(History([Q], [restarted, ANSWER_AGAIN], [RUN, AGAIN], deeds=[CLICK])) == []
+    second = Shown(5.0, "ann", "re [t2]", "m2")
+    instead = replace(CLICK, at=2.5, acked=2.6)
+    assert kinds(History([Q, LATE], [second, ANSWER_AGAIN], [RUN, AGAIN], deeds=[instead])) == []
+    # a click about one of a group has all of it asked
+    both, twice = [replace(RUN, tokens=("t1", "t2")), replace(AGAIN, tokens=("t1", "t2"))], [ANSWER, ANSWER_AGAIN]
+    twice = [replace(shown, text="re [t1] [t2]") for shown in twice]
+    first = replace(LATE, sent=0.2, acked=0.3)
+    assert kinds(History([Q, first], twice, both, merged={"m1": "m2"}, deeds=[CLICK])) == []
+    assert "asked twice" in kinds(History([Q, first], twice, both, deeds=[CLICK]))
+    # one that did not work allows nothing; one whose answer was lost may have worked
+    assert kinds(History([Q], [ANSWER], [RUN, AGAIN], deeds=[replace(CLICK, worked=False)])) == ["asked twice"]
+    assert kinds(History([Q], [ANSWER], [RUN], deeds=[replace(CLICK, acked=None)])) == []
+
+
+def test_a_stopped_stream_leaves_one_outcome() -> None:
+    closed = replace(RUN, how="closed")
+    assert kinds(History([Q], [STOPPED], [closed], progress=[STREAM])) == []
+    assert kinds(History([Q], [], [closed], progress=[STREAM])) == ["lost"]
+
+
+def test_a_file_that_was_not_given_out_may_be_missing() -> None:
+    with_file = replace(Q, file=True)
+    assert kinds(History([with_file], [ANSWER], [replace(RUN, files=("t1",))])) == []
+    assert kinds(History([with_file], [ANSWER], [RUN], unfetched=frozenset({"t1"}))) == []
+    assert kinds(History([with_file], [ANSWER], [RUN], unfetched=frozenset({"t2"}))) == ["asked without its file"]
+
+
+def test_progress_may_stay_where_nobody_could_know_its_id() -> None:
+    left = replace(STREAM, ended=None)
+    assert kinds(History(progress=[replace(left, faults=[2.5])])) == []
+    assert kinds(History(progress=[replace(left, faults=[2.9])])) == ["progress left"]
+    assert kinds(History(progress=[left], troubles=[Trouble("kill", 2.6, 4.0)])) == []
+    assert kinds(History(progress=[left], troubles=[Trouble("kill", 9.0, 9.5)])) == ["progress left"]
+
+
+def test_a_rule_of_streams_may_be_broken_by_who_did_not_see_what_was_shown() -> None:
+    broken = History(progress=[STREAM], refusals=[REFUSAL])
+    assert kinds(replace(broken, troubles=[Trouble("kill", 2.6, 4.0)])) == []
+    assert kinds(replace(broken, troubles=[Trouble("kill", 2.9, 4.0)])) == ["stream rule"]
+    assert kinds(replace(broken, progress=[replace(STREAM, faults=[2.6])])) == []
+    assert kinds(replace(broken, progress=[replace(STREAM, faults=[2.9])])) == ["stream rule"]

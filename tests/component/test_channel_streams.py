@@ -1,0 +1,408 @@
+"""Streams, placeholders, endings and reactions: what the channel sends and what it makes of each refusal.
+
+The shapes against a local Bot Connector, the rules against the simulator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from connector_world import HANG_UP, Bench, Say, bench
+from simulator_stage import Stage, stage
+
+from bridge.core.errors import (
+    DeliveryFailure,
+    DeliveryRefused,
+    DeliveryRejected,
+    DeliveryUnknown,
+    StreamEnded,
+    StreamRefused,
+    StreamStopped,
+    Throttled,
+)
+from bridge.core.landing import Landing
+from bridge.core.notes import AI_LABEL, FEEDBACK, answer, note
+from bridge.core.ports import Chunk
+from bridge.core.turn import Activity, Reference, Scope
+from bridge.teams.channel import TeamsChannel
+from bridge.teams.clouds import custom
+from bridge.teams.credentials import OutboundToken
+
+FIRST = Chunk("Reading …", 1, "", informative=True)
+NEXT = Chunk("One two", 2, "s1", informative=False)
+ANSWER: Activity = {"type": "message", "textFormat": "markdown", "text": "One two three", "entities": [AI_LABEL]}
+POST = ("POST", "/emea/v3/conversations/a:1x-y_z/activities")
+PUT = ("PUT", "/emea/v3/conversations/a:1x-y_z/activities/s1")
+
+
+def refused(words: str) -> Say:
+    return Say(403, "ContentStreamNotAllowed", message=words)
+
+
+TIME = "Content stream finished due to exceeded streaming time."
+COMPLETED = "Content stream is not allowed on an already completed streamed message"
+SIZE = "Message size too large"
+PREVIOUS = "Content stream should contain the previously streamed content"
+USER = "Content stream was canceled by user."
+USER_TOO = "Content stream was cancelled by user"
+PLACE = "Content stream is not allowed"
+
+
+def requests(b: Bench) -> list[tuple[str, str]]:
+    return [(seen.method, seen.path) for seen in b.connector.seen]
+
+
+def info(body: dict[str, Any]) -> dict[str, Any]:
+    (found,) = [entity for entity in body["entities"] if entity["type"] == "streaminfo"]
+    return dict(found)
+
+
+async def test_a_stream_is_opened_without_its_id_and_gives_it() -> None:
+    async with bench() as b:
+        assert await b.channel.stream(b.to, FIRST) == "m1"
+
+        (seen,) = b.connector.seen
+        assert (seen.method, seen.path) == POST
+        assert (seen.body["type"], seen.body["text"]) == ("typing", "Reading …")
+        assert info(seen.body) == {"type": "streaminfo", "streamType": "informative", "streamSequence": 1}
+        assert seen.body["channelData"] == {"streamType": "informative", "streamSequence": 1}
+        assert seen.body["conversation"]["id"] == b.to.conversation
+
+
+@pytest.mark.parametrize("taken", [Say(202, text=""), Say(202, text="{}"), Say(202, "SequenceOrder", text="[]")])
+async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> None:
+    async with bench(taken) as b:
+        assert await b.channel.stream(b.to, NEXT) == "s1"
+
+        (seen,) = b.connector.seen
+        assert (seen.method, seen.path) == POST
+        assert (seen.body["type"], seen.body["text"]) == ("typing", "One two")
+        marks = {"streamType": "streaming", "streamSequence": 2, "streamId": "s1"}
+        assert info(seen.body) == {"type": "streaminfo"} | marks
+        assert seen.body["channelData"] == marks
+
+
+async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold() -> None:
+    async with bench(Say(202, text="")) as b:
+        landed = await b.channel.land(b.to, Landing("s1", stream=True, shown="One two"), ANSWER | FEEDBACK)
+
+        assert landed == "s1"
+        (seen,) = b.connector.seen
+        assert (seen.method, seen.path) == POST
+        assert (seen.body["type"], seen.body["text"]) == ("message", "One two three")
+        assert info(seen.body) == {"type": "streaminfo", "streamType": "final", "streamId": "s1"}
+        assert AI_LABEL in seen.body["entities"]
+        marks = {"streamType": "final", "streamId": "s1"}
+        assert seen.body["channelData"] == {"feedbackLoop": {"type": "default"}} | marks
+
+
+@pytest.mark.parametrize(
+    ("says", "failure"),
+    [
+        (refused(TIME), StreamEnded),
+        (refused(f"{TIME} Content stream was canceled."), StreamEnded),
+        (refused(COMPLETED), StreamEnded),
+        (refused(SIZE), StreamEnded),
+        (refused(PREVIOUS), StreamEnded),
+        (refused("words that nobody has seen before"), StreamEnded),
+        (refused(USER), StreamStopped),
+        (refused(USER_TOO), StreamStopped),
+        (refused(PLACE), StreamRefused),
+        (Say(403, text=""), StreamEnded),
+        (Say(403, text="<html>"), StreamEnded),
+        (Say(405, message="Method Not Allowed"), StreamRefused),
+        (Say(400, "BadArgument", message="Streaming api is not enabled."), StreamRefused),
+        (Say(400, "BadRequest", message="Start streaming activities should include text"), DeliveryRejected),
+        (Say(403, "BotNotInConversationRoster", message="canceled"), DeliveryRefused),
+        (Say(403, "ConversationBlockedByUser"), DeliveryRefused),
+        (Say(404, "ConversationNotFound"), DeliveryRefused),
+        (Say(429, message="API calls quota exceeded!"), Throttled),
+        (Say(502), DeliveryUnknown),
+        (HANG_UP, DeliveryUnknown),
+    ],
+)
+@pytest.mark.parametrize("chunk", [FIRST, NEXT])
+async def test_each_refusal_of_a_stream_is_told_as_what_it_means_and_nothing_is_sent_again(
+    says: Say, failure: type[DeliveryFailure], chunk: Chunk
+) -> None:
+    async with bench(says) as b:
+        with pytest.raises(DeliveryFailure) as told:
+            await b.channel.stream(b.to, chunk)
+
+        assert type(told.value) is failure
+        assert (b.sent, b.sleeps, b.doubled) == (1, [], [])
+
+
+async def test_the_words_of_a_refusal_stay_out_of_the_logs() -> None:
+    async with bench(refused("Ann wrote: my secret")) as b:
+        with pytest.raises(StreamEnded) as told:
+            await b.channel.stream(b.to, NEXT)
+
+        assert "secret" not in told.value.detail
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        *(refused(words) for words in (TIME, COMPLETED, SIZE, PREVIOUS, PLACE)),
+        Say(403, text=""),
+        Say(405),
+        Say(400, "BadArgument", message="Streaming api is not enabled."),
+        Say(400, "BadRequest"),
+        Say(413, "MessageSizeTooBig"),
+        Say(502),
+        HANG_UP,
+    ],
+)
+async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(says: Say) -> None:
+    async with bench(says, Say(200, text="{}")) as b:
+        landing = Landing("s1", stream=True, shown="One two")
+        assert await b.channel.land(b.to, landing, ANSWER) == "s1"
+
+        assert requests(b) == [POST, PUT]
+        last = b.connector.seen[1].body
+        assert (last["id"], last["text"], last["entities"]) == ("s1", "One two three", [AI_LABEL])
+        assert "channelData" not in last
+        assert b.doubled == []
+
+
+@pytest.mark.parametrize("words", [USER, USER_TOO])
+async def test_a_stream_that_the_user_has_stopped_is_left_as_it_is(words: str) -> None:
+    async with bench(refused(words)) as b:
+        with pytest.raises(StreamStopped):
+            await b.channel.land(b.to, Landing("s1", stream=True, shown="One two"), ANSWER)
+
+        assert requests(b) == [POST]
+
+
+async def test_an_answer_that_does_not_begin_with_what_was_shown_follows_as_an_edit() -> None:
+    async with bench(Say(202, text=""), Say(200)) as b:
+        await b.channel.land(b.to, Landing("s1", stream=True, shown="Let me look."), ANSWER)
+
+        assert requests(b) == [POST, PUT]
+        end, edit = (seen.body for seen in b.connector.seen)
+        assert (end["type"], end["text"], info(end)["streamType"]) == ("message", "Let me look.", "final")
+        assert AI_LABEL not in end["entities"]
+        assert edit["text"] == "One two three"
+
+
+@pytest.mark.parametrize(
+    ("shown", "summary", "words"), [("", "Done", "Done"), ("", "", "…"), ("Hello", "Done", "Hello")]
+)
+async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_an_edit(
+    shown: str, summary: str, words: str
+) -> None:
+    card: Activity = {"type": "message", "attachments": [{"contentType": "x", "content": {}}], "summary": summary}
+    async with bench(Say(202, text=""), Say(200)) as b:
+        await b.channel.land(b.to, Landing("s1", stream=True, shown=shown), card)
+
+        assert requests(b) == [POST, PUT]
+        end, edit = (seen.body for seen in b.connector.seen)
+        assert end["text"] == words
+        assert "attachments" not in end
+        assert edit["attachments"] == card["attachments"]
+
+
+async def test_the_last_word_waits_out_throttling() -> None:
+    async with bench(Say(429, headers={"Retry-After": "1"}), Say(202, text="")) as b:
+        assert await b.channel.land(b.to, Landing("s1", stream=True), ANSWER) == "s1"
+
+        assert requests(b) == [POST, POST]
+        assert 1.0 <= b.sleeps[0] <= 1.3
+
+
+async def test_a_conversation_that_is_closed_to_the_bot_gets_no_edit_either() -> None:
+    async with bench(Say(403, "BotNotInConversationRoster")) as b:
+        with pytest.raises(DeliveryRefused):
+            await b.channel.land(b.to, Landing("s1", stream=True), ANSWER)
+
+        assert b.sent == 1
+
+
+async def test_an_answer_lands_in_a_placeholder_as_an_edit_that_may_be_repeated() -> None:
+    async with bench(Say(502), Say(429), Say(200)) as b:
+        assert await b.channel.land(b.to, Landing("s1"), ANSWER) == "m3"
+
+        assert requests(b) == [PUT] * 3
+        assert b.doubled == []
+
+
+async def test_a_placeholder_that_is_gone_is_rejected() -> None:
+    async with bench(Say(404, "ActivityNotFoundInConversation")) as b:
+        with pytest.raises(DeliveryRejected):
+            await b.channel.land(b.to, Landing("s1"), ANSWER)
+
+
+async def test_a_placeholder_and_its_edits_are_sent_once() -> None:
+    async with bench(Say(201), Say(200)) as b:
+        group = replace(b.to, scope=Scope.GROUP)
+        assert await b.channel.place(group, note("Working on it")) == "m1"
+        await b.channel.edit(group, "s1", note("Reading"))
+
+        assert requests(b) == [POST, PUT]
+        placed, edited = (seen.body for seen in b.connector.seen)
+        assert (placed["text"], edited["id"], edited["text"]) == ("Working on it", "s1", "Reading")
+
+
+@pytest.mark.parametrize(
+    ("says", "failure"),
+    [
+        (Say(429), Throttled),
+        (Say(502), DeliveryUnknown),
+        (Say(404, "ActivityNotFoundInConversation"), DeliveryRejected),
+        (Say(405), DeliveryRejected),
+    ],
+)
+async def test_progress_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
+    calls: tuple[Callable[[Bench], Awaitable[object]], ...] = (
+        lambda b: b.channel.place(b.to, note("Working")),
+        lambda b: b.channel.edit(b.to, "s1", note("Working")),
+    )
+    for call in calls:
+        async with bench(says) as b:
+            with pytest.raises(failure):
+                await call(b)
+
+            assert (b.sent, b.sleeps, b.doubled) == (1, [], [])
+
+
+@pytest.mark.parametrize(("on", "method"), [(True, "PUT"), (False, "DELETE")])
+async def test_a_reaction_is_put_on_the_question_and_taken_off(on: bool, method: str) -> None:
+    async with bench(Say(200, text="")) as b:
+        await b.channel.react(b.to, "1f440_eyes", on=on)
+
+        (seen,) = b.connector.seen
+        assert (seen.method, seen.path) == (method, f"{POST[1]}/170000/reactions/1f440_eyes")
+        assert (seen.body, seen.headers["Authorization"]) == ({}, "Bearer token.1")
+
+
+@pytest.mark.parametrize(("says", "failure"), [(Say(429), Throttled), (Say(400, "BadArgument"), DeliveryRejected)])
+async def test_a_reaction_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
+    async with bench(says) as b:
+        with pytest.raises(failure):
+            await b.channel.react(b.to, "1f440_eyes", on=True)
+
+        assert (b.sent, b.sleeps) == (1, [])
+
+
+@pytest.mark.parametrize("host", ["https://evil.example/", ""])
+async def test_nothing_of_this_goes_to_a_foreign_host(host: str) -> None:
+    async with bench() as b:
+        elsewhere = replace(b.to, service_url=host)
+        for call in (
+            b.channel.stream(elsewhere, FIRST),
+            b.channel.place(elsewhere, note("x")),
+            b.channel.edit(elsewhere, "s1", note("x")),
+            b.channel.land(elsewhere, Landing("s1", stream=True), ANSWER),
+            b.channel.react(elsewhere, "like", on=True),
+        ):
+            with pytest.raises(DeliveryRefused):
+                await call
+
+        assert (b.sent, b.connector.tokens) == (0, 0)
+
+
+@dataclass
+class Chat:
+    """Alice's chat in the simulated tenant, and the real channel to it."""
+
+    teams: Stage
+    channel: TeamsChannel
+    to: Reference
+    id: str = "personal-alice"
+
+    async def shown(self) -> dict[str, Any]:
+        return (await self.teams.messages(self.id))[-1]
+
+
+@asynccontextmanager
+async def chat(data: Path, id_: str = "personal-alice", **options: Any) -> AsyncIterator[Chat]:
+    async with stage(data, **{"send_limits": False} | options) as teams, aiohttp.ClientSession() as session:
+        await teams.people.open(id_, "alice")
+        question = await teams.say(id_, "alice", "a question")
+        app, host = teams.identity.app, teams.base.removeprefix("http://")
+        cloud = custom(f"{teams.base}/openid", teams.base, [host])
+        token = OutboundToken(cloud, app.app_id, app.app_password, app.tenant_id)
+        to = Reference(
+            service_url=teams.identity.service_url,
+            conversation=teams.conversation(id_),
+            scope=Scope.PERSONAL,
+            tenant=app.tenant_id,
+            bot=f"28:{app.app_id}",
+            user="",
+            activity=question,
+        )
+        yield Chat(teams, TeamsChannel(session, token, cloud, lambda: None), to, id_)
+
+
+async def test_the_simulator_shows_a_stream_from_its_start_to_the_answer(tmp_path: Path) -> None:
+    async with chat(tmp_path) as c:
+        stream = await c.channel.stream(c.to, FIRST)
+        assert (await c.shown())["stream"] == "informative"
+        assert await c.channel.stream(c.to, replace(NEXT, stream=stream)) == stream
+        assert (await c.shown())["text"] == "One two"
+        (last,) = answer("One two three", feedback=True)
+        assert await c.channel.land(c.to, Landing(stream, stream=True, shown="One two"), last) == stream
+        message = await c.shown()
+        assert (message["text"], message["stream"], message["ai"]) == ("One two three", None, True)
+        assert (message["feedback"], message["edited"]) == (True, False)
+
+
+async def test_the_simulator_takes_another_answer_in_place_of_what_was_streamed(tmp_path: Path) -> None:
+    async with chat(tmp_path) as c:
+        stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
+        await c.channel.land(c.to, Landing(stream, stream=True, shown="Let me look."), ANSWER)
+        message = await c.shown()
+        assert (message["text"], message["stream"], message["edited"]) == ("One two three", None, True)
+        # whoever does not know what was shown still lands there
+        stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
+        await c.channel.land(c.to, Landing(stream, stream=True), ANSWER)
+        assert (await c.shown())["text"] == "One two three"
+
+
+async def test_the_simulator_takes_the_answer_after_the_streams_two_minutes_as_an_edit(tmp_path: Path) -> None:
+    now = 1000.0
+    async with chat(tmp_path, clock=lambda: now) as c:
+        stream = await c.channel.stream(c.to, FIRST)
+        now += 121.0
+        with pytest.raises(StreamEnded, match="exceeded streaming time"):
+            await c.channel.stream(c.to, replace(NEXT, stream=stream))
+        assert await c.channel.land(c.to, Landing(stream, stream=True), ANSWER) == stream
+        assert (await c.shown())["text"] == "One two three"
+
+
+async def test_the_simulators_stop_button_ends_the_stream_for_the_bot(tmp_path: Path) -> None:
+    async with chat(tmp_path) as c:
+        stream = await c.channel.stream(c.to, FIRST)
+        await c.teams.call("POST", f"/api/chats/{c.id}/messages/{stream}/stop", {"as": "alice"})
+        with pytest.raises(StreamStopped):
+            await c.channel.stream(c.to, replace(NEXT, stream=stream))
+        with pytest.raises(StreamStopped):
+            await c.channel.land(c.to, Landing(stream, stream=True), ANSWER)
+        with pytest.raises(DeliveryRejected):
+            await c.channel.edit(c.to, stream, note("more"))
+
+
+async def test_the_simulator_refuses_streams_in_groups_channels_and_on_order(tmp_path: Path) -> None:
+    for id_, options in (("launch-team", {}), ("general", {}), ("personal-alice", {"streaming": False})):
+        (tmp_path / id_).mkdir()
+        async with chat(tmp_path / id_, id_, **options) as c:
+            with pytest.raises(StreamRefused):
+                await c.channel.stream(c.to, FIRST)
+            placed = await c.channel.place(c.to, note("Working on it"))
+            await c.channel.edit(c.to, placed, note("Reading"))
+            assert await c.channel.land(c.to, Landing(placed), ANSWER) == placed
+
+
+async def test_the_simulator_shows_the_bots_reaction_until_it_is_taken_off(tmp_path: Path) -> None:
+    async with chat(tmp_path) as c:
+        await c.channel.react(c.to, "1f440_eyes", on=True)
+        assert [one["type"] for one in (await c.shown())["reactions"]] == ["1f440_eyes"]
+        await c.channel.react(c.to, "1f440_eyes", on=False)
+        assert (await c.shown())["reactions"] == []

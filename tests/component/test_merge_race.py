@@ -1,0 +1,46 @@
+"""Between the claim of a lane's head and the merge of what belongs to it, people still have their say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from engine_world import new_turn
+from turn_stores import AT, CHAT, ME, a_store, queued, row
+
+from bridge.core.ports import TurnStore
+from bridge.core.turn import State
+from bridge.store import operations
+from bridge.store.table import TurnTable
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
+    store: TurnStore = a_store(name, folder)
+    assert isinstance(store, TurnTable)
+    await store.open()
+    await store.join(ME)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+async def test_what_is_stopped_before_its_merge_is_not_asked_with_the_next(name: str, tmp_path: Path) -> None:
+    async with table(name, tmp_path) as store:
+        first, second = await queued(store, "delete me", "second")
+        claimed = await store.claim(CHAT, ME)
+        assert claimed is not None
+        await store.stop(CHAT, new_turn("stop", lane="notice"), "Ann", AT)
+
+        with pytest.raises(operations.Interfered):
+            await store._database.run(lambda: operations.merge(claimed, AT), atomic=True)  # noqa: SLF001  the second half of a claim
+
+        assert ((await row(store, first)).state, (await row(store, first)).stop) == (State.RUNNING, True)
+        assert (await row(store, second)).payload.text == "second"

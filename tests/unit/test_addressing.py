@@ -1,0 +1,67 @@
+"""An answer among several people: whom it calls, what it quotes, and that no name breaks either."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.addressing import continued, mentioning, quoting
+from bridge.core.notes import AI_LABEL, FEEDBACK
+from bridge.core.turn import Activity, Person, Reference, Scope
+from bridge.simulator.teams.rules import check
+
+ANSWER: Activity = {"type": "message", "textFormat": "markdown", "text": "On Friday.", "entities": [AI_LABEL]}
+CARD: Activity = {"type": "message", "summary": "words", "attachments": [{"contentType": "x", "content": {}}]}
+
+
+def asked(message: str = "1789000061417") -> Reference:
+    return Reference("https://x", "19:g@thread.v2", Scope.GROUP, "home", "28:bot", "29:ann", message, "en-US")
+
+
+def test_an_answer_quotes_its_question_by_a_mark_and_an_entity() -> None:
+    shown = quoting(ANSWER | FEEDBACK, asked())
+
+    assert shown["text"] == '<quoted messageId="1789000061417"/>On Friday.'
+    assert shown["entities"] == [
+        AI_LABEL,
+        {"type": "quotedReply", "quotedReply": {"messageId": "1789000061417"}},
+    ]
+    assert shown["channelData"] == FEEDBACK["channelData"]
+    check(shown, personal=False)
+
+
+@pytest.mark.parametrize("message", ["", "f:1", 'a"/><at>Bob</at>', "1 2"])
+def test_what_is_no_id_of_a_message_is_not_quoted(message: str) -> None:
+    assert quoting(ANSWER, asked(message)) == ANSWER
+
+
+def test_a_person_is_called_by_the_same_words_in_text_and_entity() -> None:
+    shown = mentioning(ANSWER, Person("29:ann", "aad-ann", "Ann Lee"))
+
+    assert shown["text"] == "<at>Ann Lee</at> On Friday."
+    mention = {"type": "mention", "text": "<at>Ann Lee</at>", "mentioned": {"id": "29:ann", "name": "Ann Lee"}}
+    assert shown["entities"] == [AI_LABEL, mention]
+    check(shown, personal=False)
+
+
+@given(st.text(max_size=60))
+def test_no_name_breaks_a_mention(name: str) -> None:
+    shown = mentioning(ANSWER, Person("29:ann", "aad-ann", name))
+
+    assert shown["text"].endswith("On Friday.")
+    assert shown["text"].count("<at>") == shown["text"].count("</at>") <= 1
+    check(shown, personal=False)
+
+
+@pytest.mark.parametrize("person", [Person("", "aad-ann", "Ann"), Person("29:ann", "aad-ann", "")])
+def test_nobody_is_called_who_has_no_id_or_name(person: Person) -> None:
+    assert mentioning(ANSWER, person) == ANSWER
+
+
+def test_a_card_without_words_stays_as_it_is() -> None:
+    assert quoting(mentioning(CARD, Person("29:ann", "aad-ann", "Ann")), asked()) == CARD
+
+
+def test_how_to_go_on_stands_below_the_answer() -> None:
+    assert continued(ANSWER, "Mention me")["text"] == "On Friday.\n\n*Mention me*"

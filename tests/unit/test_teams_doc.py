@@ -1,0 +1,59 @@
+"""What docs/teams.md says of Teams has a rule and a test that exists."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "teams.md").read_text(encoding="utf-8")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+HEAD = ["Behaviour", "Rule", "Test"]
+
+
+def rows() -> list[list[str]]:
+    """The cells of each row of each table, heads and rulers included."""
+    lines = [line for line in PAGE.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def behaviours() -> list[list[str]]:
+    return [row for row in rows() if row != HEAD and set("".join(row)) != {"-"}]
+
+
+@cache
+def functions(file: str) -> frozenset[str]:
+    """The tests that a file defines."""
+    path = ROOT / file
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_every_row_has_a_behaviour_a_rule_and_a_test() -> None:
+    assert len(behaviours()) > 100
+    for row in behaviours():
+        assert len(row) == 3, row
+        behaviour, rule, tests = row
+        assert behaviour, row
+        assert re.search(r"\[[\w ]+\]|own: [\w*]", rule), f"neither a page nor a reason: {row}"
+        assert TEST.sub("", tests).replace(",", "").strip() == "", f"something else than tests: {row}"
+        assert TEST.search(tests), f"no test: {row}"
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = TEST.findall(PAGE)
+
+    missing = [f"{file}::{name}" for file, name in named if name not in functions(file)]
+
+    assert named
+    assert missing == []
+
+
+def test_every_page_that_is_named_is_linked_once_and_stands_in_the_code() -> None:
+    linked = dict(re.findall(r"^\[([\w ]+)\]: (https://\S+)$", PAGE, flags=re.MULTILINE))
+    used = set(re.findall(r"\[([\w ]+)\](?![:(])", PAGE))
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "bridge").rglob("*.py")))
+    pages = {url.partition("#")[0].rpartition("/")[2] for url in linked.values() if "//learn.microsoft.com/" in url}
+
+    assert used == linked.keys()
+    assert {page for page in pages if page not in code} == set()
