@@ -33,7 +33,7 @@ def _words(history: History, deeds: list[Deed], message: Sent, run: Asked, token
     claimed = max((at for at in history.claims.get(message.id, ()) if at <= run.began), default=run.began)
     about = f"{message.id} {token} at {run.began:.2f}"
     for deed in deeds:
-        if deed.acked is None or deed.acked >= claimed or _at_the_same_moment(deed, deeds):
+        if deed.acked is None or deed.acked >= claimed or _asked_once_more(deed, deeds, run.began):
             continue
         if deed.what == "delete":
             yield Violation("asked after deletion", message.lane, about)
@@ -43,9 +43,11 @@ def _words(history: History, deeds: list[Deed], message: Sent, run: Asked, token
         yield Violation("asked without its file", message.lane, about)
 
 
-def _at_the_same_moment(deed: Deed, deeds: list[Deed]) -> bool:
-    """Whether the question was being asked once more meanwhile, with what it said before."""
-    clicks = (other for other in deeds if other.what == "click" and other.worked)
+def _asked_once_more(deed: Deed, deeds: list[Deed], began: float) -> bool:
+    """Whether its person had it asked once more: at the same moment, or after they had deleted it."""
+    clicks = [other for other in deeds if other.what == "click" and other.worked]
+    if deed.what == "delete" and any(deed.at < click.at < began for click in clicks):
+        return True
     return any(click.at < (deed.acked or 0.0) and (click.acked is None or deed.at < click.acked) for click in clicks)
 
 

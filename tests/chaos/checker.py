@@ -106,19 +106,19 @@ class _Check:
             outcomes, clicks = self._outcomes[message.id], self._clicks(message)
             own = outcomes[:1]
             for shown in outcomes[1:]:
-                if len(own) <= sum(deed.at < shown.at for deed in clicks):
-                    own.append(shown)  # asked once more, answered once more
-                    continue
                 first = next((s for s in reversed(own) if s.text == shown.text), None)
-                if first is None:
+                window = self._why_doubled(first) if first is not None else ""
+                if first is not None and window:
+                    self._windows[window] += 1
+                    own[own.index(first)] = shown
+                elif len(own) <= sum(deed.at < shown.at for deed in clicks):
+                    own.append(shown)  # asked once more, answered once more
+                elif first is None:
                     yield Violation("two outcomes", message.lane, f"{message.id} {[s.text[:40] for s in outcomes]}")
                     break
-                if window := self._why_doubled(first):
-                    self._windows[window] += 1
                 else:
-                    about = f"{message.id} {first.at:.2f} and {shown.at:.2f}"
-                    yield Violation("doubled", message.lane, about)
-                own[own.index(first)] = shown
+                    yield Violation("doubled", message.lane, f"{message.id} {first.at:.2f} and {shown.at:.2f}")
+                    own[own.index(first)] = shown
 
     def _why_doubled(self, first: Shown) -> str:
         if first.fault:

@@ -117,3 +117,22 @@ def test_a_rule_of_streams_may_be_broken_by_who_did_not_see_what_was_shown() -> 
     assert kinds(replace(broken, troubles=[Trouble("kill", 2.9, 4.0)])) == ["stream rule"]
     assert kinds(replace(broken, progress=[replace(STREAM, faults=[2.6])])) == []
     assert kinds(replace(broken, progress=[replace(STREAM, faults=[2.9])])) == ["stream rule"]
+
+
+def test_a_note_that_was_doubled_takes_nothing_from_the_click_on_it() -> None:
+    note = Shown(3.0, "ann", "I was restarted while …", "m1", fault="502")
+    again = replace(note, at=4.5, fault="")
+    cut = replace(RUN, how="closed")
+    both = replace(AGAIN, began=5.0, ended=5.9)
+    assert kinds(History([Q], [note, again, ANSWER_AGAIN], [both], deeds=[CLICK])) == []
+    assert kinds(History([Q], [replace(note, fault=""), again, ANSWER_AGAIN], [both], deeds=[CLICK])) != []
+    assert kinds(History([Q], [note, ANSWER_AGAIN], [cut, both], deeds=[CLICK])) == []
+
+
+def test_who_deletes_a_question_and_has_it_asked_once_more_gets_an_answer() -> None:
+    gone = replace(DELETE, at=3.2, acked=3.3)
+    note = Shown(3.0, "ann", "I was restarted while …", "m1")
+    asked_again = {"m1": [1.9, 4.9]}
+    assert kinds(History([Q], [note, ANSWER_AGAIN], [RUN, AGAIN], deeds=[gone, CLICK], claims=asked_again)) == []
+    before = replace(CLICK, at=3.0, acked=3.1)
+    assert kinds(History([Q], [note, ANSWER_AGAIN], [RUN, AGAIN], deeds=[gone, before], claims=asked_again)) != []
