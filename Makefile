@@ -49,7 +49,7 @@ test-all: | python  ## Run the suite on every Python of 3.11, 3.12 and 3.13 that
 	  done; \
 	done; echo "== the suite passed on $$ran Python versions"; test $$ran -gt 0
 
-chaos: setup  ## The long form of the chaos suite: over 10,000 turns, over 100 kills (about 20 minutes; ARGS="--seed 7")
+chaos: setup  ## The long form of the chaos suite: over 10,000 turns, over 100 kills (about a quarter of an hour; ARGS="--seed 7")
 	@PYTHONPATH=tests $(BIN)/python -m chaos.long $(ARGS)
 
 lint: setup  ## Style, types, layers, unused code and dependencies
