@@ -74,7 +74,8 @@ def _why_left(history: History, began: float, faults: list[float]) -> str:
     if began in faults:
         return "its id was not told"
     for trouble in history.troubles:
-        if began - 0.5 <= trouble.at <= began + BEFORE_A_KILL:
+        within = trouble.what == "outage" and trouble.at <= began <= trouble.until
+        if within or began - 0.5 <= trouble.at <= began + BEFORE_A_KILL:
             return f"{trouble.what} between its id and our commit"
     return ""
 

@@ -55,7 +55,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something done to a replica: `kill`, `term` or `freeze`, from when to when it was away."""
+    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage` of the database), from when until when."""
 
     what: str
     at: float
