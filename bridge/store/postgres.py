@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
@@ -33,9 +34,8 @@ _log = structlog.get_logger()
 
 POSTGRES = Dialect(folder="postgres", now="extract(epoch FROM statement_timestamp())::float8")
 _STATEMENT_SECONDS = 5.0
-# A little longer than the server's own limit: only a server that cannot be heard is given up here.
-_PATIENCE = 7.0
-_FREE_CONNECTION_SECONDS = 3.0
+# Building an index reads a whole table, and of several replicas that start one does it and the others wait.
+_MIGRATION_SECONDS = 600.0
 _LISTEN_PAUSE = 2.0
 _LISTEN_CHECK_SECONDS = 20.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a server that became a standby
@@ -43,10 +43,25 @@ _READ_ONLY = "25006"
 
 
 def postgres_store(
-    dsn: str, *, password: str | None = None, schema: str = "teams_bridge", connections: int = 10
+    dsn: str,
+    *,
+    password: str | None = None,
+    schema: str = "teams_bridge",
+    connections: int = 10,
+    waits: Waits | None = None,
 ) -> TurnTable:
     """The store in this database. `dsn`: a libpq connection URI, TLS options included; at most so many connections."""
-    return TurnTable(PostgresDatabase(dsn, password=password, schema=schema, connections=connections))
+    database = PostgresDatabase(dsn, password=password, schema=schema, connections=connections, waits=waits or Waits())
+    return TurnTable(database)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """In seconds: for a statement's answer, a little longer than the server's own limit, so that only a server that
+    cannot be heard is given up here; and for a free connection."""
+
+    answer: float = 7.0
+    connection: float = 3.0
 
 
 class PostgresDatabase:
@@ -55,7 +70,8 @@ class PostgresDatabase:
     shared = True
     failing = False
 
-    def __init__(self, dsn: str, *, password: str | None, schema: str, connections: int) -> None:
+    def __init__(self, dsn: str, *, password: str | None, schema: str, connections: int, waits: Waits) -> None:
+        self._waits = waits
         self._schema = schema
         self._channel = f"{schema}_stop"
         self._sql = {name: with_percent_names(text) for name, text in load_statements(POSTGRES).items()}
@@ -68,7 +84,7 @@ class PostgresDatabase:
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
-            tcp_user_timeout=int(_PATIENCE * 1000),
+            tcp_user_timeout=int(waits.answer * 1000),
             target_session_attrs="read-write",
             options=f"-c search_path={schema} -c statement_timeout={int(_STATEMENT_SECONDS * 1000)} "
             "-c idle_in_transaction_session_timeout=10000",
@@ -82,13 +98,13 @@ class PostgresDatabase:
         """Connect, and bring the schema up to date. Raises StoreUnavailable."""
         if self._pool is not None:
             return
-        await self._within(self._migrate())
+        await self._within(self._migrate(), _MIGRATION_SECONDS)
         self._pool = AsyncConnectionPool(
             self._info,
             min_size=1,
             max_size=self._most,
             kwargs={"autocommit": True, "row_factory": dict_row},
-            timeout=_FREE_CONNECTION_SECONDS,
+            timeout=self._waits.connection,
             max_waiting=2000,
             # given up soon, and tried again by the next who needs one: no long pauses after an outage
             reconnect_timeout=2.0,
@@ -157,7 +173,7 @@ class PostgresDatabase:
                     while True:
                         async for notification in connection.notifies(timeout=_LISTEN_CHECK_SECONDS):
                             self._hear(notification.payload)
-                        async with asyncio.timeout(_PATIENCE):  # silence may be a connection that has died
+                        async with asyncio.timeout(self._waits.answer):  # silence may be a connection that has died
                             await connection.execute("SELECT 1")
             except (psycopg.Error, OSError, TimeoutError) as error:
                 _log.warning("listen_failed", error=_named(error))
@@ -172,10 +188,10 @@ class PostgresDatabase:
             raise StoreUnavailable("the store is closed")
         return self._pool
 
-    async def _within(self, work: Awaitable[T]) -> T:
+    async def _within(self, work: Awaitable[T], seconds: float | None = None) -> T:
         """The work's result in time; the caller's cancellation does not touch it. Raises StoreUnavailable."""
         task = self._tasks.start(_outcome(work), "statement")
-        await asyncio.wait({task}, timeout=_PATIENCE)
+        await asyncio.wait({task}, timeout=self._waits.answer if seconds is None else seconds)
         if not task.done():
             task.cancel()  # psycopg may need some seconds to give up; nobody waits for that
             await self._forget_connections()

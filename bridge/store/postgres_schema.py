@@ -19,6 +19,7 @@ async def migrate(connection: psycopg.AsyncConnection[Any], schema: str, dialect
     """Bring the schema up to date. Raises StoreUnavailable where it is too new, or where the role may not change it."""
     steps = load_migrations(dialect)
     async with connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")
         # of several replicas that start at once, one does it and the others find it done
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         version = await _version(connection, schema)

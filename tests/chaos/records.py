@@ -55,7 +55,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage` of the database), from when until when."""
+    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage`: no database); from when, to when."""
 
     what: str
     at: float

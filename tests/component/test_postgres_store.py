@@ -17,8 +17,7 @@ from bridge.core.changes import Change, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
 from bridge.core.ports import TurnStore
 from bridge.core.turn import Edit, Kind, Lane, Outcome, Reply, State, StopVerdict
-from bridge.store import postgres
-from bridge.store.postgres import POSTGRES, postgres_store
+from bridge.store.postgres import POSTGRES, Waits, postgres_store
 from bridge.store.statements import load_migrations
 
 A, B = "life-a", "life-b"
@@ -27,10 +26,10 @@ ANSWER = Reply(Outcome.DELIVERED, ({"type": "message", "text": "hello"},))
 
 
 @asynccontextmanager
-async def two(where: str | None = None) -> AsyncIterator[tuple[TurnStore, TurnStore]]:
+async def two(where: str | None = None, waits: Waits | None = None) -> AsyncIterator[tuple[TurnStore, TurnStore]]:
     """Two replicas' stores on one schema, opened at the same time."""
     schema = fresh_schema()
-    stores = [postgres_store(where or dsn(), schema=schema) for _ in range(2)]
+    stores = [postgres_store(where or dsn(), schema=schema, waits=waits) for _ in range(2)]
     await asyncio.gather(*(store.open() for store in stores))
     try:
         for store, owner in zip(stores, (A, B), strict=True):
@@ -243,26 +242,21 @@ class _Proxy:
             writer.close()
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_PATIENCE", 1.0)
-    monkeypatch.setattr(postgres, "_FREE_CONNECTION_SECONDS", 0.5)
+HASTY = Waits(answer=1.0, connection=0.5)
 
 
-@pytest.mark.usefixtures("hasty")
 async def test_a_cut_connection_costs_no_caller_anything() -> None:
     proxy = _Proxy()
-    async with proxy.listening() as through, two(through) as (a, _):
+    async with proxy.listening() as through, two(through, HASTY) as (a, _):
         for n in range(5):
             await asyncio.gather(*(a.accept(new_turn(f"q{n}-{k}", lane=f"l{n}-{k}"), A, claim=True) for k in range(5)))
             proxy.cut()
         assert (await a.accept(new_turn("last"), A, claim=True)).claimed is not None
 
 
-@pytest.mark.usefixtures("hasty")
 async def test_a_connection_that_went_deaf_is_given_up_in_time_and_replaced() -> None:
     proxy = _Proxy()
-    async with proxy.listening() as through, two(through) as (a, _):
+    async with proxy.listening() as through, two(through, HASTY) as (a, _):
         await a.accept(new_turn("before"), A, claim=True)
         proxy.deaf = True
         began = asyncio.get_running_loop().time()
