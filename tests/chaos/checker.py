@@ -90,8 +90,9 @@ class _Check:
             outcomes = self._outcomes[message.id]
             if message.acked is None or (self._deleted(message) and not outcomes):
                 continue
-            clicks = [deed for deed in self._clicks(message) if deed.about == message.id and deed.acked is not None]
-            if not outcomes and not (clicks and self._about(message) & self._history.withdrawn):
+            again = [deed for deed in self._clicks(message) if deed.acked is not None]
+            clicks = [deed for deed in again if deed.about == message.id]
+            if not outcomes and not (again and self._about(message) & self._history.withdrawn):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}")
             elif clicks and not self._again_has_an_end(message, outcomes, min(deed.at for deed in clicks)):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, asked once more")

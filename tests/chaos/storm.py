@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -203,7 +204,7 @@ class Storm:
         lines = [f"seed {seed}: {self.summary(verdict)}"]
         for violation in verdict.violations[:5]:
             lines.append(f"--- {violation.kind} in {violation.lane}: {violation.about}")
-            lines.append(history.timeline(violation.lane)[-6000:])
+            lines += _around(history.timeline(violation.lane).splitlines(), set(violation.about.split()))
         return "\n".join(lines)
 
     def summary(self, verdict: Verdict) -> str:
@@ -216,6 +217,12 @@ class Storm:
             f"{sum(self.field.told.values())} faults, {done}, exceptions by window {verdict.windows}, "
             f"{len(verdict.violations)} violations"
         )
+
+
+def _around(timeline: list[str], words: set[str]) -> list[str]:
+    """What happened from shortly before these ids were first heard of to shortly after they were last."""
+    about = [at for at, line in enumerate(timeline) if words & set(re.findall(r"\w+", line))]
+    return timeline[max(0, about[0] - 5) : about[-1] + 15][:150] if about else timeline[-100:]
 
 
 @asynccontextmanager

@@ -136,3 +136,10 @@ def test_who_deletes_a_question_and_has_it_asked_once_more_gets_an_answer() -> N
     assert kinds(History([Q], [note, ANSWER_AGAIN], [RUN, AGAIN], deeds=[gone, CLICK], claims=asked_again)) == []
     before = replace(CLICK, at=3.0, acked=3.1)
     assert kinds(History([Q], [note, ANSWER_AGAIN], [RUN, AGAIN], deeds=[gone, before], claims=asked_again)) != []
+
+
+def test_who_was_asked_together_with_a_question_that_was_stopped_before_its_second_try_is_stopped_too() -> None:
+    other = replace(Q, id="m0", token="t0")
+    told = History([other, Q], [], [RUN], merged={"m0": "m1"}, deeds=[CLICK], claims=WAITED)
+    assert "lost" in kinds(told)
+    assert kinds(replace(told, withdrawn=frozenset({"m1"}))) == []
