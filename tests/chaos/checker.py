@@ -78,7 +78,7 @@ class _Check:
             shown
             for shown in self._shown[message.lane]
             if (message.token and f"[{message.token}]" in shown.text)
-            or (shown.reply_to in about and shown.text.startswith(self._history.notes))
+            or (shown.reply_to in about and _note(shown.text).startswith(self._history.notes))
         ]
         if about & self._history.withdrawn and not self._clicks(message):
             self._withdrawn.add(message.id)
@@ -181,3 +181,8 @@ class _Check:
         for (lane, token), times in runs.items():
             if times > allowed.get((lane, token), 1):
                 yield Violation("asked twice", lane, token)
+
+
+def _note(text: str) -> str:
+    """What the bridge says, below what the agent had said before."""
+    return text.rpartition("———\n\n")[2]

@@ -143,3 +143,8 @@ def test_who_was_asked_together_with_a_question_that_was_stopped_before_its_seco
     told = History([other, Q], [], [RUN], merged={"m0": "m1"}, deeds=[CLICK], claims=WAITED)
     assert "lost" in kinds(told)
     assert kinds(replace(told, withdrawn=frozenset({"m1"}))) == []
+
+
+def test_a_note_below_what_the_agent_had_said_is_an_outcome() -> None:
+    stopped = replace(STOPPED, text=f"re\n\n———\n\n{STOPPED.text}")
+    assert kinds(History([Q], [stopped], [replace(RUN, how="closed")])) == []
