@@ -270,13 +270,13 @@ class World:
         await eventually(lambda: len(self.listen(chat, after)) >= count, f"{count} messages in {chat}", seconds)
         return self.listen(chat, after)
 
-    async def idle(self, seconds: float = 30.0) -> None:
+    async def idle(self) -> None:
         """Wait until the bridge has nothing open: a kill from now on hits no turn that is just being closed."""
 
         async def quiet() -> bool:
             return await self.bridge.metric(self.http, "bridge_lanes_running") == {"": 0.0}
 
-        await eventually_async(quiet, "all lanes come to rest", seconds)
+        await eventually_async(quiet, "all lanes come to rest")
 
     def last_card(self, chat: str) -> str:
         """The id of the chat's newest message with a card."""

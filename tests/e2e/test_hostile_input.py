@@ -41,7 +41,8 @@ class Hostile:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hostile]:
-    async with world(tmp_path_factory.mktemp("hostile")) as made:
+    # hundreds of forged installations would be greeted at the pace of greetings
+    async with world(tmp_path_factory.mktemp("hostile"), BRIDGE_WELCOME="false") as made:
         keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
         unendorsed, stranger = SigningKey("other-channel", keys[0]), SigningKey("simulated-teams-1", keys[1])
         runner = web.AppRunner(_metadata(made, unendorsed))
@@ -50,7 +51,7 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hostil
         await web.TCPSite(runner, "127.0.0.1", port).start()
         made.bridge.environment["TEAMS_OPENID_URL"] = f"http://127.0.0.1:{port}/metadata"
         await made.start()
-        await made.meet("alice")
+        await made.teams.call("POST", "/api/chats/personal-alice/open", {"as": "alice"})
         yield Hostile(made, unendorsed, stranger)
         await runner.cleanup()
 
@@ -413,8 +414,7 @@ async def test_ten_thousand_hostile_bodies_change_nothing(here: Hostile) -> None
     # the mixture is worth something only if it comes through every door
     assert all(counted[status] > 200 for status in (200, 400, 401, 403)), counted
 
-    # what was let in speaks as Alice too, and her questions wait for each other; greetings keep their pace
-    await here.world.idle(seconds=120.0)
+    await here.world.idle()  # what was let in speaks as Alice too, and her questions wait for each other
     chat, said = "personal-alice", await here.world.say("personal-alice", "alice", "my name is Alice")
     assert (await here.world.heard(chat, 1, said))[0].startswith("Hello Alice.")
     kept = await accepted(here.world) - accepted_before
