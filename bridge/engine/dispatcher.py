@@ -33,6 +33,7 @@ from bridge.core.turn import (
     Ticket,
     Turn,
     TurnFilter,
+    turn_name,
 )
 from bridge.engine.afterthoughts import Afterthoughts
 from bridge.engine.gate import Gate, Patience, Place, Rate
@@ -46,6 +47,8 @@ _log = structlog.get_logger()
 
 _RETENTION_SECONDS = 600.0
 _NOTES_A_BEAT = 50
+# Behind another question; the design's "about 30 s".
+_LONG_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Dispatcher:
             self._waiting += counts
             if new.kind is Kind.ASK:
                 self._pipeline.marks.waits(new.lane, new.payload.reference)
+                self._tell_later(new, accepted.n)
             self._lanes.wake(new.lane)
         return accepted
 
@@ -238,18 +242,33 @@ class Dispatcher:
         row = await insist(lambda: self._store.find(place.head.n))
         if row is None or row.state is not State.QUEUED:
             return  # taken back meanwhile
-        payload, locale = place.head.payload, place.head.payload.reference.locale
+        locale = place.head.payload.reference.locale
         if place.paused:
             words = say("waiting_paused", locale)
         elif place.seconds is None:
             words = say("waiting_place", locale, place=place.ahead + 1)
         else:
             words = say("waiting_time", locale, place=place.ahead + 1, time=span(place.seconds, locale))
+        await self._say_waiting(place.head, words)
+
+    def _tell_later(self, new: NewTurn, n: int) -> None:
+        """A mark says that a question waits behind another; a long wait deserves words."""
+
+        async def tell() -> None:
+            status = await insist(lambda: self._store.lane_status(new.lane))
+            if status.running is not None and status.queued[:1] == (turn_name(n),):
+                await self._say_waiting(new, say("waiting_turn", new.payload.reference.locale))
+
+        if self._pipeline.shows.switches.progress and new.lane in self._lanes:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LONG_WAIT, lambda: self._housekeeping.start(tell(), "long wait"))
+
+    async def _say_waiting(self, question: Turn | NewTurn, words: str) -> None:
         waiting = NewTurn(
-            id=f"{place.head.id}|waiting",
+            id=f"{question.id}|waiting",
             kind=Kind.NOTE,
-            lane=notice_lane(payload.reference),
-            payload=replace(payload, show=(note(words),), text="", files=()),
+            lane=notice_lane(question.payload.reference),
+            payload=replace(question.payload, show=(note(words),), text="", files=()),
             accepted=self._clock.now(),
         )
         await insist(lambda: self.accept(waiting))

@@ -102,12 +102,13 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_aske
         await world.ask("q", scope=Scope.GROUP)
         await world.ask("again", "p", scope=Scope.GROUP)
         await world.closed("q", "again", seconds=100.0)
-        first = world.channel.sent[1].activity
+        words = say("waiting_turn")
+        first, second = (s.activity for s in world.channel.sent if s.text != words and not s.text.startswith("✓"))
         assert first["text"].startswith('<quoted messageId="a1"/><at>Ann</at> echo q')
         assert {entity["type"] for entity in first["entities"]} >= {"quotedReply", "mention"}
         # how to go on is said once
         assert "Mention me" in first["text"]
-        assert "Mention me" not in world.channel.sent[2].text
+        assert "Mention me" not in second["text"]
         assert world.channel.progress[0].activity["placed"]
 
 
@@ -461,6 +462,19 @@ async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
         await world.ask("two")
         await world.closed("two")
         assert world.channel.texts() == ["echo one", "echo two"]
+
+
+@virtual_time
+async def test_who_waits_long_behind_another_question_is_told_once() -> None:
+    async with World(switches=ALL) as world:
+        world.agent.takes["one"] = 100.0
+        for id_ in ("one", "two", "three"):
+            await world.ask(id_)
+        await asyncio.sleep(29.0)
+        assert world.channel.sent == []
+        await asyncio.sleep(60.0)
+        assert world.channel.texts() == [say("waiting_turn")]
+        await world.closed("one", "two", "three", seconds=300.0)
 
 
 @virtual_time

@@ -78,6 +78,7 @@ TEXTS: Final[dict[str, str]] = {
     "file_not_saved": "I couldn't save `{name}` in your OneDrive. Please ask the agent for it again.",
     "file_offer_gone": "I no longer have that file. Please ask the agent for it again.",
     "waiting_paused": "Your IT team has paused me for a moment. Your question is kept, and I ask it as soon as they let me go on.",
+    "waiting_turn": "I'm still busy with the question before yours. Yours is kept and comes next; **/stop** ends the one that is being answered.",
     "waiting_place": "Many people are asking right now: your question is kept and number {place} in line. **/stop** takes it back.",
     "waiting_time": "Many people are asking right now: your question is kept and number {place} in line, about {time} to go. **/stop** takes it back.",
     "overloaded": "Too many messages are waiting here already. Please wait for an answer before you send the next one; this message was **not** kept.",

@@ -78,6 +78,7 @@ TEXTS: Final[dict[str, str]] = {
     "file_not_saved": "Tôi không lưu được `{name}` vào OneDrive của bạn. Vui lòng yêu cầu trợ lý gửi lại.",
     "file_offer_gone": "Tôi không còn giữ tệp đó. Vui lòng yêu cầu trợ lý gửi lại.",
     "waiting_paused": "Bộ phận IT đã cho tôi tạm dừng một lát. Câu hỏi của bạn được giữ lại, và tôi sẽ hỏi ngay khi được tiếp tục.",
+    "waiting_turn": "Tôi vẫn đang xử lý câu hỏi trước câu của bạn. Câu hỏi của bạn được giữ lại và sẽ đến lượt ngay sau đó; **/stop** dừng câu đang được trả lời.",
     "waiting_place": "Hiện có nhiều người đang hỏi: câu hỏi của bạn được giữ lại và đứng thứ {place} trong hàng. Gửi **/stop** để rút lại.",
     "waiting_time": "Hiện có nhiều người đang hỏi: câu hỏi của bạn được giữ lại và đứng thứ {place} trong hàng, còn khoảng {time}. Gửi **/stop** để rút lại.",
     "overloaded": "Ở đây đã có quá nhiều tin nhắn đang chờ. Vui lòng đợi câu trả lời trước khi gửi tin tiếp theo; tin nhắn này **không** được giữ lại.",

@@ -78,6 +78,7 @@ TEXTS: Final[dict[str, str]] = {
     "file_not_saved": "我没能把 `{name}` 保存到您的 OneDrive。请再向智能体要一次。",
     "file_offer_gone": "我已不再保留那个文件。请再向智能体要一次。",
     "waiting_paused": "IT 部门让我暂停一会儿。您的问题已保留，一旦恢复我就会提交。",
+    "waiting_turn": "我还在处理您这个问题之前的问题。您的问题已保留，接下来就会处理；**/stop** 可停止正在回答的问题。",
     "waiting_place": "现在提问的人很多：您的问题已保留，排在第 {place} 位。发送 **/stop** 可以撤回。",
     "waiting_time": "现在提问的人很多：您的问题已保留，排在第 {place} 位，大约还要 {time}。发送 **/stop** 可以撤回。",
     "overloaded": "这里等待的消息已经太多了。请等到回答后再发下一条；这条消息**没有**保留。",
