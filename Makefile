@@ -7,6 +7,8 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 PIP = -m pip --disable-pip-version-check
 BIN = $(VENV)/bin
+# test processes side by side; a file stays in one of them. The chaos suite comes first, and waits more than it computes
+JOBS ?= 2
 
 .PHONY: help demo setup test test-all chaos lint format lock image-check clean
 
@@ -37,7 +39,7 @@ python:
 
 test: setup lint  ## Set up, check and run the whole suite
 	@sh tests/e2e/find_chromium.sh
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: | python  ## Run the suite on every Python of 3.11, 3.12 and 3.13 that this machine has
 	@ran=0; for v in 3.11 3.12 3.13; do \

@@ -49,9 +49,14 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port below the range that outgoing connections take theirs from: it stays free while a bridge is down."""
+    """A port below the range that outgoing connections take theirs from: it stays free while a bridge is down.
+
+    Test processes that run side by side (pytest-xdist) each have ports of their own.
+    """
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = _dice.randrange(20_000, 32_000)
+        port = _dice.randrange(20_000 + own, 32_000, beside)
         if port in _given:
             continue
         with socket.socket() as probe:

@@ -16,17 +16,21 @@ from bridge.core.inline import literal
 from bridge.core.markdown import to_teams
 from bridge.core.parser import Definitions
 
-# The gate. A text that matches as a whole is sent as it is: rendering would not change it (a test holds that). It is
-# a whitelist: single lines of prose and flat lists with a blank line between them, in which nothing can be a link,
-# an image, HTML, an entity, a table, an escape, math, a chance fence or code that is written anew (WORDS), nor a
-# heading, rule, quote, fence or list in a list (START). Quantifiers are possessive: one pass, no backtracking.
+# The gate. A text that matches as a whole is sent as it is, but for the blank lines between prose and lists that Teams
+# needs and agents leave out: rendering would change nothing else (a test holds that). It is a whitelist: single lines
+# of prose and flat lists, in which nothing can be a link, an image, HTML, an entity, a table, an escape, math, a chance
+# fence or code that is written anew (WORDS), nor a heading, rule, quote, fence or list in a list (START), nor a number
+# that begins no list below prose (FIRST). Quantifiers are possessive: one pass, no backtracking.
 _CHAR = r"(?!(?<=\d)\*\d)[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
 _CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
 _WORDS = rf"(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++(?:[ ]++(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++)*+"
 _START = r"(?![#>=~+_-]|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"
 _PROSE = _START + _WORDS
 _LIST = "|".join(rf"{sign} {_PROSE}(?:\n{sign} {_PROSE})*+" for sign in ("-", r"\*", r"\d{1,3}\.", r"\d{1,3}\)"))
-_PLAIN = re.compile(rf"(?:(?:(?:{_LIST})\n\n)?+{_PROSE}(?:\n\n(?!\Z)|\Z))*+(?:{_LIST})?+")
+_FIRST = r"(?=[-*] |1[.)] )"
+_PLAIN = re.compile(rf"(?:(?:(?:{_LIST})\n{{1,2}}+)?+{_PROSE}(?:\n\n(?!\Z)|\n{_FIRST}|\Z))*+(?:{_LIST})?+")
+_ITEM = r"(?:[-*]|\d{1,3}[.)]) "
+_BORDER = re.compile(rf"^{_ITEM}.*+\n(?!{_ITEM}|\n)|^(?!{_ITEM}).++\n(?={_ITEM})", re.MULTILINE)
 
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFDD0])
 _CARD = "\ufdd0"  # where a card stands while the text is cut; no character, and the input has none
@@ -49,17 +53,18 @@ def render_answer(markdown: str) -> tuple[str, ...]:
 
 def render_whole(markdown: str) -> str:
     """The answer in Teams' dialect, before it is cut: its blocks, each rendered by itself."""
-    if is_plain(markdown):
-        return markdown
+    plain = as_it_is(markdown)
+    if plain is not None:
+        return plain
     text = clean(markdown)
     definitions = Definitions(text)
     shown = "\n\n".join(filter(None, (render_block(block, definitions) for block, _ in blocks(text))))
     return shown or literal(text).strip()
 
 
-def is_plain(markdown: str) -> bool:
-    """Whether rendering would surely not change it."""
-    return bool(_PLAIN.fullmatch(markdown))
+def as_it_is(markdown: str) -> str | None:
+    """The rendering of a text of which nothing needs to be parsed; None of any other."""
+    return _BORDER.sub(r"\g<0>\n", markdown) if _PLAIN.fullmatch(markdown) else None
 
 
 def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:
@@ -92,7 +97,8 @@ def clean(markdown: str) -> str:
 
 def render_block(block: str, definitions: Definitions) -> str:
     """One block of `blocks` in Teams' dialect; empty if there are no words in it."""
-    if is_plain(block):
-        return block
+    plain = as_it_is(block)
+    if plain is not None:
+        return plain
     text = to_teams(block, definitions).strip("\n ")
     return text if text.strip() else ""

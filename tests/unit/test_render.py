@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from bridge.core.blocks import blocks
 from bridge.core.chunks import PART_UNITS, units
 from bridge.core.markdown import to_teams
-from bridge.core.render import is_plain, render_answer
+from bridge.core.render import as_it_is, render_answer
 
 PROSE = (
     "Thank you for the question. Here is what I found in the **knowledge base**: the request was received, "
@@ -54,6 +55,9 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
                 "2) ",
                 "\n",
                 "\n\n",
+                "\n- ",
+                "\n* ",
+                "\n1. ",
                 "a",
                 "*b*",
                 "**",
@@ -71,10 +75,27 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
         )
     )
 )
-def test_what_is_sent_as_it_is_would_be_rendered_as_it_is(pieces: list[str]) -> None:
+def test_what_is_not_parsed_is_what_the_parser_makes_of_it(pieces: list[str]) -> None:
     text = "".join(pieces)
+    parsed = "\n\n".join(filter(None, (to_teams(block).strip("\n ") for block, _ in blocks(text))))
 
-    assert not is_plain(text) or to_teams(text) == text
+    assert as_it_is(text) in (None, parsed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What to do:\n- read **it**\n- sign it\nThen wait.",
+        "- a\n- b\nprose\n\n1. c\n2. d\nprose\n1) e",
+        "prose\n* a\nprose",
+    ],
+)
+def test_prose_and_flat_lists_need_no_parser(text: str) -> None:
+    lines = as_it_is(text)
+
+    assert lines is not None
+    assert lines.replace("\n\n", "\n") == text.replace("\n\n", "\n")
+    assert lines == "\n\n".join(to_teams(block).strip("\n ") for block, _ in blocks(text))
 
 
 @pytest.mark.parametrize(
