@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 import httpx
+from aiohttp import ClientSession as Http
 
 from bridge import metrics
 from bridge.core import texts
@@ -147,19 +149,21 @@ async def connected(settings: Settings) -> AsyncIterator[Edges]:
     """The edges, over HTTP clients that live as long as the context. Raises ValueError where endpoints do not fit."""
     # No limit of connections: running turns are bounded by the engine, and a full pool would look like a dead host.
     teams = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0, ttl_dns_cache=60)
+    trust = ssl.create_default_context()  # for both of httpx's clients: each else reads a list of its own (3 MB)
     async with (
-        aiohttp.ClientSession(connector=teams, cookie_jar=aiohttp.DummyCookieJar()) as to_teams,
-        aiohttp.ClientSession(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
-        httpx.AsyncClient(timeout=10.0) as elsewhere,
+        Http(connector=teams, cookie_jar=aiohttp.DummyCookieJar()) as to_teams,
+        Http(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
+        httpx.AsyncClient(timeout=10.0, verify=trust) as elsewhere,
     ):
-        yield _edges(settings, to_teams, to_gateway, elsewhere)
+        yield _edges(settings, to_teams, to_gateway, elsewhere, trust)
 
 
 def _edges(
-    settings: Settings, to_teams: aiohttp.ClientSession, to_gateway: aiohttp.ClientSession, elsewhere: httpx.AsyncClient
+    settings: Settings, to_teams: Http, to_gateway: Http, elsewhere: httpx.AsyncClient, trust: ssl.SSLContext
 ) -> Edges:
     cloud = cloud_of(settings)
-    token = OutboundToken(cloud, settings.app_id, settings.app_password.get_secret_value(), settings.tenant_id)
+    password = settings.app_password.get_secret_value()
+    token = OutboundToken(cloud, settings.app_id, password, settings.tenant_id, trust=trust)
     base, secret = settings.gateway_url, settings.gateway_token.get_secret_value()
     sessions = GatewaySessions(http=to_gateway, base_url=base, token=secret)
     probe = GatewayProbe(http=to_gateway, base_url=base, token=secret, agent=settings.agent, sessions=sessions)

@@ -24,6 +24,7 @@ from bridge.core.errors import CredentialsRefused
 from bridge.teams.clouds import is_loopback_http
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from bridge.teams.clouds import Cloud
@@ -49,7 +50,10 @@ class _Token:
 
 
 class OutboundToken:
-    """The current `Authorization` header value. `tenant` empty: a multi-tenant registration."""
+    """The current `Authorization` header value. `tenant` empty: a multi-tenant registration.
+
+    `trust`: whose certificates are believed; httpx's own choice where none is given.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class OutboundToken:
         secret: str,
         tenant: str,
         *,
+        trust: ssl.SSLContext | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -65,6 +70,7 @@ class OutboundToken:
         self._app_id = app_id
         self._secret = secret
         self._tenant = tenant
+        self._trust = trust
         self._monotonic = monotonic
         self._sleep = sleep
         self._token: _Token | None = None
@@ -154,7 +160,7 @@ class OutboundToken:
         an old refusal to somebody who has just repaired the secret.
         """
         try:
-            with httpx.Client(timeout=HTTP_LIMITS) as client:
+            with httpx.Client(timeout=HTTP_LIMITS, verify=self._trust or True) as client:
                 authority = self._cloud.authority(self._tenant)
                 wire = _Wire(client, self._cloud.login_url)
                 application = msal.ConfidentialClientApplication(
