@@ -70,6 +70,8 @@ def parse_command(text: str) -> Command | Unknown | None:
     reply, the message it quotes (the lines with `>` at its beginning, as html_text.py writes them) does not count:
     pitfalls.md 21. `/new?` asks what it does, so nothing is done.
     """
+    if not any(slash in text for slash in _SLASHES):  # almost every message: what follows looks at each character
+        return None
     own = dropwhile(lambda line: not line.strip() or line.startswith(">"), text.splitlines())
     typed = "".join(c for c in "\n".join(own).strip() if unicodedata.category(c) != "Cf").strip()
     if typed[:1] not in tuple(_SLASHES):

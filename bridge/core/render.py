@@ -21,9 +21,10 @@ from bridge.core.parser import Definitions
 # of prose and flat lists, in which nothing can be a link, an image, HTML, an entity, a table, an escape, math, a chance
 # fence or code that is written anew (WORDS), nor a heading, rule, quote, fence or list in a list (START), nor a number
 # that begins no list below prose (FIRST). Quantifiers are possessive: one pass, no backtracking.
-_CHAR = r"(?!(?<=\d)\*\d)[^\s<&|\[\]\\`~$\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0]"
+_BAD = r"\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # blanks but for the space
+_BAD += r"<&|\[\]\\`~$\x00-\x08\x0e-\x1b\x7f\ud800-\udfff\ufdd0"
 _CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
-_WORDS = rf"(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++(?:[ ]++(?:{_CHAR}|{_CODE}|~{{1,2}}(?!~))++)*+"
+_WORDS = rf"(?! )(?:[^*{_BAD}]++|\*(?!\d)|(?<!\d)\*|~{{1,2}}(?!~)|{_CODE})++(?<! )"
 _START = r"(?![#>=~+_-]|\*(?!\*?[^\s*])|\d{1,9}[.)](?:\s|\Z))"
 _PROSE = _START + _WORDS
 _LIST = "|".join(rf"{sign} {_PROSE}(?:\n{sign} {_PROSE})*+" for sign in ("-", r"\*", r"\d{1,3}\.", r"\d{1,3}\)"))
@@ -64,7 +65,11 @@ def render_whole(markdown: str) -> str:
 
 def as_it_is(markdown: str) -> str | None:
     """The rendering of a text of which nothing needs to be parsed; None of any other."""
-    return _BORDER.sub(r"\g<0>\n", markdown) if _PLAIN.fullmatch(markdown) else None
+    return _BORDER.sub(_with_blank_line, markdown) if _PLAIN.fullmatch(markdown) else None
+
+
+def _with_blank_line(border: re.Match[str]) -> str:
+    return f"{border[0]}\n"
 
 
 def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:

@@ -1,7 +1,8 @@
 """One thread that owns the SQLite connection, and commits in groups.
 
-Whatever waits when the thread is free goes into one transaction, so that all of it shares one fsync. A job that fails
-undoes only itself. A caller hears back after COMMIT; a caller that was cancelled meanwhile undoes nothing.
+While a group is being committed the next one gathers in the event loop, and goes when the loop has seen to what the
+last one has set free: the busier the process, the larger its groups, which share one fsync and one change of threads.
+A job that fails undoes only itself. A caller hears back after COMMIT; a caller that was cancelled undoes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Writer:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: list[_Waiting] = []
+        self._groups: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
+        self._under_way = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failing = False
@@ -54,18 +57,41 @@ class Writer:
         # first of all nothing more is taken: a job behind the end would never be answered
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._queue.put(None)
+            self._groups.put(self._waiting)
+            self._waiting = []
+            self._groups.put(None)
             await asyncio.to_thread(thread.join)
 
     def submit(self, job: Job) -> asyncio.Future[Any]:
         """The job's result, once it is committed. Fails with StoreUnavailable."""
-        if self._loop is None or self._thread is None or not self._thread.is_alive():
+        if self._loop is None or self._thread is None:
             raise StoreUnavailable("the store is closed")
-        if self._queue.qsize() > _LONGEST_QUEUE:
+        if len(self._waiting) > _LONGEST_QUEUE:
             raise StoreUnavailable("too many writes are waiting")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put((job, future))
+        self._waiting.append((job, future))
+        if not self._under_way:
+            self._under_way = True
+            self._loop.call_soon(self._go)
         return future
+
+    def _go(self) -> None:
+        """Hand the next group over, if there is one."""
+        group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
+        self._under_way = bool(group)
+        if group:
+            self._groups.put(group)
+
+    def _done(self, results: list[_Result]) -> None:
+        for future, value, error in results:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+        # behind the callers that go on now: what they write next is of the same group
+        asyncio.get_running_loop().call_soon(self._go)
 
     def _run(self, opened: asyncio.Future[Any]) -> None:
         loop = opened.get_loop()
@@ -73,33 +99,18 @@ class Writer:
             connection = self._connect()
         except Exception as error:  # noqa: BLE001  handed to the caller that waits for the opening
             failed: _Result = (opened, None, error)
-            loop.call_soon_threadsafe(_finish, [failed])
+            loop.call_soon_threadsafe(self._done, [failed])
             return
         done: _Result = (opened, None, None)
-        loop.call_soon_threadsafe(_finish, [done])
-        while (first := self._queue.get()) is not None:
-            group, ended = self._gather(first)
+        loop.call_soon_threadsafe(self._done, [done])
+        while (group := self._groups.get()) is not None:
             results = _commit(connection, group)
             self.failing = any(isinstance(error, StoreUnavailable) for _, _, error in results)
             try:
-                loop.call_soon_threadsafe(_finish, results)
+                loop.call_soon_threadsafe(self._done, results)
             except RuntimeError:  # the loop is closed: nobody waits any more, the commit stands
                 break
-            if ended:
-                break
         connection.close()
-
-    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
-        group = [first]
-        while len(group) < _LARGEST_GROUP:
-            try:
-                waiting = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if waiting is None:
-                return group, True
-            group.append(waiting)
-        return group, False
 
 
 _Result = tuple[asyncio.Future[Any], Any, Exception | None]
@@ -141,13 +152,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _finish(results: list[_Result]) -> None:
-    for future, value, error in results:
-        if future.done():
-            continue
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)
