@@ -265,9 +265,9 @@ class MemoryStore:
         self._enter("change")
         return await self._told(self.changes.change(change, _now(), at))
 
-    async def withdraw(self, n: int, at: float) -> Changed:
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
         self._enter("withdraw")
-        return await self._told(self.changes.withdraw(n, at))
+        return await self._told(self.changes.withdraw(seen, at))
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:
         self._enter("abandon")

@@ -213,8 +213,11 @@ class TurnStore(Protocol):
         """
         ...
 
-    async def withdraw(self, n: int, at: float) -> Changed:
-        """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`)."""
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
+        """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`).
+
+        One that was claimed since it was `seen` goes on: it may ask for others as well.
+        """
         ...
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:

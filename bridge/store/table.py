@@ -173,8 +173,8 @@ class TurnTable:
     async def change(self, change: Change, at: float) -> Changed:
         return await self._told(await self._database.run(lambda: changes.change(change, at)))
 
-    async def withdraw(self, n: int, at: float) -> Changed:
-        return await self._told(await self._database.run(lambda: changes.withdraw(n, at)))
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
+        return await self._told(await self._database.run(lambda: changes.withdraw(seen, at)))
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:
         stopping = await self._database.run(lambda: changes.abandon(place, at))

@@ -108,9 +108,9 @@ async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: b
     async with pair() as two:
         two.store.deaf = deaf
         two.agent.takes["q"] = 100
-        accepted = await two.a.ask("q")
+        await two.a.ask("q")
         await until(lambda: two.agent.asked)
-        await two.b.dispatcher.afterthoughts.withdraw(accepted.n)
+        await two.b.dispatcher.afterthoughts.withdraw(two.b.row("q"))
         await until(lambda: two.agent.cancelled == ["q"], 2)
         assert (await two.a.closed("q")).outcome is Outcome.WITHDRAWN
         assert two.a.channel.texts() == []
