@@ -261,6 +261,15 @@ class Orphans:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """What a life has open for a while, for it to see what it does not work on: numbers and lanes of its claimed rows,
+    and lanes that have something waiting."""
+
+    claimed: tuple[tuple[int, Lane], ...] = ()
+    lanes: tuple[Lane, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """What a process learns with each beat.
 

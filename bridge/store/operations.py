@@ -21,6 +21,7 @@ from bridge.core.turn import (
     LaneStatus,
     NewTurn,
     Orphans,
+    Stalled,
     State,
     Stopped,
     StopVerdict,
@@ -186,12 +187,11 @@ def adopt(owner: str, dead: frozenset[str], now: float) -> Operation[Orphans]:
     return Orphans(tuple(turn_of(row) for row in claimed), tuple({Lane(row["lane"]): None for row in queued}))
 
 
-def stalled(owner: str, before: float) -> Operation[Orphans]:
+def stalled(owner: str, claimed_before: float, queued_before: float) -> Operation[Stalled]:
     """See ports.TurnStore.stalled."""
-    parameters = {"owner": owner, "before": before}
-    claimed = yield "own_before", parameters
-    lanes = yield "waiting_lanes", parameters
-    return Orphans(tuple(turn_of(row) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
+    claimed = yield "own_before", {"owner": owner, "before": claimed_before}
+    lanes = yield "waiting_lanes", {"owner": owner, "before": queued_before}
+    return Stalled(tuple((row["n"], Lane(row["lane"])) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
 
 
 def turns(wanted: TurnFilter, limit: int) -> Operation[tuple[Turn, ...]]:

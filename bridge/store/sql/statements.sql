@@ -254,8 +254,8 @@ WHERE state <> 'closed' AND state = 'queued' AND coalesce(owner, '') <> :owner
 RETURNING lane;
 
 -- name: own_before
--- Without the texts: this runs every second, also when thousands of answers wait for Teams to come back.
-SELECT <plain columns> FROM turns
+-- No more than is needed: this runs every second, also when thousands of answers wait for Teams to come back.
+SELECT n, lane FROM turns
 WHERE state IN ('running', 'answered') AND owner = :owner AND accepted < :before;
 
 -- name: waiting_lanes
