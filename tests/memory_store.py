@@ -130,8 +130,7 @@ class MemoryStore:
         self._enter("accept")
         known = self._ids.get(new.id)
         if known is None and new.again_of is not None:
-            asked = any(row.again_of == new.again_of for row in self.rows.values())
-            known = new.again_of if asked else None
+            known = next((row.n for row in self.rows.values() if row.again_of == new.again_of), None)
         if known is not None:
             await self._commit()
             return Accepted(known, duplicate=True)

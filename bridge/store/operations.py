@@ -61,11 +61,7 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
             row |= {"hold": True, "payload": dump_payload(replace(new.payload, text=edit.text))}
         rows = yield "accept" if edit is None or edit.text else "accept_withdrawn", row
     if not rows:
-        known = yield "known", {"id": row["id"]}
-        if not known and new.again_of is not None:
-            known = yield "known_again", {"again_of": new.again_of}
-            if known:
-                return Accepted(new.again_of, duplicate=True)
+        known = yield "known", {"id": row["id"], "again_of": new.again_of}
         if known:
             return Accepted(known[0]["n"], duplicate=True)
         # the lane is full, or another process was about to claim in it: then this one waits behind
@@ -128,7 +124,7 @@ class Interfered(Exception):
 def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int) -> Operation[Stopped]:
     """See ports.TurnStore.stop; atomic."""
     row = new_row(note, owner, at)
-    if (yield "known", {"id": row["id"]}):
+    if (yield "known", {"id": row["id"], "again_of": None}):
         return Stopped(StopVerdict.DUPLICATE)
     parameters = {
         "lane": clean(lane),

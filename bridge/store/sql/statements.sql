@@ -21,10 +21,7 @@ ON CONFLICT DO NOTHING
 RETURNING n, state;
 
 -- name: known
-SELECT n FROM turns WHERE id = :id;
-
--- name: known_again
-SELECT n FROM turns WHERE again_of = :again_of;
+SELECT n FROM turns WHERE id = :id OR again_of = :again_of;
 
 -- name: head
 SELECT * FROM turns
