@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from bridge.core.commands import LONGEST_STARTER, MOST_STARTERS
-from bridge.teams.clouds import connector_hosts, hosts_of_files, is_loopback_http
+from bridge.teams.clouds import connector_hosts, endpoint, hosts_of_files, is_loopback_http
 
 
 def _guid(value: object) -> object:
@@ -90,6 +90,7 @@ def _starters(value: object) -> object:
 Guid = Annotated[str, BeforeValidator(_guid)]
 Url = Annotated[str, BeforeValidator(_url)]
 PublicUrl = Annotated[Url, AfterValidator(_public)]
+CloudUrl = Annotated[Url, AfterValidator(endpoint)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Password = Annotated[SecretStr, BeforeValidator(_password)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list)]

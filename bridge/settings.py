@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, InstanceOf, Sec
 
 from bridge.core.commands import MOST_STARTERS
 from bridge.kinds import (
+    CloudUrl,
     ConnectorHosts,
     FileHosts,
     Guid,
@@ -55,10 +56,12 @@ class Settings(BaseModel):
         about="The Microsoft cloud of your tenant: `public`, `gcc`, `gcc-high`, `dod`, `china` or `custom`.",
         default="public",
     )
-    openid_url: Url | None = _setting(
+    openid_url: CloudUrl | None = _setting(
         "TEAMS_OPENID_URL", about="Cloud `custom`: OpenID metadata of the Bot Framework.", default=None
     )
-    login_url: Url | None = _setting("TEAMS_LOGIN_URL", about="Cloud `custom`: base address of Entra ID.", default=None)
+    login_url: CloudUrl | None = _setting(
+        "TEAMS_LOGIN_URL", about="Cloud `custom`: base address of Entra ID.", default=None
+    )
     service_hosts: ConnectorHosts = _setting(
         "TEAMS_SERVICE_HOSTS",
         about="Hosts of the Bot Connector, `host` or `host:port`: all of them in a `custom` cloud, further ones beside "

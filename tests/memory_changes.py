@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bridge.core.changes import Change, Changed, ChangeVerdict, reworded
+from bridge.core.changes import Change, Changed, ChangeVerdict, emptied, reworded
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.turn import Edit, Kind, Outcome, State, Turn
 
@@ -26,44 +26,43 @@ class MemoryChanges:
         own = next((row for row in self.rows.values() if row.id == change.message), None)
         if own is None:
             return self._keep(change, now)
-        group = self.group(own)
-        standing = self._standing(group[-1])
         if not _counts(own, change):
             return Changed(ChangeVerdict.NOTHING)
+        group = self.group(self.put(replace(own, edit=change.edit), ""))
+        standing = self._standing(group[-1])
         if standing.outcome is Outcome.WITHDRAWN and not standing.stop:
             return Changed(ChangeVerdict.UNASKED, standing.n)
-        edited = [replace(row, edit=change.edit) if row.n == own.n else row for row in group]
-        if not any(row.words for row in edited):
-            return self.withdraw(standing.n, at)
-        self.put(replace(own, edit=change.edit), "")
-        standing = self.rows[standing.n]
+        if emptied(group):
+            return self.withdraw(standing, at)
         if standing.state is not State.QUEUED:
-            asked = standing.payload.text == reworded(edited)
+            asked = standing.payload.text == reworded(group)
             return Changed(ChangeVerdict.NOTHING if asked else ChangeVerdict.LATE, standing.n)
-        payload = replace(standing.payload, text=reworded(edited))
+        payload = replace(standing.payload, text=reworded(group))
         self.put(replace(standing, payload=payload, fence=standing.fence + 1), "edited")
         return Changed(ChangeVerdict.USED, standing.n)
 
     def reword(self, n: int) -> None:
         row = self.rows[n]
         text = reworded(self.group(row))
-        if row.again_of is None and text not in ("", row.payload.text):
+        if row.again_of is None and text != row.payload.text and not emptied(self.group(row)):
             self.put(replace(row, payload=replace(row.payload, text=text), fence=row.fence + 1), "edited")
 
-    def withdraw(self, n: int, at: float) -> Changed:
-        row = self.rows.get(n)
-        if row is not None and row.state is State.QUEUED:
+    def withdraw(self, seen: Turn, at: float) -> Changed:
+        n, row = seen.n, self.rows.get(seen.n)
+        if row is None or row.fence != seen.fence:
+            return Changed(ChangeVerdict.NOTHING, n)
+        if row.state is State.QUEUED:
             closed = replace(row, state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=at)
             self.put(closed, "closed:withdrawn")
             return Changed(ChangeVerdict.WITHDRAWN, n)
-        if row is not None and row.state is State.RUNNING and row.kind is Kind.ASK and not row.stop:
+        if row.state is State.RUNNING and row.kind is Kind.ASK and not row.stop:
             self.put(replace(row, stop=True, withdrawn=True), "stop")
             return Changed(ChangeVerdict.STOPPING, n)
         return Changed(ChangeVerdict.NOTHING, n)
 
     def abandon(self, place: str, at: float) -> tuple[int, ...]:
         there = [row for row in self.rows.values() if row.id.startswith((f"{place}|", f"{place};"))]
-        verdicts = [self.withdraw(row.n, at) for row in there]
+        verdicts = [self.withdraw(row, at) for row in there]
         return tuple(changed.n for changed in verdicts if changed.verdict is ChangeVerdict.STOPPING)
 
     def restated(self, n: int) -> tuple[Turn, str] | None:
@@ -136,5 +135,5 @@ def _counts(own: Turn, change: Change) -> bool:
     if own.kind is not Kind.ASK or (change.person is not None and change.person.lower() != asker):
         return False
     older = own.edit is not None and own.edit.stamp > change.edit.stamp
-    news = own.edit == change.edit or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
-    return news and not older
+    news = change.person is None or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
+    return (news or own.edit == change.edit) and not older

@@ -28,6 +28,7 @@ from bridge.core.turn import (
     Reference,
     Reply,
     Scope,
+    Stalled,
     State,
     Stopped,
     StopVerdict,
@@ -129,8 +130,7 @@ class MemoryStore:
         self._enter("accept")
         known = self._ids.get(new.id)
         if known is None and new.again_of is not None:
-            asked = any(row.again_of == new.again_of for row in self.rows.values())
-            known = new.again_of if asked else None
+            known = next((row.n for row in self.rows.values() if row.again_of == new.again_of), None)
         if known is not None:
             await self._commit()
             return Accepted(known, duplicate=True)
@@ -265,9 +265,9 @@ class MemoryStore:
         self._enter("change")
         return await self._told(self.changes.change(change, _now(), at))
 
-    async def withdraw(self, n: int, at: float) -> Changed:
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
         self._enter("withdraw")
-        return await self._told(self.changes.withdraw(n, at))
+        return await self._told(self.changes.withdraw(seen, at))
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:
         self._enter("abandon")
@@ -298,14 +298,14 @@ class MemoryStore:
     def on_stop(self, heard: Callable[[int], None]) -> None:
         self._heard.append(heard)
 
-    async def stalled(self, owner: str, before: float) -> Orphans:
+    async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         self._enter("stalled")
-        mine = [row for row in self.rows.values() if row.owner == owner and row.accepted < before]
-        turns = tuple(replace(row, payload=_EMPTY, reply=None, edit=None) for row in mine if row.state in _CLAIMED)
-        lanes = {row.lane: None for row in mine if row.state is State.QUEUED}
+        mine = [row for row in self.rows.values() if row.owner == owner]
+        claimed = [(row.n, row.lane) for row in mine if row.state in _CLAIMED and row.accepted < claimed_before]
+        queued = {row.lane: None for row in mine if row.state is State.QUEUED and row.accepted < queued_before}
         await self._commit()
-        free = [lane for lane in lanes if all(row.state is State.QUEUED for row in self._open(lane))]
-        return Orphans(turns, tuple(free))
+        free = [lane for lane in queued if all(row.state is State.QUEUED for row in self._open(lane))]
+        return Stalled(tuple(claimed), tuple(free))
 
     async def find(self, n: int) -> Turn | None:
         self._enter("find")

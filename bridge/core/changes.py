@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bridge.core.identity import spoken
+from bridge.core.texts import say
 from bridge.core.turn import Edit, LaneStatus, Outcome, State, Turn
 
 FRESH_SECONDS: Final = 600.0
@@ -83,7 +85,17 @@ def reworded(group: Sequence[Turn]) -> str:
         in_words = turn.edit is None and payload.inlined  # it had been about to be asked alone
         if not _changed(turn) and not in_words:
             kept += own
-    return "\n\n".join(filter(None, (turn.words for turn in group))) + "".join(kept)
+    blocks, payload = "".join(kept), group[-1].payload
+    words = "\n\n".join(filter(None, (turn.words for turn in group)))
+    if blocks and not words:
+        words = spoken(payload.reference.scope, payload.person.name, say("files_alone"))
+    return words + blocks
+
+
+def emptied(group: Sequence[Turn]) -> bool:
+    """Whether nothing is left to ask: all words are gone, and so are all files, read already or not."""
+    waiting = group[-1].payload.files and any(turn.payload.files and not _changed(turn) for turn in group)
+    return not waiting and not reworded(group)
 
 
 def _changed(turn: Turn) -> bool:

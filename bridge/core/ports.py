@@ -24,6 +24,7 @@ from bridge.core.turn import (
     Person,
     Reference,
     Reply,
+    Stalled,
     Stopped,
     Ticket,
     Turn,
@@ -213,8 +214,11 @@ class TurnStore(Protocol):
         """
         ...
 
-    async def withdraw(self, n: int, at: float) -> Changed:
-        """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`)."""
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
+        """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`).
+
+        One that was claimed since it was `seen` goes on: it may ask for others as well.
+        """
         ...
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:
@@ -237,9 +241,9 @@ class TurnStore(Protocol):
         """Call `heard` with the number of each turn that another process marks. Fast, but may miss some: see `beat`."""
         ...
 
-    async def stalled(self, owner: str, before: float) -> Orphans:
-        """What the owner's life has open of before `before`: its claimed rows without their texts, and the lanes whose
-        queued head it looks after while nothing in them is claimed."""
+    async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
+        """What the owner's life has open, accepted before these times: its claimed rows, and the lanes whose queued
+        head it looks after while nothing in them is claimed. Asked every second, so it must be cheap."""
         ...
 
     async def find(self, n: int) -> Turn | None:

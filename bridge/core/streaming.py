@@ -107,10 +107,11 @@ class Progress:
         if left is not None:
             self._phase = _Phase.MESSAGE
 
-    def heard(self, event: AgentEvent) -> None:
-        """News of the agent."""
+    def heard(self, event: AgentEvent) -> bool:
+        """News of the agent; whether they change how long to `wait`: only the first since the last step do."""
         self._doings.heard(event)
-        self._news = True
+        first, self._news = not self._news, True
+        return first
 
     @property
     def streams(self) -> bool:

@@ -37,21 +37,12 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """Where a turn is; see TRANSITIONS."""
+    """Where a turn is. It goes on in this order; only a run that was provably not started goes back to queued."""
 
     QUEUED = "queued"
     RUNNING = "running"
     ANSWERED = "answered"
     CLOSED = "closed"
-
-
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.CLOSED}),
-    # back to queued: the request was provably not started
-    State.RUNNING: frozenset({State.ANSWERED, State.QUEUED, State.CLOSED}),
-    State.ANSWERED: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset(),
-}
 
 
 class Outcome(StrEnum):
@@ -65,7 +56,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     UNDELIVERED = "undelivered"
-    EXPIRED = "expired"
     DROPPED = "dropped"
 
 
@@ -243,7 +233,7 @@ class Stopped:
 class Accepted:
     """What became of a NewTurn: a repeated id changes nothing; an idle lane is claimed at once.
 
-    `full`: too many wait in the lane already, and nothing was kept.
+    `n`: of the row that is there now. `full`: too many wait in the lane already, and nothing was kept.
     """
 
     n: int
@@ -258,6 +248,15 @@ class Orphans:
 
     turns: tuple[Turn, ...] = ()
     lanes: tuple[Lane, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """What a life has open for a while, for it to see what it does not work on: numbers and lanes of its claimed rows,
+    and lanes that have something waiting."""
+
+    claimed: tuple[tuple[int, Lane], ...] = ()
+    lanes: tuple[Lane, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,9 @@ class Afterthoughts:
             changed = await self._store.change(change, self._clock.now())
         return self._stopping(changed)
 
-    async def withdraw(self, n: int) -> Changed:
-        """Its asker takes the turn back: nothing more is shown for it."""
-        return self._stopping(await self._store.withdraw(n, self._clock.now()))
+    async def withdraw(self, seen: Turn) -> Changed:
+        """Its asker takes the turn back, as it was `seen`: nothing more is shown for it."""
+        return self._stopping(await self._store.withdraw(seen, self._clock.now()))
 
     async def abandon(self, place: str) -> None:
         """The bot was removed: whatever is still to be done there would be for nobody."""

@@ -69,12 +69,12 @@ class Operator:
             return Refusal.NO_QUESTION
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
-        if not (asked.payload.text or asked.payload.files):
-            return Refusal.TEXT_GONE
         payload = asked.payload
         restated = await self._dispatcher.afterthoughts.restated(n)
-        if restated is not None and restated[0].n == n and restated[1]:
-            payload = replace(payload, text=restated[1])  # its asker may have edited it since
+        if restated is not None and restated[0].n == n:
+            payload = replace(payload, text=restated[1])  # its asker may have edited or deleted it since
+        if not (payload.text or payload.files):
+            return Refusal.TEXT_GONE
         new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, payload, self._clock.now(), again_of=n)
         accepted = await self._dispatcher.accept(new, bounded=False)
         if accepted.duplicate:

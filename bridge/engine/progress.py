@@ -145,8 +145,8 @@ class Show:
         return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False), self._to.locale)
 
     def _heard(self, event: AgentEvent) -> None:
-        self._progress.heard(event)
-        self._news.set()
+        if self._progress.heard(event):  # an answer comes in thousands of pieces
+            self._news.set()
 
     def _begin(self) -> None:
         self._task = self._shows.tasks.start(self._run(), "progress")

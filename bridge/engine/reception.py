@@ -152,7 +152,7 @@ class Reception:
         if accepted.full:
             return Click(say("overloaded", locale), replaces=False)
         if decision.instead:  # the new question is kept by now: no crash can leave the asker with neither
-            await self._afterthoughts.withdraw(asked.n)
+            await self._afterthoughts.withdraw(asked)
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "asked_again").inc()
         words = say("edit_used" if decision.instead else "asked_again", locale)
         return Click(f"{words} {asked.name}", replaces=True)

@@ -15,7 +15,7 @@ from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import Lease
 from bridge.core.ports import Clock, TurnStore
-from bridge.core.turn import Beat, State, Turn
+from bridge.core.turn import Beat, State
 from bridge.engine.insist import insist
 from bridge.engine.lanes import Lanes
 from bridge.tasks import Tasks
@@ -161,10 +161,10 @@ class Replica:
         if self._going():
             return
         now = self._clock.now()
-        stalled = await self._store.stalled(self._lanes.owner, now - BEAT_SECONDS)
-        for turn in stalled.turns:
-            if turn.lane not in self._lanes and turn.accepted < now - _ORPHAN_SECONDS:
-                await self._recover(turn)
+        stalled = await self._store.stalled(self._lanes.owner, now - _ORPHAN_SECONDS, now - BEAT_SECONDS)
+        for n, lane in stalled.claimed:
+            if lane not in self._lanes:
+                await self._recover(n)
         for lane in stalled.lanes:
             if lane not in self._lanes:
                 self._lanes.wake(lane)
@@ -176,16 +176,16 @@ class Replica:
         """Whether runs are being ended here: what looks like an orphan then had begun."""
         return not self.alive or self._lanes.closing
 
-    async def _recover(self, turn: Turn) -> None:
-        # read again: since the look, its runner may have closed it and be gone
-        row = await self._store.find(turn.n)
-        if row is None or row.ticket != turn.ticket or turn.lane in self._lanes or self._going():
+    async def _recover(self, n: int) -> None:
+        # read anew: since the look, its runner may have closed it and be gone
+        row = await self._store.find(n)
+        if row is None or row.owner != self._lanes.owner or row.lane in self._lanes or self._going():
             return
         # claimed at its acceptance and never begun; one that was adopted had been asked by another life
         if row.state is State.RUNNING and not row.stop and row.fence == 1:
-            _log.warning("orphan_released", turn=turn.name)
-            await self._store.release(turn.ticket)
-            self._lanes.wake(turn.lane)
+            _log.warning("orphan_released", turn=row.name)
+            await self._store.release(row.ticket)
+            self._lanes.wake(row.lane)
         elif row.state in (State.RUNNING, State.ANSWERED):
-            _log.warning("orphan_resumed", turn=turn.name)
+            _log.warning("orphan_resumed", turn=row.name)
             self._lanes.resume(row)

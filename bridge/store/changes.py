@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bridge.core.changes import Change, Changed, ChangeVerdict, reworded
+from bridge.core.changes import Change, Changed, ChangeVerdict, emptied, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
 from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
 
@@ -44,25 +44,26 @@ def _counts(own: Turn, change: Change) -> bool:
     allowed = own.kind is Kind.ASK and (change.person is None or change.person.lower() == asker)
     if not allowed or (own.edit is not None and own.edit.stamp > change.edit.stamp):
         return False
-    # Teams reports an edit also where nobody changed a word, as when it adds a preview of a link
-    return own.edit == change.edit or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
+    # Teams reports an edit also where nobody changed a word, as when it adds a preview of a link; and what had no words
+    # may have had files
+    news = change.person is None or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
+    return news or own.edit == change.edit
 
 
 def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
     """What becomes of it; None where its turn has just gone on, so that it must be looked at again."""
-    group = yield from _group(own)
+    # write, commit, then look: of two messages that are deleted at once, one sees that nothing is left
+    rows = yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
+    if not rows:
+        return None
+    group = yield from _group(turn_of(rows[0]))
     standing = yield from _standing(group[-1])
     if _unasked(standing):
         return Changed(ChangeVerdict.UNASKED, standing.n)
-    edited = [replace(turn, edit=change.edit) if turn.n == own.n else turn for turn in group]
-    if not any(turn.words for turn in edited):
-        if standing.state is not State.QUEUED:
-            return (yield from withdraw(standing.n, now))
-        # one that was claimed meanwhile may ask for others as well now: they must not go with it
-        gone = yield "withdraw_queued", {"n": standing.n, "at": now, "closing": step(now, "closed:withdrawn")}
-        return Changed(ChangeVerdict.WITHDRAWN, standing.n) if gone else None
-    yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
-    text = reworded(edited)
+    if emptied(group):
+        gone = yield from withdraw(standing, now)
+        return None if gone.verdict is ChangeVerdict.NOTHING and _can_go(standing) else gone
+    text = reworded(group)
     if standing.state is not State.QUEUED:
         if (rows := (yield "find", {"n": standing.n})) and turn_of(rows[0]).state is State.QUEUED:
             return None  # it was put back meanwhile
@@ -73,18 +74,13 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
     return Changed(ChangeVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
 
 
-def withdraw(n: int, now: float) -> Operation[Changed]:
+def withdraw(seen: Turn, now: float) -> Operation[Changed]:
     """See ports.TurnStore.withdraw."""
-    for _ in range(_TRIES):
-        if (yield "withdraw_queued", {"n": n, "at": now, "closing": step(now, "closed:withdrawn")}):
-            return Changed(ChangeVerdict.WITHDRAWN, n)
-        if (yield "withdraw_running", {"n": n, "step": step(now, "stop")}):
-            return Changed(ChangeVerdict.STOPPING, n)
-        # it may have been put back between the two, and claimed again since
-        rows = yield "find", {"n": n}
-        if not rows or (turn := turn_of(rows[0])).state not in (State.QUEUED, State.RUNNING) or turn.stop:
-            break
-    return Changed(ChangeVerdict.NOTHING, n)
+    rows = yield "withdraw", {"n": seen.n, "fence": seen.fence, **_withdrawn(now)}
+    if not rows:
+        return Changed(ChangeVerdict.NOTHING, seen.n)
+    running = rows[0]["state"] == State.RUNNING
+    return Changed(ChangeVerdict.STOPPING if running else ChangeVerdict.WITHDRAWN, seen.n)
 
 
 def release(held: dict[str, Any], now: float) -> Operation[bool]:
@@ -93,8 +89,9 @@ def release(held: dict[str, Any], now: float) -> Operation[bool]:
         return False
     rows = yield "find", {"n": held["n"]}
     turn = turn_of(rows[0])
-    text = reworded((yield from _group(turn)))
-    if turn.again_of is None and text not in ("", turn.payload.text):
+    group = yield from _group(turn)
+    text = reworded(group)
+    if turn.again_of is None and text != turn.payload.text and not emptied(group):
         payload = dump_payload(replace(turn.payload, text=text))
         yield "edit_queued", {"n": turn.n, "fence": turn.fence, "payload": payload, "step": step(now, "edited")}
     return True
@@ -118,10 +115,12 @@ def restated(n: int) -> Operation[tuple[Turn, str] | None]:
 
 def abandon(place: str, now: float) -> Operation[tuple[int, ...]]:
     """See ports.TurnStore.abandon."""
-    where = {"there": f"{clean(place)}|", "threads": f"{clean(place)};"}
-    yield "abandon_queued", where | {"at": now, "closing": step(now, "closed:withdrawn")}
-    running = yield "abandon_running", where | {"step": step(now, "stop")}
-    return tuple(row["n"] for row in running)
+    rows = yield "abandon", {"there": f"{clean(place)}|", "threads": f"{clean(place)};", **_withdrawn(now)}
+    return tuple(row["n"] for row in rows if row["state"] == State.RUNNING)
+
+
+def _withdrawn(now: float) -> dict[str, Any]:
+    return {"at": now, "closing": step(now, "closed:withdrawn"), "step": step(now, "stop")}
 
 
 def _by_id(id_: str) -> Operation[Turn | None]:
@@ -137,6 +136,11 @@ def _group(own: Turn) -> Operation[list[Turn]]:
         asks = turn_of(rows[0]) if rows else own
     members = yield "members", {"n": asks.n}
     return [*(turn_of(row) for row in members), asks]
+
+
+def _can_go(turn: Turn) -> bool:
+    """Whether it would have been withdrawn, had it not gone on since it was read."""
+    return turn.state is State.QUEUED or (turn.state is State.RUNNING and turn.kind is Kind.ASK and not turn.stop)
 
 
 def _unasked(turn: Turn) -> bool:

@@ -21,6 +21,7 @@ from bridge.core.turn import (
     LaneStatus,
     NewTurn,
     Orphans,
+    Stalled,
     State,
     Stopped,
     StopVerdict,
@@ -60,11 +61,7 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
             row |= {"hold": True, "payload": dump_payload(replace(new.payload, text=edit.text))}
         rows = yield "accept" if edit is None or edit.text else "accept_withdrawn", row
     if not rows:
-        known = yield "known", {"id": row["id"]}
-        if not known and new.again_of is not None:
-            known = yield "known_again", {"again_of": new.again_of}
-            if known:
-                return Accepted(new.again_of, duplicate=True)
+        known = yield "known", {"id": row["id"], "again_of": new.again_of}
         if known:
             return Accepted(known[0]["n"], duplicate=True)
         # the lane is full, or another process was about to claim in it: then this one waits behind
@@ -127,7 +124,7 @@ class Interfered(Exception):
 def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int) -> Operation[Stopped]:
     """See ports.TurnStore.stop; atomic."""
     row = new_row(note, owner, at)
-    if (yield "known", {"id": row["id"]}):
+    if (yield "known", {"id": row["id"], "again_of": None}):
         return Stopped(StopVerdict.DUPLICATE)
     parameters = {
         "lane": clean(lane),
@@ -186,12 +183,11 @@ def adopt(owner: str, dead: frozenset[str], now: float) -> Operation[Orphans]:
     return Orphans(tuple(turn_of(row) for row in claimed), tuple({Lane(row["lane"]): None for row in queued}))
 
 
-def stalled(owner: str, before: float) -> Operation[Orphans]:
+def stalled(owner: str, claimed_before: float, queued_before: float) -> Operation[Stalled]:
     """See ports.TurnStore.stalled."""
-    parameters = {"owner": owner, "before": before}
-    claimed = yield "own_before", parameters
-    lanes = yield "waiting_lanes", parameters
-    return Orphans(tuple(turn_of(row) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
+    claimed = yield "own_before", {"owner": owner, "before": claimed_before}
+    lanes = yield "waiting_lanes", {"owner": owner, "before": queued_before}
+    return Stalled(tuple((row["n"], Lane(row["lane"])) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
 
 
 def turns(wanted: TurnFilter, limit: int) -> Operation[tuple[Turn, ...]]:

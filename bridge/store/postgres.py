@@ -34,8 +34,6 @@ _log = structlog.get_logger()
 
 POSTGRES = Dialect(folder="postgres", now="extract(epoch FROM statement_timestamp())::float8")
 _STATEMENT_SECONDS = 5.0
-# Building an index reads a whole table, and of several replicas that start one does it and the others wait.
-_MIGRATION_SECONDS = 600.0
 _LISTEN_PAUSE = 2.0
 _LISTEN_CHECK_SECONDS = 20.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a server that became a standby
@@ -58,10 +56,12 @@ def postgres_store(
 @dataclass(frozen=True, slots=True)
 class Waits:
     """In seconds: for a statement's answer, a little longer than the server's own limit, so that only a server that
-    cannot be heard is given up here; and for a free connection."""
+    cannot be heard is given up here; for a free connection; and for the schema to be brought up to date, where building
+    an index reads a whole table, and of several replicas that start one does it and the others wait."""
 
     answer: float = 7.0
     connection: float = 3.0
+    migration: float = 600.0
 
 
 class PostgresDatabase:
@@ -98,7 +98,7 @@ class PostgresDatabase:
         """Connect, and bring the schema up to date. Raises StoreUnavailable."""
         if self._pool is not None:
             return
-        await self._within(self._migrate(), _MIGRATION_SECONDS)
+        await self._within(self._migrate(), self._waits.migration)
         self._pool = AsyncConnectionPool(
             self._info,
             min_size=1,

@@ -20,6 +20,7 @@ from bridge.core.turn import (
     Outcome,
     Payload,
     Reply,
+    Stalled,
     Stopped,
     StopVerdict,
     Ticket,
@@ -173,8 +174,8 @@ class TurnTable:
     async def change(self, change: Change, at: float) -> Changed:
         return await self._told(await self._database.run(lambda: changes.change(change, at)))
 
-    async def withdraw(self, n: int, at: float) -> Changed:
-        return await self._told(await self._database.run(lambda: changes.withdraw(n, at)))
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
+        return await self._told(await self._database.run(lambda: changes.withdraw(seen, at)))
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:
         stopping = await self._database.run(lambda: changes.abandon(place, at))
@@ -194,8 +195,8 @@ class TurnTable:
     def on_stop(self, heard: Callable[[int], None]) -> None:
         self._database.listen(heard)
 
-    async def stalled(self, owner: str, before: float) -> Orphans:
-        return await self._database.run(lambda: operations.stalled(owner, before))
+    async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
+        return await self._database.run(lambda: operations.stalled(owner, claimed_before, queued_before))
 
     async def find(self, n: int) -> Turn | None:
         row = await self._one("find", {"n": n})

@@ -161,8 +161,8 @@ def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_h
         PUBLIC,
         name="custom",
         issuer=None,
-        openid_url=_endpoint(openid_url),
-        login_url=_endpoint(login_url).rstrip("/"),
+        openid_url=endpoint(openid_url),
+        login_url=endpoint(login_url).rstrip("/"),
         service_hosts=hosts,
         file_hosts=hosts_of_files(file_hosts),
     )
@@ -223,7 +223,11 @@ def hosts_of_files(entries: Iterable[str]) -> frozenset[str]:
     return hosts
 
 
-def _endpoint(url: str) -> str:
+def endpoint(url: str) -> str:
+    """The URL, where our token may go to it: https, or http to this machine.
+
+    Raises ValueError, with a sentence for the operator.
+    """
     parts = origin(url)
     if parts is None or (parts[0] != "https" and parts[1] not in LOOPBACK):
         raise ValueError(f"{url!r} is no endpoint: give an https URL (http only for this machine)")

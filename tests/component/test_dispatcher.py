@@ -18,9 +18,9 @@ from bridge.core.turn import (
     Kind,
     Lane,
     NewTurn,
-    Orphans,
     Outcome,
     Reply,
+    Stalled,
     State,
     Stopped,
     StopVerdict,
@@ -232,10 +232,10 @@ async def test_the_beat_wakes_a_head_that_nobody_was_told_of() -> None:
 class _SlowLook(MemoryStore):
     """What it has seen is old when it comes back, as over a busy network."""
 
-    async def stalled(self, owner: str, before: float) -> Orphans:
-        orphans = await super().stalled(owner, before)
+    async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
+        stalled = await super().stalled(owner, claimed_before, queued_before)
         await asyncio.sleep(0.5)
-        return orphans
+        return stalled
 
 
 class _SlowClaim(MemoryStore):

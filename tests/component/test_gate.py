@@ -9,9 +9,17 @@ import pytest
 from engine_world import EPOCH, World, new_turn, until, virtual_time
 
 from bridge.core.agent_port import AgentEvent, Answer, Question
-from bridge.core.errors import GatewayBusy, GatewayDown
+from bridge.core.errors import (
+    GatewayBusy,
+    GatewayDown,
+    GatewayMergesUsers,
+    GuestDenied,
+    QuestionRejected,
+    QuestionTooLong,
+    TurnFailure,
+)
 from bridge.core.texts import say
-from bridge.core.turn import Kind, Outcome, State, StopVerdict
+from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, StopVerdict
 from bridge.engine.dispatcher import Limits
 from bridge.engine.gate import Patience, Rate
 
@@ -249,6 +257,33 @@ async def test_a_long_outage_is_told_to_each_and_nothing_was_asked() -> None:
         world.agent.answers.clear()
         await world.ask("well", lane="well")
         assert (await world.closed("well", seconds=10)).outcome is Outcome.DELIVERED
+
+
+class _AllGuests:
+    async def is_guest(self, _where: Reference, _person: Person) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "failure", [GuestDenied(), QuestionTooLong(), QuestionRejected(), GatewayMergesUsers()], ids=repr
+)
+@virtual_time
+async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_back(failure: TurnFailure) -> None:
+    guest = isinstance(failure, GuestDenied)
+    async with World(limits=Limits(patience=Patience(down=1000)), roster=_AllGuests()) as world:
+        names = [f"q{n}" for n in range(5)]
+        world.agent.answers.update({name: GatewayDown() for name in ["first", *names]} | {"refused": failure})
+        await world.ask("first", lane="first")
+        await until(lambda: world.agent.asked)
+        await world.ask("refused", lane="refused", scope=Scope.GROUP if guest else Scope.PERSONAL)
+        for name in names:
+            await world.ask(name, lane=name)
+        # while it waits for its next trial, it makes room for the one behind it
+        assert await world.dispatcher.stop(Lane("first"), STOP, "Ann") is StopVerdict.WITHDRAWN
+        assert (await world.closed("refused", seconds=5)).error == failure.label
+        await until(lambda: "q0" in world.agent.asked)
+        await asyncio.sleep(0.3)
+        assert world.agent.asked == ["first", *([] if guest else ["refused"]), "q0"]
 
 
 # a pause

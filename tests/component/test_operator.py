@@ -314,6 +314,15 @@ async def test_what_was_edited_since_is_asked_again_as_it_says_now() -> None:
 
 
 @virtual_time
+async def test_what_was_deleted_since_is_not_asked_again() -> None:
+    async with World() as world:
+        await world.ask("q")
+        await world.closed("q")
+        await world.dispatcher.afterthoughts.change(Change("q", Edit("", 1.0)))
+        assert await operator(world).again(1) is Refusal.TEXT_GONE
+
+
+@virtual_time
 async def test_a_merged_turn_names_the_one_that_asked_its_words() -> None:
     async with World(merge=True) as world:
         world.agent.takes["first"] = 10

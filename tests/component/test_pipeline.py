@@ -91,7 +91,7 @@ async def test_a_run_that_was_taken_back_ends_with_nothing_shown() -> None:
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.agent.asked)
-        assert (await world.dispatcher.afterthoughts.withdraw(1)).verdict is ChangeVerdict.STOPPING
+        assert (await world.dispatcher.afterthoughts.withdraw(world.row("q"))).verdict is ChangeVerdict.STOPPING
         await world.ask("next")
         await world.closed("q", "next")
         assert world.row("q").outcome is Outcome.WITHDRAWN
@@ -106,7 +106,7 @@ async def test_a_run_that_was_taken_back_by_a_process_that_died_is_not_told_as_i
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.agent.asked)
-        await world.memory.withdraw(1, EPOCH)
+        await world.memory.withdraw(world.row("q"), EPOCH)
         await world.restart()
         assert (await world.closed("q")).outcome is Outcome.WITHDRAWN
         assert world.channel.texts() == []

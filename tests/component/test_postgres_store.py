@@ -17,6 +17,7 @@ from bridge.core.changes import Change, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
 from bridge.core.ports import TurnStore
 from bridge.core.turn import Edit, Kind, Lane, Outcome, Reply, State, StopVerdict
+from bridge.store import postgres_schema
 from bridge.store.postgres import POSTGRES, Waits, postgres_store
 from bridge.store.statements import load_migrations
 
@@ -343,6 +344,37 @@ async def test_two_versions_ahead_is_refused_in_a_sentence() -> None:
     await _version(schema, known + 2)
     with pytest.raises(StoreUnavailable, match=f"has version {known + 2}; this version works with versions up to"):
         await postgres_store(dsn(), schema=schema).open()
+
+
+@asynccontextmanager
+async def somebody_migrates() -> AsyncIterator[None]:
+    async with await psycopg.AsyncConnection.connect(dsn()) as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_schema._LOCK,))  # noqa: SLF001
+        yield
+        await connection.rollback()
+
+
+async def test_bringing_the_schema_up_to_date_may_take_longer_than_a_statement() -> None:
+    store = postgres_store(dsn(), schema=fresh_schema(), waits=Waits(answer=0.2))
+    async with somebody_migrates():
+        opening = asyncio.create_task(store.open())
+        await asyncio.wait({opening}, timeout=1.0)
+        assert not opening.done()
+    await opening
+    await store.close()
+
+
+async def test_a_schema_that_does_not_get_ready_in_time_is_an_unavailable_store_and_is_tried_anew() -> None:
+    store = postgres_store(dsn(), schema=fresh_schema(), waits=Waits(migration=0.2))
+    async with somebody_migrates():
+        with pytest.raises(StoreUnavailable, match="no answer"):
+            await store.open()
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await store.open()
+                break
+    await store.close()
 
 
 @pytest.fixture

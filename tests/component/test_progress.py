@@ -281,7 +281,7 @@ async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line(
             world.agent.takes["q"] = 100.0
             await world.ask("q", scope=scope)
             await asyncio.sleep(5.0)
-            await world.dispatcher.afterthoughts.withdraw(1)
+            await world.dispatcher.afterthoughts.withdraw(world.row("q"))
             row = await world.closed("q")
             assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
             assert world.channel.texts() == [say("stopped")]
@@ -494,7 +494,7 @@ async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> N
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.channel.progress)
-        assert (await world.dispatcher.afterthoughts.withdraw(1)).verdict is ChangeVerdict.STOPPING
+        assert (await world.dispatcher.afterthoughts.withdraw(world.row("q"))).verdict is ChangeVerdict.STOPPING
         row = await world.closed("q")
         assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
         assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
@@ -507,7 +507,7 @@ async def test_so_does_that_of_one_which_was_taken_back_from_a_process_that_died
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.row("q").live)
-        await world.memory.withdraw(1, EPOCH)
+        await world.memory.withdraw(world.row("q"), EPOCH)
         await world.restart()
         assert (await world.closed("q")).outcome is Outcome.WITHDRAWN
         assert world.channel.texts() == [say("stopped")]

@@ -15,7 +15,7 @@ from memory_store import MemoryStore
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
 from bridge.core.texts import say
-from bridge.core.turn import Beat, Kind, Lane, Orphans, Outcome, State, StopVerdict
+from bridge.core.turn import Accepted, Beat, Kind, Lane, NewTurn, Orphans, Outcome, State, StopVerdict
 
 CHAT = Lane("chat")
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
@@ -108,9 +108,9 @@ async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: b
     async with pair() as two:
         two.store.deaf = deaf
         two.agent.takes["q"] = 100
-        accepted = await two.a.ask("q")
+        await two.a.ask("q")
         await until(lambda: two.agent.asked)
-        await two.b.dispatcher.afterthoughts.withdraw(accepted.n)
+        await two.b.dispatcher.afterthoughts.withdraw(two.b.row("q"))
         await until(lambda: two.agent.cancelled == ["q"], 2)
         assert (await two.a.closed("q")).outcome is Outcome.WITHDRAWN
         assert two.a.channel.texts() == []
@@ -393,6 +393,36 @@ async def test_a_beat_that_comes_back_after_the_life_was_given_up_asks_nothing_a
         store.late = 0.0
         row = await world.closed("q", seconds=200.0)
         assert (row.outcome, world.agent.asked) == (Outcome.INTERRUPTED, ["q"])
+
+
+class _SlowToTell(MemoryStore):
+    """What it has accepted it tells late, and its beats fail meanwhile."""
+
+    late = 0.0
+
+    async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
+        accepted = await super().accept(new, owner, claim=claim, room=room)
+        await asyncio.sleep(self.late)
+        return accepted
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        if self.late:
+            raise StoreUnavailable("no way")
+        return await super().beat(owner, running)
+
+
+@virtual_time
+async def test_a_life_that_was_given_up_begins_nothing_that_was_accepted_meanwhile() -> None:
+    store = _SlowToTell(shared=True)
+    async with World(store) as world:
+        store.late = CERTAIN_SECONDS + 2
+        await world.ask("q")
+        assert not world.dispatcher.ready
+        await asyncio.sleep(0.5)
+        assert (world.row("q").state, world.agent.asked) == (State.QUEUED, [])
+        store.late = 0.0
+        row = await world.closed("q")
+        assert (row.outcome, row.owner == "life-1", world.agent.asked) == (Outcome.DELIVERED, False, ["q"])
 
 
 class _Forgetful(MemoryStore):

@@ -11,10 +11,12 @@ from engine_world import new_turn
 from memory_store import MemoryStore
 from turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, running, stop
 
+from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.changes import Change, Changed, ChangeVerdict
 from bridge.core.feedback import After, Rating, Reaction
 from bridge.core.history import steps
 from bridge.core.ports import TurnStore
+from bridge.core.texts import say
 from bridge.core.turn import Edit, Kind, Outcome, State, Ticket
 
 SEEDS = 12
@@ -134,6 +136,26 @@ async def test_a_deleted_question_that_runs_is_marked_and_its_owner_hears_of_it(
     assert await store.answer(ticket, reply(0, Outcome.WITHDRAWN), even_if_stopped=True)
 
 
+async def test_what_was_claimed_since_it_was_looked_at_is_not_withdrawn(store: TurnStore) -> None:
+    _, last = await queued(store, "a", "b")
+    seen = await row(store, last)
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert await store.withdraw(seen, AT) == Changed(ChangeVerdict.NOTHING, last)
+    assert claimed is not None
+    assert await store.release(claimed.ticket)
+    assert await store.withdraw(seen, AT) == Changed(ChangeVerdict.NOTHING, last)
+    assert await store.withdraw(await row(store, last), AT) == Changed(ChangeVerdict.WITHDRAWN, last)
+
+
+async def test_what_was_put_back_since_it_was_looked_at_is_withdrawn(store: TurnStore) -> None:
+    ticket = await running(store)
+    seen = await row(store, ticket.n)
+    assert await store.release(ticket)
+    assert await store.withdraw(seen, AT) == Changed(ChangeVerdict.WITHDRAWN, ticket.n)
+    found = await row(store, ticket.n)
+    assert (found.state, found.outcome, found.closed, found.stop) == (State.CLOSED, Outcome.WITHDRAWN, AT, False)
+
+
 async def test_a_stop_is_no_withdrawal(store: TurnStore) -> None:
     ticket = await running(store)
     await stop(store)
@@ -145,6 +167,23 @@ async def test_a_deleted_question_that_is_answered_stays_so(store: TurnStore) ->
     ticket = await answered(store)
     assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.NOTHING
     assert not (await row(store, ticket.n)).stop
+
+
+async def test_a_deletion_of_what_is_answered_can_be_undone_and_nothing_is_new(store: TurnStore) -> None:
+    n = await closed(store)
+    await store.change(now_says("", person=None), AT)
+    assert await restated(store, n) == ""
+    assert await store.change(now_says("a", 2.0), AT) == Changed(ChangeVerdict.NOTHING, n)
+    assert await restated(store, n) == "a"
+
+
+async def test_an_older_edit_that_comes_behind_a_deletion_does_not_undo_it(store: TurnStore) -> None:
+    (n,) = await queued(store, "a")
+    await store.change(now_says("", 2.0, person=None), AT)
+    assert await store.change(now_says("better", 1.0), AT) == Changed(ChangeVerdict.NOTHING)
+    assert await store.change(now_says("a", 3.0), AT) == Changed(ChangeVerdict.UNASKED, n)
+    again = await store.accept(new_turn("undone", "a", again_of=n), ME, claim=False)
+    assert await restated(store, again.n) == "a"
 
 
 async def test_a_new_conversation_is_taken_back_by_deleting_it_only(store: TurnStore) -> None:
@@ -199,6 +238,50 @@ async def test_of_merged_messages_one_may_go_and_the_last_that_goes_ends_the_run
     assert await store.change(gone[0], AT) == Changed(ChangeVerdict.LATE, last)
     assert await restated(store, last) == "a"
     assert await store.change(gone[1], AT) == Changed(ChangeVerdict.STOPPING, last)
+
+
+FILE = SharedFile("a.txt", "https://files.example/a", FileKind.DOWNLOAD)
+
+
+async def only_a_file(store: TurnStore, id_: str) -> int:
+    new = new_turn(id_)
+    payload = replace(new.payload, text="", files=(FILE,))
+    return (await store.accept(replace(new, payload=payload), ME, claim=False)).n
+
+
+async def test_a_deleted_file_that_waits_is_not_asked_about(store: TurnStore) -> None:
+    n = await only_a_file(store, "a")
+    assert await store.change(now_says("", person=None), AT) == Changed(ChangeVerdict.WITHDRAWN, n)
+
+
+@pytest.mark.parametrize("file_last", [False, True])
+async def test_of_merged_messages_a_file_without_words_is_still_asked_about(store: TurnStore, file_last: bool) -> None:
+    for makes in (queued, only_a_file) if file_last else (only_a_file, queued):
+        await makes(store, "b" if makes is only_a_file else "a")
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    assert await store.change(now_says("", person=None), AT) == Changed(ChangeVerdict.LATE, claimed.n)
+    # put back before the file was fetched, as where runs are repeated after a crash
+    assert await store.release(claimed.ticket)
+    again = await store.claim(CHAT, ME, merge=True)
+    assert again is not None
+    assert (again.payload.text, again.payload.files) == ("", (FILE,))
+    assert await store.change(now_says("", 2.0, person=None, message="b"), AT) == Changed(
+        ChangeVerdict.STOPPING, claimed.n
+    )
+
+
+async def test_of_merged_messages_a_file_that_was_read_is_asked_about_without_a_word(store: TurnStore) -> None:
+    await queued(store, "a")
+    await only_a_file(store, "b")
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    read = replace(claimed.payload, text="a|FILE", files=(), inlined=("|FILE",))
+    assert await store.rewrite(claimed.ticket, read)
+    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.LATE
+    assert await store.release(claimed.ticket)
+    assert await words(store, claimed.n) == say("files_alone") + "|FILE"
+    assert (await store.change(now_says("", 2.0, person=None, message="b"), AT)).verdict is ChangeVerdict.WITHDRAWN
 
 
 async def test_what_changed_while_it_ran_is_asked_as_it_says_now_if_it_is_put_back(store: TurnStore) -> None:
@@ -374,7 +457,8 @@ class Twin:
         return changed.verdict, self.name(changed.n)
 
     async def withdraws(self, id_: str) -> object:
-        return (await self.store.withdraw(self.numbers[id_], AT)).verdict
+        seen = await row(self.store, self.numbers[id_])
+        return (await self.store.withdraw(seen, AT)).verdict
 
     async def looks(self) -> object:
         return [await self._look(id_, n) for id_, n in sorted(self.numbers.items())]

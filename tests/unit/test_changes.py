@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.changes import FRESH_SECONDS, Offer, offer, reworded
+from bridge.core.changes import FRESH_SECONDS, Offer, emptied, offer, reworded
+from bridge.core.texts import say
 from bridge.core.turn import Edit, Kind, Lane, LaneStatus, Outcome, Payload, Person, Reference, Scope, State, Turn
 
 REFERENCE = Reference("https://smba.example/", "chat", Scope.PERSONAL, "tenant", "28:bot", "29:ann")
@@ -62,6 +63,16 @@ def test_what_was_read_for_a_message_that_was_nearly_asked_alone_is_asked_once()
     one = replace(TURN, payload=replace(PAYLOAD, text="a|A", inlined=("|A",)))
     asked = replace(PAYLOAD, text="a|A\n\nb|B", inlined=("|A", "|B"))
     assert reworded([one, replace(TURN, payload=asked, edit=Edit("", 1.0))]) == "a|A"
+
+
+def test_a_file_whose_message_said_nothing_is_asked_about_by_itself_once_all_words_are_gone() -> None:
+    words = replace(TURN, payload=replace(PAYLOAD, text="a"), edit=Edit("", 1.0))
+    asked = replace(PAYLOAD, text="a|B", inlined=("|B",), reference=replace(REFERENCE, scope=Scope.GROUP))
+    alone = f"[From: Ann] {say('files_alone')}|B"
+    file = replace(TURN, payload=asked, edit=Edit("", 0.0))
+    assert (reworded([words, file]), emptied([words, file])) == (alone, False)
+    gone = replace(file, edit=Edit("", 2.0))
+    assert (reworded([words, gone]), emptied([words, gone])) == ("", True)
 
 
 @pytest.mark.parametrize(

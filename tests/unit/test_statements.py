@@ -66,6 +66,11 @@ def test_every_write_of_a_claimed_row_names_number_owner_and_fence() -> None:
         assert "WHERE n = :n AND owner = :owner AND fence = :fence" in STATEMENTS[name], name
 
 
+def test_what_each_beat_reads_of_thousands_of_own_rows_is_little(database: sqlite3.Connection) -> None:
+    cursor = database.execute(STATEMENTS["own_before"], _holes(STATEMENTS["own_before"]))
+    assert [column[0] for column in cursor.description] == ["n", "lane"]
+
+
 def test_the_schema_grows_from_nothing_step_by_step() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         bridge.store.sqlite._migrate(connection)  # noqa: SLF001  the step that `open` takes, without a file

@@ -66,6 +66,22 @@ def test_requests_keep_their_distance_however_much_is_told() -> None:
     assert all(later - earlier >= 10.0 for (earlier, _), (later, _) in pairwise(slow))
 
 
+def test_of_an_answers_pieces_only_the_first_since_the_last_request_is_worth_waking_for() -> None:
+    shown = progress()
+    assert not shown.heard(TextCame("All "))  # it is about to look anyway
+    first = shown.step(1.0)
+    assert first is not None
+    shown.sent(first, "m1", 1.0)
+    idle = shown.wait(2.0)
+    assert shown.heard(TextCame("is "))
+    due = shown.wait(2.0)
+    assert due is not None
+    assert idle is not None
+    assert due < idle
+    assert not shown.heard(TextCame("well."))
+    assert shown.wait(2.0) == due
+
+
 @pytest.mark.parametrize("news", [{}, {1.5: TextCame("All is well so far, dear Ann.\n\nAnd")}])
 def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(news: dict[float, object]) -> None:
     sent = play(progress(), 360.0, dict(news))

@@ -21,10 +21,7 @@ ON CONFLICT DO NOTHING
 RETURNING n, state;
 
 -- name: known
-SELECT n FROM turns WHERE id = :id;
-
--- name: known_again
-SELECT n FROM turns WHERE again_of = :again_of;
+SELECT n FROM turns WHERE id = :id OR again_of = :again_of;
 
 -- name: head
 SELECT * FROM turns
@@ -134,7 +131,7 @@ SELECT * FROM turns WHERE id = :id;
 SELECT * FROM turns WHERE again_of = :n;
 
 -- name: set_edit
-UPDATE turns SET edit = :edit WHERE n = :n;
+UPDATE turns SET edit = :edit WHERE n = :n RETURNING *;
 
 -- name: edit_queued
 -- The fence goes on, so that whoever is about to merge what the row said before sees it.
@@ -143,26 +140,29 @@ UPDATE turns SET payload = :payload, fence = fence + 1,
 WHERE n = :n AND state = 'queued' AND fence = :fence
 RETURNING n;
 
--- name: withdraw_queued
-UPDATE turns SET state = 'closed', outcome = 'withdrawn', closed = :at, history = history || :closing
-WHERE n = :n AND state = 'queued'
-RETURNING n;
+-- name: withdraw
+-- Queued or running, in one statement: what runs may be put back at any moment. One that was claimed since it was looked
+-- at, as its fence tells, may ask for others as well by now: they must not go with it.
+UPDATE turns SET
+  state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
+  outcome = CASE WHEN state = 'queued' THEN 'withdrawn' END,
+  closed = CASE WHEN state = 'queued' THEN :at END,
+  stop = CASE WHEN state = 'queued' THEN 0 ELSE 2 END,
+  history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END
+WHERE n = :n AND fence = :fence AND (state = 'queued' OR state = 'running' AND kind = 'ask' AND stop = 0)
+RETURNING n, state;
 
--- name: withdraw_running
-UPDATE turns SET stop = 2, history = history || :step WHERE n = :n AND state = 'running' AND kind = 'ask' AND stop = 0
-RETURNING n;
-
--- name: abandon_queued
--- All that is open is looked at: this is rare, and they are few.
-UPDATE turns SET state = 'closed', outcome = 'withdrawn', closed = :at, history = history || :closing
-WHERE state <> 'closed' AND state = 'queued' AND substr(id, 1, length(:there)) IN (:there, :threads)
-RETURNING n;
-
--- name: abandon_running
-UPDATE turns SET stop = 2, history = history || :step
-WHERE state <> 'closed' AND state = 'running' AND kind = 'ask' AND stop = 0
+-- name: abandon
+-- The same with all of a place. All that is open is looked at: this is rare, and they are few.
+UPDATE turns SET
+  state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
+  outcome = CASE WHEN state = 'queued' THEN 'withdrawn' END,
+  closed = CASE WHEN state = 'queued' THEN :at END,
+  stop = CASE WHEN state = 'queued' THEN 0 ELSE 2 END,
+  history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END
+WHERE state <> 'closed' AND (state = 'queued' OR state = 'running' AND kind = 'ask' AND stop = 0)
   AND substr(id, 1, length(:there)) IN (:there, :threads)
-RETURNING n;
+RETURNING n, state;
 
 -- name: keep_edit
 -- Not without end: in a group whose every message the bot may hear, most of what is deleted was never for it.
@@ -251,8 +251,8 @@ WHERE state <> 'closed' AND state = 'queued' AND coalesce(owner, '') <> :owner
 RETURNING lane;
 
 -- name: own_before
--- Without the texts: this runs every second, also when thousands of answers wait for Teams to come back.
-SELECT <plain columns> FROM turns
+-- No more than is needed: this runs every second, also when thousands of answers wait for Teams to come back.
+SELECT n, lane FROM turns
 WHERE state IN ('running', 'answered') AND owner = :owner AND accepted < :before;
 
 -- name: waiting_lanes

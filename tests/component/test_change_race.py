@@ -1,0 +1,129 @@
+"""What people do to their messages while something else happens between two statements of it, in both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_world import new_turn
+from turn_stores import AT, CHAT, ME, a_store, queued, row, running
+
+from bridge.core.changes import Change, ChangeVerdict
+from bridge.core.turn import Edit, Lane, Outcome, State, Ticket
+from bridge.store import changes, operations
+from bridge.store.operations import Operation
+from bridge.store.table import TurnTable
+
+PLACE = "msteams|19:x@thread"
+DATABASES = pytest.mark.parametrize("name", ["sqlite", "postgres"])
+
+
+@asynccontextmanager
+async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
+    store = a_store(name, folder)
+    assert isinstance(store, TurnTable)
+    await store.open()
+    await store.join(ME)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def meanwhile(work: Operation[Any], other: Callable[[], Operation[Any]], after: int) -> Operation[Any]:
+    """`work`, with all of `other` between its statement number `after` and the next."""
+    rows: Any = None
+    for count in range(100):
+        if count == after:
+            yield from other()
+        try:
+            asked = work.send(rows)  # None begins it
+        except StopIteration as done:
+            return done.value
+        rows = yield asked
+    raise AssertionError
+
+
+def in_step(*works: Operation[Any]) -> Operation[list[Any]]:
+    """All of them, one statement of each in turn."""
+    results: dict[int, Any] = {}
+    rows: dict[int, Any] = dict.fromkeys(range(len(works)))
+    while len(results) < len(works):
+        for at in set(rows) - set(results):
+            try:
+                asked = works[at].send(rows[at])
+            except StopIteration as done:
+                results[at] = done.value
+            else:
+                rows[at] = yield asked
+    return [results[at] for at in sorted(results)]
+
+
+def gone(message: str) -> Change:
+    return Change(message, Edit("", 1.0))
+
+
+def released(ticket: Ticket) -> Generator[Any, Any, Any]:
+    return changes.release({"n": ticket.n, "owner": ticket.owner, "fence": ticket.fence}, AT)
+
+
+def claimed_and_put_back() -> Operation[None]:
+    claimed = yield from operations.claim(CHAT, ME, AT)
+    if claimed is not None:
+        merged = yield from operations.merge(claimed, AT)
+        yield from released(merged.ticket)
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+@DATABASES
+async def test_who_is_asked_together_with_a_deleted_message_meanwhile_stays(
+    name: str, after: int, tmp_path: Path
+) -> None:
+    async with table(name, tmp_path) as store:
+        _, last = await queued(store, "stays", "goes")
+        work = lambda: meanwhile(changes.change(gone("goes"), AT), claimed_and_put_back, after)  # noqa: E731
+        await store._database.run(work)  # noqa: SLF001
+        claimed = await store.claim(CHAT, ME, merge=True)
+        assert claimed is not None
+        assert claimed.payload.text == "stays"
+        assert not claimed.stop
+        assert (await row(store, last)).words == ""
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+@DATABASES
+async def test_a_deleted_message_whose_run_is_put_back_meanwhile_is_not_asked(
+    name: str, after: int, tmp_path: Path
+) -> None:
+    async with table(name, tmp_path) as store:
+        ticket = await running(store, "goes")
+        work = lambda: meanwhile(changes.change(gone("goes"), AT), lambda: released(ticket), after)  # noqa: E731
+        changed = await store._database.run(work)  # noqa: SLF001
+        found = await row(store, ticket.n)
+        assert (found.outcome is Outcome.WITHDRAWN) is (changed.verdict is ChangeVerdict.WITHDRAWN)
+        assert found.state is State.CLOSED or found.withdrawn
+
+
+@DATABASES
+async def test_merged_messages_that_are_deleted_at_once_end_their_run(name: str, tmp_path: Path) -> None:
+    async with table(name, tmp_path) as store:
+        _, last = await queued(store, "a", "b")
+        await store.claim(CHAT, ME, merge=True)
+        both = lambda: in_step(*(changes.change(gone(message), AT) for message in ("a", "b")))  # noqa: E731
+        await store._database.run(both)  # noqa: SLF001
+        assert (await row(store, last)).withdrawn
+
+
+@DATABASES
+async def test_a_run_that_is_put_back_while_the_bot_is_removed_is_withdrawn(name: str, tmp_path: Path) -> None:
+    async with table(name, tmp_path) as store:
+        accepted = await store.accept(new_turn(f"{PLACE}|message|1", lane=Lane("there")), ME, claim=True)
+        ticket = accepted.claimed
+        assert ticket is not None
+        work = lambda: meanwhile(changes.abandon(PLACE, AT), lambda: released(ticket), 1)  # noqa: E731
+        await store._database.run(work)  # noqa: SLF001
+        found = await row(store, accepted.n)
+        assert found.state is State.CLOSED or found.withdrawn
