@@ -62,7 +62,7 @@ class Faults:
 
 @dataclass
 class Field:
-    """What is recorded and what fails. `told` counts the faults by kind."""
+    """What is recorded and what fails. `told` counts the faults by kind; `heard`: when the bridge last sent."""
 
     dice: random.Random
     faults: Faults = field(default_factory=Faults)
@@ -74,6 +74,7 @@ class Field:
     troubles: list[Trouble] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
     running: int = 0
+    heard: float = 0.0
     page: str = ""
     gateway: str = ""
     data: Path = Path()
@@ -133,7 +134,10 @@ class Field:
                 return await self._file(request)
             if "/v3/conversations/" not in request.path or request.method == "GET":
                 return await handler(request)
-            return await self._take(request, orjson.loads(await request.read() or b"{}"))
+            try:
+                return await self._take(request, orjson.loads(await request.read() or b"{}"))
+            finally:
+                self.heard = time.monotonic()
 
         return answer
 

@@ -36,8 +36,11 @@ OUTCOMES = tuple(
         *("gateway_down", "gateway_busy", "provider_failed", "run_lost", "gateway_unavailable", "internal_error"),
     )
 )
-# from the turn table's clock to ours
-_EPOCH = time.monotonic() - time.time()
+# from the clock of the turn table to ours
+EPOCH = time.monotonic() - time.time()
+# When all is done, something that nobody should send may still come; and progress of what was taken back ends later,
+# since two requests of a stream are a second apart.
+LATE, PROGRESS_ENDS = 1.0, 2.5
 
 
 class Replica(BridgeProcess):
@@ -153,13 +156,14 @@ class Storm:
         deadline = time.monotonic() + seconds
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.1)
             for replica in self.replicas:
                 if not replica.alive:  # it was ending when the trouble ended
                     await replica.start(self.field.http)
+            left = any(one.ended is None for one in self.field.screen.progress.values())
             if await self._open():
                 quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > 2.5:
+            elif time.monotonic() - max(quiet_since, self.field.heard) > (PROGRESS_ENDS if left else LATE):
                 return
 
     async def close(self) -> None:
@@ -171,16 +175,17 @@ class Storm:
             await replica.ended(20)
 
     async def _open(self) -> bool:
+        """Whether anything is still to be done: the store tells, which also knows what the dead have left."""
         if self.field.running:
             return True
         for replica in self.replicas:
-            try:
-                running = await replica.metric(self.field.http, "bridge_lanes_running")
-                queued = await replica.metric(self.field.http, "bridge_turns_queued")
-            except (aiohttp.ClientError, TimeoutError):
-                return True
-            if running != {"": 0.0} or queued != {"": 0.0}:
-                return True
+            for state in ("queued", "running", "answered"):
+                try:
+                    async with self.field.http.get(f"{replica.admin}/api/turns?state={state}&limit=1") as response:
+                        if response.status != 200 or (await response.json())["turns"]:
+                            return True
+                except (aiohttp.ClientError, TimeoutError):
+                    return True
         return False
 
     def verdict(self) -> Verdict:
@@ -194,7 +199,7 @@ class Storm:
             self.field.history(),
             merged=known.merged,
             withdrawn=known.withdrawn,
-            claims={id_: [at + _EPOCH for at in claims] for id_, claims in known.claims.items()},
+            claims={id_: [at + EPOCH for at in claims] for id_, claims in known.claims.items()},
             notes=OUTCOMES,
         )
 
