@@ -62,7 +62,7 @@ class Faults:
 
 @dataclass
 class Field:
-    """What is recorded and what fails. `told` counts the faults by kind; `heard`: when the bridge last sent."""
+    """What is recorded and what fails. `told` counts the faults by kind; `running`: by lane; `heard`: when the bridge last sent."""
 
     dice: random.Random
     faults: Faults = field(default_factory=Faults)
@@ -73,7 +73,7 @@ class Field:
     asked: list[Asked] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
-    running: int = 0
+    running: Counter[str] = field(default_factory=Counter)
     heard: float = 0.0
     page: str = ""
     gateway: str = ""
@@ -194,7 +194,7 @@ class Field:
         run = Run(self.events, user, streamed=streamed)
         began, how = time.monotonic(), "answered"
         fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
-        self.running += 1
+        self.running[lane_of_user(user)] += 1
         try:
             if fault == "429" or self._over_the_limit(began):
                 how = "refused"
@@ -216,7 +216,7 @@ class Field:
             how = "closed"
             raise
         finally:
-            self.running -= 1
+            self.running[lane_of_user(user)] -= 1
             tail = TAIL_SECONDS if how == "closed" else 0.0
             edited, files = tuple(_EDITED.findall(text)), tuple(_IN_FILE.findall(text))
             over = time.monotonic() + tail

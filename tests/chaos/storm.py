@@ -88,7 +88,8 @@ class Storm:
             self._away.append(replica)
             what = self.dice.choices(["kill", "term", "freeze"], [6, 2, 2 if longest_freeze else 0])[0]
             if what == "freeze":
-                await self.freeze(replica, self.dice.uniform(0.3, longest_freeze))
+                async with self.frozen(replica):
+                    await asyncio.sleep(self.dice.uniform(0.3, longest_freeze))
             else:
                 await self.end(replica, what, self.dice.uniform(0.0, 2.0))
             self._away.remove(replica)
@@ -108,15 +109,16 @@ class Storm:
         await asyncio.sleep(away)
         await asyncio.shield(replica.start(self.field.http))
 
-    async def freeze(self, replica: Replica, seconds: float) -> None:
+    @asynccontextmanager
+    async def frozen(self, replica: Replica) -> AsyncIterator[None]:
         """Stop the process where it stands, and let it go on."""
         at = time.monotonic()
         os.kill(replica.pid, signal.SIGSTOP)
-        self.field.troubles.append(Trouble("freeze", at, at + seconds))
         try:
-            await asyncio.sleep(seconds)
+            yield
         finally:
             os.kill(replica.pid, signal.SIGCONT)
+            self.field.troubles.append(Trouble("freeze", at, time.monotonic()))
 
     async def blow(self, *, messages: int, seconds: float, every: float, longest_freeze: float) -> None:
         """The whole weather: each lane's user writes so many messages in about so many seconds, amid faults."""
@@ -176,7 +178,7 @@ class Storm:
 
     async def _open(self) -> bool:
         """Whether anything is still to be done: the store tells, which also knows what the dead have left."""
-        if self.field.running:
+        if self.field.running.total():
             return True
         for replica in self.replicas:
             for state in ("queued", "running", "answered"):

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from postgres_server import dsn, fresh_schema
 
+from chaos.abreast import abreast
 from chaos.account import account, audit, keep_account
 from chaos.storm import EPOCH, Storm, storm
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 INTERVAL, BURST = 0.05, 5
 FLOODER, FLOOD = "lane-1000", 10
@@ -61,8 +65,8 @@ async def _rush(here: Storm, users: int, again: int) -> list[Counter[str]]:
     return others
 
 
-async def test_hundreds_of_people_are_all_answered_and_wait_for_each_other_not_for_a_flooder(tmp_path: Path) -> None:
-    async with storm(tmp_path / "w", 1, settings=LIMIT) as here:
+async def _alone(folder: Path) -> None:
+    async with storm(folder / "w", 1, settings=LIMIT) as here:
         others = await _rush(here, users=260, again=20)
         # one place each; a second one of who was on the way to the gateway when the question came
         assert max(max(lanes.values(), default=0) for lanes in others) <= 2
@@ -71,9 +75,28 @@ async def test_hundreds_of_people_are_all_answered_and_wait_for_each_other_not_f
         assert len(told) == len({(shown.lane, shown.reply_to) for shown in told})
 
 
-async def test_two_replicas_share_the_limit(tmp_path: Path) -> None:
+async def _beside_another(folder: Path, database: tuple[str, str]) -> None:
     users = 60
-    async with storm(tmp_path / "w", 2, replicas=2, database=(dsn(), fresh_schema()), settings=LIMIT) as here:
+    async with storm(folder / "w", 2, replicas=2, database=database, settings=LIMIT) as here:
         others = await _rush(here, users, again=10)
         # each replica has a line of its own, and what is free goes to either: still no more than everybody, twice
         assert max(lanes.total() for lanes in others) <= 2 * (users + 1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rush(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, Awaitable[None]]]:
+    """Both at once."""
+    database, folder = (await asyncio.to_thread(dsn), fresh_schema()), tmp_path_factory.mktemp
+    stories = {"alone": partial(_alone, folder("alone")), "beside": partial(_beside_another, folder("two"), database)}
+    async with abreast(stories, most=2) as tasks:
+        yield tasks
+
+
+async def test_hundreds_of_people_are_all_answered_and_wait_for_each_other_not_for_a_flooder(
+    rush: Mapping[str, Awaitable[None]],
+) -> None:
+    await rush["alone"]
+
+
+async def test_two_replicas_share_the_limit(rush: Mapping[str, Awaitable[None]]) -> None:
+    await rush["beside"]
