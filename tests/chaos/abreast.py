@@ -15,7 +15,7 @@ Told = TypeVar("Told")
 async def abreast(
     stories: Mapping[Key, Callable[[], Awaitable[Told]]], most: int
 ) -> AsyncIterator[Mapping[Key, asyncio.Task[Told]]]:
-    """Begins the stories in their order, `most` at once; each test waits for its own. What nobody waits for is ended."""
+    """Begins the stories in their order, `most` at once; each test waits for its own. At the end the rest is ended."""
     places = asyncio.Semaphore(most)
 
     async def tell(story: Callable[[], Awaitable[Told]]) -> Told:

@@ -62,7 +62,10 @@ class Faults:
 
 @dataclass
 class Field:
-    """What is recorded and what fails. `told` counts the faults by kind; `running`: by lane; `heard`: when the bridge last sent."""
+    """What is recorded and what fails. `told` counts the faults by kind, `running` the runs by lane.
+
+    `heard` is when the bridge last sent something.
+    """
 
     dice: random.Random
     faults: Faults = field(default_factory=Faults)
