@@ -21,6 +21,7 @@ import aiohttp
 from postgres_server import Database
 from process_world import BridgeProcess, bridge_environment, free_port
 
+from bridge.core.lease import CERTAIN_SECONDS
 from bridge.core.texts import ENGLISH
 from chaos.checker import Verdict, check
 from chaos.field import Field, standing_field
@@ -38,6 +39,8 @@ OUTCOMES = tuple(
 )
 # from the clock of the turn table to ours
 EPOCH = time.monotonic() - time.time()
+# see mutants.hasty
+_HASTY = 3.0
 # When all is done, something that nobody should send may still come; and progress of what was taken back ends later,
 # since two requests of a stream are a second apart.
 LATE, PROGRESS_ENDS = 1.0, 2.5
@@ -63,6 +66,7 @@ class Storm:
     schema: str
     lanes: int
     server: Database | None = None
+    patches: tuple[str, ...] = ()
     kills: int = 0
     _away: list[Replica] = dataclasses.field(default_factory=list)
 
@@ -104,6 +108,7 @@ class Storm:
             replica.ask_to_end()
             with contextlib.suppress(AssertionError):
                 await replica.ended(15)
+            at = time.monotonic()  # only now what it had in hand is lost
             replica.kill()
         self.field.troubles.append(Trouble(what, at, time.monotonic() + away))
         await asyncio.sleep(away)
@@ -200,8 +205,9 @@ class Storm:
         return replace(
             self.field.history(),
             merged=known.merged,
-            withdrawn=known.withdrawn,
+            withdrawn={id_: at + EPOCH for id_, at in known.withdrawn.items()},
             claims={id_: [at + EPOCH for at in claims] for id_, claims in known.claims.items()},
+            certain=_HASTY if "hasty" in self.patches else CERTAIN_SECONDS,
             notes=OUTCOMES,
         )
 
@@ -258,7 +264,7 @@ async def storm(
             environment = bridge_environment(data, it.page, it.gateway, free_port(), **{**own, **settings})
             processes.append(Replica(environment, data / f"bridge-{number}.log", patches))
         try:
-            yield Storm(it, processes, store, schema, lanes, server)
+            yield Storm(it, processes, store, schema, lanes, server, patches)
         finally:
             for process in processes:
                 if process.alive:
