@@ -10,8 +10,8 @@ from chaos.records import Asked, Deed, History, Progress, Refusal, Sent, Trouble
 
 # A replica that was killed may have shown something this long before, and not have written it yet.
 BEFORE_A_KILL = 3.0
-# What can be written is written within this.
-WRITTEN = 1.0
+# What can be written is written within this; and after an outage it is tried again within that (engine.insist).
+WRITTEN, TRIED_AGAIN = 1.0, 5.0
 # The clock of the turn table and that of what people do go apart by less.
 CLOCKS = 0.1
 
@@ -75,7 +75,11 @@ def had_no_time(history: History, trouble: Trouble, shown: float, arrived: float
         return False
     if trouble.what == "outage":
         return trouble.at - WRITTEN <= shown <= trouble.at + history.certain + BEAT_SECONDS
-    return (shown if arrived is None else arrived) - 0.5 <= trouble.at <= shown + BEFORE_A_KILL
+    could = shown
+    for outage in sorted((one for one in history.troubles if one.what == "outage"), key=lambda one: one.at):
+        if outage.at - WRITTEN <= could <= outage.until:
+            could = outage.until + TRIED_AGAIN
+    return (shown if arrived is None else arrived) - 0.5 <= trouble.lost <= could + BEFORE_A_KILL
 
 
 def _ends_lives(history: History, trouble: Trouble) -> bool:
@@ -116,8 +120,11 @@ def _why_refused(history: History, refusal: Refusal, began: float, faults: list[
     if any(at <= refusal.at for at in faults):
         return "what was shown before was not told"
     for trouble in history.troubles:
-        # without the database a stream goes on as long as its life
-        at = trouble.at + history.certain - 2 * BEAT_SECONDS if trouble.what == "outage" else trouble.at
-        if began - 0.5 <= at <= refusal.at and (trouble.what != "outage" or _ends_lives(history, trouble)):
+        if trouble.what != "outage":
+            explained = began - 0.5 <= trouble.lost and trouble.at <= refusal.at
+        else:  # a stream goes on as long as its life
+            ends = trouble.at + history.certain - 2 * BEAT_SECONDS
+            explained = _ends_lives(history, trouble) and began <= ends <= refusal.at
+        if explained:
             return f"after a {trouble.what}"
     return ""

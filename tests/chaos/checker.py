@@ -183,7 +183,7 @@ class _Check:
 
     def _killed(self, first: Asked, second: Asked) -> bool:
         return first.how == "closed" and any(
-            trouble.what in ("kill", "term") and first.began <= trouble.at <= second.began
+            trouble.what in ("kill", "term") and first.began <= trouble.lost and trouble.at <= second.began
             for trouble in self._history.troubles
         )
 

@@ -67,11 +67,20 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage`: no database); from when, to when."""
+    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage`: no database); from when, to when.
+
+    `ended`: when a process that was asked to end had ended, and with it what it had in hand.
+    """
 
     what: str
     at: float
     until: float
+    ended: float | None = None
+
+    @property
+    def lost(self) -> float:
+        """When what was not written yet was lost."""
+        return self.at if self.ended is None else self.ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,17 +100,17 @@ class Storm:
 
     async def end(self, replica: Replica, what: str, away: float) -> None:
         """Kill or end a replica and start it again."""
-        at = time.monotonic()
         self.kills += what == "kill"
-        if what == "kill":
+        at = time.monotonic()
+        try:
+            if what == "term":
+                replica.ask_to_end()
+                with contextlib.suppress(AssertionError):
+                    await replica.ended(15)
+        finally:
+            ended = time.monotonic()
             replica.kill()
-        else:
-            replica.ask_to_end()
-            with contextlib.suppress(AssertionError):
-                await replica.ended(15)
-            at = time.monotonic()  # only now what it had in hand is lost
-            replica.kill()
-        self.field.troubles.append(Trouble(what, at, time.monotonic() + away))
+            self.field.troubles.append(Trouble(what, at, ended + away, ended))
         await asyncio.sleep(away)
         await asyncio.shield(replica.start(self.field.http))
 
@@ -145,13 +145,23 @@ class Storm:
             what = self.dice.choice(["identity_down", "gateway_refuses", *(["database"] if self.server else [])])
             self.field.told[what] += 1
             if what == "database" and self.server is not None:
-                await asyncio.to_thread(self.server.stop)
-                await asyncio.sleep(self.dice.uniform(0.5, 3.0))
-                await asyncio.shield(asyncio.to_thread(self.server.start))
+                async with self.outage(self.server):
+                    await asyncio.sleep(self.dice.uniform(0.5, 3.0))
                 continue
             setattr(self.field.faults, what, True)
             await asyncio.sleep(self.dice.uniform(0.5, 2.0))
             setattr(self.field.faults, what, False)
+
+    @asynccontextmanager
+    async def outage(self, server: Database) -> AsyncIterator[None]:
+        """The database is away."""
+        at = time.monotonic()
+        await asyncio.to_thread(server.stop)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.start)
+            self.field.troubles.append(Trouble("outage", at, time.monotonic()))
 
     # the end
 

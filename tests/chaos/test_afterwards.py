@@ -115,6 +115,9 @@ def test_a_rule_of_streams_may_be_broken_by_who_did_not_see_what_was_shown() -> 
     broken = History(progress=[STREAM], refusals=[REFUSAL])
     assert kinds(replace(broken, troubles=[Trouble("kill", 2.6, 4.0)])) == []
     assert kinds(replace(broken, troubles=[Trouble("kill", 2.9, 4.0)])) == ["stream rule"]
+    # what was asked to end before the stream began had ended after it
+    assert kinds(replace(broken, troubles=[Trouble("term", 1.0, 4.0, 2.7)])) == []
+    assert kinds(replace(broken, troubles=[Trouble("term", 1.0, 4.0, 1.5)])) == ["stream rule"]
     assert kinds(replace(broken, progress=[replace(STREAM, faults=[2.6])])) == []
     assert kinds(replace(broken, progress=[replace(STREAM, faults=[2.9])])) == ["stream rule"]
 
@@ -231,3 +234,14 @@ def test_a_freeze_that_is_shorter_than_a_life_lasts_without_a_beat_explains_noth
     assert kinds(replace(twice, troubles=[Trouble("freeze", 3.2, 5.2)])) == ["doubled"]
     assert kinds(replace(twice, troubles=[Trouble("freeze", 3.2, 25.0)])) == []
     assert kinds(replace(twice, troubles=[Trouble("freeze", 3.2, 8.0)], certain=3.0)) == []
+
+
+def test_what_could_not_be_written_in_an_outage_may_be_lost_with_its_process_soon_after_it() -> None:
+    twice = History([Q], [ANSWER, replace(ANSWER, at=60.0)], [RUN])
+    outage = Trouble("outage", 2.9, 8.0)
+    assert kinds(replace(twice, troubles=[outage, Trouble("kill", 12.0, 13.0)])) == []
+    assert kinds(replace(twice, troubles=[Trouble("kill", 12.0, 13.0)])) == ["doubled"]
+    assert kinds(replace(twice, troubles=[outage])) == ["doubled"]
+    assert kinds(replace(twice, troubles=[outage, Trouble("kill", 20.0, 21.0)])) == ["doubled"]
+    late = replace(outage, at=5.0)
+    assert kinds(replace(twice, troubles=[late, Trouble("kill", 12.0, 13.0)])) == ["doubled"]
