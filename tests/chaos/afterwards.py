@@ -9,7 +9,7 @@ from bridge.engine.replica import BEAT_SECONDS
 from chaos.records import Asked, Deed, History, Progress, Refusal, Sent, Trouble, Violation
 
 # A replica that was killed may have shown something this long before, and not have written it yet.
-BEFORE_A_KILL = 3.0
+BEFORE_A_KILL = 1.0
 # What can be written is written within this; and after an outage it is tried again within that (engine.insist).
 WRITTEN, TRIED_AGAIN = 1.0, 5.0
 # The clock of the turn table and that of what people do go apart by less.
