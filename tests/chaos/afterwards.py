@@ -70,6 +70,7 @@ def had_no_time(history: History, trouble: Trouble, shown: float, arrived: float
     """Whether who showed something at `shown` (it `arrived` before) may not have come to write it down.
 
     A life that can beat no more ends after a while, and sends nothing from then on; one that can in time goes on.
+    What a frozen one was about to send leaves as it wakes, before it sees that it is over.
     """
     if trouble.what in ("freeze", "outage") and not _ends_lives(history, trouble):
         return False
@@ -79,7 +80,8 @@ def had_no_time(history: History, trouble: Trouble, shown: float, arrived: float
     for outage in sorted((one for one in history.troubles if one.what == "outage"), key=lambda one: one.at):
         if outage.at - WRITTEN <= could <= outage.until:
             could = outage.until + TRIED_AGAIN
-    return (shown if arrived is None else arrived) - 0.5 <= trouble.lost <= could + BEFORE_A_KILL
+    lost = (trouble.at, trouble.until) if trouble.what == "freeze" else (trouble.lost,)
+    return any((shown if arrived is None else arrived) - 0.5 <= at <= could + BEFORE_A_KILL for at in lost)
 
 
 def _ends_lives(history: History, trouble: Trouble) -> bool:

@@ -234,6 +234,10 @@ def test_a_freeze_that_is_shorter_than_a_life_lasts_without_a_beat_explains_noth
     assert kinds(replace(twice, troubles=[Trouble("freeze", 3.2, 5.2)])) == ["doubled"]
     assert kinds(replace(twice, troubles=[Trouble("freeze", 3.2, 25.0)])) == []
     assert kinds(replace(twice, troubles=[Trouble("freeze", 3.2, 8.0)], certain=3.0)) == []
+    # what was about to be sent leaves as it wakes
+    assert kinds(replace(twice, troubles=[Trouble("freeze", -15.0, 2.9)])) == []
+    assert kinds(replace(twice, troubles=[Trouble("freeze", -15.0, 2.0)])) == ["doubled"]
+    assert kinds(replace(twice, troubles=[Trouble("freeze", 1.0, 2.9)])) == ["doubled"]
 
 
 def test_what_could_not_be_written_in_an_outage_may_be_lost_with_its_process_soon_after_it() -> None:
