@@ -96,7 +96,8 @@ class TenantBudget:
 
     def __init__(self, a_second: float) -> None:
         self._interval = 1.0 / a_second
-        self._tolerance = min(_BURST_SECONDS, 1.0 - self._interval)
+        # none where they come more slowly than one a second
+        self._tolerance = max(0.0, min(_BURST_SECONDS, 1.0 - self._interval))
         self._tat = float("-inf")
 
     @classmethod
@@ -111,10 +112,9 @@ class TenantBudget:
 
     def take(self, now: float) -> bool:
         """Whether there is one left for now; then it is taken (the generic cell rate algorithm)."""
-        after = max(self._tat, now) + self._interval
-        if after - now > self._tolerance + self._interval:
+        if self._tat - now > self._tolerance:
             return False
-        self._tat = after
+        self._tat = max(self._tat, now) + self._interval
         return True
 
 

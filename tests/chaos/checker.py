@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaos.afterwards import BEFORE_A_KILL, afterwards
-from chaos.records import Asked, Deed, History, Sent, Shown, Violation
+from chaos.afterwards import CLOCKS, afterwards, had_no_time
+from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Violation, beginning
 
 # A frozen owner wakes and sees that it was replaced.
 AFTER_A_FREEZE = 3.0
@@ -39,7 +39,7 @@ class _Check:
         self._deeds: dict[str, list[Deed]] = defaultdict(list)
         for deed in history.deeds:
             self._deeds[deed.about].append(deed)
-        self._withdrawn: set[str] = set()
+        self._early = self._matched_early()
         self._outcomes = {message.id: self._outcomes_of(message) for message in history.sent}
 
     def verdict(self) -> Verdict:
@@ -54,65 +54,77 @@ class _Check:
             about.add(seen)
         return about
 
-    def _asks(self, id_: str) -> str:
-        """The message that asks for the group of this one."""
-        seen: set[str] = set()
-        while id_ in self._history.merged and id_ not in seen:
-            seen.add(id_)
-            id_ = self._history.merged[id_]
-        return id_
-
     def _clicks(self, message: Sent) -> list[Deed]:
         """The clicks by which its person had it asked once more: also on a card about another of its group."""
-        group = self._asks(message.id)
-        clicks = (deed for deed in self._history.deeds if deed.what == "click" and self._asks(deed.about) == group)
+        group = self._history.asks(message.id)
+        clicks = (
+            deed for deed in self._history.deeds if deed.what == "click" and self._history.asks(deed.about) == group
+        )
         return [deed for deed in clicks if deed.worked]
 
     def _deleted(self, message: Sent) -> bool:
         return any(deed.what == "delete" for deed in self._deeds[message.id])
 
+    def _matched_early(self) -> dict[tuple[str, float], Shown]:
+        """The note of each stop that came early: each `/stop` has its own, in the order in which they stopped."""
+        lanes = {message.id: message.lane for message in self._history.sent}
+        stops = {(lanes[id_], at) for id_, at in self._history.withdrawn.items() if id_ in lanes}
+        matched, used = dict[tuple[str, float], Shown](), set[str]()
+        for lane, at in sorted(stops):
+            for shown in self._shown[lane]:
+                fits = shown.text.startswith(self._history.early) and shown.at > at - CLOCKS
+                if fits and shown.reply_to not in used:
+                    used.add(shown.reply_to)
+                    matched[lane, at] = shown
+                    break
+        return matched
+
     def _outcomes_of(self, message: Sent) -> list[Shown]:
-        """Everything that ends this message: answers that hold its token, notes that reply to it."""
+        """Everything that ends this message: answers that hold its token, notes that reply to it or to its `/stop`."""
         about = self._about(message)
         own = [
             shown
             for shown in self._shown[message.lane]
             if (message.token and f"[{message.token}]" in shown.text)
-            or (shown.reply_to in about and _note(shown.text).startswith(self._history.notes))
+            or (shown.reply_to in about and self._note(message, shown.text).startswith(self._history.notes))
         ]
-        if about & self._history.withdrawn and not self._clicks(message):
-            self._withdrawn.add(message.id)
-            return [s for s in self._shown[message.lane] if s.text.startswith(self._history.early)][:1]
-        return own
+        early = self._early.get((message.lane, self._history.withdrawn.get(message.id, 0.0)))
+        return own if early is None else sorted([*own, early], key=lambda shown: shown.at)
+
+    def _note(self, message: Sent, text: str) -> str:
+        """What the bridge says, below what the agent had said of this message in a run of its own."""
+        said, line, note = text.partition(LINE)
+        runs = (run for run in self._history.asked if run.lane == message.lane and message.token in run.tokens)
+        begun = (beginning(run.tokens) for run in runs)
+        return note if line and any(words.startswith(said) or said.startswith(words) for words in begun) else text
 
     def _lost(self) -> Iterator[Violation]:
         for message in self._history.sent:
             outcomes = self._outcomes[message.id]
             if message.acked is None or (self._deleted(message) and not outcomes):
                 continue
-            again = [deed for deed in self._clicks(message) if deed.acked is not None]
-            clicks = [deed for deed in again if deed.about == message.id]
-            if not outcomes and not (again and self._about(message) & self._history.withdrawn):
+            clicks = [deed.at for deed in self._clicks(message) if deed.acked is not None and deed.about == message.id]
+            stopped = self._history.withdrawn.get(message.id)
+            if not outcomes:
                 yield Violation("lost", message.lane, f"{message.id} {message.token}")
-            elif clicks and not self._again_has_an_end(message, outcomes, min(deed.at for deed in clicks)):
+            elif stopped is not None and (message.lane, stopped) not in self._early:
+                yield Violation("lost", message.lane, f"{message.id} {message.token}, stopped and not told")
+            elif clicks and not self._deleted(message) and outcomes[-1].at < min(clicks):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, asked once more")
-
-    def _again_has_an_end(self, message: Sent, outcomes: list[Shown], clicked: float) -> bool:
-        """Its outcome, that it was taken back, or the note that replies to `/stop` instead."""
-        stopped = bool(self._about(message) & self._history.withdrawn)
-        return stopped or self._deleted(message) or outcomes[-1].at > clicked
 
     def _too_many(self) -> Iterator[Violation]:
         for message in self._history.sent:
             outcomes, clicks = self._outcomes[message.id], self._clicks(message)
             own = outcomes[:1]
             for shown in outcomes[1:]:
-                first = next((s for s in reversed(own) if s.text == shown.text), None)
+                first = next((s for s in reversed(own) if s.text == shown.text and s.of == shown.of), None)
                 window = self._why_doubled(first) if first is not None else ""
+                # what names its run or turn is no outcome of another
+                other = not shown.of or all(s.of != shown.of for s in own)
                 if first is not None and window:
                     self._windows[window] += 1
                     own[own.index(first)] = shown
-                elif len(own) <= sum(deed.at < shown.at for deed in clicks):
+                elif other and len(own) <= sum(deed.at < shown.at for deed in clicks):
                     own.append(shown)  # asked once more, answered once more
                 elif first is None:
                     yield Violation("two outcomes", message.lane, f"{message.id} {[s.text[:40] for s in outcomes]}")
@@ -125,8 +137,7 @@ class _Check:
         if first.fault:
             return "6: the result of the send was unknown"
         for trouble in self._history.troubles:
-            arrived = first.at if first.arrived is None else first.arrived
-            if arrived - 0.5 <= trouble.at <= first.at + BEFORE_A_KILL:
+            if had_no_time(self._history, trouble, first.at, first.arrived):
                 return f"6: {trouble.what} between Teams' 201 and our commit"
         return ""
 
@@ -134,7 +145,8 @@ class _Check:
         lanes: dict[str, list[tuple[Sent, float]]] = defaultdict(list)
         for message in self._history.sent:
             outcomes = self._outcomes[message.id]
-            at_once = message.id in self._withdrawn or any(s.text.startswith(self._history.refused) for s in outcomes)
+            early = bool(outcomes) and outcomes[0].text.startswith(self._history.early)
+            at_once = early or any(s.text.startswith(self._history.refused) for s in outcomes)
             # asked once more, a question goes to the end of the line
             again = any(outcomes and deed.at < outcomes[0].at for deed in self._clicks(message))
             if outcomes and not at_once and not again:
@@ -171,7 +183,7 @@ class _Check:
 
     def _killed(self, first: Asked, second: Asked) -> bool:
         return first.how == "closed" and any(
-            trouble.what in ("kill", "term") and first.began <= trouble.at <= second.began
+            trouble.what in ("kill", "term") and first.began <= trouble.lost and trouble.at <= second.began
             for trouble in self._history.troubles
         )
 
@@ -181,8 +193,3 @@ class _Check:
         for (lane, token), times in runs.items():
             if times > allowed.get((lane, token), 1):
                 yield Violation("asked twice", lane, token)
-
-
-def _note(text: str) -> str:
-    """What the bridge says, below what the agent had said before."""
-    return text.rpartition("———\n\n")[2]

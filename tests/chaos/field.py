@@ -7,11 +7,12 @@ of turns need no chat page.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,15 +35,16 @@ from bridge.simulator.teams.answers import error_answer
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.streams import is_streamed
 from bridge.simulator.teams.world import PEOPLE, Place
-from chaos.records import Asked, Deed, History, Sent, Shown, Trouble
+from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Trouble, beginning
 from chaos.runs import Run
-from chaos.screen import Screen
+from chaos.screen import Screen, card_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # A tool that the gateway still finishes after its caller has hung up (goclaw-gateway.md section 4).
 TAIL_SECONDS = 0.8
 _TOKEN = re.compile(r"\[(t\d+)\]")
 _EDITED = re.compile(r"\[(t\d+)\] edited")
+_OF = re.compile(r"\(run \d+\)|\*T-\d+\*")
 _IN_FILE = re.compile(r"\(the file of (t\d+)\)")
 
 
@@ -62,7 +64,10 @@ class Faults:
 
 @dataclass
 class Field:
-    """What is recorded and what fails. `told` counts the faults by kind."""
+    """What is recorded and what fails. `told` counts the faults by kind, `running` the runs by lane.
+
+    `heard` is when the bridge last sent something.
+    """
 
     dice: random.Random
     faults: Faults = field(default_factory=Faults)
@@ -73,13 +78,15 @@ class Field:
     asked: list[Asked] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
-    running: int = 0
+    running: Counter[str] = field(default_factory=Counter)
+    heard: float = 0.0
     page: str = ""
     gateway: str = ""
     data: Path = Path()
     takes: dict[str, float] = field(default_factory=dict)
     stage: Stage | None = None
     events: Events = field(default_factory=Events)
+    _runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _hit: set[str] = field(default_factory=set)
     _full_again: float = 0.0
 
@@ -133,7 +140,10 @@ class Field:
                 return await self._file(request)
             if "/v3/conversations/" not in request.path or request.method == "GET":
                 return await handler(request)
-            return await self._take(request, orjson.loads(await request.read() or b"{}"))
+            try:
+                return await self._take(request, orjson.loads(await request.read() or b"{}"))
+            finally:
+                self.heard = time.monotonic()
 
         return answer
 
@@ -144,14 +154,15 @@ class Field:
         if activity["type"] == "typing" and not part:
             return web.json_response({"id": self.screen.new_id()}, status=201)
         lane, arrived = activity["conversation"]["id"].removeprefix("a:"), time.monotonic()
-        text = activity.get("text") or activity.get("summary") or ""
+        text = LINE.join(filter(None, (activity.get("text"), activity.get("summary"))))
         fault = self._draw("connector", f"{lane} {text} {activity.get('replyToId')}", _CONNECTOR_FAULTS)
         if fault in ("429", "412", "503"):
             return web.Response(status=int(fault), headers={"Retry-After": "1"} if fault == "429" else {})
         if fault == "slow":
             await asyncio.sleep(1.5)
         unknown = fault if fault in ("502", "504", "closed") else ""
-        shown = Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived)
+        of = found[0] if (found := _OF.search(text)) else card_of(activity)
+        shown = Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived, of)
         message = request.path.rpartition("/")[2] if request.method == "PUT" else ""
         try:
             id_ = self.screen.take(activity, message, shown)
@@ -190,7 +201,7 @@ class Field:
         run = Run(self.events, user, streamed=streamed)
         began, how = time.monotonic(), "answered"
         fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
-        self.running += 1
+        self.running[lane_of_user(user)] += 1
         try:
             if fault == "429" or self._over_the_limit(began):
                 how = "refused"
@@ -198,7 +209,7 @@ class Field:
             wanted = max((self.takes.get(token, 0.0) for token in tokens), default=0.0)
             # now and then so slow that people see progress
             slowest = 6 * self.faults.slowest_run if self.dice.random() < 0.3 else self.faults.slowest_run
-            answer = "re " + " ".join(f"[{token}]" for token in tokens)
+            answer = f"{beginning(tokens)} (run {next(self._runs)})"
             said = await run.work(wanted or self.dice.uniform(0, slowest), answer)
             if fault == "500":
                 how = "failed"
@@ -212,7 +223,7 @@ class Field:
             how = "closed"
             raise
         finally:
-            self.running -= 1
+            self.running[lane_of_user(user)] -= 1
             tail = TAIL_SECONDS if how == "closed" else 0.0
             edited, files = tuple(_EDITED.findall(text)), tuple(_IN_FILE.findall(text))
             over = time.monotonic() + tail

@@ -18,7 +18,6 @@ from pathlib import Path
 from postgres_server import database
 
 from chaos.checker import Verdict
-from chaos.records import Trouble
 from chaos.storm import Storm, storm
 
 LEGS = ((1, 0.0), (2, 26.0), (3, 26.0))
@@ -50,12 +49,8 @@ async def outage(seed: int, seconds: float = 30.0) -> Verdict:
             here.field.faults.slowest_run = 2.0
             users = asyncio.gather(*(here.people.live(f"lane-{n}", 12, 5.0) for n in range(here.lanes)))
             await asyncio.sleep(15)
-            at = time.monotonic()
-            await asyncio.to_thread(server.stop)
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(server.start)
-            # lives that cannot write give up what they have, as if they were killed
-            here.field.troubles.append(Trouble("outage", at, time.monotonic()))
+            async with here.outage(server):
+                await asyncio.sleep(seconds)
             await users
             await here.settle(120)
             await here.close()

@@ -63,10 +63,11 @@ class People:
             activity["attachments"] = [*activity.get("attachments", ()), attached]
         if text in ("", "/new"):
             self.field.sent[id_] = Sent(id_, lane, token, time.monotonic(), None, file)
-        await self._until_taken(activity, to)
+        taken = await self._until_taken(activity, to)
         if id_ in self.field.sent:
-            self.field.sent[id_] = replace(self.field.sent[id_], acked=time.monotonic())
-        self.acked.append(activity)
+            self.field.sent[id_] = replace(self.field.sent[id_], acked=taken)
+        if taken is not None:
+            self.acked.append(activity)
         return id_
 
     @staticmethod
@@ -89,8 +90,8 @@ class People:
     ) -> None:
         at = len(self.field.deeds)
         self.field.deeds.append(Deed(what, sent.id, time.monotonic()))
-        await self._until_taken(self.field.activity(sent.lane, make), None)
-        self.field.deeds[at] = replace(self.field.deeds[at], acked=time.monotonic())
+        taken = await self._until_taken(self.field.activity(sent.lane, make), None)
+        self.field.deeds[at] = replace(self.field.deeds[at], acked=taken)
 
     async def click(self, card: Card) -> None:
         """Press a card's button; Teams brings a click once, and its person sees whether it worked."""
@@ -104,12 +105,14 @@ class People:
         acked = time.monotonic() if status == 200 else None
         self.field.deeds[at] = replace(self.field.deeds[at], acked=acked, worked=worked)
 
-    async def _until_taken(self, activity: dict[str, Any], to: Reached | None) -> None:
+    async def _until_taken(self, activity: dict[str, Any], to: Reached | None) -> float | None:
+        """When a 200 came for it; None where nobody gave one in the end."""
         give_up = time.monotonic() + _RESEND_SECONDS
         while not await self.post(activity, to):
             if time.monotonic() > give_up:
-                return
+                return None
             await asyncio.sleep(self.field.dice.uniform(0.2, 0.8))
+        return time.monotonic()
 
     async def post(self, activity: dict[str, Any], to: Reached | None = None) -> bool:
         """To a random replica, as a load balancer would; True when it was taken."""

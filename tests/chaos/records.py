@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from bridge.core.lease import CERTAIN_SECONDS
+
+LINE = "\n\n———\n\n"
+"""Between what the agent had said and a note of the bridge."""
+
+
+def beginning(tokens: Sequence[str]) -> str:
+    """How the agent's answer to these begins."""
+    return f"re {' '.join(f'[{token}]' for token in tokens)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,7 @@ class Sent:
 class Shown:
     """What Teams has shown: to which message it replies. `fault`: what the bridge was told instead of 201.
 
-    `arrived`: when it came, if showing it took Teams a while.
+    `arrived`: when it came, if showing it took Teams a while. `of`: the run or the turn that it names, if it does.
     """
 
     at: float
@@ -31,6 +42,7 @@ class Shown:
     reply_to: str
     fault: str = ""
     arrived: float | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +67,20 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage`: no database); from when, to when."""
+    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage`: no database); from when, to when.
+
+    `ended`: when a process that was asked to end had ended, and with it what it had in hand.
+    """
 
     what: str
     at: float
     until: float
+    ended: float | None = None
+
+    @property
+    def lost(self) -> float:
+        """When what was not written yet was lost."""
+        return self.at if self.ended is None else self.ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +130,8 @@ class History:
     asked: list[Asked] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     merged: dict[str, str] = field(default_factory=dict)
-    withdrawn: frozenset[str] = frozenset()
-    """Messages that `/stop` took back before they were asked: the note replies to the `/stop`."""
+    withdrawn: dict[str, float] = field(default_factory=dict)
+    """When `/stop` took a message back before it was asked (once more): the note replies to the `/stop`."""
     deeds: list[Deed] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -118,11 +139,26 @@ class History:
     """When each message was taken out of the queue to be asked: from then on its words stand."""
     unfetched: frozenset[str] = frozenset()
     """Tokens of files that were not given out."""
+    certain: float = CERTAIN_SECONDS
+    """How long a life goes on without a beat."""
     notes: tuple[str, ...] = ()
     """How notes begin that are an outcome."""
     early: str = "Stopped before"
     refused: str = "Too many messages"
     """How the note begins that says at once that a message was not kept."""
+
+    def asks(self, id_: str) -> str:
+        """The message that asks for the group of this one."""
+        seen: set[str] = set()
+        while id_ in self.merged and id_ not in seen:
+            seen.add(id_)
+            id_ = self.merged[id_]
+        return id_
+
+    def group(self, id_: str) -> set[str]:
+        """The messages that were asked together with this one, and itself."""
+        asks = self.asks(id_)
+        return {asks, *(other for other in self.merged if self.asks(other) == asks)}
 
     def timeline(self, lane: str) -> str:
         """Everything that happened in a lane, in order."""

@@ -128,6 +128,12 @@ def _shows_progress(activity: dict[str, Any]) -> bool:
     return _LINE.search(text) is not None if text else _action(activity).get("verb") == STOP
 
 
+def card_of(activity: dict[str, Any]) -> str:
+    """The turn that an activity's card is about."""
+    data = _action(activity).get("data", {})
+    return f"turn {data['turn']}" if "turn" in data else ""
+
+
 def _action(activity: dict[str, Any]) -> dict[str, Any]:
     """The button of an activity's card."""
     for attachment in activity.get("attachments") or ():

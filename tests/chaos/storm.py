@@ -21,6 +21,7 @@ import aiohttp
 from postgres_server import Database
 from process_world import BridgeProcess, bridge_environment, free_port
 
+from bridge.core.lease import CERTAIN_SECONDS
 from bridge.core.texts import ENGLISH
 from chaos.checker import Verdict, check
 from chaos.field import Field, standing_field
@@ -36,8 +37,13 @@ OUTCOMES = tuple(
         *("gateway_down", "gateway_busy", "provider_failed", "run_lost", "gateway_unavailable", "internal_error"),
     )
 )
-# from the turn table's clock to ours
-_EPOCH = time.monotonic() - time.time()
+# from the clock of the turn table to ours
+EPOCH = time.monotonic() - time.time()
+# see mutants.hasty
+_HASTY = 3.0
+# When all is done, something that nobody should send may still come; and progress of what was taken back ends later,
+# since two requests of a stream are a second apart.
+LATE, PROGRESS_ENDS = 1.0, 2.5
 
 
 class Replica(BridgeProcess):
@@ -60,6 +66,7 @@ class Storm:
     schema: str
     lanes: int
     server: Database | None = None
+    patches: tuple[str, ...] = ()
     kills: int = 0
     _away: list[Replica] = dataclasses.field(default_factory=list)
 
@@ -85,35 +92,38 @@ class Storm:
             self._away.append(replica)
             what = self.dice.choices(["kill", "term", "freeze"], [6, 2, 2 if longest_freeze else 0])[0]
             if what == "freeze":
-                await self.freeze(replica, self.dice.uniform(0.3, longest_freeze))
+                async with self.frozen(replica):
+                    await asyncio.sleep(self.dice.uniform(0.3, longest_freeze))
             else:
                 await self.end(replica, what, self.dice.uniform(0.0, 2.0))
             self._away.remove(replica)
 
     async def end(self, replica: Replica, what: str, away: float) -> None:
         """Kill or end a replica and start it again."""
-        at = time.monotonic()
         self.kills += what == "kill"
-        if what == "kill":
+        at = time.monotonic()
+        try:
+            if what == "term":
+                replica.ask_to_end()
+                with contextlib.suppress(AssertionError):
+                    await replica.ended(15)
+        finally:
+            ended = time.monotonic()
             replica.kill()
-        else:
-            replica.ask_to_end()
-            with contextlib.suppress(AssertionError):
-                await replica.ended(15)
-            replica.kill()
-        self.field.troubles.append(Trouble(what, at, time.monotonic() + away))
+            self.field.troubles.append(Trouble(what, at, ended + away, ended))
         await asyncio.sleep(away)
         await asyncio.shield(replica.start(self.field.http))
 
-    async def freeze(self, replica: Replica, seconds: float) -> None:
+    @asynccontextmanager
+    async def frozen(self, replica: Replica) -> AsyncIterator[None]:
         """Stop the process where it stands, and let it go on."""
         at = time.monotonic()
         os.kill(replica.pid, signal.SIGSTOP)
-        self.field.troubles.append(Trouble("freeze", at, at + seconds))
         try:
-            await asyncio.sleep(seconds)
+            yield
         finally:
             os.kill(replica.pid, signal.SIGCONT)
+            self.field.troubles.append(Trouble("freeze", at, time.monotonic()))
 
     async def blow(self, *, messages: int, seconds: float, every: float, longest_freeze: float) -> None:
         """The whole weather: each lane's user writes so many messages in about so many seconds, amid faults."""
@@ -135,13 +145,23 @@ class Storm:
             what = self.dice.choice(["identity_down", "gateway_refuses", *(["database"] if self.server else [])])
             self.field.told[what] += 1
             if what == "database" and self.server is not None:
-                await asyncio.to_thread(self.server.stop)
-                await asyncio.sleep(self.dice.uniform(0.5, 3.0))
-                await asyncio.shield(asyncio.to_thread(self.server.start))
+                async with self.outage(self.server):
+                    await asyncio.sleep(self.dice.uniform(0.5, 3.0))
                 continue
             setattr(self.field.faults, what, True)
             await asyncio.sleep(self.dice.uniform(0.5, 2.0))
             setattr(self.field.faults, what, False)
+
+    @asynccontextmanager
+    async def outage(self, server: Database) -> AsyncIterator[None]:
+        """The database is away."""
+        at = time.monotonic()
+        await asyncio.to_thread(server.stop)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.start)
+            self.field.troubles.append(Trouble("outage", at, time.monotonic()))
 
     # the end
 
@@ -153,13 +173,14 @@ class Storm:
         deadline = time.monotonic() + seconds
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.1)
             for replica in self.replicas:
                 if not replica.alive:  # it was ending when the trouble ended
                     await replica.start(self.field.http)
+            left = any(one.ended is None for one in self.field.screen.progress.values())
             if await self._open():
                 quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > 2.5:
+            elif time.monotonic() - max(quiet_since, self.field.heard) > (PROGRESS_ENDS if left else LATE):
                 return
 
     async def close(self) -> None:
@@ -171,16 +192,17 @@ class Storm:
             await replica.ended(20)
 
     async def _open(self) -> bool:
-        if self.field.running:
+        """Whether anything is still to be done: the store tells, which also knows what the dead have left."""
+        if self.field.running.total():
             return True
         for replica in self.replicas:
-            try:
-                running = await replica.metric(self.field.http, "bridge_lanes_running")
-                queued = await replica.metric(self.field.http, "bridge_turns_queued")
-            except (aiohttp.ClientError, TimeoutError):
-                return True
-            if running != {"": 0.0} or queued != {"": 0.0}:
-                return True
+            for state in ("queued", "running", "answered"):
+                try:
+                    async with self.field.http.get(f"{replica.admin}/api/turns?state={state}&limit=1") as response:
+                        if response.status != 200 or (await response.json())["turns"]:
+                            return True
+                except (aiohttp.ClientError, TimeoutError):
+                    return True
         return False
 
     def verdict(self) -> Verdict:
@@ -193,8 +215,9 @@ class Storm:
         return replace(
             self.field.history(),
             merged=known.merged,
-            withdrawn=known.withdrawn,
-            claims={id_: [at + _EPOCH for at in claims] for id_, claims in known.claims.items()},
+            withdrawn={id_: at + EPOCH for id_, at in known.withdrawn.items()},
+            claims={id_: [at + EPOCH for at in claims] for id_, claims in known.claims.items()},
+            certain=_HASTY if "hasty" in self.patches else CERTAIN_SECONDS,
             notes=OUTCOMES,
         )
 
@@ -251,7 +274,7 @@ async def storm(
             environment = bridge_environment(data, it.page, it.gateway, free_port(), **{**own, **settings})
             processes.append(Replica(environment, data / f"bridge-{number}.log", patches))
         try:
-            yield Storm(it, processes, store, schema, lanes, server)
+            yield Storm(it, processes, store, schema, lanes, server, patches)
         finally:
             for process in processes:
                 if process.alive:

@@ -29,7 +29,7 @@ class Told:
     """See records.History."""
 
     merged: dict[str, str] = field(default_factory=dict)
-    withdrawn: frozenset[str] = frozenset()
+    withdrawn: dict[str, float] = field(default_factory=dict)
     claims: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -52,18 +52,19 @@ def told_by(table: list[Row]) -> Told:
         if row.again_of is not None:
             continue
         message = _activity(row.id)
+        last = row
         if row.merged_into is not None:
             told.merged[message] = _activity(_root(by_n[row.merged_into], by_n).id)
-        asks: Row | None = row
-        if row.merged_into is not None:
             claims[message] += _claimed(row)
-            asks = by_n[row.merged_into]
-        while asks is not None:
-            claims[message] += _claimed(asks)
-            asks = again.get(asks.n)
-    # stopped without a reply of its own: the note that says so replies to the command
-    early = [row for row in table if row.outcome == "stopped" and "answered" not in row.history]
-    told.withdrawn = frozenset(_activity(_root(row, by_n).id) for row in early)
+            last = by_n[row.merged_into]
+        claims[message] += _claimed(last)
+        while last.n in again:
+            last = again[last.n]
+            claims[message] += _claimed(last)
+        # stopped without a reply of its own: the note that says so replies to the command
+        stopped = [step.at for step in steps(last.history) if step.what == "closed:stopped"]
+        if stopped and "answered" not in last.history:
+            told.withdrawn[message] = stopped[0]
     told.claims = dict(claims)
     return told
 

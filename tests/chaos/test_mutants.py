@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from postgres_server import dsn, fresh_schema
 from process_world import eventually
 
+from chaos.abreast import abreast
 from chaos.storm import Storm, storm
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 Scenario = Callable[[Storm, str], Awaitable[object]]
 
@@ -27,7 +31,7 @@ async def repeated(here: Storm, lane: str) -> None:
 async def one_after_the_other(here: Storm, lane: str) -> None:
     """Two messages wait behind a run."""
     await here.people.say(lane, takes=1.0)
-    await eventually(lambda: here.field.running, "the agent is asked")
+    await eventually(lambda: here.field.running[lane], "the agent is asked")
     for _ in range(2):
         await here.people.say(lane)
 
@@ -41,7 +45,7 @@ async def killed_after_the_200(here: Storm, lane: str) -> None:
 async def killed_while_the_agent_works(here: Storm, lane: str) -> None:
     """Nobody knows how far the run had come."""
     await here.people.say(lane, takes=3.0)
-    await eventually(lambda: here.field.running, "the agent is asked")
+    await eventually(lambda: here.field.running[lane], "the agent is asked")
     await here.end(here.replicas[0], "kill", 0.0)
 
 
@@ -53,7 +57,7 @@ async def plain(here: Storm, lane: str) -> None:
 async def stopped_with_one_behind(here: Storm, lane: str) -> None:
     """The gateway still finishes a tool after the run was stopped."""
     await here.people.say(lane, takes=5.0)
-    await eventually(lambda: here.field.running, "the agent is asked")
+    await eventually(lambda: here.field.running[lane], "the agent is asked")
     await here.people.say(lane)
     await here.people.say(lane, "/stop")
 
@@ -70,15 +74,15 @@ async def deleted_while_it_waits(here: Storm, lane: str) -> None:
 
 async def _behind_a_run(here: Storm, lane: str) -> str:
     await here.people.say(lane, takes=1.5)
-    await eventually(lambda: here.field.running, "the agent is asked")
+    await eventually(lambda: here.field.running[lane], "the agent is asked")
     return await here.people.say(lane)
 
 
 async def streamed(here: Storm, lane: str) -> None:
     """An answer that comes piece by piece."""
     await here.people.say(lane, takes=6.0)
-    await eventually(lambda: here.field.running, "the agent is asked")
-    await eventually(lambda: not here.field.running, "the agent has answered")
+    await eventually(lambda: here.field.running[lane], "the agent is asked")
+    await eventually(lambda: not here.field.running[lane], "the agent has answered")
 
 
 async def deleted_while_it_streams(here: Storm, lane: str) -> None:
@@ -92,9 +96,10 @@ async def frozen_owner(here: Storm, lane: str) -> None:
     """The one that runs a turn is frozen for longer than the lease, and wakes with the answer in its hands."""
     owner = here.replicas[0]
     await here.people.say(lane, takes=1.5, to=owner)
-    await eventually(lambda: here.field.running, "the agent is asked")
-    await here.freeze(owner, 9.0)
-    await asyncio.sleep(2.0)
+    await eventually(lambda: here.field.running[lane], "the agent is asked")
+    async with here.frozen(owner):
+        await eventually(lambda: not here.field.running[lane], "the agent has answered")
+        await eventually(lambda: any(shown.lane == lane for shown in here.field.shown), "another has taken over")
 
 
 ALONE: list[tuple[str, Scenario, str]] = [
@@ -113,35 +118,78 @@ ALONE: list[tuple[str, Scenario, str]] = [
 ]
 
 
-async def kinds(here: Storm, settle: float) -> set[str]:
-    """The kinds of violations, once everything has come to rest."""
+BESIDE: list[tuple[tuple[str, ...], set[str]]] = [(("hasty", "no_fence"), {"two outcomes"}), (("hasty",), set())]
+NO_MERGING = {"BRIDGE_MERGE": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The kinds of violations, and the report for whoever wonders why."""
+
+    kinds: set[str]
+    report: str
+
+
+async def _found(here: Storm, settle: float) -> Found:
     await here.settle(settle)
     await here.close()
     verdict = here.verdict()
-    print(here.report(verdict, 0))  # noqa: T201  pytest shows it where the test fails
-    return {violation.kind for violation in verdict.violations}
+    return Found({violation.kind for violation in verdict.violations}, here.report(verdict, 0))
 
 
-@pytest.mark.parametrize(("mutant", "scenario", "kind"), ALONE, ids=[f"{mutant}-{kind}" for mutant, _, kind in ALONE])
-async def test_the_checker_catches_it(tmp_path: Path, mutant: str, scenario: Scenario, kind: str) -> None:
-    async with storm(tmp_path / "w", 1, patches=(mutant,), settings={"BRIDGE_MERGE": "false"}) as here:
+async def _alone(folder: Path, mutant: str, scenario: Scenario) -> Found:
+    async with storm(folder / "w", 1, patches=(mutant,), settings=NO_MERGING) as here:
         await here.start()
         await scenario(here, "lane-1")
-        assert kind in await kinds(here, 6.0)
+        return await _found(here, 6.0)
 
 
-async def test_the_engine_itself_passes_all_of_it(tmp_path: Path) -> None:
-    async with storm(tmp_path / "w", 1, settings={"BRIDGE_MERGE": "false"}) as here:
+async def _beside(folder: Path, patches: tuple[str, ...], database: str) -> Found:
+    async with storm(folder / "w", 1, replicas=2, database=(database, fresh_schema()), patches=patches) as here:
+        await here.start()
+        await frozen_owner(here, "lane-1")
+        return await _found(here, 10.0)
+
+
+async def _unbroken(folder: Path) -> Found:
+    async with storm(folder / "w", 1, settings=NO_MERGING) as here:
         await here.start()
         for number, scenario in enumerate(dict.fromkeys(scenario for _, scenario, _ in ALONE)):
             await scenario(here, f"lane-{number}")
-        assert await kinds(here, 20.0) == set()
+        return await _found(here, 20.0)
 
 
-@pytest.mark.parametrize(("patches", "expected"), [(("hasty", "no_fence"), {"two outcomes"}), (("hasty",), set())])
-async def test_a_frozen_owner_is_fenced_off(tmp_path: Path, patches: tuple[str, ...], expected: set[str]) -> None:
-    database = (dsn(), fresh_schema())
-    async with storm(tmp_path / "w", 1, replicas=2, database=database, patches=patches) as here:
-        await here.start()
-        await frozen_owner(here, "lane-1")
-        assert await kinds(here, 10.0) == expected
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def found(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[object, Awaitable[Found]]]:
+    """What was found, by the test's parameters."""
+    database = await asyncio.to_thread(dsn)
+    stories: dict[object, Callable[[], Awaitable[Found]]] = {
+        "unbroken": partial(_unbroken, tmp_path_factory.mktemp("storm"))
+    }
+    for patches, _ in BESIDE:
+        stories[patches] = partial(_beside, tmp_path_factory.mktemp("storm"), patches, database)
+    for mutant, scenario, _ in ALONE:
+        stories[mutant, scenario] = partial(_alone, tmp_path_factory.mktemp("storm"), mutant, scenario)
+    async with abreast(stories, most=5) as tasks:
+        yield tasks
+
+
+@pytest.mark.parametrize(("mutant", "scenario", "kind"), ALONE, ids=[f"{mutant}-{kind}" for mutant, _, kind in ALONE])
+async def test_the_checker_catches_it(
+    found: Mapping[object, Awaitable[Found]], mutant: str, scenario: Scenario, kind: str
+) -> None:
+    it = await found[mutant, scenario]
+    assert kind in it.kinds, it.report
+
+
+async def test_the_engine_itself_passes_all_of_it(found: Mapping[object, Awaitable[Found]]) -> None:
+    it = await found["unbroken"]
+    assert it.kinds == set(), it.report
+
+
+@pytest.mark.parametrize(("patches", "expected"), BESIDE)
+async def test_a_frozen_owner_is_fenced_off(
+    found: Mapping[object, Awaitable[Found]], patches: tuple[str, ...], expected: set[str]
+) -> None:
+    it = await found[patches]
+    assert it.kinds == expected, it.report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.pacing import ConversationBudget, progress_interval
+from bridge.core.pacing import ConversationBudget, TenantBudget, progress_interval
 
 LIMITS = ((1.0, 7), (2.0, 8), (30.0, 60), (3600.0, 1800))
 
@@ -101,3 +101,11 @@ def test_after_a_refusal_nothing_leaves_that_may_be_left_out() -> None:
 def test_progress_of_all_turns_together_stays_under_thirty_a_second() -> None:
     assert progress_interval(1, 4.0) == 4.0
     assert all(running / progress_interval(running, 4.0) <= 30.0 for running in (1, 100, 500, 5000))
+
+
+def test_of_several_replicas_each_has_half_of_the_reactions_at_any_time_of_day() -> None:
+    for began in (0.0, 0.1, 12_345.678, 1e6 + 1 / 3):
+        alone, beside = TenantBudget.of_reactions(shared=False), TenantBudget.of_reactions(shared=True)
+        times = [began + step / 100 for step in range(6000)]
+        assert sum(alone.take(now) for now in times) in range(88, 93)
+        assert sum(beside.take(now) for now in times) in range(44, 47)
