@@ -14,6 +14,7 @@ from playwright.async_api import FilePayload, expect
 from process_world import told
 
 from bridge.simulator.gateway.script import Fail, Say, UseTool, Wait
+from bridge.simulator.teams.world import PEOPLE
 
 pytestmark = [*IN_BROWSER, pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -75,7 +76,7 @@ async def test_everybody_is_greeted_once_in_their_own_language(stage: Scene, ali
     await bob.ask("/help", "Tôi chuyển tin nhắn của bạn đến trợ lý")
     answer = await bob.ask("search", "It is done.")
     assert "Đang tìm" in (await bob.forms(answer))[0].text
-    chen = await stage.person("chen")
+    chen = await stage.person("chen", "launch-team")
     await chen.ask("/status", "没有任务在运行")
 
 
@@ -234,12 +235,10 @@ async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -
 
 
 async def test_what_is_deleted_and_a_bot_that_is_removed_end_without_a_word(stage: Scene) -> None:
-    bob, chen = await stage.person("bob"), await stage.person("chen")
+    bob, chen = await stage.person("bob"), await stage.person("chen", "launch-team")
     answered = await bob.ask("I'm Bob", "Hello Bob.")
     await chen.say("without end")
-    await bob.say("without end")
-    for person in (bob, chen):
-        await person.reads("So far I know this much")
+    await bob.ask("without end", "So far I know this much")
     before = await bob.answers.count(), await chen.answers.count()
     await bob.act(bob.own("without end"), "delete")
     await bob.act(bob.own("I'm Bob"), "delete")
@@ -284,10 +283,18 @@ async def test_each_feature_can_be_switched_off(alice: Onlooker) -> None:
     await expect(card.locator("pre")).to_contain_text("AdaptiveCard")
 
 
-async def test_with_all_progress_off_only_typing_is_shown_before_the_answer(stage: Scene) -> None:
+async def test_a_plain_bot_for_few_people(stage: Scene) -> None:
     stage.world.bridge.kill()
-    await stage.world.restart(BRIDGE_PROGRESS="false")
-    bob = await stage.person("bob")
-    answer = await bob.ask("search", "It is done.")
-    assert len(await bob.forms(answer)) == 1
-    assert {"typing": True} in await bob.diary()
+    few = f"{PEOPLE['alice'].aad_id},{PEOPLE['chen'].aad_id}"
+    await stage.world.restart(BRIDGE_PROGRESS="false", BRIDGE_WELCOME="false", BRIDGE_PEOPLE=few)
+    chen, bob = await stage.person("chen", "personal-chen"), await stage.person("bob")
+    answer = await chen.ask("search", "It is done.")
+    assert len(await chen.forms(answer)) == 1
+    assert {"typing": True} in await chen.diary()
+    await expect(chen.answers).to_have_count(1)  # no greeting
+    await bob.ask("search", PEOPLE["bob"].aad_id)
+
+    async with stage.world.http.post(f"{stage.world.bridge.admin}/api/pause") as paused:
+        assert paused.ok
+    await chen.ask("and this?", told("chen", "waiting_paused"))
+    await chen.ask("/stop", told("chen", "stopped_early"))

@@ -120,6 +120,10 @@ async def test_an_answer_grows_below_a_line_that_says_what_the_agent_does(alice:
     assert not any("*" in text for text in texts)
     assert not any(form.labelled or form.rated or form.edited for form in shown)
     assert await alice.answers.count() == before + 1
+    diary = await alice.diary()
+    began = next(at for at, entry in enumerate(diary) if entry.get("stream"))
+    assert {"typing": True} in diary[:began]
+    assert {"typing": True} not in diary[began:]
 
 
 async def test_an_answer_may_replace_what_was_announced_before_it(alice: Onlooker) -> None:
@@ -200,6 +204,12 @@ async def test_a_late_answer_is_a_new_message_that_calls_who_asked(meanwhile: Me
     assert "Running a program · 10 s" in " ".join(form.text for form in await group.forms(progress))
     assert {"typing": True} in await group.diary()
     assert {"typing": True} not in await meanwhile.channel.diary()
+
+    # silence leaves nothing in a group, and a command may mention the bot
+    await group.say("stay silent")
+    await group.ask("What's my name?", "Teams says your name is Alice Nguyen.")
+    await group.ask("/stop", "there is nothing to stop")
+    await expect(group.answers).to_have_count(4)
 
     # Chen was elsewhere, and their client told them of it
     assert any("It is done." in str(entry.get("toast")) for entry in await chen.diary())
