@@ -286,4 +286,5 @@ async def test_in_a_group_anybody_may_stop_and_the_note_says_who(stage: Scene, m
     await expect(thread.get_by_text("I'm still busy with the question before yours.")).to_have_count(1)
     await thread.get_by_role("button", name="Stop").click()
     await expect(thread.locator(BOT).first).to_contain_text("Stopped by Bob Tran.", timeout=SLOWEST)
+    await expect(thread.get_by_test_id("action-note")).to_have_count(0)
     await bob.picture("stopped-by")
