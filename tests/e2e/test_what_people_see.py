@@ -12,6 +12,7 @@ import pytest_asyncio
 from chromium import IN_BROWSER
 from onlooker import BOT, SLOWEST, Onlooker, Scene, Sight, scene
 from playwright.async_api import expect
+from process_world import told
 
 from bridge.simulator.gateway.script import Say, UseTool, Wait
 from bridge.simulator.teams.faults import Fault
@@ -71,12 +72,14 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 async def meanwhile(stage: Scene) -> Meanwhile:
     chen, bob = await stage.person("chen"), await stage.person("bob")
     await chen.say("late")
-    await bob.say("read along")
+    for words in ("announce", "be quiet", "a card alone", "a long one"):
+        await bob.say(words)  # one after the other
     group, channel = await stage.person("alice", "launch-team"), await stage.person("alice", "general")
     await group.say("late")
     await expect(group.own("late").get_by_test_id("delivery")).to_have_text("Delivered", timeout=SLOWEST)
     await channel.say("six seconds")
     await channel.say("say it quietly")
+    await channel.say("read along")
     await channel.say("without end")
     await channel.reply("without end", "What's my name?")
     await chen.page.goto(f"{stage.world.teams.base}/#chen/launch-team")
@@ -126,41 +129,6 @@ async def test_an_answer_grows_below_a_line_that_says_what_the_agent_does(alice:
     assert {"typing": True} not in diary[began:]
 
 
-async def test_an_answer_may_replace_what_was_announced_before_it(alice: Onlooker) -> None:
-    answer = await alice.ask("announce", "I have found nothing at all.")
-
-    await expect(answer.get_by_test_id("edited")).to_be_visible()
-    forms = await alice.forms(answer)
-    assert said(forms)[-1] == "So far I know this much, and I am looking for more."
-    assert forms[-1].text == "I have found nothing at all."
-
-
-async def test_thoughts_and_chosen_silence_are_never_shown(alice: Onlooker) -> None:
-    answer = await alice.ask("be quiet", "The agent chose not to reply.")
-
-    await expect(answer.get_by_test_id("ai-label")).to_have_count(0)
-    shown = " ".join(form.text for form in await alice.forms(answer))
-    assert "NO_" not in shown
-    assert "secret" not in shown
-
-
-async def test_a_card_and_a_long_answer_take_the_place_of_their_stream(alice: Onlooker) -> None:
-    before = await alice.answers.count()
-    card = await alice.ask("a card alone", "A card.")
-    assert (await alice.forms(card))[0].stream == "informative"
-    await expect(card.locator(".card")).to_have_text("A card.")
-
-    await alice.ask("a long one", "That is all.")
-    await expect(alice.answers).to_have_count(before + 4)
-    parts = [alice.answers.nth(before + at) for at in (1, 2, 3)]
-    assert (await alice.forms(parts[0]))[0].stream == "informative"
-    for part, place, buttons in zip(parts, ("(1/3)", "(2/3)", "(3/3)"), (0, 0, 1), strict=True):
-        await expect(part.locator("p").last).to_have_text(place)
-        await expect(part.get_by_test_id("ai-label")).to_be_visible()
-        await expect(part.get_by_test_id("feedback-like")).to_have_count(buttons)
-        assert not any("```" in code for code in await part.locator("pre").all_inner_texts())
-
-
 async def test_an_answer_that_was_ready_before_stop_was_heard_comes_all_the_same(alice: Onlooker) -> None:
     await alice.say("nearly there")
     await alice.page.get_by_test_id("stop-stream").click()
@@ -168,6 +136,54 @@ async def test_an_answer_that_was_ready_before_stop_was_heard_comes_all_the_same
 
     await expect(alice.page.get_by_test_id("stopped").last).to_be_visible()
     assert [form.stream for form in await alice.forms(answer)] == [""]
+
+
+async def test_stop_as_a_reply_keeps_what_was_shown_and_what_waits_comes_next(alice: Onlooker) -> None:
+    await alice.say("without end")
+    answer = await alice.reads("So far I know this much")
+    await alice.say("What's my name?")
+    waiting = alice.own("What's my name?")
+    await expect(waiting.get_by_test_id("reaction")).to_have_attribute("title", "GoClaw reacted with Eyes")
+    await alice.picture("waiting")
+
+    await alice.act(alice.own("nearly there"), "quote")
+    await alice.say("/stop")
+    await expect(answer).to_contain_text("Stopped. The agent may already have done part of the work.")
+    await expect(answer).to_contain_text("So far I know this much")
+    await alice.reads("Your name is Alice.")
+    await expect(waiting.get_by_test_id("reaction")).to_have_count(0)
+
+
+async def test_an_answer_may_replace_what_was_announced_before_it(meanwhile: Meanwhile) -> None:
+    answer = meanwhile.bob.answers.filter(has_text="I have found nothing at all.")
+    await expect(answer.get_by_test_id("edited")).to_be_visible(timeout=SLOWEST)
+    forms = await meanwhile.bob.forms(answer)
+    assert said(forms)[-1] == "So far I know this much, and I am looking for more."
+    assert forms[-1].text == "I have found nothing at all."
+
+
+async def test_thoughts_and_chosen_silence_are_never_shown(meanwhile: Meanwhile) -> None:
+    answer = meanwhile.bob.answers.filter(has_text=told("bob", "silent").strip("*"))
+    await expect(answer).to_be_visible(timeout=SLOWEST)
+    await expect(answer.get_by_test_id("ai-label")).to_have_count(0)
+    shown = " ".join(str(entry.get("text")) for entry in await meanwhile.bob.diary())
+    assert "NO_" not in shown
+    assert "secret" not in shown
+
+
+async def test_a_card_and_a_long_answer_take_the_place_of_their_stream(meanwhile: Meanwhile) -> None:
+    bob = meanwhile.bob
+    card = bob.answers.filter(has_text="A card.")
+    await expect(card.locator(".card")).to_have_text("A card.", timeout=SLOWEST)
+    assert (await bob.forms(card))[0].stream == "informative"
+
+    for place, buttons in (("(1/3)", 0), ("(2/3)", 0), ("(3/3)", 1)):
+        part = bob.answers.filter(has_text=place)
+        await expect(part.locator("p").last).to_have_text(place, timeout=SLOWEST)
+        await expect(part.get_by_test_id("ai-label")).to_be_visible()
+        await expect(part.get_by_test_id("feedback-like")).to_have_count(buttons)
+        assert (await bob.forms(part))[0].stream == ("informative" if place == "(1/3)" else "")
+        assert not any("```" in code for code in await part.locator("pre").all_inner_texts())
 
 
 async def test_in_a_thread_the_answer_takes_the_place_of_what_was_shown(meanwhile: Meanwhile) -> None:
@@ -219,9 +235,9 @@ async def test_a_late_answer_is_a_new_message_that_calls_who_asked(meanwhile: Me
 
 
 async def test_who_could_read_along_gets_no_second_message(meanwhile: Meanwhile) -> None:
-    answer = await meanwhile.bob.reads("That is all.")
-    assert said(await meanwhile.bob.forms(answer))
-    await expect(meanwhile.bob.answers).to_have_count(2)  # the greeting, and it
+    answer = meanwhile.channel.thread("read along").locator(BOT)
+    await expect(answer).to_contain_text("That is all.", timeout=SLOWEST)
+    await expect(answer).to_have_count(1)
 
 
 async def test_trouble_with_progress_never_costs_the_answer(stage: Scene, alice: Onlooker) -> None:
@@ -250,22 +266,6 @@ async def test_a_stream_that_teams_has_ended_goes_on_as_edits(stage: Scene, alic
     await expect(answer.get_by_test_id("ai-label")).to_be_visible()
     first, *_, final = await alice.forms(answer)
     assert (first.stream, first.edited, final.stream, final.edited) == ("informative", False, "", True)
-
-
-async def test_stop_as_a_reply_keeps_what_was_shown_and_what_waits_comes_next(alice: Onlooker) -> None:
-    await alice.say("without end")
-    answer = await alice.reads("So far I know this much")
-    await alice.say("What's my name?")
-    waiting = alice.own("What's my name?")
-    await expect(waiting.get_by_test_id("reaction")).to_have_attribute("title", "GoClaw reacted with Eyes")
-    await alice.picture("waiting")
-
-    await alice.act(alice.own("nearly there"), "quote")
-    await alice.say("/stop")
-    await expect(answer).to_contain_text("Stopped. The agent may already have done part of the work.")
-    await expect(answer).to_contain_text("So far I know this much")
-    await alice.reads("Your name is Alice.")
-    await expect(waiting.get_by_test_id("reaction")).to_have_count(0)
 
 
 async def test_the_clients_own_stop_ends_the_answer_where_it_stands(alice: Onlooker) -> None:
