@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
@@ -64,6 +65,30 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def alice(stage: Scene) -> Onlooker:
     return await stage.person("alice")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Where questions were deleted, where the bot was removed, and how much it had said in both until then."""
+
+    bob: Onlooker
+    chen: Onlooker
+    said: tuple[int, int]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def taken_back(stage: Scene) -> Taken:
+    bob, chen = await stage.person("bob", "personal-bob"), await stage.person("chen", "launch-team")
+    await bob.ask("I'm Bob", "Hello Bob.")
+    await chen.say("without end")
+    await bob.ask("without end", "So far I know this much")
+    said = await bob.answers.count(), await chen.answers.count()
+    await bob.act(bob.own("without end"), "delete")
+    await bob.act(bob.own("I'm Bob"), "delete")
+    await chen.page.get_by_test_id("app-menu").click()
+    await chen.page.get_by_test_id("app-remove").click()
+    await expect(chen.page.get_by_test_id("app-add-again")).to_be_visible()
+    return Taken(bob, chen, said)
 
 
 async def test_everybody_is_greeted_once_in_their_own_language(stage: Scene, alice: Onlooker) -> None:
@@ -210,6 +235,7 @@ async def test_only_who_asked_may_ask_again(stage: Scene) -> None:
     await expect(alice.newest.get_by_role("button", name="Ask again")).to_be_visible()
 
 
+@pytest.mark.usefixtures("taken_back")  # there, runs come to their end meanwhile
 async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -> None:
     await alice.say("without end")
     await alice.reads("So far I know this much")
@@ -238,22 +264,12 @@ async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -
     await alice.reads("Your name is Alice.")
 
 
-async def test_what_is_deleted_and_a_bot_that_is_removed_end_without_a_word(stage: Scene) -> None:
-    bob, chen = await stage.person("bob"), await stage.person("chen", "launch-team")
-    answered = await bob.ask("I'm Bob", "Hello Bob.")
-    await chen.say("without end")
-    await bob.ask("without end", "So far I know this much")
-    before = await bob.answers.count(), await chen.answers.count()
-    await bob.act(bob.own("without end"), "delete")
-    await bob.act(bob.own("I'm Bob"), "delete")
-    await chen.page.get_by_test_id("app-menu").click()
-    await chen.page.get_by_test_id("app-remove").click()
-    await expect(chen.page.get_by_test_id("app-add-again")).to_be_visible()
-
+async def test_what_is_deleted_and_a_bot_that_is_removed_end_without_a_word(stage: Scene, taken_back: Taken) -> None:
     await stage.world.idle()
-    assert (await bob.answers.count(), await chen.answers.count()) == before
+    bob, chen = taken_back.bob, taken_back.chen
+    assert (await bob.answers.count(), await chen.answers.count()) == taken_back.said
+    await expect(bob.answers.nth(-2)).to_contain_text("Hello Bob.")
     await expect(bob.newest).to_contain_text("So far I know this much")
-    await expect(answered).to_contain_text("Hello Bob.")
 
 
 async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(stage: Scene, alice: Onlooker) -> None:
