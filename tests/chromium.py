@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, ViewportSize, async_playwright
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))),
@@ -19,8 +19,8 @@ IN_BROWSER = [
     # under CI its absence must fail, so the tests run and say so themselves
     pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
-WIDE = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 780}
+WIDE = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=390, height=780)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -144,19 +144,25 @@ class Scene:
 
     world: World
     browser: Browser
+    pages: dict[str, Onlooker] = field(default_factory=dict)
 
-    async def person(self, who: str, chat: str = "", **context: Any) -> Onlooker:
-        """Somebody opens the page, in their own chat with the bot or in another one."""
-        opened = await self.browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **context})
-        page = await opened.new_page()
+    async def person(self, who: str, chat: str = "") -> Onlooker:
+        """Somebody at the page, in their own chat with the bot or in another one; their page stays open."""
+        address = f"#{who}/{chat or f'personal-{who}'}"
+        if address not in self.pages:
+            self.pages[address] = await self._opened(address)
+        if not chat:
+            await expect(self.pages[address].newest).to_be_visible()  # they are greeted
+        return self.pages[address]
+
+    async def _opened(self, address: str) -> Onlooker:
+        context = await self.browser.new_context(viewport=WIDE, reduced_motion="reduce")
+        page = await context.new_page()
         page.set_default_timeout(SLOWEST)
         await page.add_init_script(f"({_DIARY})()")
-        await page.goto(f"{self.world.teams.base}/#{who}/{chat or f'personal-{who}'}")
+        await page.goto(f"{self.world.teams.base}/{address}")
         await expect(page.get_by_test_id("composer")).to_be_visible()
-        onlooker = Onlooker(page)
-        if not chat:
-            await expect(onlooker.newest).to_be_visible()  # they are greeted
-        return onlooker
+        return Onlooker(page)
 
 
 @asynccontextmanager
