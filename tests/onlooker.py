@@ -18,7 +18,7 @@ from process_world import World, world
 
 from bridge.simulator.gateway.script import Script
 
-SLOWEST = 20_000.0
+SLOWEST = 30_000.0  # milliseconds; two busy cores
 BOT = "[data-testid=message][data-bot=true]"
 
 _DIARY = """() => {

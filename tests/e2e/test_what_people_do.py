@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from chromium import IN_BROWSER
 from onlooker import BOT, SLOWEST, Onlooker, Scene, scene
-from playwright.async_api import FilePayload, expect
+from playwright.async_api import FilePayload, Locator, expect
 from process_world import told
 
 from bridge.simulator.gateway.script import Fail, Say, UseTool, Wait
@@ -207,6 +207,7 @@ async def test_a_command_is_a_message_of_its_own_and_a_quote_goes_along_with_a_q
     note = await alice.ask("/halt", "I don't know the command /halt, so I did not pass it to the agent.")
     await expect(note.locator("li").first).to_contain_text("/new")
     await alice.ask("/stop it please", "I read:")
+    await alice.ask("I'm Alice", "Hello Alice.")
     await alice.act(alice.own("I'm Alice"), "quote")
     answer = await alice.ask("and what of this?", "I read:")
     await expect(answer.locator("blockquote").first).to_contain_text("I'm Alice")
@@ -237,6 +238,7 @@ async def test_only_who_asked_may_ask_again(stage: Scene) -> None:
 
 @pytest.mark.usefixtures("taken_back")  # there, runs come to their end meanwhile
 async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -> None:
+    await alice.ask("I'm Alice", "Hello Alice.")
     await alice.say("without end")
     await alice.reads("So far I know this much")
     for words in ("first words", "never mind", "to become a command"):
@@ -272,18 +274,23 @@ async def test_what_is_deleted_and_a_bot_that_is_removed_end_without_a_word(stag
     await expect(bob.newest).to_contain_text("So far I know this much")
 
 
-async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(stage: Scene, alice: Onlooker) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crashed(stage: Scene, alice: Onlooker) -> Locator:
+    """What was shown when the bridge was killed; it is back with less switched on."""
     shown = await alice.ask("without end", "So far I know this much")
-    before = await alice.answers.count()
     stage.world.bridge.kill()
-    await stage.world.restart(**SWITCHED_OFF, BRIDGE_MERGE="true")  # for the next test
+    await stage.world.restart(**SWITCHED_OFF, BRIDGE_MERGE="true")
+    return shown
 
-    await expect(shown).to_contain_text("I was restarted while the agent was working", timeout=SLOWEST)
-    await expect(shown.get_by_role("button", name="Ask again")).to_be_visible()
+
+async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(alice: Onlooker, crashed: Locator) -> None:
+    await expect(crashed).to_contain_text("I was restarted while the agent was working", timeout=SLOWEST)
+    await expect(crashed.get_by_role("button", name="Ask again")).to_be_visible()
     await alice.picture("crash")
-    await expect(alice.answers).to_have_count(before)
+    assert await alice.id_of(alice.newest) == await alice.id_of(crashed)
 
 
+@pytest.mark.usefixtures("crashed")
 async def test_each_feature_can_be_switched_off(alice: Onlooker) -> None:
     await alice.say("four seconds")
     for words in ("one thing", "another thing"):
