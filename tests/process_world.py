@@ -16,7 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,9 +30,12 @@ from simulator_stage import Bot, Stage
 
 from bridge.core.texts import ENGLISH, SHIPPED
 from bridge.simulator.alone import bot_settings
+from bridge.simulator.gateway.agent import reply
 from bridge.simulator.gateway.app import GatewayOptions
 from bridge.simulator.gateway.app import build_app as gateway_app
 from bridge.simulator.gateway.events import Subscriber
+from bridge.simulator.gateway.script import Script
+from bridge.simulator.gateway.sessions import Message
 from bridge.simulator.gateway.state import GATEWAY
 from bridge.simulator.teams import TeamsOptions, build_app
 from bridge.simulator.teams.activities import Envelope, message
@@ -181,6 +184,7 @@ class GatewayStandIn:
     def __init__(self, data: Path, *, persistent: bool = True) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
+        self.scripts: Mapping[str, Script] = {}  # what the agent does when it is asked these words
         self._options = GatewayOptions(token=TOKEN, agent=AGENT, data=data, persistent=persistent)
         self._runner: web.AppRunner | None = None
         self._listener = Subscriber(frames=asyncio.Queue())
@@ -201,6 +205,7 @@ class GatewayStandIn:
 
     async def start(self) -> None:
         app = gateway_app(self._options)
+        app[GATEWAY].runs.answer = self._answer
         self._listener.caller = app[GATEWAY].keyring.caller(TOKEN)
         app[GATEWAY].events.subscribers.add(self._listener)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
@@ -211,6 +216,10 @@ class GatewayStandIn:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    def _answer(self, text: str, history: Iterable[Message], now: datetime) -> Script:
+        said = text.rpartition("] ")[2]  # a group's text begins with who speaks
+        return self.scripts.get(said) or reply(text, history, now)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 from bridge.core.agent_cards import CARD_TYPE
 from bridge.core.changes import Offer
 from bridge.core.errors import GuestDenied, MembershipUnknown, SessionNotDeleted, TurnFailure
-from bridge.core.notes import note
+from bridge.core.notes import AI_LABEL, note
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Turn
 
@@ -27,9 +27,10 @@ def interrupted(turn: int, name: str, locale: str) -> Activity:
     return _card(say("interrupted", locale), say("ask_again", locale), ASK_AGAIN, {"turn": turn}, name)
 
 
-def progress(turn: int, line: str, locale: str) -> Activity:
-    """What the agent is doing, with *Stop*."""
-    return _card(line, say("stop", locale), STOP, {"turn": turn})
+def progress(turn: int, text: str, line: str, locale: str) -> Activity:
+    """What the agent has said so far, if anything, and below it what it is doing now, with *Stop*."""
+    doing = _card(line, say("stop", locale), STOP, {"turn": turn})
+    return {**doing, **note(text), "entities": [AI_LABEL]} if text else doing
 
 
 def failed(turn: Turn, failure: TurnFailure) -> Activity:

@@ -87,11 +87,6 @@ def stopped(reference: Reference, by: str) -> Activity:
     return note(say("stopped", reference.locale))
 
 
-def in_progress(text: str, line: str) -> Activity:
-    """What the agent has said so far, and what it is doing now."""
-    return note(f"{text}\n\n*{line}*")
-
-
 def with_shown(shown: str, activity: Activity) -> Activity:
     """A note below what the agent had said before."""
     words = activity.get("text")

@@ -20,7 +20,7 @@ from bridge.core.agent_port import AgentEvent
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
 from bridge.core.identity import speaker
 from bridge.core.landing import Landing, live_mark, live_message
-from bridge.core.notes import in_progress, note, with_shown
+from bridge.core.notes import note, with_shown
 from bridge.core.pacing import progress_interval
 from bridge.core.ports import Channel, Chunk, TurnStore
 from bridge.core.streaming import Close, Edit, Place, Progress, Step
@@ -203,9 +203,7 @@ class Show:
                 assert_never(step)
 
     def _activity(self, text: str, line: str) -> dict[str, object]:
-        if text:
-            return in_progress(text, line)
-        return cards.progress(self._turn.n, line, self._to.locale)
+        return cards.progress(self._turn.n, text, line, self._to.locale)
 
     async def _end_typing(self) -> None:
         typing, self._typing = self._typing, None

@@ -20,6 +20,7 @@ from bridge.core.errors import (
     StreamStopped,
 )
 from bridge.core.landing import Landing
+from bridge.core.notes import AI_LABEL
 from bridge.core.ports import Chunk
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope, State
@@ -123,8 +124,11 @@ async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> 
         assert edited.at < 6.0
         assert placed.activity["placed"]
         assert edited.activity["edited"] == "placed-1"
-        assert edited.text.startswith("All is well so far, dear Ann.")
-        assert edited.text.endswith("\n\n*Searching: penguins …*")
+        assert edited.text == "All is well so far, dear Ann."
+        assert edited.activity["entities"] == [AI_LABEL]
+        card = edited.activity["attachments"][0]["content"]
+        assert card["body"][0]["text"] == "Searching: penguins …"
+        assert [button["verb"] for button in card["actions"]] == ["stop"]
 
 
 @virtual_time

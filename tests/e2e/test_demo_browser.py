@@ -8,29 +8,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from chromium import IN_BROWSER, PHONE, WIDE, chromium
+from playwright.async_api import Browser, Locator, Page, expect
 from process_world import Process, clean_environment, eventually, free_port
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))),
-    None,
-)
 pytestmark = [
-    pytest.mark.browser,
+    *IN_BROWSER,
     pytest.mark.e2e,
     pytest.mark.asyncio(loop_scope="module"),
-    # under CI its absence must fail, so the tests run and say so themselves
-    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
-WIDE = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 780}
 SLOWEST = 30_000.0  # milliseconds; two busy cores
 
 
@@ -73,12 +65,8 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        )
+    async with chromium() as started:
         yield started
-        await started.close()
 
 
 async def open_page(browser: Browser, demo: Demo, address: str, **context: Any) -> Page:
@@ -107,6 +95,12 @@ async def answered(page: Page, words: str) -> None:
 async def ask(page: Page, text: str, words: str) -> None:
     await say(page, text)
     await answered(page, words)
+
+
+async def works(page: Page) -> None:
+    """The agent is at work: typing tells it, and a second later the stream with its Stop."""
+    signs = page.get_by_test_id("typing").or_(page.get_by_test_id("stop-stream"))
+    await expect(signs.first).to_be_visible(timeout=SLOWEST)
 
 
 async def picture(page: Page, name: str) -> None:
@@ -154,7 +148,7 @@ async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(brows
     await ask(page, "I'm Alice", "Hello Alice.")
     before = await answers(page).count()
     await say(page, "take 5 seconds")
-    await expect(page.get_by_test_id("typing")).to_contain_text("GoClaw is typing", timeout=SLOWEST)
+    await works(page)
     await say(page, "What's my name?")
     await expect(page.get_by_test_id("delivery").last).to_have_text("Delivered", timeout=SLOWEST)
 
@@ -183,7 +177,7 @@ async def test_the_commands_work_from_the_composer(browser: Browser, demo: Demo)
     await ask(page, "call me Bobby", "Hello Bobby.")
     await ask(page, "/status", "nothing is running")
     await say(page, "take 45 seconds")
-    await expect(page.get_by_test_id("typing")).to_be_visible(timeout=SLOWEST)
+    await works(page)
     await ask(page, "/status", "is not finished")
     await ask(page, "/stop", "Stopped. The agent may already have done part of the work.")
     await ask(page, "/stop", "there is nothing to stop")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,41 +9,30 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from chromium import IN_BROWSER, PHONE, WIDE, chromium
 from page_stage import PageStage, page_stage
-from playwright.async_api import Browser, FilePayload, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Locator, Page, expect
 from simulator_stage import until
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))),
-    None,
-)
 pytestmark = [
-    pytest.mark.browser,
+    *IN_BROWSER,
     pytest.mark.asyncio(loop_scope="module"),
-    # under CI its absence must fail, so the tests run and say so themselves
-    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
-WIDE = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 780}
 REFUSED = "status of 400"  # the browser's own line about what the test lets be refused
 LONG = "".join(f"<p>Line {number} of many.</p>" for number in range(60))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        )
+async def one_chromium() -> AsyncIterator[Browser]:
+    async with chromium() as started:
         yield started
-        await started.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+async def browser(one_chromium: Browser) -> AsyncIterator[Browser]:
     """The one browser of all tests, without the pages of the one before."""
-    yield chromium
-    for context in chromium.contexts:
+    yield one_chromium
+    for context in one_chromium.contexts:
         await context.close()
 
 

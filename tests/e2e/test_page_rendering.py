@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright, expect
+from chromium import IN_BROWSER, WIDE, chromium
+from playwright.async_api import Browser, Page, expect
 from simulator_stage import Stage, stage, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))),
-    None,
-)
 pytestmark = [
-    pytest.mark.browser,
-    # under CI its absence must fail, so the tests run and say so themselves
-    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
+    *IN_BROWSER,
 ]
 CARD = "application/vnd.microsoft.card.adaptive"
 AI = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
-WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 UNREACHED = "status of 502"  # the browser's own line about the click that the test lets fail
 
@@ -39,12 +31,8 @@ async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        )
+    async with chromium() as started:
         yield started
-        await started.close()
 
 
 async def open_page(browser: Browser, teams: Stage, address: str = "", **context: Any) -> tuple[Page, list[str]]:

@@ -1,4 +1,4 @@
-"""What docs/teams.md says of Teams has a rule and a test that exists."""
+"""What docs/teams.md says of Teams has a rule and a test that exists, and what can be seen is looked at."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "teams.md").read_text(encoding="utf-8")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-HEAD = ["Behaviour", "Rule", "Test"]
+HEAD = ["Behaviour", "Rule", "Test", "In a browser"]
 
 
 def rows() -> list[list[str]]:
@@ -29,15 +29,31 @@ def functions(file: str) -> frozenset[str]:
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+def opens_a_browser(file: str) -> bool:
+    return file.startswith("tests/e2e/") and "from playwright" in (ROOT / file).read_text(encoding="utf-8")
+
+
 def test_every_row_has_a_behaviour_a_rule_and_a_test() -> None:
     assert len(behaviours()) > 100
     for row in behaviours():
-        assert len(row) == 3, row
-        behaviour, rule, tests = row
+        assert len(row) == 4, row
+        behaviour, rule, tests, _ = row
         assert behaviour, row
         assert re.search(r"\[[\w ]+\]|own: [\w*]", rule), f"neither a page nor a reason: {row}"
         assert TEST.sub("", tests).replace(",", "").strip() == "", f"something else than tests: {row}"
         assert TEST.search(tests), f"no test: {row}"
+
+
+def test_what_can_be_seen_is_looked_at_in_a_browser_or_says_why_not() -> None:
+    seen = [row for row in behaviours() if TEST.search(row[3])]
+    assert len(seen) > 100
+    for row in behaviours():
+        cell = row[3]
+        if row in seen:
+            assert TEST.sub("", cell).replace(",", "").strip() == "", f"something else than tests: {row}"
+            assert all(opens_a_browser(file) for file, _ in TEST.findall(cell)), f"not in a browser: {row}"
+        else:
+            assert cell == "–" or re.fullmatch(r"no: \w.+", cell), f"neither a test nor a reason: {row}"
 
 
 def test_every_test_that_is_named_exists() -> None:

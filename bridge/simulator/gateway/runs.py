@@ -18,6 +18,8 @@ from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Think, U
 from bridge.simulator.gateway.sessions import Message, Sessions, message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from bridge.simulator.gateway.events import Events
     from bridge.simulator.gateway.files import Files
 
@@ -115,12 +117,13 @@ class _Progress:
 
 @dataclass(slots=True)
 class Runs:
-    """Runs turns, any number at once: the gateway has no queue of its own."""
+    """Runs turns, any number at once: the gateway has no queue of its own. `answer` speaks where there is no model."""
 
     sessions: Sessions
     events: Events
     files: Files
     model: Model | None = None
+    answer: Callable[[str, Iterable[Message], datetime], Script] = reply
 
     async def run(self, turn: Turn) -> Outcome:
         """Lets the agent work and keeps the turn.
@@ -168,7 +171,7 @@ class Runs:
     async def _work(self, progress: _Progress, text: str, history: tuple[Message, ...]) -> str:
         """The final text of the agent, raw."""
         if self.model is None:
-            return await self._play(progress, reply(text, history, datetime.now(UTC)), _size(text, history))
+            return await self._play(progress, self.answer(text, history, datetime.now(UTC)), _size(text, history))
         on_piece = progress.say if progress.turn.stream else None
         answer = await self.model.complete(history, text, on_piece=on_piece)
         if on_piece is None:

@@ -104,6 +104,7 @@ async function press(message, index, redraw) {
 
 function note(message) {
   const click = store.clicks.get(message.id);
+  if (!message.card) return null; // what was clicked has gone, and what came of it stands in the message
   const told = click?.note ?? (message.answered_action ? `Answered with “${message.answered_action}”.` : null);
   return told && {
     key: "note",
