@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Self
 
 from memory_store import MemoryStore
 
-from bridge.core.agent_port import AgentEvent, Answer, Question
+from bridge.core.agent_port import AgentEvent, Answer, Question, RunEnded
 from bridge.core.errors import TurnFailure
 from bridge.core.landing import Landing
 from bridge.core.lease import Lease
@@ -98,11 +98,12 @@ class LoopClock:
 class ScriptedAgent:
     """Says `echo <text>` at once, unless `answers`, `takes` (seconds) or `holds` have an entry for the text.
 
-    `tells`: what is heard as the run begins.
+    `tells`: what is heard as the run begins. `ends`: seconds after which a cancelled run is heard to have ended.
     """
 
     answers: dict[str, Answer | Exception] = field(default_factory=dict)
     tells: dict[str, tuple[AgentEvent, ...]] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
     takes: dict[str, float] = field(default_factory=dict)
     holds: dict[str, asyncio.Event] = field(default_factory=dict)
     forgets: list[TurnFailure] = field(default_factory=list)
@@ -131,6 +132,8 @@ class ScriptedAgent:
                 await self.holds[text].wait()
         except asyncio.CancelledError:
             self.cancelled.append(text)
+            if heard is not None and text in self.ends:
+                asyncio.get_running_loop().call_later(self.ends[text], heard, RunEnded())
             raise
         finally:
             self.at_work[question.user] -= 1

@@ -61,7 +61,12 @@ class ToolEnded:
     failed: bool
 
 
-AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run has come to its end, whichever."""
+
+
+AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded | RunEnded
 """What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
 
 
@@ -72,7 +77,8 @@ class Agent(Protocol):
         """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
 
         `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
-        raise. Nothing of it is needed for the answer.
+        raise. Nothing of it is needed for the answer. After a cancellation it is told one thing more, the run's end:
+        a closed request does not end a run at once.
         """
         ...
 

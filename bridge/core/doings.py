@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.texts import say
 from bridge.core.unmarked import unmarked
 
@@ -62,6 +62,8 @@ class Doings:
             case TextWithdrawn():
                 self.text = ""
                 self.withdrawn += 1
+            case RunEnded():
+                pass
 
     def now(self) -> str:
         """What it does at the moment."""

@@ -95,9 +95,13 @@ class Delivery:
                 shown = ids
                 if not await insist(lambda: self._store.shown(turn.ticket, shown)):
                     return
-        if control.settles:
-            await asyncio.sleep(self._settle_seconds)
+        await self.settle(control)
         await self._close(turn, outcome, ids, reply.error)
+
+    async def settle(self, control: Control) -> None:
+        """A run whose request was closed early may still be at work: nothing else is asked in its lane meanwhile."""
+        if control.settles:
+            await control.settled(self._settle_seconds)
 
     async def shrink(self, turn: Turn, landing: Landing) -> None:
         """What was shown of a run becomes one line; that it fails costs no answer."""

@@ -50,6 +50,7 @@ _log = structlog.get_logger()
 # After a request was closed early the gateway may still finish a tool and keep the turn (goclaw-gateway.md section 4),
 # so the next question waits a moment before it is asked.
 SETTLE_SECONDS = 3.0
+_RUN_TO_ITS_END = (Outcome.DELIVERED, Outcome.SILENT)
 _ALL_ON = Switches()
 # What the gateway's edge refuses by itself says nothing about the gateway.
 _BEFORE_ANY_REQUEST = (QuestionTooLong, QuestionRejected, GatewayMergesUsers)
@@ -124,6 +125,8 @@ class Pipeline:
         if turn.stop:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
         left, locale = live_message(turn.live), turn.payload.reference.locale
+        # the other life's end has closed its request, and nobody hears of the run any more
+        control.settles = turn.kind is Kind.ASK and (turn.reply is None or turn.reply.outcome not in _RUN_TO_ITS_END)
         if turn.state is State.ANSWERED and turn.reply is not None:
             if turn.shown or turn.reply.landing is None or turn.reply.landing.becomes:
                 # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
@@ -137,6 +140,7 @@ class Pipeline:
             await self._finish(turn, reply, control)
         elif turn.kind in (Kind.ASK, Kind.NEW):
             # deleting a session twice changes nothing; asking again is the operator's word
+            await self._delivery.settle(control)
             return await insist(lambda: self._store.release(turn.ticket))
         else:
             await self.run(turn, control)  # nobody was asked, and nothing was shown before it was stored

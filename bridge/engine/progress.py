@@ -16,7 +16,7 @@ import structlog
 
 from bridge import metrics
 from bridge.core import cards
-from bridge.core.agent_port import AgentEvent
+from bridge.core.agent_port import AgentEvent, RunEnded
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
 from bridge.core.identity import speaker
 from bridge.core.landing import Landing, live_mark, live_message
@@ -145,7 +145,10 @@ class Show:
         return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False), self._to.locale)
 
     def _heard(self, event: AgentEvent) -> None:
-        if self._progress.heard(event):  # an answer comes in thousands of pieces
+        self._control.hears = True
+        if isinstance(event, RunEnded):
+            self._control.over.set()
+        elif self._progress.heard(event):  # an answer comes in thousands of pieces
             self._news.set()
 
     def _begin(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bridge.core.agent_port import RunEnded
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
 from bridge.gateway.rpc import ADMINS, RpcError, connected
 from bridge.gateway.run_events import HeardRun, RunEvent, run_event
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
+_END_WITHIN = 15.0  # seconds in which a run whose request was closed is expected to end
 _HEARTBEAT = 30.0  # seconds between our pings; the gateway's own come as often (§6)
 
 
@@ -39,6 +41,12 @@ class Listening:
         self._heard: Callable[[AgentEvent], None] | None = heard
         self._run = HeardRun()
         self._changed = asyncio.Event()
+        self._closed = False
+
+    def closed(self) -> bool:
+        """Its request was closed early: from now on only the run's end is told. False where that will not be heard."""
+        self._closed = True
+        return self._run.under_way
 
     def known_as(self, beginning: str) -> None:
         """The run's id begins so."""
@@ -66,7 +74,8 @@ class Listening:
         if not self._run.owns(event):
             return False
         for told in self._run.told(event):
-            self._tell(told)
+            if not self._closed or isinstance(told, RunEnded):
+                self._tell(told)
         self._changed.set()
         return True
 
@@ -122,16 +131,28 @@ class GatewayObserver:
 
     @contextmanager
     def listening(self, agent: str, user: str, heard: Callable[[AgentEvent], None]) -> Iterator[Listening]:
-        """Tell `heard` of the run that this user is about to start with this agent, until the end of the context."""
-        listening = Listening(heard)
+        """Tell `heard` of the run that this user is about to start with this agent, until the end of the context.
+
+        Cancellation closes the request; then the run's end is still told, if it comes within some seconds.
+        """
+        listening, ends_later = Listening(heard), False
         key = (agent, user)
         self._listening.setdefault(key, []).append(listening)
         try:
             yield listening
+        except asyncio.CancelledError:
+            ends_later = listening.closed()
+            raise
         finally:
-            self._listening[key].remove(listening)
-            if not self._listening[key]:
-                del self._listening[key]
+            if ends_later:
+                asyncio.get_running_loop().call_later(_END_WITHIN, self._forget, key, listening)
+            else:
+                self._forget(key, listening)
+
+    def _forget(self, key: tuple[str, str], listening: Listening) -> None:
+        self._listening[key].remove(listening)
+        if not self._listening[key]:
+            del self._listening[key]
 
     async def run(self) -> None:
         """Observe until cancelled; a lost socket is opened again, for ever."""

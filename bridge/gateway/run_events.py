@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from bridge.core.agent_files import fetchable, name_of
-from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.file_ports import AgentFile
 
 Ending = Literal["completed", "failed", "cancelled"]
@@ -79,6 +79,11 @@ class HeardRun:
         self._id = ""
         self._said = False
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it is known to have begun, and not to have ended."""
+        return bool(self._run) and self.ending is None
+
     def known_as(self, beginning: str) -> None:
         """The run's id begins so."""
         self._id = beginning
@@ -93,29 +98,30 @@ class HeardRun:
 
     def told(self, event: RunEvent) -> list[AgentEvent]:
         """What this event of the run tells those who look on."""
-        payload = event.payload
+        payload, news = event.payload, list[AgentEvent]()
         match event.kind:
             case "thinking":
-                return [Thinking()]
+                news = [Thinking()]
             case "chunk":
                 text = payload.get("content")
                 if isinstance(text, str) and text:
                     self._said = True
-                    return [TextCame(text)]
+                    news = [TextCame(text)]
             case "block.reply":
-                return self._withdrawn()
+                news = self._withdrawn()
             case "tool.call":
                 self.used_tools = True
                 if name := one_line(payload.get("name")):
                     # what was said before a tool is no part of the answer, even if that event was lost
-                    return [*self._withdrawn(), ToolBegan(name, hint(payload.get("arguments")))]
+                    news = [*self._withdrawn(), ToolBegan(name, hint(payload.get("arguments")))]
             case "tool.result":
                 if name := one_line(payload.get("name")):
-                    return [ToolEnded(name, payload.get("is_error") is True)]
+                    news = [ToolEnded(name, payload.get("is_error") is True)]
             case kind if kind in _ENDINGS:
                 self.ending = _ENDINGS[kind]
                 self.files = delivered(payload.get("media"))
-        return []
+                news = [RunEnded()]
+        return news
 
     def _withdrawn(self) -> list[AgentEvent]:
         said, self._said = self._said, False

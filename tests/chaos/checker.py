@@ -167,8 +167,6 @@ class _Check:
                 if second.began < first.ended - 0.005:
                     if self._frozen(first, second):
                         self._windows["3: a frozen owner's run went on"] += 1
-                    elif self._killed(first, second):
-                        self._windows["3: the gateway was not done when its caller died"] += 1
                     else:
                         yield Violation("two at once", lane, f"{first.tokens} and {second.tokens}")
 
@@ -178,12 +176,6 @@ class _Check:
             and trouble.at < second.began
             and first.began < trouble.until
             and second.began < trouble.until + AFTER_A_FREEZE
-            for trouble in self._history.troubles
-        )
-
-    def _killed(self, first: Asked, second: Asked) -> bool:
-        return first.how == "closed" and any(
-            trouble.what in ("kill", "term") and first.began <= trouble.lost and trouble.at <= second.began
             for trouble in self._history.troubles
         )
 

@@ -74,16 +74,3 @@ def test_an_overlap_is_explained_by_a_frozen_owner_only() -> None:
 def test_a_refused_run_counts_for_nothing() -> None:
     refused = replace(R1, began=0.15, ended=0.16, how="refused")
     assert kinds(History([Q1, Q2], [A1, A2], [refused, R1, R2])) == []
-
-
-def test_an_overlap_is_explained_by_the_end_of_a_process_whose_run_was_cut_off() -> None:
-    overlap = [replace(R1, how="closed"), replace(R2, began=1.5)]
-    for trouble, found in (
-        (Trouble("kill", 1.2, 3.0), []),
-        (Trouble("kill", 1.6, 3.0), ["two at once"]),
-        # asked to end before, it had ended when its run was cut off; the next begins as soon as it has left
-        (Trouble("term", 0.1, 3.0, 1.6), []),
-        (Trouble("term", 0.1, 3.0, 0.15), ["two at once"]),
-    ):
-        assert kinds(History([Q1, Q2], [A1, A2], overlap, [trouble])) == found
-    assert kinds(History([Q1, Q2], [A1, A2], [R1, overlap[1]], [Trouble("kill", 1.2, 3.0)])) == ["two at once"]

@@ -29,7 +29,17 @@ from gateway_world import (
 )
 from structlog.testing import capture_logs
 
-from bridge.core.agent_port import AgentEvent, Answer, Question, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import (
+    AgentEvent,
+    Answer,
+    Question,
+    RunEnded,
+    TextCame,
+    TextWithdrawn,
+    Thinking,
+    ToolBegan,
+    ToolEnded,
+)
 from bridge.simulator.gateway.app import GatewayOptions
 
 
@@ -69,6 +79,7 @@ async def test_thoughts_tools_and_text_are_told_in_order(options: GatewayOptions
         TextWithdrawn(),
         ToolBegan("web_fetch", "example.com"),
         ToolEnded("web_fetch", failed=True),
+        RunEnded(),
     ]
     last = it.heard.index(ToolEnded("web_fetch", failed=True))
     assert answer.text.startswith(text_of(it.heard[last:]))
@@ -278,4 +289,4 @@ async def test_an_ending_that_never_comes_is_waited_for_in_vain_and_no_longer() 
                 await gateway.say(frame)
             assert await waiting == "failed"
             assert await listening.ending(0.0) == "failed"
-    assert it.heard == [TextCame("a")]
+    assert it.heard == [TextCame("a"), RunEnded()]

@@ -26,7 +26,7 @@ from gateway_world import (
     until,
 )
 
-from bridge.core.agent_port import AgentEvent, Answer, Question, TextCame
+from bridge.core.agent_port import AgentEvent, Answer, Question, RunEnded, TextCame
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -231,7 +231,7 @@ async def test_the_verdict_on_an_error_may_come_a_little_later() -> None:
         assert await asking == Answer(FAILED)
 
 
-async def test_cancelling_closes_the_stream_and_nothing_is_heard_any_more() -> None:
+async def test_cancelling_closes_the_stream_and_only_the_runs_end_is_heard_any_more() -> None:
     gateway = Scripted(stream=[piece(""), None], frames_of_a_run=[event("run.started"), event("chunk", content="a")])
     async with scripted(gateway) as it:
         asking = asyncio.create_task(it.says("hello"))
@@ -247,7 +247,7 @@ async def test_cancelling_closes_the_stream_and_nothing_is_heard_any_more() -> N
             await gateway.say(event("run.started", user=BOB))
             await gateway.say(event("chunk", user=BOB, content="c"))
             await until(lambda: last)
-    assert it.heard == [TextCame("a")]
+    assert it.heard == [TextCame("a"), RunEnded()]
 
 
 async def test_cancelling_is_seen_by_the_gateway_as_a_cancelled_run(options: GatewayOptions) -> None:

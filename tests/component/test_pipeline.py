@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
 
-from bridge.core.agent_port import Answer
+from bridge.core.agent_port import Answer, Thinking
 from bridge.core.changes import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
@@ -31,6 +31,7 @@ from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
 from bridge.engine.control import Control
 from bridge.engine.dispatcher import Limits
 from bridge.engine.gate import Patience
+from bridge.engine.progress import Switches
 
 HOUR = 3600.0
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
@@ -496,6 +497,22 @@ async def test_stop_closes_the_request_tells_so_and_lets_the_gateway_settle() ->
         assert world.channel.texts() == [say("stopped"), "echo next"]
         assert world.channel.sent[0].at == pytest.approx(5, abs=0.1)
         assert world.agent.times["next"] == pytest.approx(8, abs=0.1)
+
+
+@virtual_time
+@pytest.mark.parametrize(("ends", "rest"), [(0.5, 0.5), (9.0, 9.0), (60.0, 15.0)])
+async def test_where_the_runs_events_come_the_lane_waits_for_its_end_and_not_for_ever(ends: float, rest: float) -> None:
+    async with World(switches=Switches()) as world:
+        world.agent.takes["q"] = 100
+        world.agent.tells["q"] = (Thinking(),)
+        world.agent.ends["q"] = ends
+        await world.ask("q")
+        await world.ask("next")
+        await asyncio.sleep(5)
+        await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
+        await world.closed("q", "next", seconds=30)
+        assert world.channel.texts()[-1] == "echo next"
+        assert world.agent.times["next"] == pytest.approx(5 + rest, abs=0.1)
 
 
 @virtual_time

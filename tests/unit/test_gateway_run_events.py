@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.agent_port import AgentEvent, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.agent_port import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.file_ports import AgentFile
 from bridge.gateway.run_events import HeardRun, RunEvent, delivered, hint, one_line, run_event
 
@@ -91,6 +91,7 @@ def test_a_turn_with_a_tool_is_told_in_order() -> None:
         ToolBegan("datetime", "time"),
         ToolEnded("datetime", failed=True),
         TextCame("it is late"),
+        RunEnded(),
     ]
 
 
