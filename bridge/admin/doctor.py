@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -121,7 +122,7 @@ async def _public(settings: Settings) -> Check:
         "proxy, a firewall or a sign-in page before it. Start the bridge first."
     )
     try:
-        async with httpx.AsyncClient(timeout=10.0) as http:
+        async with httpx.AsyncClient(timeout=10.0, verify=ssl.create_default_context()) as http:  # as the bridge does
             answer = await http.post(address, json={})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Check(PUBLIC, "failed", type(error).__name__, fix)

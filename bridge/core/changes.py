@@ -75,7 +75,7 @@ def reworded(group: Sequence[Turn]) -> str:
 
     What was read of files stays with their messages: an edit or a deletion takes its own with it.
     """
-    if not any(map(_changed, group)):
+    if not any(map(changed_since, group)):
         return group[-1].payload.text
     left, kept = list(group[-1].payload.inlined), []
     for turn in group:
@@ -83,7 +83,7 @@ def reworded(group: Sequence[Turn]) -> str:
         count = len(left) if turn is group[-1] else len(payload.inlined) + len(payload.files)
         own, left = left[:count], left[count:]
         in_words = turn.edit is None and payload.inlined  # it had been about to be asked alone
-        if not _changed(turn) and not in_words:
+        if not changed_since(turn) and not in_words:
             kept += own
     blocks, payload = "".join(kept), group[-1].payload
     words = "\n\n".join(filter(None, (turn.words for turn in group)))
@@ -94,11 +94,12 @@ def reworded(group: Sequence[Turn]) -> str:
 
 def emptied(group: Sequence[Turn]) -> bool:
     """Whether nothing is left to ask: all words are gone, and so are all files, read already or not."""
-    waiting = group[-1].payload.files and any(turn.payload.files and not _changed(turn) for turn in group)
+    waiting = group[-1].payload.files and any(turn.payload.files and not changed_since(turn) for turn in group)
     return not waiting and not reworded(group)
 
 
-def _changed(turn: Turn) -> bool:
+def changed_since(turn: Turn) -> bool:
+    """Whether its asker has edited or deleted its message."""
     return turn.edit is not None and turn.edit.stamp > 0.0
 
 

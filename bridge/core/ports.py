@@ -217,7 +217,7 @@ class TurnStore(Protocol):
     async def withdraw(self, seen: Turn, at: float) -> Changed:
         """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`).
 
-        One that was claimed since it was `seen` goes on: it may ask for others as well.
+        One that was claimed since it was `seen` goes on (`NOTHING`): it may ask for others as well.
         """
         ...
 

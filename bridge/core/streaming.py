@@ -29,6 +29,7 @@ ATTENTION_SECONDS = 20.0
 # That the user has pressed Stop is heard with the stream's next request only: without news one leaves after these.
 LISTEN_SECONDS = 10.0
 _TRY_AGAIN = 1.0
+_CARD_UNITS = 1000  # a placeholder's card stands below the text, in the same message
 _LEAST_PAUSE = 0.05
 _CHARACTERS_A_SECOND = 4000
 _GOLDEN = 0.618  # steps of it fill the interval evenly
@@ -214,7 +215,7 @@ class Progress:
             self._before = f"{self.shown}\n\n" if self.shown else ""
         running = shown_so_far(self._doings.text)
         text = self._before + running if running else self.shown
-        grows = text.startswith(self.shown) and units(text) <= PART_UNITS
+        grows = text.startswith(self.shown) and units(text) <= PART_UNITS - _CARD_UNITS
         return text if grows else self.shown
 
     def _line(self, now: float) -> str:

@@ -233,7 +233,7 @@ class Stopped:
 class Accepted:
     """What became of a NewTurn: a repeated id changes nothing; an idle lane is claimed at once.
 
-    `n`: of the row that is there now. `full`: too many wait in the lane already, and nothing was kept.
+    `n`: of a row that is there now. `full`: too many wait in the lane already, and nothing was kept.
     """
 
     n: int

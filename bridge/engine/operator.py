@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from bridge.core.changes import changed_since
 from bridge.core.feedback import After, KeptRating
 from bridge.core.history import steps
 from bridge.core.identity import notice_lane
@@ -69,12 +70,12 @@ class Operator:
             return Refusal.NO_QUESTION
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
-        payload = asked.payload
         restated = await self._dispatcher.afterthoughts.restated(n)
-        if restated is not None and restated[0].n == n:
-            payload = replace(payload, text=restated[1])  # its asker may have edited or deleted it since
-        if not (payload.text or payload.files):
+        carried = restated is not None and restated[0].n == n  # else it was asked together with another
+        text = restated[1] if restated is not None and carried else asked.words
+        if not text and (changed_since(asked) or not asked.payload.files):
             return Refusal.TEXT_GONE
+        payload = replace(asked.payload, text=text)
         new = NewTurn(f"again|{n}", Kind.ASK, asked.lane, payload, self._clock.now(), again_of=n)
         accepted = await self._dispatcher.accept(new, bounded=False)
         if accepted.duplicate:

@@ -16,8 +16,10 @@ from bridge.core.intake import Abandon, Accept, AskAgain, Policy, Reword, ShowSt
 from bridge.core.notes import note
 from bridge.core.ports import Clock
 from bridge.core.texts import say
-from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict
+from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict, Turn
 from bridge.engine.dispatcher import Dispatcher
+
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,20 @@ class Reception:
         if accepted.full:
             return Click(say("overloaded", locale), replaces=False)
         if decision.instead:  # the new question is kept by now: no crash can leave the asker with neither
-            await self._afterthoughts.withdraw(asked)
+            await self._take_back(asked, text)
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "asked_again").inc()
         words = say("edit_used" if decision.instead else "asked_again", locale)
         return Click(f"{words} {asked.name}", replaces=True)
+
+    async def _take_back(self, asked: Turn, text: str) -> None:
+        """Withdraw what is asked anew; where it has been claimed meanwhile, only if it still asks the same."""
+        for _ in range(_TRIES):
+            if (await self._afterthoughts.withdraw(asked)).verdict is not ChangeVerdict.NOTHING:
+                return
+            now = await self._afterthoughts.restated(asked.n)
+            if now is None or now[0].n != asked.n or now[1] != text or now[0].fence == asked.fence:
+                return  # it is over, or asks for others as well: they must not go with it
+            asked = now[0]
 
     async def _reword(self, decision: Reword) -> None:
         changed = await self._afterthoughts.change(decision.change)

@@ -46,11 +46,7 @@ class Writer:
         opened: asyncio.Future[Any] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, args=(opened,), name="store-writer", daemon=True)
         self._thread.start()
-        try:
-            await opened
-        except Exception:
-            self._thread = None
-            raise
+        await opened
 
     async def stop(self) -> None:
         """Finish what waits, then close the connection."""
@@ -82,6 +78,13 @@ class Writer:
         if group:
             self._groups.put(group)
 
+    def _not_open(self, opened: asyncio.Future[Any], error: Exception) -> None:
+        """There is no thread: nobody may wait for it."""
+        waiting, self._waiting, self._thread = self._waiting, [], None
+        while not self._groups.empty():
+            waiting += self._groups.get() or []
+        self._done([(opened, None, error), *((future, None, error) for _, future in waiting)])
+
     def _done(self, results: list[_Result]) -> None:
         for future, value, error in results:
             if future.done():
@@ -98,8 +101,7 @@ class Writer:
         try:
             connection = self._connect()
         except Exception as error:  # noqa: BLE001  handed to the caller that waits for the opening
-            failed: _Result = (opened, None, error)
-            loop.call_soon_threadsafe(self._done, [failed])
+            loop.call_soon_threadsafe(self._not_open, opened, error)
             return
         done: _Result = (opened, None, None)
         loop.call_soon_threadsafe(self._done, [done])

@@ -224,11 +224,17 @@ def hosts_of_files(entries: Iterable[str]) -> frozenset[str]:
 
 
 def endpoint(url: str) -> str:
-    """The URL, where our token may go to it: https, or http to this machine.
+    """The URL, its host in lower case: https, or http to this machine.
 
     Raises ValueError, with a sentence for the operator.
     """
+    scheme, sep, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    url = f"{scheme.lower()}{sep}{host.lower()}{slash}{path}"
     parts = origin(url)
     if parts is None or (parts[0] != "https" and parts[1] not in LOOPBACK):
-        raise ValueError(f"{url!r} is no endpoint: give an https URL (http only for this machine)")
+        raise ValueError(
+            f"{url!r} is no endpoint: give a plain https URL, without user, query or percent signs "
+            "(http only for this machine)"
+        )
     return url

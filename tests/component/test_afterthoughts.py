@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from engine_world import World, reference, until, virtual_time
@@ -20,7 +21,7 @@ from bridge.core.feedback import After, Rated, Reaction
 from bridge.core.identity import GroupSession
 from bridge.core.intake import Policy
 from bridge.core.texts import say
-from bridge.core.turn import Outcome, Person, Reference, Scope, State
+from bridge.core.turn import Accepted, Outcome, Person, Reference, Scope, State
 from bridge.engine.reception import Click, Reception
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
@@ -158,6 +159,24 @@ async def test_use_new_text_ends_the_run_and_asks_the_newest_words_once() -> Non
         assert (at.asked, at.world.agent.cancelled) == (["q", "best"], ["q"])
         assert at.read == [OFFERED, "echo best"]
         assert at.outcome("q") is Outcome.WITHDRAWN
+
+
+@virtual_time
+async def test_use_new_text_takes_the_question_back_also_where_it_is_claimed_at_that_moment() -> None:
+    async with chat() as at:
+        n = await at.runs("q")
+        await at.edits("q", "better")
+        row = at.world.memory.rows[n]
+        accept = at.world.memory.accept
+
+        async def claimed_meanwhile(*args: Any, **kwargs: Any) -> Accepted:
+            accepted = await accept(*args, **kwargs)
+            at.world.memory.rows[n] = replace(at.world.memory.rows[n], fence=row.fence + 1)
+            return accepted
+
+        at.world.memory.accept = claimed_meanwhile  # type: ignore[method-assign]
+        await at.clicks(ASK_INSTEAD, n)
+        assert at.world.memory.rows[n].withdrawn
 
 
 @virtual_time

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import orjson
 import pytest
 from engine_world import World, new_turn, until, virtual_time
 
+from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.changes import Change
 from bridge.core.errors import ConnectorUnreachable, ProviderFailed, StoreUnavailable
 from bridge.core.identity import notice_lane
@@ -320,6 +322,35 @@ async def test_what_was_deleted_since_is_not_asked_again() -> None:
         await world.closed("q")
         await world.dispatcher.afterthoughts.change(Change("q", Edit("", 1.0)))
         assert await operator(world).again(1) is Refusal.TEXT_GONE
+
+
+@virtual_time
+async def test_a_deleted_file_is_not_asked_again() -> None:
+    async with World() as world:
+        world.agent.takes["first"] = 10
+        await world.ask("first")
+        file = SharedFile("a.txt", "https://x.sharepoint.com/a", FileKind.DOWNLOAD, "txt")
+        question = new_turn("f", "f")
+        await world.dispatcher.accept(replace(question, payload=replace(question.payload, text="", files=(file,))))
+        await world.dispatcher.afterthoughts.change(Change("f", Edit("", 1.0)))
+        assert world.row("f").outcome is Outcome.WITHDRAWN
+        assert await operator(world).again(world.row("f").n) is Refusal.TEXT_GONE
+
+
+@virtual_time
+async def test_of_merged_questions_one_that_was_changed_since_is_asked_again_as_it_says_now() -> None:
+    async with World(merge=True) as world:
+        world.agent.takes["first"] = 10
+        for id_ in ("first", "a", "b", "c"):
+            await world.ask(id_)
+        await world.closed("first", "a", "b", "c")
+        await world.dispatcher.afterthoughts.change(Change("a", Edit("", 1.0)))
+        await world.dispatcher.afterthoughts.change(Change("b", Edit("better", 1.0), "aad-ann"))
+        assert await operator(world).again(world.row("a").n) is Refusal.TEXT_GONE
+        again = await operator(world).again(world.row("b").n)
+        await world.closed(f"again|{world.row('b').n}")
+        assert isinstance(again, int)
+        assert world.agent.asked[-1] == "better"
 
 
 @virtual_time

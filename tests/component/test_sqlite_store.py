@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import stat
@@ -270,6 +271,44 @@ async def test_whatever_waits_shares_one_commit(tmp_path: Path) -> None:
     # the busy job's own, and one for all that waited
     assert seen.count("COMMIT") == 2
     await writer.stop()
+
+
+async def test_what_is_written_while_the_store_cannot_be_opened_is_refused_and_the_next_opening_works(
+    tmp_path: Path,
+) -> None:
+    go_on = threading.Event()
+
+    def failing() -> sqlite3.Connection:
+        go_on.wait(5)
+        raise StoreUnavailable("no such folder")
+
+    tries = itertools.count()
+    writer = Writer(lambda: failing() if next(tries) < 2 else _small(tmp_path / "t.db", []))
+    opening = asyncio.create_task(writer.start())
+    await asyncio.sleep(0)
+    written = writer.submit(_insert(1))
+    go_on.set()
+    assert [type(failure) for failure in await asyncio.gather(opening, written, return_exceptions=True)] == [
+        StoreUnavailable,
+        StoreUnavailable,
+    ]
+    go_on.clear()
+    given_up = asyncio.create_task(writer.start())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    go_on.set()
+    await until(lambda: _refuses(writer))
+    await writer.start()
+    assert await writer.submit(_insert(2)) == 1
+    await writer.stop()
+
+
+def _refuses(writer: Writer) -> bool:
+    try:
+        writer.submit(_insert(0)).cancel()
+    except StoreUnavailable:
+        return True
+    return False
 
 
 async def test_a_failing_job_undoes_only_itself(tmp_path: Path) -> None:

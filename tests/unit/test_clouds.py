@@ -96,6 +96,10 @@ def test_loopback_by_its_ipv6_name() -> None:
     assert local("[::1]:3979").allows("http://[::1]:3979/")
 
 
+def test_a_hosts_name_may_be_written_in_capitals() -> None:
+    assert custom(OPENID, "HTTPS://Login.Example/x", ["127.0.0.1:3979"]).login_url == "https://login.example/x"
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "http://login.example", "ftp://127.0.0.1", "https://user@login.example", "127.0.0.1:3979"],

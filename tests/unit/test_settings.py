@@ -204,7 +204,6 @@ def test_mistakes_of_every_kind_are_said_at_once(tmp_path: Path) -> None:
         ("GOCLAW_URL", "http://"),
         ("TEAMS_OPENID_URL", "http://login.example/openid"),
         ("TEAMS_LOGIN_URL", "http://login.example"),
-        ("TEAMS_LOGIN_URL", "https://Login.example"),
         ("GOCLAW_AGENT", "my agent"),
         ("BRIDGE_PORT", "-1"),
         ("PORT", "http"),
