@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import secrets
 import ssl
 import time
@@ -12,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import getproxies
 
 import aiohttp
 import httpx
@@ -19,22 +19,17 @@ from aiohttp import ClientSession as Http
 
 from bridge import metrics
 from bridge.core import texts
-from bridge.core.access import AccessPolicy
-from bridge.core.identity import GroupSession
-from bridge.core.intake import Policy
-from bridge.core.kept_files import FileLinks
 from bridge.core.lease import Lease
 from bridge.core.ports import Clock, TurnStore
 from bridge.core.turn import Accepted, NewTurn
-from bridge.engine.dispatcher import Dispatcher, Limits
+from bridge.decided import cloud_of, limits_of, links_of, policy_of, switches_of
+from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
-from bridge.engine.gate import Patience, Rate
 from bridge.engine.operator import Operator
 from bridge.engine.paced import PacedChannel
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.progress import Switches
 from bridge.engine.reception import Reception
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
@@ -49,7 +44,6 @@ from bridge.store.sqlite import sqlite_store
 from bridge.tasks import Tasks
 from bridge.teams.authentication import Verifier
 from bridge.teams.channel import TeamsChannel
-from bridge.teams.clouds import Cloud, custom, named
 from bridge.teams.credentials import OutboundToken
 from bridge.teams.files import TeamsFiles
 from bridge.teams.inbound import Inbound
@@ -63,31 +57,6 @@ EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
 class _SystemClock:
     now = staticmethod(time.time)
-
-
-def cloud_of(settings: Settings) -> Cloud:
-    """The endpoints of the tenant's Microsoft cloud. Raises ValueError where they do not fit together."""
-    if settings.cloud == "custom":
-        return custom(settings.openid_url or "", settings.login_url or "", settings.service_hosts, settings.file_hosts)
-    return named(settings.cloud, settings.service_hosts, settings.file_hosts)
-
-
-def policy_of(settings: Settings) -> Policy:
-    """What the operator decided about access and sessions."""
-    access = AccessPolicy(
-        tenants=settings.tenants,
-        meetings=settings.meetings,
-        people=frozenset(settings.people),
-    )
-    return Policy(
-        access=access,
-        agent=settings.agent,
-        group=GroupSession(settings.group_session),
-        channel=GroupSession("conversation" if settings.channel_session == "thread" else settings.channel_session),
-        user_prefix=settings.user_prefix,
-        welcome=settings.welcome,
-        starters=settings.starters,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +120,8 @@ async def connected(settings: Settings) -> AsyncIterator[Edges]:
     teams = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0, ttl_dns_cache=60)
     trust = ssl.create_default_context()  # for both of httpx's clients: each else reads a list of its own (3 MB)
     async with (
-        Http(connector=teams, cookie_jar=aiohttp.DummyCookieJar()) as to_teams,
+        # the company's way out, as for Entra ID; looked up with each request, so only where there is one
+        Http(connector=teams, cookie_jar=aiohttp.DummyCookieJar(), trust_env=bool(getproxies())) as to_teams,
         Http(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
         httpx.AsyncClient(timeout=10.0, verify=trust) as elsewhere,
     ):
@@ -211,28 +181,6 @@ def _store(settings: Settings) -> TurnStore:
         schema=settings.store_schema,
         connections=settings.store_connections,
     )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """What the operator decided about how much at once, how long, and for how long it is kept."""
-    rate = Rate(60.0 / settings.rate_limit, settings.rate_burst) if settings.rate_limit else None
-    return Limits(
-        running=settings.max_running,
-        lane=settings.max_waiting_lane,
-        waiting=settings.max_waiting,
-        rate=rate,
-        patience=Patience(down=settings.gateway_patience),
-        keep_text=settings.keep_text_hours * 3600.0,
-        keep_ids=settings.keep_ids_days * 24 * 3600.0,
-    )
-
-
-def links_of(settings: Settings) -> FileLinks | None:
-    """Signed links to files, where the bridge's public address is known. All replicas sign alike, restarts too."""
-    secret = f"{settings.app_password.get_secret_value()}\n{settings.gateway_token.get_secret_value()}".strip()
-    if settings.public_url is None or not secret:
-        return None
-    return FileLinks(settings.public_url, hmac.digest(secret.encode(), b"teams-bridge file links", "sha256"))
 
 
 async def _until_certain(lease: Lease) -> None:
@@ -301,16 +249,6 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
     )
     inbound = Inbound(edges.verifier, reception.receive)
     return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files)
-
-
-def switches_of(settings: Settings) -> Switches:
-    """What of a turn's progress people see."""
-    return Switches(
-        streaming=settings.streaming,
-        progress=settings.progress,
-        notify=settings.notify,
-        reactions=settings.reactions,
-    )
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +13,14 @@ from typer.testing import CliRunner
 
 from bridge.admin.app_package import build_package, read_package
 from bridge.admin.registration import app_details
-from bridge.app import compose, connected, policy_of, switches_of
+from bridge.app import compose, connected
 from bridge.cli import app
 from bridge.core import texts
+from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.commands import COMMANDS
+from bridge.core.errors import FileUnreachable
 from bridge.core.texts import ENGLISH, SHIPPED, say
+from bridge.decided import policy_of, switches_of
 from bridge.engine.progress import Switches
 from bridge.loading import load
 
@@ -51,6 +55,26 @@ def test_a_language_that_is_not_there_cannot_be_printed() -> None:
     printed = CliRunner().invoke(app, ["texts", "tlh"])
 
     assert (printed.exit_code, printed.stdout, printed.stderr) == (2, "", "tlh: there are en, vi, zh.\n")
+
+
+async def test_what_goes_to_teams_takes_the_companys_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with connected(load(MINIMUM)) as edges:
+            file = SharedFile("a.txt", "https://contoso.sharepoint.com/a.txt", FileKind.DOWNLOAD)
+            with pytest.raises(FileUnreachable):
+                await edges.shared_files.fetch(file)
+    assert asked == [b"CONNECT contoso.sharepoint.com:443 HTTP/1.1\r\n"]
 
 
 async def test_the_bridge_speaks_with_the_admins_sentences_once_it_is_composed(tmp_path: Path) -> None:

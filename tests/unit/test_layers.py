@@ -18,6 +18,8 @@ DECISIONS = ROOT.parent / "docs" / "decisions.md"
 PARTS = ("teams", "gateway", "store", "engine", "web", "admin", "simulator")
 LIBRARIES_OF_CORE = {"orjson", "markdown_it"}
 IMPURE = {"asyncio", "os", "time", "random", "secrets", "socket", "sqlite3", "threading", "subprocess", "pathlib", "io"}
+ROOT_FILES = ("app.py", "decided.py")
+ROOT_MODULES = ("bridge.app.", "bridge.decided.", "bridge.settings.")
 
 
 def modules(part: str = "") -> list[Path]:
@@ -67,25 +69,25 @@ def test_an_edge_imports_neither_another_nor_the_engine(edge: str) -> None:
     others = [f"bridge.{part}." for part in PARTS if part != edge]
 
     assert imported(edge)
-    assert crossing(edge, *others, "bridge.app.", "bridge.settings.", "bridge.sources.", "bridge.cli.") == []
+    assert crossing(edge, *others, *ROOT_MODULES, "bridge.sources.", "bridge.cli.") == []
 
 
 def test_the_engine_knows_edges_only_as_ports() -> None:
     others = [f"bridge.{part}." for part in PARTS if part != "engine"]
 
-    assert crossing("engine", *others, "bridge.app.", "bridge.settings.", "aiohttp.", "httpx.") == []
+    assert crossing("engine", *others, *ROOT_MODULES, "aiohttp.", "httpx.") == []
 
 
 def test_the_simulator_does_not_share_the_bridges_mistakes() -> None:
     inner = [f"bridge.{part}." for part in ("core", *PARTS) if part != "simulator"]
 
-    assert crossing("simulator", *inner, "bridge.app.", "bridge.settings.") == []
+    assert crossing("simulator", *inner, *ROOT_MODULES) == []
 
 
 def test_only_the_composition_root_and_what_operators_use_know_the_settings() -> None:
     users = {path for path, name in imported("") if name.startswith("bridge.settings.")}
 
-    assert users == {"app.py", "server.py", "loading.py", "cli.py", "admin/doctor.py", "admin/registration.py"}
+    assert users == {*ROOT_FILES, "server.py", "loading.py", "cli.py", "admin/doctor.py", "admin/registration.py"}
 
 
 def test_the_environment_is_read_by_the_command_line_alone() -> None:
