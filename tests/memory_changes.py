@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bridge.core.changes import Change, Changed, ChangeVerdict, emptied, reworded
+from bridge.core.changes import Change, Changed, ChangeVerdict, emptied, files_left, reworded
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.turn import Edit, Kind, Outcome, State, Turn
 
@@ -37,15 +37,16 @@ class MemoryChanges:
         if standing.state is not State.QUEUED:
             asked = standing.payload.text == reworded(group)
             return Changed(ChangeVerdict.NOTHING if asked else ChangeVerdict.LATE, standing.n)
-        payload = replace(standing.payload, text=reworded(group))
+        payload = replace(standing.payload, text=reworded(group), files=files_left(group))
         self.put(replace(standing, payload=payload, fence=standing.fence + 1), "edited")
         return Changed(ChangeVerdict.USED, standing.n)
 
     def reword(self, n: int) -> None:
         row = self.rows[n]
-        text = reworded(self.group(row))
-        if row.again_of is None and text != row.payload.text and not emptied(self.group(row)):
-            self.put(replace(row, payload=replace(row.payload, text=text), fence=row.fence + 1), "edited")
+        group = self.group(row)
+        payload = replace(row.payload, text=reworded(group), files=files_left(group))
+        if row.again_of is None and payload != row.payload and not emptied(group):
+            self.put(replace(row, payload=payload, fence=row.fence + 1), "edited")
 
     def withdraw(self, seen: Turn, at: float) -> Changed:
         n, row = seen.n, self.rows.get(seen.n)

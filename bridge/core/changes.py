@@ -6,11 +6,13 @@ the last of them (`merging`), and a question that was asked again goes on under 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bridge.core.attachments import SharedFile
 from bridge.core.identity import spoken
 from bridge.core.texts import say
 from bridge.core.turn import Edit, LaneStatus, Outcome, State, Turn
@@ -92,10 +94,23 @@ def reworded(group: Sequence[Turn]) -> str:
     return words + blocks
 
 
+def files_left(group: Sequence[Turn]) -> tuple[SharedFile, ...]:
+    """Which files, not read yet, the last of a group would be asked with now: those of messages still there."""
+    *members, asks = group
+    left, theirs = Counter(asks.payload.files), Counter(file for turn in members for file in turn.payload.files)
+    if _gone(asks):
+        left &= theirs  # its own are those that are nobody else's
+    left -= Counter(file for turn in members if _gone(turn) for file in turn.payload.files)
+    return tuple(left.elements())
+
+
 def emptied(group: Sequence[Turn]) -> bool:
     """Whether nothing is left to ask: all words are gone, and so are all files, read already or not."""
-    waiting = group[-1].payload.files and any(turn.payload.files and not changed_since(turn) for turn in group)
-    return not waiting and not reworded(group)
+    return not files_left(group) and not reworded(group)
+
+
+def _gone(turn: Turn) -> bool:
+    return changed_since(turn) and not turn.words
 
 
 def changed_since(turn: Turn) -> bool:

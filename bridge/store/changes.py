@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bridge.core.changes import Change, Changed, ChangeVerdict, emptied, reworded
+from bridge.core.changes import Change, Changed, ChangeVerdict, emptied, files_left, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
 from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
 
@@ -69,7 +69,7 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
             return None  # it was put back meanwhile
         # told once more, a change may find its own words asked already
         return Changed(ChangeVerdict.NOTHING if standing.payload.text == text else ChangeVerdict.LATE, standing.n)
-    payload = replace(standing.payload, text=text)
+    payload = replace(standing.payload, text=text, files=files_left(group))
     queued = {"n": standing.n, "fence": standing.fence, "payload": dump_payload(payload), "step": step(now, "edited")}
     return Changed(ChangeVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
 
@@ -90,9 +90,9 @@ def release(held: dict[str, Any], now: float) -> Operation[bool]:
     rows = yield "find", {"n": held["n"]}
     turn = turn_of(rows[0])
     group = yield from _group(turn)
-    text = reworded(group)
-    if turn.again_of is None and text != turn.payload.text and not emptied(group):
-        payload = dump_payload(replace(turn.payload, text=text))
+    now_asked = replace(turn.payload, text=reworded(group), files=files_left(group))
+    if turn.again_of is None and now_asked != turn.payload and not emptied(group):
+        payload = dump_payload(now_asked)
         yield "edit_queued", {"n": turn.n, "fence": turn.fence, "payload": payload, "step": step(now, "edited")}
     return True
 

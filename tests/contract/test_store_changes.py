@@ -271,6 +271,27 @@ async def test_of_merged_messages_a_file_without_words_is_still_asked_about(stor
     )
 
 
+async def test_of_merged_messages_a_file_goes_with_its_own_and_stays_with_an_edit(store: TurnStore) -> None:
+    files = {name: SharedFile(f"{name}.txt", f"https://x/{name}", FileKind.DOWNLOAD) for name in "abc"}
+    first = await running(store, "first")
+    for id_, file in files.items():
+        question = new_turn(id_)
+        payload = replace(question.payload, files=(file,))
+        await store.accept(replace(question, payload=payload), ME, claim=False)
+    assert await store.settle(first, Outcome.SILENT, (), AT)
+    claimed = await store.claim(CHAT, ME, merge=True)
+    assert claimed is not None
+    assert claimed.payload.files == tuple(files.values())
+    assert await store.release(claimed.ticket)
+    await store.change(now_says("", message="a"), AT)
+    await store.change(now_says("better", message="b"), AT)
+    assert (await row(store, claimed.n)).payload.files == (files["b"], files["c"])
+    await store.change(now_says("", message="c", stamp=2.0), AT)
+    await store.change(now_says("best", message="b", stamp=3.0), AT)
+    left = (await row(store, claimed.n)).payload
+    assert (left.text, left.files) == ("best", (files["b"],))
+
+
 async def test_of_merged_messages_a_file_that_was_read_is_asked_about_without_a_word(store: TurnStore) -> None:
     await queued(store, "a")
     await only_a_file(store, "b")
