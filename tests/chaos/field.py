@@ -138,6 +138,7 @@ class Field:
             if request.path.endswith("/oauth2/v2.0/token"):
                 if self.dice.random() < self.faults.identity:
                     self.told["entra slow"] += 1
+                    await request.read()  # who asked may be dead by then
                     await asyncio.sleep(self.dice.uniform(3.0, 10.0))
                 if self.faults.identity_down:
                     self.told["entra 503"] += 1
