@@ -38,6 +38,11 @@ _LISTEN_PAUSE = 2.0
 _LISTEN_CHECK_SECONDS = 20.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a server that became a standby
 _READ_ONLY = "25006"
+# libpq has no codes for these; its own words may name hosts and files
+_TLS_FAILED = {
+    "does not support SSL": "the server speaks no TLS, which sslmode in BRIDGE_STORE demands",
+    "certificate": "the server's certificate cannot be verified, which sslmode demands (see sslrootcert)",
+}
 
 
 def postgres_store(
@@ -232,4 +237,5 @@ async def _outcome(work: Awaitable[T]) -> tuple[T | None, Exception | None]:
 
 def _named(error: Exception) -> str:
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
-    return f"postgres: {sqlstate or type(error).__name__}"
+    said = next((said for words, said in _TLS_FAILED.items() if words in str(error)), "") if sqlstate is None else ""
+    return f"postgres: {sqlstate or said or type(error).__name__}"

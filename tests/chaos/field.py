@@ -35,6 +35,7 @@ from bridge.simulator.teams.answers import error_answer
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.streams import is_streamed
 from bridge.simulator.teams.world import PEOPLE, Place
+from chaos.door import Door
 from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Trouble, beginning
 from chaos.runs import Run
 from chaos.screen import Screen, card_of
@@ -56,10 +57,11 @@ class Faults:
     gateway: float = 0.0
     files: float = 0.0
     slowest_run: float = 0.0
+    identity: float = 0.0
+    """How often Entra ID takes 3 to 10 seconds."""
     bucket: tuple[float, int] | None = None
     """The gateway's rate limit: seconds for one more question, and how many at once."""
     identity_down: bool = False
-    gateway_refuses: bool = False
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Field:
     data: Path = Path()
     takes: dict[str, float] = field(default_factory=dict)
     stage: Stage | None = None
+    door: Door | None = None
     events: Events = field(default_factory=Events)
     _runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _hit: set[str] = field(default_factory=set)
@@ -132,10 +135,15 @@ class Field:
 
         @web.middleware
         async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path.endswith("/oauth2/v2.0/token") and self.faults.identity_down:
-                self.told["entra 503"] += 1
-                await asyncio.sleep(0.2)
-                return web.Response(status=503)
+            if request.path.endswith("/oauth2/v2.0/token"):
+                if self.dice.random() < self.faults.identity:
+                    self.told["entra slow"] += 1
+                    await request.read()  # who asked may be dead by then
+                    await asyncio.sleep(self.dice.uniform(3.0, 10.0))
+                if self.faults.identity_down:
+                    self.told["entra 503"] += 1
+                    await asyncio.sleep(0.2)
+                    return web.Response(status=503)
             if request.path.startswith("/files/"):
                 return await self._file(request)
             if "/v3/conversations/" not in request.path or request.method == "GET":
@@ -184,9 +192,6 @@ class Field:
         async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path != "/v1/chat/completions":
                 return await handler(request)
-            if self.faults.gateway_refuses:
-                assert request.transport is not None
-                return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
             body = orjson.loads(await request.read())
             user = request.headers.get("X-GoClaw-User-Id", "")
             text = body["messages"][-1]["content"] if body.get("messages") else ""
@@ -291,19 +296,16 @@ async def standing_field(data: Path, dice: random.Random) -> AsyncIterator[Field
     agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
     agent.middlewares.append(it.runs())
     it.events = agent[GATEWAY].events
-    runners = [
-        web.AppRunner(teams, shutdown_timeout=0.2),
-        web.AppRunner(agent, shutdown_timeout=0.2, handler_cancellation=True),
-    ]
+    runner, it.door = web.AppRunner(teams, shutdown_timeout=0.2), Door(agent, gateway_port)
     try:
-        for runner, port in zip(runners, (page_port, gateway_port), strict=True):
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", page_port, reuse_address=True).start()
+        await it.door.open()
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=12)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             it.stage = Stage(teams, it.page, session, Bot())
             yield it
     finally:
-        for runner in runners:
-            await runner.cleanup()
+        await runner.cleanup()
+        await it.door.remove()

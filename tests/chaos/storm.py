@@ -129,6 +129,7 @@ class Storm:
         """The whole weather: each lane's user writes so many messages in about so many seconds, amid faults."""
         faults = self.field.faults
         faults.connector, faults.gateway, faults.files, faults.slowest_run = 0.10, 0.05, 0.2, 0.6
+        faults.identity = 0.3
         pause = seconds / messages
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
@@ -139,18 +140,21 @@ class Storm:
         await asyncio.gather(*troubles, return_exceptions=True)
 
     async def outages(self, seconds: float) -> None:
-        """Now and then the gateway refuses everything for a moment, Entra ID is down, or the database restarts."""
+        """Now and then nobody reaches the gateway for a moment, Entra ID is down, or the database restarts."""
         while True:
             await asyncio.sleep(self.dice.uniform(0.1, 0.4) * min(seconds, 40.0))
-            what = self.dice.choice(["identity_down", "gateway_refuses", *(["database"] if self.server else [])])
-            self.field.told[what] += 1
+            what = self.dice.choice(["identity", "gateway", *(["database"] if self.server else [])])
+            self.field.told[f"{what} away"] += 1
             if what == "database" and self.server is not None:
                 async with self.outage(self.server):
                     await asyncio.sleep(self.dice.uniform(0.5, 3.0))
-                continue
-            setattr(self.field.faults, what, True)
-            await asyncio.sleep(self.dice.uniform(0.5, 2.0))
-            setattr(self.field.faults, what, False)
+            elif what == "gateway" and self.field.door is not None:
+                async with self.field.door.shut():
+                    await asyncio.sleep(self.dice.uniform(0.5, 2.0))
+            else:
+                self.field.faults.identity_down = True
+                await asyncio.sleep(self.dice.uniform(0.5, 2.0))
+                self.field.faults.identity_down = False
 
     @asynccontextmanager
     async def outage(self, server: Database) -> AsyncIterator[None]:
@@ -168,8 +172,8 @@ class Storm:
     async def settle(self, seconds: float) -> None:
         """Faults end, all replicas are up, and everything that was acknowledged comes to its end."""
         faults = self.field.faults
-        faults.connector = faults.gateway = faults.files = 0.0
-        faults.identity_down = faults.gateway_refuses = False
+        faults.connector = faults.gateway = faults.files = faults.identity = 0.0
+        faults.identity_down = False
         deadline = time.monotonic() + seconds
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:

@@ -346,6 +346,21 @@ async def test_two_versions_ahead_is_refused_in_a_sentence() -> None:
         await postgres_store(dsn(), schema=schema).open()
 
 
+async def test_an_old_schema_is_brought_up_to_date_with_what_is_in_it() -> None:
+    schema, (first, *_) = fresh_schema(), load_migrations(POSTGRES)
+    with psycopg.connect(dsn(), options=f"-c search_path={schema}") as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+        connection.execute(b"CREATE TABLE schema_version (version INTEGER NOT NULL, at TIMESTAMPTZ DEFAULT now())")
+        connection.execute(b"INSERT INTO schema_version VALUES (1)")
+        connection.execute(first.encode())
+        connection.execute(b"INSERT INTO budgets (name, tat) VALUES ('gateway', 4e9)")  # empty for long
+    store = postgres_store(dsn(), schema=schema)
+    await store.open()
+    assert await store.spend("gateway", 60.0, 5) > 0.0  # the row has outlived it
+    assert (await store.accept(new_turn("q"), A, claim=True)).claimed is not None
+    await store.close()
+
+
 @asynccontextmanager
 async def somebody_migrates() -> AsyncIterator[None]:
     async with await psycopg.AsyncConnection.connect(dsn()) as connection:
@@ -401,6 +416,15 @@ async def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(role: str)
 
 
 # secrets
+
+
+async def test_a_server_without_tls_is_refused_in_a_sentence_where_tls_is_demanded() -> None:
+    """By way of a TCP port: libpq asks for no TLS on a socket of the same machine."""
+    proxy, sentence = _Proxy(), "the server speaks no TLS, which sslmode in BRIDGE_STORE demands"
+    async with proxy.listening() as through:
+        for mode in ("require", "verify-full"):
+            with pytest.raises(StoreUnavailable, match=sentence):
+                await postgres_store(f"{through}?sslmode={mode}", schema=fresh_schema()).open()
 
 
 async def test_no_error_tells_the_password_or_the_host(tmp_path: Path) -> None:

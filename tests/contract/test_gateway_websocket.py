@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway_world import count
+
+from bridge.core.file_ports import AgentFile
+from bridge.gateway.run_events import delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,6 +276,24 @@ async def test_thoughts_tools_and_their_failures_show_in_order(
     assert (kind, failed["is_error"], failed["content"]) == ("tool.result", True, "HTTP 404")
     assert answer["thinking"] == thought
     assert list(answer) == sorted(answer)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_file_that_the_agent_hands_over_is_told_by_the_runs_last_event_and_not_by_the_reply(
+    scripted: Gateway, open_socket: Callable[..., Any], stream: bool
+) -> None:
+    socket = await open_socket(scripted, scripted.user)
+    answer = await scripted.chat("send me a file", stream=stream)
+    completed = (await socket.agent_event("run.completed"))["payload"]
+    (entry,) = completed["media"]
+    assert sorted(entry) == ["content_type", "path", "size"]
+    assert re.fullmatch(r"/v1/files/[^?]+\?ft=[\w-]{43}\.\d+", entry["path"])
+    file = await scripted.call("GET", entry["path"], headers={})
+    assert (file.status, entry["content_type"], entry["size"]) == (200, "text/plain", len(file.body))
+    assert answer.status == 200
+    assert b'"media"' not in answer.body
+    name = entry["path"].partition("?")[0].rpartition("/")[2]
+    assert delivered(completed["media"]) == (AgentFile(entry["path"], name, "text/plain"),)
 
 
 async def test_a_run_asked_as_a_stream_fails_with_the_same_event(
