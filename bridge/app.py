@@ -120,7 +120,7 @@ async def connected(settings: Settings) -> AsyncIterator[Edges]:
     teams = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0, ttl_dns_cache=60)
     trust = ssl.create_default_context()  # for both of httpx's clients: each else reads a list of its own (3 MB)
     async with (
-        # the company's way out, as for Entra ID; aiohttp looks for it with each request, in a thread: only if there is one
+        # the company's way out, as for Entra ID; aiohttp asks a thread for it each time, so only if there is one
         Http(connector=teams, cookie_jar=aiohttp.DummyCookieJar(), trust_env="https" in getproxies()) as to_teams,
         Http(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
         httpx.AsyncClient(timeout=10.0, verify=trust) as elsewhere,
