@@ -15,9 +15,10 @@ _MINUTE = 60.0
 _PROGRESS = 0.75
 # A tenant's limit is 50 a second for everything an app sends, and 2 a second for reactions; answers come first.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
-_PROGRESS_A_SECOND = 30.0
+_PROGRESS_IN_A_SECOND = 30
 _REACTIONS_A_SECOND = 1.5
 _BURST_SECONDS = 0.25
+_PROGRESS_RATE = (_PROGRESS_IN_A_SECOND - 1) / (1.0 + _BURST_SECONDS)  # so that no second holds more, burst and all
 STREAM_INTERVAL = 1.0
 """Seconds between two requests of one stream, its last one included.
 
@@ -30,6 +31,7 @@ class ConversationBudget:
     """What has left for one conversation. `shared`: other replicas may send there, too.
 
     `inherited`: the process is young, so half of what the hour allows may have been sent before it began.
+    `typed`: an indicator was shown since the last answer; another one only renews it.
     """
 
     __slots__ = ("_held", "_hour", "_minute", "_minutes", "_recent", "_share", "streamed", "typed")
@@ -42,7 +44,7 @@ class ConversationBudget:
         self._minutes: dict[int, int] = {self._minute: before} if inherited else {}
         self._hour = before if inherited else 0
         self._held = 0.0
-        self.typed = float("-inf")
+        self.typed = False
         self.streamed = float("-inf")
 
     def wait(self, now: float) -> float:
@@ -103,7 +105,7 @@ class TenantBudget:
     @classmethod
     def of_progress(cls, *, shared: bool) -> TenantBudget:
         """Streams, edits and repeated typing; of several replicas each takes half."""
-        return cls(_PROGRESS_A_SECOND / 2 if shared else _PROGRESS_A_SECOND)
+        return cls(_PROGRESS_RATE / 2 if shared else _PROGRESS_RATE)
 
     @classmethod
     def of_reactions(cls, *, shared: bool) -> TenantBudget:
@@ -120,4 +122,4 @@ class TenantBudget:
 
 def progress_interval(running: int, least: float) -> float:
     """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second."""
-    return max(least, running / _PROGRESS_A_SECOND)
+    return max(least, running / _PROGRESS_RATE)

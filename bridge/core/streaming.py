@@ -150,12 +150,12 @@ class Progress:
             case Edit():
                 self.shown = step.text
         self._told, self._sent_at = _told(step), now
-        self._not_before = now + self._pace(now)
+        self._not_before = now + self._in_time(now, self._pace(now))
 
     def left_out(self, now: float) -> None:
         """There was no room for it: a later one will say more."""
         self._spread = (self._spread + _GOLDEN) % 1.0
-        self._not_before = now + max(_TRY_AGAIN, self._interval() * self._spread)
+        self._not_before = now + self._in_time(now, max(_TRY_AGAIN, self._interval() * self._spread))
         self._news = True
 
     def refused(self, *, stream_over: bool = False) -> None:
@@ -229,6 +229,10 @@ class Progress:
         seconds = now - self._began
         step = _mark_step(seconds)
         return int(seconds // step + 1) * step
+
+    def _in_time(self, now: float, pause: float) -> float:
+        """However rarely progress may be shown, an open stream is closed before Teams ends it."""
+        return min(pause, max(_TRY_AGAIN, self._opened + STREAM_SECONDS - now)) if self.streams else pause
 
     def _pace(self, now: float) -> float:
         seconds = now - self._began

@@ -239,17 +239,17 @@ class Dispatcher:
 
     async def _tell(self, place: Place) -> None:
         """Tell people that their question waits, once for each question."""
-        row = await insist(lambda: self._store.find(place.head.n))
-        if row is None or row.state is not State.QUEUED:
-            return  # taken back meanwhile
-        locale = place.head.payload.reference.locale
+        head = await insist(lambda: self._store.head(place.head.lane))  # the one that stood there may be taken back
+        if head is None:
+            return
+        locale = head.payload.reference.locale
         if place.paused:
             words = say("waiting_paused", locale)
         elif place.seconds is None:
             words = say("waiting_place", locale, place=place.ahead + 1)
         else:
             words = say("waiting_time", locale, place=place.ahead + 1, time=span(place.seconds, locale))
-        await self._say_waiting(place.head, words)
+        await self._say_waiting(head, words)
 
     def _tell_later(self, new: NewTurn, n: int) -> None:
         """A mark says that a question waits behind another; a long wait deserves words."""

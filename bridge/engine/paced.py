@@ -18,8 +18,6 @@ T = TypeVar("T")
 
 _MOST_CONVERSATIONS = 10_000
 _HOUR = 3600.0
-# An indicator after a longer pause begins a turn; a sooner one renews it.
-_RENEWAL_SECONDS = 10.0
 _THROTTLED_SECONDS = 5.0
 
 
@@ -38,7 +36,9 @@ class PacedChannel:
     async def send(self, to: Reference, activity: Activity) -> str:
         """Show one activity as soon as the conversation's budget allows it; gives its id. Raises DeliveryFailure."""
         budget = await self._room(to)
-        return await self._spend(budget, self._channel.send(to, activity))
+        id_ = await self._spend(budget, self._channel.send(to, activity))
+        budget.typed = False
+        return id_
 
     async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
         """An answer in place of its progress; it waits like every answer. Raises DeliveryFailure."""
@@ -47,12 +47,14 @@ class PacedChannel:
             await asyncio.sleep(pause)
         if landing.stream and landing.shown:
             budget.spent(self._monotonic())  # the stream's end, and then the edit
-        return await self._spend(budget, self._channel.land(to, landing, activity))
+        id_ = await self._spend(budget, self._channel.land(to, landing, activity))
+        budget.typed = False
+        return id_
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator once; a renewal only where answers need nothing of it. Raises DeliveryFailure."""
         budget, now = self._budget(to.conversation), self._monotonic()
-        renewed, budget.typed = now - budget.typed < _RENEWAL_SECONDS, now
+        renewed, budget.typed = budget.typed, True
         if renewed:
             try:
                 self._admit_progress(budget, now)

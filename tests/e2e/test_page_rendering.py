@@ -99,6 +99,14 @@ async def test_answers_edits_labels_and_typing_appear_without_a_reload(browser: 
     assert complaints == []
 
 
+async def test_each_paragraph_runs_as_its_letters_do(browser: Browser, teams: Stage) -> None:
+    page, complaints = await open_page(browser, teams, "#alice")
+    await bot_says(teams, "שלום עולם.\n\n- שלום\n\nHello.\n\n```\nשלום\n```")
+    for place, runs in (("p >> nth=0", "rtl"), ("ul", "rtl"), ("p >> nth=1", "ltr"), ("pre", "ltr")):
+        await expect(page.get_by_test_id("message-text").locator(place)).to_have_css("direction", runs)
+    assert complaints == []
+
+
 async def test_hostile_messages_and_cards_stay_words(browser: Browser, teams: Stage) -> None:
     page, complaints = await open_page(browser, teams, "#alice")
     requested: list[str] = []

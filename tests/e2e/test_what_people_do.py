@@ -35,7 +35,9 @@ HOSTILE = """The formula $E = mc^2$ is <b>bold</b>.<br>Next line. <at>Bob Tran</
 DOT = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 PLAN = FilePayload(name="plan.md", mimeType="text/markdown", buffer=b"the plan is blue")
 SHEET = FilePayload(name="sheet.xlsx", mimeType="application/octet-stream", buffer=b"PK\x03\x04\x00\xff")
-SWITCHED_OFF = {f"BRIDGE_{feature}": "false" for feature in ("STREAMING", "REACTIONS", "FEEDBACK", "AGENT_CARDS")}
+SWITCHED_OFF = {
+    f"BRIDGE_{feature}": "false" for feature in ("STREAMING", "NOTIFY", "REACTIONS", "FEEDBACK", "AGENT_CARDS")
+}
 SO_FAR = Say("So far I know this much, and I am looking for more. \n\n")
 SCRIPTS = {
     "wide": (Say(WIDE_TABLE),),
@@ -44,6 +46,7 @@ SCRIPTS = {
     "picture": (Say("![a dot](/v1/files/workspace/dot.png) and [lost](/v1/files/workspace/lost.txt)"),),
     "search": (UseTool("web_search", {"query": "chim"}, "", 1.5), Say("It is done.")),
     "without end": (SO_FAR, Wait(300)),
+    "late": (UseTool("exec", {}, "", 21), Say("It is done.")),
     "four seconds": (Wait(4), Say("That is all.")),
     "break down": (SO_FAR, Wait(1.3), Fail(400, "the raw words of a provider")),
 }
@@ -286,7 +289,9 @@ async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(alice: O
 
 
 @pytest.mark.usefixtures("crashed")
-async def test_each_feature_can_be_switched_off(alice: Onlooker) -> None:
+async def test_each_feature_can_be_switched_off(alice: Onlooker, bob: Onlooker) -> None:
+    before = await bob.answers.count()
+    await bob.say("late")
     await alice.say("four seconds")
     for words in ("one thing", "another thing"):
         await alice.say(words)
@@ -300,20 +305,42 @@ async def test_each_feature_can_be_switched_off(alice: Onlooker) -> None:
     assert not any(form.marked for form in await alice.forms(alice.own("one thing")))
     card = await alice.ask("card", "Lunch is at noon.")
     await expect(card.locator("pre")).to_contain_text("AdaptiveCard")
+    late = await bob.reads("It is done.")  # in its place, however late
+    placed, *_, final = await bob.forms(late)
+    assert (placed.edited, final.edited) == (False, True)
+    await expect(bob.answers).to_have_count(before + 1)
 
 
-async def test_a_plain_bot_for_few_people(stage: Scene) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plain(stage: Scene) -> None:
+    """From here on the bridge shows little, forgets at once, and has few people who may ask little."""
     stage.world.bridge.kill()
     few = f"{PEOPLE['alice'].aad_id},{PEOPLE['chen'].aad_id}"
-    await stage.world.restart(BRIDGE_PROGRESS="false", BRIDGE_WELCOME="false", BRIDGE_PEOPLE=few)
+    small = {"BRIDGE_KEEP_TEXT_HOURS": "0.0001", "BRIDGE_MAX_WAITING_LANE": "1"}
+    rate = {"GOCLAW_RATE_LIMIT": "1", "GOCLAW_RATE_BURST": "1"}
+    shown = {"BRIDGE_PROGRESS": "false", "BRIDGE_WELCOME": "false", "BRIDGE_PEOPLE": few}
+    await stage.world.restart(**shown, **small, **rate)
+
+
+@pytest.mark.usefixtures("plain")
+async def test_a_plain_bot_for_few_people(stage: Scene, alice: Onlooker) -> None:
     chen, bob = await stage.person("chen", "personal-chen"), await stage.person("bob")
     answer = await chen.ask("search", "It is done.")
     assert len(await chen.forms(answer)) == 1
     assert {"typing": True} in await chen.diary()
     await expect(chen.answers).to_have_count(1)  # no greeting
     await bob.ask("search", PEOPLE["bob"].aad_id)
+    await alice.ask("and I?", "your question is kept and number 1 in line, about 60 s to go.")
+    await alice.ask("/stop", told("alice", "stopped_early"))
 
     async with stage.world.http.post(f"{stage.world.bridge.admin}/api/pause") as paused:
         assert paused.ok
     await chen.ask("and this?", told("chen", "waiting_paused"))
+    await chen.ask("one too many", told("chen", "overloaded").partition("**")[0])
     await chen.ask("/stop", told("chen", "stopped_early"))
+
+
+@pytest.mark.usefixtures("plain")
+async def test_ask_again_says_so_when_the_text_is_gone(crashed: Locator) -> None:
+    await crashed.get_by_role("button", name="Ask again").click()
+    await expect(crashed.get_by_test_id("action-note")).to_have_text(told("alice", "again_gone"))

@@ -2,7 +2,7 @@
 
 After a change that is meant, write the expected texts anew and read what became different:
 `REWRITE_GOLDEN=1 python -m pytest tests/unit/test_render_golden.py && git diff tests/golden`. To look at them in a
-browser: `python docs/draw_golden.py`.
+browser: `python docs/draw_golden.py FOLDER`.
 """
 
 from __future__ import annotations

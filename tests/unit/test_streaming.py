@@ -113,6 +113,12 @@ def test_an_announcement_that_was_shown_stays_and_what_follows_goes_below_it() -
     assert "late" in content[-1]
 
 
+def test_a_stream_ends_before_its_two_minutes_however_rarely_progress_may_be_shown() -> None:
+    ((opened, chunk), (closed, close)) = play(progress(interval=166.0), 150.0, {0.5: TextCame("Hello.\n\n")})
+    assert (type(chunk), type(close)) == (Chunk, Close)
+    assert closed - opened == 110.0
+
+
 def test_a_stream_ends_before_its_two_minutes_and_goes_on_as_edits_of_its_message() -> None:
     shown = progress()
     sent = play(shown, 360.0)

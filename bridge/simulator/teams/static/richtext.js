@@ -19,8 +19,11 @@ export function setRichText(target, html) {
     const source = image.getAttribute("src") ?? "";
     if (!isOwnImage(source)) image.replaceWith(remoteImage(source, image.alt));
   }
+  // each paragraph, list and quote runs as its own first letters do: Arabic and Hebrew from the right
+  for (const block of template.content.children) block.dir = "auto";
   for (const table of template.content.querySelectorAll("table")) scrollable(table, "Table");
   for (const code of template.content.querySelectorAll("pre")) {
+    code.dir = "ltr";
     const box = scrollable(code, "Code");
     box.classList.add("code-box");
     const language = /language-([\w+#-]+)/.exec(code.firstElementChild?.className ?? "")?.[1] ?? "";
