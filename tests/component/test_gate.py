@@ -162,6 +162,19 @@ async def test_who_waits_long_is_told_place_and_time_once() -> None:
 
 
 @virtual_time
+async def test_who_follows_a_question_that_was_taken_back_is_told_as_well() -> None:
+    async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
+        await world.ask("first", lane="other")
+        await world.ask("q")
+        await world.ask("next")
+        await asyncio.sleep(1)
+        assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.WITHDRAWN
+        await world.closed("next", seconds=200)
+        told = [text for text in world.channel.texts() if "in line" in text]
+        assert len(told) == 1
+
+
+@virtual_time
 async def test_a_question_that_waits_can_be_taken_back() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
