@@ -226,6 +226,7 @@ class Field:
             return run.answer(said)
         except asyncio.CancelledError:
             how = "closed"
+            asyncio.get_running_loop().call_later(TAIL_SECONDS, run.cancelled)
             raise
         finally:
             self.running[lane_of_user(user)] -= 1

@@ -44,6 +44,10 @@ class Run:
         self._tell("run.completed", {"content": said})
         return said
 
+    def cancelled(self) -> None:
+        """Its caller has hung up, and it has come to its end."""
+        self._tell("run.cancelled", {})
+
     def answer(self, words: str) -> web.Response:
         """As a plain reply, or as the gateway streams it."""
         if not self._streamed:

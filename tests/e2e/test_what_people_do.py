@@ -291,6 +291,8 @@ async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(alice: O
 @pytest.mark.usefixtures("crashed")
 async def test_each_feature_can_be_switched_off(alice: Onlooker, bob: Onlooker) -> None:
     before = await bob.answers.count()
+    card = await alice.ask("card", "Lunch is at noon.")  # once the lane has rested after the crash
+    await expect(card.locator("pre")).to_contain_text("AdaptiveCard")
     await bob.say("late")
     await alice.say("four seconds")
     for words in ("one thing", "another thing"):
@@ -303,8 +305,6 @@ async def test_each_feature_can_be_switched_off(alice: Onlooker, bob: Onlooker) 
     placed, *_, final = await alice.forms(alice.answers.nth(-2))
     assert (placed.text, final.text) == ("Working on it …Stop", "That is all.")
     assert not any(form.marked for form in await alice.forms(alice.own("one thing")))
-    card = await alice.ask("card", "Lunch is at noon.")
-    await expect(card.locator("pre")).to_contain_text("AdaptiveCard")
     late = await bob.reads("It is done.")  # in its place, however late
     placed, *_, final = await bob.forms(late)
     assert (placed.edited, final.edited) == (False, True)
