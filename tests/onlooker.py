@@ -14,11 +14,13 @@ from typing import Any
 
 from chromium import WIDE, chromium
 from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import TimeoutError as NotInTime
 from process_world import World, world
 
 from bridge.simulator.gateway.script import Script
 
 SLOWEST = 30_000.0  # milliseconds; two busy cores
+_TRIES = 6
 BOT = "[data-testid=message][data-bot=true]"
 
 _DIARY = """() => {
@@ -112,8 +114,15 @@ class Onlooker:
 
     async def act(self, message: Locator, what: str) -> None:
         """Press a button of the bar that hovering shows."""
-        await message.locator(".bubble").hover()
-        await message.get_by_test_id(f"do-{what}").click()
+        button = message.get_by_test_id(f"do-{what}")
+        for _ in range(_TRIES):  # a chat that grows moves the bar away from under the pointer
+            await message.locator(".bubble").hover()
+            try:
+                await button.click(timeout=SLOWEST / _TRIES)
+            except NotInTime:
+                continue
+            return
+        raise AssertionError(f"nobody could press {what}")
 
     async def edit(self, old: str, new: str) -> None:
         """Change a message of their own."""
