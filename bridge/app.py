@@ -15,7 +15,6 @@ from urllib.request import getproxies
 
 import aiohttp
 import httpx
-from aiohttp import ClientSession as Http
 
 from bridge import metrics
 from bridge.core import texts
@@ -121,15 +120,21 @@ async def connected(settings: Settings) -> AsyncIterator[Edges]:
     trust = ssl.create_default_context()  # for both of httpx's clients: each else reads a list of its own (3 MB)
     async with (
         # the company's way out, as for Entra ID; aiohttp asks a thread for it each time, so only if there is one
-        Http(connector=teams, cookie_jar=aiohttp.DummyCookieJar(), trust_env="https" in getproxies()) as to_teams,
-        Http(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
+        aiohttp.ClientSession(
+            connector=teams, cookie_jar=aiohttp.DummyCookieJar(), trust_env="https" in getproxies()
+        ) as to_teams,
+        aiohttp.ClientSession(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
         httpx.AsyncClient(timeout=10.0, verify=trust) as elsewhere,
     ):
         yield _edges(settings, to_teams, to_gateway, elsewhere, trust)
 
 
 def _edges(
-    settings: Settings, to_teams: Http, to_gateway: Http, elsewhere: httpx.AsyncClient, trust: ssl.SSLContext
+    settings: Settings,
+    to_teams: aiohttp.ClientSession,
+    to_gateway: aiohttp.ClientSession,
+    elsewhere: httpx.AsyncClient,
+    trust: ssl.SSLContext,
 ) -> Edges:
     cloud = cloud_of(settings)
     password = settings.app_password.get_secret_value()

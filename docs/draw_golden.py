@@ -10,11 +10,14 @@ from __future__ import annotations
 import html
 import json
 import mimetypes
-import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from chromium import CHROMIUM
 
 from bridge.core.render import render_answer
 from bridge.simulator import teams
@@ -110,8 +113,7 @@ def main(folder: Path) -> None:
     sources = sorted(path for path in GOLDEN.glob("*.md") if not path.name.endswith(".teams.md"))
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        found = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 420 + DESKTOP + PHONE + 64, "height": 800}, reduced_motion="reduce")
         page.route(f"{ORIGIN}/**", serve)
         for first in range(0, len(sources), A_PICTURE):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from engine_world import EPOCH, new_turn
@@ -12,6 +14,7 @@ from bridge.core.ports import TurnStore
 from bridge.core.turn import Kind, Lane, Outcome, Reply, Stopped, Ticket, Turn
 from bridge.store.postgres import postgres_store
 from bridge.store.sqlite import sqlite_store
+from bridge.store.table import TurnTable
 
 ME, OTHER = "life-1", "life-2"
 CHAT = Lane("chat")
@@ -22,6 +25,19 @@ def a_store(name: str, folder: Path) -> TurnStore:
     if name == "sqlite":
         return sqlite_store(folder / "turns.db")
     return postgres_store(dsn(), schema=fresh_schema()) if name == "postgres" else MemoryStore()
+
+
+@asynccontextmanager
+async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
+    """One of the databases, joined by `ME`: for what happens between two statements."""
+    store = a_store(name, folder)
+    assert isinstance(store, TurnTable)
+    await store.open()
+    await store.join(ME)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def reply(parts: int = 1, outcome: Outcome = Outcome.DELIVERED) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from bridge.core.file_ports import AgentFile
 
@@ -70,6 +70,11 @@ AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded | RunEn
 """What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
 
 
+END_WITHIN: Final = 15.0
+"""Seconds in which a run is expected to end whose request was closed: so long its end is listened for, and a lane kept
+from its next question, whatever a tool may be doing."""
+
+
 class Agent(Protocol):
     """The agent behind the gateway."""
 
@@ -77,8 +82,8 @@ class Agent(Protocol):
         """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
 
         `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
-        raise. Nothing of it is needed for the answer. After a cancellation it is told one thing more, the run's end:
-        a closed request does not end a run at once.
+        raise. Nothing of it is needed for the answer. After a cancellation it is told one thing more, the run's end,
+        if that comes in `END_WITHIN`: a closed request does not end a run at once.
         """
         ...
 

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# A lane is kept from its next question no longer, whatever a tool may be doing.
-_END_WITHIN = 15.0
+from bridge.core.agent_port import END_WITHIN
 
 
 class Control:
@@ -46,7 +45,7 @@ class Control:
     async def settled(self, seconds: float) -> None:
         """Wait until the run has ended; `seconds` where nobody tells, which is as long as most tools take to notice."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_END_WITHIN if self.hears else seconds):
+            async with asyncio.timeout(END_WITHIN if self.hears else seconds):
                 await self.over.wait()
 
     def stop(self, by: str, *, withdrawn: bool = False) -> None:

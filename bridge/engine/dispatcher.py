@@ -239,8 +239,8 @@ class Dispatcher:
 
     async def _tell(self, place: Place) -> None:
         """Tell people that their question waits, once for each question."""
-        head = await insist(lambda: self._store.head(place.head.lane))  # the one that stood there may be taken back
-        if head is None:
+        head = await insist(lambda: self._store.head(place.lane))  # the one that got in line may have been taken back
+        if head is None or head.kind not in GATED:
             return
         locale = head.payload.reference.locale
         if place.paused:

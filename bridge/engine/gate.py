@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from bridge import metrics
 from bridge.core.errors import GatewayBusy, GatewayDown, RunNotStarted, StoreUnavailable, TurnFailure
 from bridge.core.ports import TurnStore
-from bridge.core.turn import Lane, Turn
+from bridge.core.turn import Lane
 from bridge.tasks import Tasks
 
 BUDGET = "gateway"
@@ -49,9 +49,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a head stands: `ahead` others come first; `seconds` to go as far as that can be known."""
+    """Where a lane's head stands: `ahead` others come first; `seconds` to go as far as that can be known."""
 
-    head: Turn
+    lane: Lane
     ahead: int
     seconds: float | None
     paused: bool
@@ -59,7 +59,6 @@ class Place:
 
 @dataclass(slots=True)
 class _Waiting:
-    head: Turn
     since: float
     passed: asyncio.Future[TurnFailure | None]
     told: bool = False
@@ -147,15 +146,15 @@ class Gate:
             return True
         return False
 
-    async def enter(self, lane: Lane, head: Turn, since: float | None = None) -> TurnFailure | None:
-        """Wait in the line for a place; `since` where the head has stood there before. Gives None with a place, or why
-        its patience has ended, without one."""
+    async def enter(self, lane: Lane, since: float | None = None) -> TurnFailure | None:
+        """Wait in the line for a place; `since` where the lane's head has stood there before. Gives None with a place,
+        or why its patience has ended, without one."""
         if self._closed:
             raise asyncio.CancelledError
         loop = asyncio.get_running_loop()
         if since is not None and self._hopeless(loop.time()):
             return GatewayDown("patience")
-        entry = _Waiting(head, loop.time() if since is None else since, loop.create_future(), told=since is not None)
+        entry = _Waiting(loop.time() if since is None else since, loop.create_future(), told=since is not None)
         self._line.add(lane, entry)
         metrics.WAITING.inc()
         if not self._admitting:
@@ -212,8 +211,8 @@ class Gate:
         """
         now = asyncio.get_running_loop().time()
         places: list[Place] = []
-        entries = sorted(self._line.waiting.values(), key=lambda entry: entry.since)
-        for ahead, entry in enumerate(entries):
+        entries = sorted(self._line.waiting.items(), key=lambda item: item[1].since)
+        for ahead, (lane, entry) in enumerate(entries):
             waited = now - entry.since
             if waited > self._patience.line and not self._paused and not entry.passed.done():
                 entry.passed.set_result(GatewayBusy("patience"))
@@ -223,7 +222,7 @@ class Gate:
                 continue
             if self._paused or waited + (seconds or 0.0) > self._patience.untold:
                 entry.told = True
-                places.append(Place(entry.head, ahead, seconds, self._paused))
+                places.append(Place(lane, ahead, seconds, self._paused))
         return places
 
     def _hopeless(self, now: float) -> bool:

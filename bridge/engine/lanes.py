@@ -153,7 +153,7 @@ class Lanes:
             if head is None:
                 return None
             if head.kind in GATED:
-                runner.refusal = await self._gate.enter(lane, head, runner.since)
+                runner.refusal = await self._gate.enter(lane, runner.since)
                 runner.place = runner.refusal is None
         try:
             turn = await insist(lambda: self._store.claim(lane, self.owner, merge=self._merge))

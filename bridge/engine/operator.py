@@ -71,8 +71,8 @@ class Operator:
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
         restated = await self._dispatcher.afterthoughts.restated(n)
-        carried = restated is not None and restated[0].n == n  # else it was asked together with another
-        text = restated[1] if restated is not None and carried else asked.words
+        # one that was asked together with another has its own words
+        text = restated[1] if restated is not None and restated[0].n == n else asked.words
         if not text and (changed_since(asked) or not asked.payload.files):
             return Refusal.TEXT_GONE
         payload = replace(asked.payload, text=text)

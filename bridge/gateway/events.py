@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.core.agent_port import RunEnded
+from bridge.core.agent_port import END_WITHIN, RunEnded
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
 from bridge.gateway.rpc import ADMINS, RpcError, connected
 from bridge.gateway.run_events import HeardRun, RunEvent, run_event
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_END_WITHIN = 15.0  # seconds in which a run whose request was closed is expected to end
 _HEARTBEAT = 30.0  # seconds between our pings; the gateway's own come as often (§6)
 
 
@@ -41,11 +40,11 @@ class Listening:
         self._heard: Callable[[AgentEvent], None] | None = heard
         self._run = HeardRun()
         self._changed = asyncio.Event()
-        self._closed = False
+        self._hung_up = False
 
-    def closed(self) -> bool:
-        """Its request was closed early: from now on only the run's end is told. False where that will not be heard."""
-        self._closed = True
+    def hang_up(self) -> bool:
+        """Tell only the run's end from now on; whether that is still to come."""
+        self._hung_up = True
         return self._run.under_way
 
     def known_as(self, beginning: str) -> None:
@@ -74,7 +73,7 @@ class Listening:
         if not self._run.owns(event):
             return False
         for told in self._run.told(event):
-            if not self._closed or isinstance(told, RunEnded):
+            if not self._hung_up or isinstance(told, RunEnded):
                 self._tell(told)
         self._changed.set()
         return True
@@ -141,11 +140,11 @@ class GatewayObserver:
         try:
             yield listening
         except asyncio.CancelledError:
-            ends_later = listening.closed()
+            ends_later = listening.hang_up()
             raise
         finally:
             if ends_later:
-                asyncio.get_running_loop().call_later(_END_WITHIN, self._forget, key, listening)
+                asyncio.get_running_loop().call_later(END_WITHIN, self._forget, key, listening)
             else:
                 self._forget(key, listening)
 

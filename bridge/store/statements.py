@@ -13,6 +13,19 @@ _PLAIN = (
     "closed"
 )
 
+# Queued or running, in one statement: what runs may be put back at any moment.
+_WITHDRAWN = """
+  state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
+  outcome = CASE WHEN state = 'queued' THEN 'withdrawn' END,
+  closed = CASE WHEN state = 'queued' THEN :at END,
+  stop = CASE WHEN state = 'queued' THEN 0 ELSE 2 END,
+  history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END"""
+_SHARED = {
+    "<plain columns>": _PLAIN,
+    "<withdrawn>": _WITHDRAWN,
+    "<may be withdrawn>": "(state = 'queued' OR state = 'running' AND kind = 'ask' AND stop = 0)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -26,11 +39,14 @@ def load_statements(dialect: Dialect) -> dict[str, str]:
     """Name to SQL text with `:name` parameters, from `statements.sql`."""
     statements: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in _read("statements.sql").splitlines():
+    source = _read("statements.sql")
+    for name, text in {**_SHARED, "<now>": dialect.now}.items():
+        source = source.replace(name, text)
+    for line in source.splitlines():
         if line.startswith("-- name: "):
             current = statements.setdefault(line.removeprefix("-- name: ").strip(), [])
         elif line and not line.startswith("--"):
-            current.append(line.replace("<now>", dialect.now).replace("<plain columns>", _PLAIN))
+            current.append(line)
     return {name: "\n".join(lines).strip().removesuffix(";") for name, lines in statements.items()}
 
 

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_world import new_turn
-from turn_stores import AT, CHAT, ME, a_store, queued, row, running
+from turn_stores import AT, CHAT, ME, queued, row, running, table
 
 from bridge.core.changes import Change, ChangeVerdict
 from bridge.core.turn import Edit, Lane, Outcome, State, Ticket
 from bridge.store import changes, operations
 from bridge.store.operations import Operation
-from bridge.store.table import TurnTable
 
 PLACE = "msteams|19:x@thread"
 DATABASES = pytest.mark.parametrize("name", ["sqlite", "postgres"])
-
-
-@asynccontextmanager
-async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
-    store = a_store(name, folder)
-    assert isinstance(store, TurnTable)
-    await store.open()
-    await store.join(ME)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 def meanwhile(work: Operation[Any], other: Callable[[], Operation[Any]], after: int) -> Operation[Any]:

@@ -175,6 +175,18 @@ async def test_who_follows_a_question_that_was_taken_back_is_told_as_well() -> N
 
 
 @virtual_time
+async def test_where_only_a_note_follows_a_question_that_was_taken_back_nobody_is_told_of_a_line() -> None:
+    async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
+        await world.ask("first", lane="other")
+        await world.ask("q")
+        await world.ask("a note", kind=Kind.NOTE)
+        await asyncio.sleep(1)
+        await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
+        await world.closed("a note", seconds=200)
+        assert not [text for text in world.channel.texts() if "in line" in text]
+
+
+@virtual_time
 async def test_a_question_that_waits_can_be_taken_back() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from engine_world import new_turn
-from turn_stores import AT, CHAT, ME, a_store, queued, row
+from turn_stores import AT, CHAT, ME, queued, row, table
 
-from bridge.core.ports import TurnStore
 from bridge.core.turn import State
 from bridge.store import operations
-from bridge.store.table import TurnTable
-
-T = TypeVar("T")
-
-
-@asynccontextmanager
-async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
-    store: TurnStore = a_store(name, folder)
-    assert isinstance(store, TurnTable)
-    await store.open()
-    await store.join(ME)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 @pytest.mark.parametrize("name", ["sqlite", "postgres"])

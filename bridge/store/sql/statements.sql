@@ -141,26 +141,16 @@ WHERE n = :n AND state = 'queued' AND fence = :fence
 RETURNING n;
 
 -- name: withdraw
--- Queued or running, in one statement: what runs may be put back at any moment. One that was claimed since it was looked
--- at, as its fence tells, may ask for others as well by now: they must not go with it.
-UPDATE turns SET
-  state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
-  outcome = CASE WHEN state = 'queued' THEN 'withdrawn' END,
-  closed = CASE WHEN state = 'queued' THEN :at END,
-  stop = CASE WHEN state = 'queued' THEN 0 ELSE 2 END,
-  history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END
-WHERE n = :n AND fence = :fence AND (state = 'queued' OR state = 'running' AND kind = 'ask' AND stop = 0)
+-- One that was claimed since it was looked at, as its fence tells, may ask for others as well by now: they must not go
+-- with it.
+UPDATE turns SET <withdrawn>
+WHERE n = :n AND fence = :fence AND <may be withdrawn>
 RETURNING n, state;
 
 -- name: abandon
 -- The same with all of a place. All that is open is looked at: this is rare, and they are few.
-UPDATE turns SET
-  state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
-  outcome = CASE WHEN state = 'queued' THEN 'withdrawn' END,
-  closed = CASE WHEN state = 'queued' THEN :at END,
-  stop = CASE WHEN state = 'queued' THEN 0 ELSE 2 END,
-  history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END
-WHERE state <> 'closed' AND (state = 'queued' OR state = 'running' AND kind = 'ask' AND stop = 0)
+UPDATE turns SET <withdrawn>
+WHERE state <> 'closed' AND <may be withdrawn>
   AND substr(id, 1, length(:there)) IN (:there, :threads)
 RETURNING n, state;
 
