@@ -65,10 +65,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What the door needs of a request. `read` gives the body; raises Refused (400, 408, 413) where it cannot."""
+    """What the door needs of a request. `read` gives the body; raises Refused (400, 408, 413) where it cannot.
+
+    `compressed`: the body has a content coding. Bodies are not inflated, so `read` gives the compressed bytes.
+    """
 
     authorization: str | None
     content_type: str
+    compressed: bool
     read: Callable[[], Awaitable[bytes]]
 
 
@@ -119,6 +123,8 @@ async def _activity(request: Post) -> dict[str, Any]:
     kind = request.content_type.partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refused(415, "content_type")
+    if request.compressed:
+        raise Refused(415, "content_encoding")
     body = await request.read()
     try:
         activity = orjson.loads(body)

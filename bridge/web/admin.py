@@ -21,6 +21,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After
 from bridge.core.turn import Kind, Outcome, State, TurnFilter, turn_name
 from bridge.engine.operator import Operator, Refusal
+from bridge.web.content_coding import is_compressed
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -54,7 +55,7 @@ def admin_app(*, details: Callable[[], dict[str, Any]], token: str, operator: Op
     async def prometheus(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[only_with_token, _no_web_page(guarded=bool(token))])
+    app = web.Application(middlewares=[only_with_token, _no_web_page(guarded=bool(token)), _no_compressed_body])
     app.router.add_get("/healthz", health)
     app.router.add_get("/readyz", health)
     app.router.add_get("/metrics", prometheus)
@@ -90,6 +91,14 @@ def _no_web_page(*, guarded: bool) -> Middleware:
         return await handler(request)
 
     return refuse
+
+
+@web.middleware
+async def _no_compressed_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 415 to a request whose body has a content coding: the listener inflates no body."""
+    if is_compressed(request):
+        return _error(415, "Compressed bodies are not taken.")
+    return await handler(request)
 
 
 @web.middleware

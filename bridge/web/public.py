@@ -14,6 +14,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.kept_files import FILES_PATH, KeptFile
 from bridge.teams.authentication import Refused
 from bridge.teams.inbound import Post, Reply
+from bridge.web.content_coding import is_compressed
 
 # An activity's text may have 100 KB counted as UTF-16 and comes twice, plain and as HTML, with entities beside it.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
@@ -77,12 +78,12 @@ class _Messages:
                 raise Refused(413, "too_large") from None
             except TimeoutError:
                 raise Refused(408, "too_slow") from None
-            except (web.RequestPayloadError, ConnectionError):  # bad chunks, bad compression, or nobody there any more
+            except (web.RequestPayloadError, ConnectionError):  # bad chunks, or a client that has gone
                 raise Refused(400, "broken_body") from None
 
         headers = request.headers
         content_type = headers.get("Content-Type", "")
-        reply = await self._door(Post(headers.get("Authorization"), content_type, read))
+        reply = await self._door(Post(headers.get("Authorization"), content_type, is_compressed(request), read))
         if reply.body:
             return web.Response(status=reply.status, body=reply.body, content_type="application/json")
         return web.Response(status=reply.status)

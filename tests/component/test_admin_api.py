@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from engine_world import World
+from listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
 
 from bridge.core.feedback import Rating, Reaction
 from bridge.core.turn import Kind, Lane, Outcome
@@ -50,13 +51,26 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(token: str = "") -> AsyncIterator[Desk]:
+async def admin_application(token: str = "") -> AsyncIterator[tuple[World, web.Application]]:
+    """An engine in which T-1 was answered, and the admin listener's application."""
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
-        app = admin_app(details=dict, token=token, operator=Operator(world.dispatcher, world.clock))
-        async with TestClient(TestServer(app)) as http:
-            yield Desk(world, http)
+        operator = Operator(world.dispatcher, world.clock)
+        yield world, admin_app(details=lambda: {"ready": True}, token=token, operator=operator)
+
+
+@asynccontextmanager
+async def desk(token: str = "") -> AsyncIterator[Desk]:
+    async with admin_application(token) as (world, app), TestClient(TestServer(app)) as http:
+        yield Desk(world, http)
+
+
+@asynccontextmanager
+async def admin_listener(token: str = "") -> AsyncIterator[tuple[World, Listener]]:
+    """The admin listener as the product opens its own."""
+    async with admin_application(token) as (world, app), listening(app) as listener:
+        yield world, listener
 
 
 async def test_turns_are_listed_by_filters_and_say_whether_the_bridge_is_paused() -> None:
@@ -257,3 +271,50 @@ async def test_a_command_has_one_method(method: str, path: str) -> None:
         async with at.http.request(other, path) as answer:
             assert answer.status == 405
         assert at.untouched()
+
+
+# -- compressed bodies --
+
+PATHS = [f"{method} {path}" for method, path in EVERYTHING] + ["POST /nowhere"]
+
+
+@pytest.mark.parametrize("target", PATHS)
+@pytest.mark.parametrize("authorization", ["X-Nothing: x", "Authorization: Bearer wrong"])
+async def test_a_strangers_compressed_body_is_401_and_not_inflated(authorization: str, target: str) -> None:
+    """The listener took in as many bytes of the body as were sent."""
+    async with admin_listener("token") as (world, listener):
+        for coding in COMPRESSED:
+            answer = await listener.exchange(request(target, authorization, *coding, body=ZEROS))
+            assert (answer[:13], coding) == (b"HTTP/1.1 401 ", coding)
+        assert {seen.content.total_bytes for seen in listener.answered} == {len(ZEROS)}
+        assert not world.memory.paused
+
+
+@pytest.mark.parametrize("target", PATHS)
+@pytest.mark.parametrize(("token", "authorization"), [("token", "Authorization: Bearer token"), ("", "X-Nothing: x")])
+async def test_a_compressed_body_of_an_operator_is_415_and_not_inflated(
+    token: str, authorization: str, target: str
+) -> None:
+    async with admin_listener(token) as (world, listener):
+        for coding in COMPRESSED:
+            answer = await listener.exchange(request(target, authorization, *coding, body=ZEROS))
+            assert (answer[:13], coding) == (b"HTTP/1.1 415 ", coding)
+        assert {seen.content.total_bytes for seen in listener.answered} == {len(ZEROS)}
+        assert len(world.memory.rows) == 1
+        assert not world.memory.paused
+
+
+async def test_a_compressed_body_of_a_web_page_is_forbidden_as_any_other() -> None:
+    async with admin_listener("token") as (_, listener):
+        lines = ("Authorization: Bearer token", "Origin: https://evil.example", "Content-Encoding: gzip")
+        assert (await listener.exchange(request("POST /api/pause", *lines, body=ZEROS))).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("coding", UNCOMPRESSED)
+async def test_a_body_that_says_it_is_not_compressed_is_taken(coding: Lines) -> None:
+    async with admin_listener("token") as (world, listener):
+        answer = await listener.exchange(
+            request("POST /api/pause", "Authorization: Bearer token", *coding, body=b"words")
+        )
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert world.memory.paused

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import io
 import random
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -23,6 +23,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+from listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
 
 from bridge import metrics
 from bridge.core.activities import (
@@ -70,6 +71,7 @@ class Door:
     """The bridge's public listener, Microsoft's keys beside it, and what was let in."""
 
     http: aiohttp.ClientSession
+    listener: Listener = field(default_factory=lambda: Listener(0))
     service_url: str = ""
     url: str = ""
     heard: list[Event] = field(default_factory=list)
@@ -139,8 +141,8 @@ async def door(read_seconds: float = 5.0) -> AsyncIterator[Door]:
         opened = Door(http, service_url=f"http://{address}/emea/")
         inbound = Inbound(Verifier(cloud, APP, frozenset({TENANT}), client), opened.receive)
         app = public_app(inbound.post, ready=lambda: True, read_seconds=read_seconds)
-        async with TestServer(app) as ours:
-            opened.url = f"http://127.0.0.1:{ours.port}"
+        async with listening(app) as opened.listener:
+            opened.url = f"http://127.0.0.1:{opened.listener.port}"
             yield opened
 
 
@@ -263,22 +265,69 @@ async def test_a_body_of_just_the_limit_is_read() -> None:
         assert await at.post(small + b" " * (MAX_BODY - len(small) + 1)) == (413, b"")
 
 
-@pytest.mark.parametrize(("coding", "status"), [("gzip", 400), ("deflate", 400)])
-async def test_a_body_that_is_not_compressed_as_it_says_is_a_client_error(coding: str, status: int) -> None:
+MESSAGES = "POST /api/messages"
+JSON_TYPE = "Content-Type: application/json"
+
+
+@pytest.mark.parametrize("coding", COMPRESSED)
+async def test_a_strangers_compressed_body_is_401_and_not_inflated(coding: Lines) -> None:
+    """The listener took in as many bytes of the body as were sent."""
     async with door() as at:
-        lines = (f"Authorization: Bearer {at.token()}", "Content-Type: application/json", "Content-Length: 5")
+        answer = await at.listener.exchange(request(MESSAGES, JSON_TYPE, *coding, body=ZEROS))
 
-        line = await at.raw(*lines, f"Content-Encoding: {coding}", body=b"abcde")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert [seen.content.total_bytes for seen in at.listener.answered] == [len(ZEROS)]
 
-        assert f" {status} ".encode() in line
 
-
-async def test_a_small_body_that_unpacks_to_a_huge_one_is_too_large() -> None:
+async def test_a_strangers_compressed_chunks_are_401_and_not_inflated() -> None:
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ZEROS), ZEROS)
+    lines = (JSON_TYPE, "Content-Encoding: gzip", "Transfer-Encoding: chunked")
     async with door() as at:
-        bomb = gzip.compress(b" " * 20 * MAX_BODY)
-        lines = (f"Authorization: Bearer {at.token()}", "Content-Type: application/json", "Content-Encoding: gzip")
+        answer = await at.listener.exchange(request(MESSAGES, *lines, body=chunks))
 
-        assert b" 413 " in await at.raw(*lines, f"Content-Length: {len(bomb)}", body=bomb)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert [seen.content.total_bytes for seen in at.listener.answered] == [len(ZEROS)]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [(MESSAGES, 401), ("GET /api/messages", 405), ("GET /healthz", 200), ("POST /nowhere", 404)]
+)
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+async def test_a_body_that_is_not_compressed_as_it_says_leaves_the_connection_usable(
+    coding: str, target: str, status: int
+) -> None:
+    """A parser that inflates would fail at these bytes and end the connection."""
+    lines = (JSON_TYPE, f"Content-Encoding: {coding}")
+    async with door() as at:
+        first = request(target, *lines, body=b"abcde", last=False)
+        answer = await at.listener.exchange(first, request("GET /readyz"))
+
+        assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [str(status).encode(), b"200"]
+
+
+@pytest.mark.parametrize("coding", COMPRESSED)
+async def test_a_compressed_body_with_a_good_token_is_an_unsupported_type(coding: Lines) -> None:
+    before = counted("content_encoding")
+    async with door() as at:
+        lines = (f"Authorization: Bearer {at.token()}", JSON_TYPE, *coding)
+        answer = await at.listener.exchange(request(MESSAGES, *lines, body=ZEROS))
+
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        assert b"\r\nContent-Length: 0\r\n" in answer
+        assert b" 415 " in await at.raw(*lines, f"Content-Length: {10 * MAX_BODY}")  # by the head alone
+        assert [seen.content.total_bytes for seen in at.listener.answered] == [len(ZEROS), 0]
+        assert at.heard == []
+    assert counted("content_encoding") == before + 2
+
+
+@pytest.mark.parametrize("coding", UNCOMPRESSED)
+async def test_a_body_that_says_it_is_not_compressed_is_taken(coding: Lines) -> None:
+    async with door() as at:
+        lines = (f"Authorization: Bearer {at.token()}", JSON_TYPE, *coding)
+        answer = await at.listener.exchange(request(MESSAGES, *lines, body=orjson.dumps(at.activity())))
+
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert len(at.heard) == 1
 
 
 async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import unused_port
+from listener import COMPRESSED, ZEROS, Lines, listening, request
 from typer.testing import CliRunner
 
 from bridge.cli import app as command_line
-from bridge.web.sockets import HEAD_SECONDS, BoundSite, bound
+from bridge.web.sockets import HEAD_SECONDS
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 REQUEST = b"GET / HTTP/1.1\r\nHost: bridge\r\n\r\n"
@@ -29,14 +30,8 @@ async def site(host: str = "127.0.0.1", *, most: int = 10, head_seconds: float =
     """A site that greets, on the port it yields."""
     app = web.Application()
     app.router.add_get("/", greet)
-    runner = web.AppRunner(app)
-    with bound((host, 0)) as (sock,):
-        await runner.setup()
-        await BoundSite(runner, sock, most, head_seconds=head_seconds).start()
-        try:
-            yield sock.getsockname()[1]
-        finally:
-            await runner.cleanup()
+    async with listening(app, host, most=most, head_seconds=head_seconds) as listener:
+        yield listener.port
 
 
 @asynccontextmanager
@@ -84,6 +79,20 @@ async def test_connections_beyond_the_limit_are_closed_as_they_come_and_places_c
                         break
                     except (asyncio.IncompleteReadError, ConnectionError):
                         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("coding", COMPRESSED)
+async def test_a_compressed_body_reaches_the_handler_as_it_was_sent(coding: Lines) -> None:
+    async def echo(asked: web.Request) -> web.Response:
+        return web.Response(body=await asked.read())
+
+    app = web.Application()
+    app.router.add_post("/", echo)
+    async with listening(app) as listener:
+        answer = await listener.exchange(request("POST /", *coding, body=ZEROS))
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n" + ZEROS)
 
 
 @pytest.mark.skipif(

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
+from listener import Listener, request
 from process_world import World, eventually, free_port, world
 
 from bridge.simulator.teams import activities
@@ -172,9 +173,26 @@ async def test_other_methods_types_and_sizes_are_clear_4xx_with_an_empty_body(he
     assert await answer("POST", json, large) == (403, b"")
     assert await answer("POST", json, b"") == (400, b"")
     assert await answer("POST", json, b"[]") == (400, b"")
-    assert await answer("POST", {**json, "Content-Encoding": "gzip"}, b"no gzip at all") == (400, b"")
+    for coding in ("gzip", "deflate", "br", "zstd"):
+        compressed = {"Content-Type": "application/json", "Content-Encoding": coding}
+        assert await answer("POST", compressed, b"not compressed at all") == (401, b"")
+        assert await answer("POST", {**bearer, **compressed}, b"not compressed at all") == (415, b"")
     async with here.world.http.get(f"{here.world.bridge.base}/no/such/page") as missing:
         assert (missing.status, await missing.read()) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("POST /api/messages", 401), ("GET /healthz", 200), ("POST /admin/api/pause", 415), ("GET /admin/metrics", 415)],
+)
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+async def test_neither_listener_inflates_a_body(here: Hostile, coding: str, target: str, status: int) -> None:
+    """A parser that inflates would fail at these bytes and end the connection, so the second request gets no answer."""
+    bridge, method_and_path = here.world.bridge.environment, target.replace("/admin", "")
+    port = int(bridge["BRIDGE_ADMIN_PORT" if "/admin" in target else "BRIDGE_PORT"])
+    first = request(method_and_path, f"Content-Encoding: {coding}", body=b"not compressed at all", last=False)
+    answer = await Listener(port).exchange(first, request("GET /healthz"))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [str(status).encode(), b"200"]
 
 
 @pytest.mark.parametrize(
