@@ -19,17 +19,18 @@ import httpx
 from bridge import metrics
 from bridge.core import texts
 from bridge.core.lease import Lease
-from bridge.core.ports import Clock, TurnStore
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Accepted, NewTurn
-from bridge.decided import cloud_of, limits_of, links_of, policy_of, switches_of
 from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
+from bridge.engine.handler import Reception
 from bridge.engine.operator import Operator
-from bridge.engine.paced import PacedChannel
+from bridge.engine.paced_channel import PacedChannel
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.reception import Reception
+from bridge.from_settings import cloud_of, limits_of, links_of, policy_of, switches_of
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.events import GatewayObserver
@@ -38,7 +39,7 @@ from bridge.gateway.memory import ObservedAgent
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
-from bridge.settings import Settings, is_postgres
+from bridge.settings.model import Settings, is_postgres
 from bridge.store.sqlite import sqlite_store
 from bridge.tasks import Tasks
 from bridge.teams.authentication import Verifier

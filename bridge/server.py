@@ -17,7 +17,7 @@ from aiohttp import web
 from bridge.app import Bridge, compose, connected
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.engine.dispatcher import Dispatcher
-from bridge.settings import Settings, is_postgres
+from bridge.settings.model import Settings, is_postgres
 from bridge.tasks import Tasks
 from bridge.web.admin import admin_app
 from bridge.web.public import public_app

@@ -17,9 +17,9 @@ from playwright.sync_api import Page, Route, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chromium import CHROMIUM
+from support.chromium import CHROMIUM
 
-from bridge.core.render import render_answer
+from bridge.core.markdown.render import render_answer
 from bridge.simulator import teams
 from bridge.simulator.teams.markdown import render
 from bridge.simulator.teams.messages import BOT_SENDER, Message, page_form

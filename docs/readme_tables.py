@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from bridge.settings import Setting, describe
+from bridge.settings.model import Setting, describe
 from bridge.simulator.gateway.agent import phrases
 
 README = Path(__file__).parent.parent / "README.md"

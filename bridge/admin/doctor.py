@@ -16,7 +16,7 @@ import httpx
 from bridge.app import EVENTS_OFF, Edges
 from bridge.core.errors import CredentialsRefused, StoreInUse, StoreUnavailable
 from bridge.gateway.probe import EVENTS, PERSISTS, Check, not_checked
-from bridge.settings import Settings, is_postgres
+from bridge.settings.model import Settings, is_postgres
 
 TOKEN = "outbound token from Entra ID"  # noqa: S105  the name of a check
 KEYS = "signing keys of the Bot Framework"

@@ -9,7 +9,7 @@ from bridge.admin.app_languages import DEFAULT_LANGUAGE
 from bridge.admin.app_package import AppDetails
 from bridge.core.commands import COMMANDS
 from bridge.core.texts import languages, say
-from bridge.settings import Settings
+from bridge.settings.model import Settings
 from bridge.teams.clouds import CLOUDS
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NewType
 
-from bridge.core.attachments import SharedFile
-from bridge.core.kept_files import Consent
-from bridge.core.landing import Landing
+from bridge.core.files.kept import Consent
+from bridge.core.files.shared import SharedFile
+from bridge.core.live_message import Landing
 
 Lane = NewType("Lane", str)
 """What runs one at a time and in order."""
@@ -242,61 +242,12 @@ class Accepted:
     full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Orphans:
-    """Claimed rows that nobody works on any more, and lanes that have something waiting."""
-
-    turns: tuple[Turn, ...] = ()
-    lanes: tuple[Lane, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """What a life has open for a while, for it to see what it does not work on: numbers and lanes of its claimed rows,
-    and lanes that have something waiting."""
-
-    claimed: tuple[tuple[int, Lane], ...] = ()
-    lanes: tuple[Lane, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a process learns with each beat.
-
-    `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
-    whose owner is not among the living. `running` and `waiting`: turns over all processes; greetings, which are in no
-    hurry, do not count as waiting. `stops`: this life's running turns that somebody wants stopped.
-    """
-
-    alive: bool = True
-    counters: dict[str, int] = field(default_factory=dict)
-    orphans: bool = False
-    running: int = 0
-    waiting: int = 0
-    paused: bool = False
-    stops: tuple[int, ...] = ()
-
-
 class DropVerdict(StrEnum):
     """What an operator's `drop` did."""
 
     DROPPED = "dropped"
     STOPPING = "stopping"
     NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class TurnFilter:
-    """Which turns an operator wants to see; None means any. `user`: the value of X-GoClaw-User-Id.
-
-    `before`: numbers below this one only, to page on.
-    """
-
-    state: State | None = None
-    outcome: Outcome | None = None
-    kind: Kind | None = None
-    user: str | None = None
-    before: int | None = None
 
 
 def turn_name(n: int) -> str:

@@ -21,12 +21,14 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.landing import ENDED, Landing
-from bridge.core.notes import note, plain, stopped
-from bridge.core.ports import Channel, Clock, TurnStore
+from bridge.core.live_message import ENDED, Landing
+from bridge.core.outbound.answers_and_notes import note, plain, stopped
+from bridge.core.ports.channel import Channel
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Activity, Outcome, Reply, Turn
-from bridge.engine.control import Control
-from bridge.engine.insist import insist
+from bridge.engine.run_control import Control
+from bridge.engine.store_retry import insist
 
 _log = structlog.get_logger()
 

@@ -16,12 +16,12 @@ from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.identity import notice_lane
 from bridge.core.lease import Lease
-from bridge.core.notes import note
-from bridge.core.ports import Clock, TurnStore
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.store import Beat, TurnFilter, TurnStore
 from bridge.core.texts import say, span
 from bridge.core.turn import (
     Accepted,
-    Beat,
     DropVerdict,
     Kind,
     Lane,
@@ -32,15 +32,14 @@ from bridge.core.turn import (
     StopVerdict,
     Ticket,
     Turn,
-    TurnFilter,
     turn_name,
 )
-from bridge.engine.afterthoughts import Afterthoughts
-from bridge.engine.gate import Gate, Patience, Place, Rate
-from bridge.engine.insist import insist
-from bridge.engine.lanes import GATED, Lanes
+from bridge.engine.admission import Gate, Patience, Place, Rate
+from bridge.engine.edits import Afterthoughts
+from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.replica import Replica
+from bridge.engine.runners import GATED, Lanes
+from bridge.engine.store_retry import insist
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from bridge.core.agent_port import Answer
-from bridge.core.kept_files import KeptFile
+from bridge.core.files.kept import KeptFile
+from bridge.core.ports.agent import Answer
 from bridge.core.turn import Activity, Outcome, Payload, Reply, Turn
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut

@@ -14,16 +14,17 @@ from dataclasses import replace
 import structlog
 
 from bridge import metrics
-from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.errors import FileFailure, Interrupted
-from bridge.core.file_ports import SharedFiles
+from bridge.core.files.prompt import TextFile, text_file, with_files
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.identity import notice_lane, spoken
-from bridge.core.inlining import TextFile, text_file, with_files
-from bridge.core.notes import note
-from bridge.core.ports import Clock, TurnStore
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.files import SharedFiles
+from bridge.core.ports.store import TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, NewTurn, Outcome, Payload, Reply, Scope, Turn
-from bridge.engine.insist import insist
+from bridge.engine.store_retry import insist
 
 _log = structlog.get_logger()
 

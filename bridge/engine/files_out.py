@@ -15,19 +15,19 @@ from urllib.parse import unquote
 import structlog
 
 from bridge import metrics
-from bridge.core import file_cards
-from bridge.core.agent_files import NOWHERE, Linked, Shown, linked_files, relinked
-from bridge.core.agent_port import Answer
-from bridge.core.content import is_showable, type_of
 from bridge.core.errors import FileExpired, FileFailure, FileTooLarge, StoreUnavailable
-from bridge.core.file_ports import AgentFile, AgentFiles, FileStore, SharedFiles
-from bridge.core.kept_files import Consent, FileLinks, FileState, KeptFile
-from bridge.core.landing import Landing
-from bridge.core.notes import note
-from bridge.core.ports import Clock
+from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Shown, linked_files, relinked
+from bridge.core.files.content_type import is_showable, type_of
+from bridge.core.files.kept import Consent, FileLinks, FileState, KeptFile
+from bridge.core.live_message import Landing
+from bridge.core.outbound import file_cards
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.ports.agent import Answer
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.files import AgentFiles, FileStore, SharedFiles
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Outcome, Reply, Scope, Turn
-from bridge.engine.insist import insist
+from bridge.engine.store_retry import insist
 
 _log = structlog.get_logger()
 

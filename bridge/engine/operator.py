@@ -13,14 +13,15 @@ from typing import Any
 
 import structlog
 
-from bridge.core.changes import changed_since
+from bridge.core.edits import changed_since
 from bridge.core.feedback import After, KeptRating
 from bridge.core.history import steps
 from bridge.core.identity import notice_lane
-from bridge.core.notes import note
-from bridge.core.ports import Clock
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.store import TurnFilter
 from bridge.core.texts import say
-from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, TurnFilter, turn_name
+from bridge.core.turn import DropVerdict, Kind, NewTurn, State, Turn, turn_name
 from bridge.engine.dispatcher import Dispatcher
 
 _log = structlog.get_logger()

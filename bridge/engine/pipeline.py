@@ -14,9 +14,6 @@ from typing import assert_never
 import structlog
 
 from bridge import metrics
-from bridge.core import cards
-from bridge.core.addressing import continued, mentioning, quoting
-from bridge.core.agent_port import Agent, Answer, Question
 from bridge.core.errors import (
     AnswerEmpty,
     DeliveryFailure,
@@ -32,17 +29,22 @@ from bridge.core.errors import (
     StoreUnavailable,
     TurnFailure,
 )
-from bridge.core.landing import live_message
-from bridge.core.notes import answer, note, stopped
-from bridge.core.ports import Channel, Clock, Roster, TurnStore
+from bridge.core.live_message import live_message
+from bridge.core.outbound import cards
+from bridge.core.outbound.answers_and_notes import answer, note, stopped
+from bridge.core.outbound.quote_and_mention import continued, mentioning, quoting
+from bridge.core.ports.agent import Agent, Answer, Question
+from bridge.core.ports.channel import Channel, Roster
+from bridge.core.ports.clock import Clock
+from bridge.core.ports.store import TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn
-from bridge.engine.control import Control
 from bridge.engine.delivery import Delivery
 from bridge.engine.files import NO_FILES, Files
-from bridge.engine.insist import insist
-from bridge.engine.marks import Marks
 from bridge.engine.progress import Shows, Switches, on_what_was_shown
+from bridge.engine.run_control import Control
+from bridge.engine.store_retry import insist
+from bridge.engine.waiting import Marks
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()

@@ -15,20 +15,21 @@ from typing import Self, assert_never
 import structlog
 
 from bridge import metrics
-from bridge.core import cards
-from bridge.core.agent_port import AgentEvent, RunEnded
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
 from bridge.core.identity import speaker
-from bridge.core.landing import Landing, live_mark, live_message
-from bridge.core.notes import note, with_shown
-from bridge.core.pacing import progress_interval
-from bridge.core.ports import Channel, Chunk, TurnStore
-from bridge.core.streaming import Close, Edit, Place, Progress, Step
+from bridge.core.live_message import Landing, live_mark, live_message
+from bridge.core.outbound import cards
+from bridge.core.outbound.answers_and_notes import note, with_shown
+from bridge.core.ports.agent import AgentEvent, RunEnded
+from bridge.core.ports.channel import Channel, Chunk
+from bridge.core.ports.store import TurnStore
+from bridge.core.progress.budgets import progress_interval
+from bridge.core.progress.machine import Close, Edit, Place, Progress, Step
 from bridge.core.texts import say
 from bridge.core.turn import Reply, Scope, Turn
-from bridge.engine.control import Control
-from bridge.engine.insist import insist
-from bridge.engine.typing import Typing
+from bridge.engine.run_control import Control
+from bridge.engine.store_retry import insist
+from bridge.engine.typing_indicator import Typing
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()

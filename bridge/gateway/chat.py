@@ -27,7 +27,7 @@ from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_f
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.core.agent_port import AgentEvent, Answer, Question
+    from bridge.core.ports.agent import AgentEvent, Answer, Question
     from bridge.gateway.events import GatewayObserver, Listening
     from bridge.gateway.sessions import GatewaySessions
 

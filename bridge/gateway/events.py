@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.core.agent_port import END_WITHIN, RunEnded
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
+from bridge.core.ports.agent import END_WITHIN, RunEnded
 from bridge.gateway.rpc import ADMINS, RpcError, connected
 from bridge.gateway.run_events import HeardRun, RunEvent, run_event
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from bridge.core.agent_port import AgentEvent
-    from bridge.core.file_ports import AgentFile
+    from bridge.core.files.answer_links import AgentFile
+    from bridge.core.ports.agent import AgentEvent
     from bridge.gateway.run_events import Ending
 
 _log = structlog.get_logger()

@@ -10,8 +10,8 @@ import asyncio
 import aiohttp
 from yarl import URL
 
-from bridge.core.agent_files import fetchable
 from bridge.core.errors import FileExpired, FileRefused, FileTooLarge, FileUnreachable
+from bridge.core.files.answer_links import fetchable
 from bridge.gateway.connection import read_up_to
 
 MOST_BYTES = 25 * 1024 * 1024

@@ -14,7 +14,7 @@ from bridge.gateway.rpc import RpcError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.core.agent_port import Agent, AgentEvent, Answer, Question
+    from bridge.core.ports.agent import Agent, AgentEvent, Answer, Question
     from bridge.gateway.sessions import GatewaySessions
     from bridge.tasks import Tasks
 

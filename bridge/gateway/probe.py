@@ -18,15 +18,15 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from bridge.core.agent_port import Question
 from bridge.core.errors import AnswerEmpty, GatewayTokenRejected, TurnFailure
+from bridge.core.ports.agent import Question
 from bridge.gateway.connection import read_up_to
 from bridge.gateway.rpc import ADMINS, RpcError
 from bridge.gateway.sessions import session_key
 from bridge.gateway.wire import CHAT_PATH
 
 if TYPE_CHECKING:
-    from bridge.core.agent_port import Agent
+    from bridge.core.ports.agent import Agent
     from bridge.gateway.sessions import GatewaySessions
 
 Verdict = Literal["ok", "failed", "not_checked"]

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from bridge.core.agent_files import fetchable, name_of
-from bridge.core.agent_port import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.core.file_ports import AgentFile
+from bridge.core.files.answer_links import AgentFile, fetchable, name_of
+from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 
 Ending = Literal["completed", "failed", "cancelled"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -21,6 +20,7 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
+from bridge.core.ports.agent import Answer, Question
 
 CHAT_PATH = "/v1/chat/completions"
 USER_HEADER = "X-GoClaw-User-Id"

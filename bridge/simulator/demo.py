@@ -13,12 +13,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.simulator.alone import bot_settings, ended_by_signal, serving
 from bridge.simulator.bridge_process import BridgeProcess
 from bridge.simulator.gateway.agent import phrases
 from bridge.simulator.gateway.app import GatewayOptions
 from bridge.simulator.gateway.app import build_app as gateway_app
 from bridge.simulator.ports import choose_ports
+from bridge.simulator.serve_alone import bot_settings, ended_by_signal, serving
 from bridge.simulator.teams.app import TeamsOptions
 from bridge.simulator.teams.app import build_app as teams_app
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import orjson
 
-from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.kept_files import Consent
-from bridge.core.landing import Landing
+from bridge.core.files.kept import Consent
+from bridge.core.files.shared import FileKind, SharedFile
+from bridge.core.live_message import Landing
 from bridge.core.turn import Edit, Kind, Lane, NewTurn, Outcome, Payload, Person, Reference, Reply, Scope, State, Turn
 
 WITHDRAWN = 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.core.kept_files import FileState, KeptFile
+from bridge.core.files.kept import FileState, KeptFile
 from bridge.store.codec import clean
-from bridge.store.operations import Operation, one
+from bridge.store.database import Operation
+from bridge.store.operations import one
 
 if TYPE_CHECKING:
-    from bridge.store.table import Database
+    from bridge.store.database import Database
 
 
 class FileTable:

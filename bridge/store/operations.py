@@ -6,35 +6,33 @@ result. Whoever drives it (`sqlite`, `postgres`) decides how a statement is run,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import orjson
+
+from bridge.core.feedback import After, KeptRating, Rating, Reaction
 from bridge.core.merging import merged, own_words, together
+from bridge.core.ports.store import Beat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
-    Beat,
     DropVerdict,
     Edit,
     Kind,
     Lane,
     LaneStatus,
     NewTurn,
-    Orphans,
-    Stalled,
     State,
     Stopped,
     StopVerdict,
     Ticket,
     Turn,
-    TurnFilter,
     turn_name,
 )
 from bridge.store.codec import Row, clean, dump_edit, dump_payload, new_row, step, turn_of
+from bridge.store.database import Operation
 
 T = TypeVar("T")
-Rows = Sequence[Row]
-Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 
 _NO_LIMIT = {"unlimited": True, "room": 0}
 # The conditions under which a note is accepted.
@@ -248,3 +246,37 @@ def one(name: str, parameters: dict[str, Any]) -> Operation[Row | None]:
     """A single statement's first row."""
     rows = yield name, parameters
     return rows[0] if rows else None
+
+
+_RECENT = 50
+
+
+def rate(rating: Rating) -> Operation[int]:
+    """See ports.TurnStore.rate."""
+    rows = yield "recently_shown", {"lane": clean(rating.lane), "limit": _RECENT}
+    shown = (row["n"] for row in rows if row["delivery"] and rating.shown in orjson.loads(row["delivery"]))
+    n: int = next(shown, 0)
+    voice = {"turn": n, "person": clean(rating.person), "reaction": rating.reaction.value}
+    if n and rating.taken_back:
+        return n if (yield "unrate", voice) else 0
+    if n:
+        yield "rate", voice | {"words": clean(rating.words), "at": rating.at}
+    return n
+
+
+def ratings(after: After, limit: int) -> Operation[tuple[KeptRating, ...]]:
+    """See ports.TurnStore.ratings."""
+    behind = {"at": after.at, "turn": after.turn, "person": clean(after.person), "limit": limit}
+    rows = yield "ratings", behind
+    return tuple(
+        KeptRating(
+            turn=row["turn"],
+            person=row["person"],
+            reaction=Reaction(row["reaction"]),
+            words=row["words"],
+            at=row["at"],
+            outcome=row["outcome"],
+            session=row["session"],
+        )
+        for row in rows
+    )

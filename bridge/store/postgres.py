@@ -21,7 +21,8 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from bridge.core.errors import StoreUnavailable
-from bridge.store.operations import Interfered, Operation
+from bridge.store.database import Operation
+from bridge.store.operations import Interfered
 from bridge.store.postgres_schema import migrate
 from bridge.store.statements import Dialect, load_statements, with_percent_names
 from bridge.store.table import TurnTable

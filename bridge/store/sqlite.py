@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.core.errors import StoreInUse, StoreUnavailable
-from bridge.store.operations import Operation
+from bridge.store.database import Operation
 from bridge.store.statements import Dialect, load_migrations, load_statements
 from bridge.store.table import TurnTable
 from bridge.store.writer import Writer

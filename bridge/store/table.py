@@ -4,72 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from bridge.core.changes import Change, Changed, ChangeVerdict
+from bridge.core.edits import Change, Changed, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
+from bridge.core.ports.store import Beat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
-    Beat,
     DropVerdict,
     Lane,
     LaneStatus,
     NewTurn,
-    Orphans,
     Outcome,
     Payload,
     Reply,
-    Stalled,
     Stopped,
     StopVerdict,
     Ticket,
     Turn,
-    TurnFilter,
 )
-from bridge.store import changes, feedback, operations
+from bridge.store import edits, feedback, operations
 from bridge.store.codec import clean, dump_ids, dump_payload, dump_reply, step, turn_of
+from bridge.store.database import Database
 from bridge.store.files import FileTable
-from bridge.store.operations import Operation
-
-T = TypeVar("T")
-
-
-class Database(Protocol):
-    """Runs operations. Raises StoreUnavailable; what it has returned is on disk."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may use the same tables."""
-        ...
-
-    @property
-    def failing(self) -> bool:
-        """Whether the last write failed, so that only another one tells whether writing works again."""
-        ...
-
-    async def open(self) -> None:
-        """Connect, and bring the schema up to date. Raises StoreInUse."""
-        ...
-
-    async def close(self) -> None:
-        """Write what waits, and close."""
-        ...
-
-    async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:
-        """The operation's result; `atomic`: in one transaction. May be begun again before anything was committed.
-
-        Raises Interfered, with everything undone, where the operation does.
-        """
-        ...
-
-    async def tell(self, n: int) -> None:
-        """Tell all processes that turn `n` shall stop."""
-        ...
-
-    def listen(self, heard: Callable[[int], None]) -> None:
-        """Call `heard` with what other processes tell."""
-        ...
 
 
 class TurnTable:
@@ -128,7 +86,7 @@ class TurnTable:
             return claimed  # alone, then; if it was merged after all, its ticket is void and says so
 
     async def release(self, ticket: Ticket) -> bool:
-        return await self._database.run(lambda: changes.release(_held(ticket), self._now()), atomic=True)
+        return await self._database.run(lambda: edits.release(_held(ticket), self._now()), atomic=True)
 
     async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
@@ -172,19 +130,19 @@ class TurnTable:
         return verdict
 
     async def change(self, change: Change, at: float) -> Changed:
-        return await self._told(await self._database.run(lambda: changes.change(change, at)))
+        return await self._told(await self._database.run(lambda: edits.change(change, at)))
 
     async def withdraw(self, seen: Turn, at: float) -> Changed:
-        return await self._told(await self._database.run(lambda: changes.withdraw(seen, at)))
+        return await self._told(await self._database.run(lambda: edits.withdraw(seen, at)))
 
     async def abandon(self, place: str, at: float) -> tuple[int, ...]:
-        stopping = await self._database.run(lambda: changes.abandon(place, at))
+        stopping = await self._database.run(lambda: edits.abandon(place, at))
         for n in stopping:
             await self._database.tell(n)
         return stopping
 
     async def restated(self, n: int) -> tuple[Turn, str] | None:
-        return await self._database.run(lambda: changes.restated(n))
+        return await self._database.run(lambda: edits.restated(n))
 
     async def rate(self, rating: Rating) -> int:
         return await self._database.run(lambda: feedback.rate(rating))

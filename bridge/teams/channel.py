@@ -38,7 +38,7 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.landing import Landing
+from bridge.core.live_message import Landing
 from bridge.core.turn import Activity, Reference, Scope
 from bridge.teams.connector_answers import (
     Answer,
@@ -55,7 +55,7 @@ from bridge.teams.streams import chunk_activity, final_activity, stream_failure
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.core.ports import Chunk
+    from bridge.core.ports.channel import Chunk
     from bridge.teams.clouds import Cloud
     from bridge.teams.credentials import OutboundToken
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.errors import (
     CredentialsRefused,
     FileExpired,
@@ -22,6 +21,7 @@ from bridge.core.errors import (
     FileTooLarge,
     FileUnreachable,
 )
+from bridge.core.files.shared import FileKind, SharedFile
 
 if TYPE_CHECKING:
     from bridge.teams.clouds import Cloud

@@ -25,11 +25,11 @@ from botframework.connector.auth import (
 )
 
 from bridge import metrics
-from bridge.core import cards
-from bridge.core.activities import Event, parse_activity
-from bridge.core.agent_cards import CARD_TYPE
 from bridge.core.errors import StoreUnavailable
-from bridge.core.feedback import SUBMIT
+from bridge.core.inbound.activities import Event, parse_activity
+from bridge.core.inbound.feedback import SUBMIT
+from bridge.core.markdown.agent_cards import CARD_TYPE
+from bridge.core.outbound import cards
 from bridge.teams.authentication import Claims, Refused, Verifier
 
 _log = structlog.get_logger()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.core.errors import DeliveryRejected, StreamEnded, StreamRefused, StreamStopped
-from bridge.core.ports import Chunk
+from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity
 
 # All refusals of a stream share this code; what they mean stands in their words.

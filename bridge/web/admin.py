@@ -19,7 +19,8 @@ from yarl import URL
 from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After
-from bridge.core.turn import Kind, Outcome, State, TurnFilter, turn_name
+from bridge.core.ports.store import TurnFilter
+from bridge.core.turn import Kind, Outcome, State, turn_name
 from bridge.engine.operator import Operator, Refusal
 from bridge.web.content_coding import is_compressed
 

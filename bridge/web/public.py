@@ -9,9 +9,9 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge.core.content import TEXT
 from bridge.core.errors import StoreUnavailable
-from bridge.core.kept_files import FILES_PATH, KeptFile
+from bridge.core.files.content_type import TEXT
+from bridge.core.files.kept import FILES_PATH, KeptFile
 from bridge.teams.authentication import Refused
 from bridge.teams.inbound import Post, Reply
 from bridge.web.content_coding import is_compressed

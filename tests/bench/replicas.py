@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from chaos.storm import Storm, storm
-from postgres_server import dsn, fresh_schema
+from support.postgres_server import dsn, fresh_schema
 
 SHARE = 0.3
 """Of one core, for each replica."""

@@ -17,10 +17,10 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from engine_world import new_turn
-from postgres_server import dsn, fresh_schema
+from support.engine_world import new_turn
+from support.postgres_server import dsn, fresh_schema
 
-from bridge.core.ports import TurnStore
+from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Outcome, Reply
 from bridge.store.postgres import postgres_store
 from bridge.store.sqlite import sqlite_store

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaos.afterwards import CLOCKS, afterwards, had_no_time
+from chaos.edit_rules import CLOCKS, afterwards, had_no_time
 from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Violation, beginning
 
 # A frozen owner wakes and sees that it was replaced.

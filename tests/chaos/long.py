@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from postgres_server import database
+from support.postgres_server import database
 
 from chaos.checker import Verdict
 from chaos.storm import Storm, storm

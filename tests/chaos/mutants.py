@@ -13,14 +13,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bridge import cli, tasks
+from bridge import tasks
+from bridge.cli import main as cli
 from bridge.core import lease
-from bridge.core.changes import Change, Changed, ChangeVerdict
-from bridge.core.ports import Chunk
+from bridge.core.edits import Change, Changed, ChangeVerdict
+from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Accepted, Activity, Edit, NewTurn, Reference, Reply, Turn
-from bridge.engine import delivery, dispatcher, lanes, pipeline, replica
-from bridge.engine.afterthoughts import Afterthoughts
-from bridge.engine.control import Control
+from bridge.engine import delivery, dispatcher, pipeline
+from bridge.engine import heartbeat as replica
+from bridge.engine import runners as lanes
+from bridge.engine.edits import Afterthoughts
+from bridge.engine.run_control import Control
 from bridge.store import operations, postgres, sqlite, statements
 from bridge.teams import channel
 

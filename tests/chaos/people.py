@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol
 import aiohttp
 import orjson
 
-from bridge.core.attachments import DOWNLOAD_TYPE
+from bridge.core.inbound.attachments import DOWNLOAD_TYPE
 from bridge.core.texts import ENGLISH
 from bridge.simulator.teams.activities import Envelope, card_execute, delete, edit, message
-from chaos.field import Field
+from chaos.outside_world import Field
 from chaos.records import Deed, Sent
 from chaos.screen import Card
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import orjson
 from aiohttp import web
-from process_world import AGENT
+from support.process_world import AGENT
 
 from bridge.simulator.gateway.events import Events
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD, STOP
+from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD, STOP
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.streams import Part, Streams, is_streamed, not_allowed, part_of
+from bridge.simulator.teams.stream_rules import Part, Streams, is_streamed, not_allowed, part_of
 from chaos.records import Progress, Refusal, Shown
 
 # Shorter than Teams' own, so that a stream which a dead process has left stands in the way of the next not too long.

@@ -18,16 +18,16 @@ from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
-from postgres_server import Database
-from process_world import BridgeProcess, bridge_environment, free_port
+from support.postgres_server import Database
+from support.process_world import BridgeProcess, bridge_environment, free_port
 
 from bridge.core.lease import CERTAIN_SECONDS
 from bridge.core.texts import ENGLISH
 from chaos.checker import Verdict, check
-from chaos.field import Field, standing_field
+from chaos.outside_world import Field, standing_field
 from chaos.people import People
 from chaos.records import History, Trouble
-from chaos.table import rows, told_by
+from chaos.turn_table_log import rows, told_by
 
 # How the notes begin that end a question; the others (waiting, nothing to stop) say something on the way.
 OUTCOMES = tuple(

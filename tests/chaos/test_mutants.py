@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from postgres_server import dsn, fresh_schema
-from process_world import eventually
+from support.postgres_server import dsn, fresh_schema
+from support.process_world import eventually
 
-from chaos.abreast import abreast
+from chaos.parallel import abreast
 from chaos.storm import Storm, storm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from postgres_server import dsn, fresh_schema
+from support.postgres_server import dsn, fresh_schema
 
-from chaos.abreast import abreast
-from chaos.account import account, audit, keep_account
+from chaos.budget_ledger import account, audit, keep_account
+from chaos.parallel import abreast
 from chaos.storm import EPOCH, Storm, storm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from postgres_server import dsn, fresh_schema
+from support.postgres_server import dsn, fresh_schema
 
-from chaos.abreast import abreast
+from chaos.parallel import abreast
 from chaos.storm import storm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]

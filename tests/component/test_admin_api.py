@@ -12,8 +12,8 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from engine_world import World
-from listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
+from support.engine_world import World
+from support.listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
 
 from bridge.core.feedback import Rating, Reaction
 from bridge.core.turn import Kind, Lane, Outcome

@@ -9,20 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from engine_world import World, reference, until, virtual_time
-from memory_store import MemoryStore
 from prometheus_client import CollectorRegistry
+from support.engine_world import World, reference, until, virtual_time
+from support.memory_store import MemoryStore
 
 from bridge import metrics
 from bridge.core.access import AccessPolicy, Facts
-from bridge.core.activities import CardAction, Deleted, Edited, Event, Removed, UserMessage
-from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD
-from bridge.core.feedback import After, Rated, Reaction
+from bridge.core.decide import Policy
+from bridge.core.feedback import After, Reaction
 from bridge.core.identity import GroupSession
-from bridge.core.intake import Policy
+from bridge.core.inbound.activities import CardAction, Deleted, Edited, Event, Removed, UserMessage
+from bridge.core.inbound.feedback import Rated
+from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Outcome, Person, Reference, Scope, State
-from bridge.engine.reception import Click, Reception
+from bridge.engine.handler import Click, Reception
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 CHAT, GROUP = reference(), reference(scope=Scope.GROUP)

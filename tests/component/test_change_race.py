@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import new_turn
-from turn_stores import AT, CHAT, ME, queued, row, running, table
+from support.engine_world import new_turn
+from support.turn_stores import AT, CHAT, ME, queued, row, running, table
 
-from bridge.core.changes import Change, ChangeVerdict
+from bridge.core.edits import Change, ChangeVerdict
 from bridge.core.turn import Edit, Lane, Outcome, State, Ticket
-from bridge.store import changes, operations
-from bridge.store.operations import Operation
+from bridge.store import edits as changes
+from bridge.store import operations
+from bridge.store.database import Operation
 
 PLACE = "msteams|19:x@thread"
 DATABASES = pytest.mark.parametrize("name", ["sqlite", "postgres"])

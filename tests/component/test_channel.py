@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from connector_world import HANG_UP, NEVER, Say, bench
+from support.connector_world import HANG_UP, NEVER, Say, bench
 
 from bridge.core.errors import (
     ConnectorUnreachable,

@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from connector_world import HANG_UP, Bench, Say, bench
-from simulator_stage import Stage, stage
+from support.connector_world import HANG_UP, Bench, Say, bench
+from support.simulator_world import Stage, stage
 
 from bridge.core.errors import (
     DeliveryFailure,
@@ -26,9 +26,9 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.landing import Landing
-from bridge.core.notes import AI_LABEL, FEEDBACK, answer, note
-from bridge.core.ports import Chunk
+from bridge.core.live_message import Landing
+from bridge.core.outbound.answers_and_notes import AI_LABEL, FEEDBACK, answer, note
+from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity, Reference, Scope
 from bridge.teams.channel import TeamsChannel
 from bridge.teams.clouds import custom

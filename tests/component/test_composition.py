@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 from bridge.admin.app_package import build_package, read_package
 from bridge.admin.registration import app_details
 from bridge.app import compose, connected
-from bridge.cli import app
+from bridge.cli.main import app
 from bridge.core import texts
-from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.commands import COMMANDS
 from bridge.core.errors import FileUnreachable
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.texts import ENGLISH, SHIPPED, say
-from bridge.decided import policy_of, switches_of
 from bridge.engine.progress import Switches
-from bridge.loading import load
+from bridge.from_settings import policy_of, switches_of
+from bridge.settings.load import load
 
 MINIMUM = {
     "TEAMS_APP_ID": "00000000-0000-4000-8000-0000000000aa",

@@ -7,26 +7,14 @@ import random
 from pathlib import Path
 
 import pytest
-from engine_world import EPOCH, World, new_turn, until, virtual_time
-from memory_store import MemoryStore
+from support.engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.memory_store import MemoryStore
 
-from bridge.core.agent_port import Answer
 from bridge.core.errors import StoreUnavailable
+from bridge.core.ports.agent import Answer
+from bridge.core.ports.store import Stalled
 from bridge.core.texts import say
-from bridge.core.turn import (
-    Accepted,
-    Kind,
-    Lane,
-    NewTurn,
-    Outcome,
-    Reply,
-    Stalled,
-    State,
-    Stopped,
-    StopVerdict,
-    Ticket,
-    Turn,
-)
+from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, Reply, State, Stopped, StopVerdict, Ticket, Turn
 from bridge.engine.dispatcher import Limits
 from bridge.store.sqlite import sqlite_store
 

@@ -10,16 +10,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from postgres_server import dsn, fresh_schema
-from simulator_stage import stage
+from support.postgres_server import dsn, fresh_schema
+from support.simulator_world import stage
 
 from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
 from bridge.app import connected
 from bridge.gateway.probe import AGENT, EVENTS, PERSISTS, REACHABLE, USERS, Check
 from bridge.gateway.probe import TOKEN as GATEWAY_TOKEN
-from bridge.loading import load
-from bridge.simulator.alone import bot_settings
+from bridge.settings.load import load
 from bridge.simulator.gateway.app import GatewayOptions, build_app
+from bridge.simulator.serve_alone import bot_settings
 from bridge.store.sqlite import sqlite_store
 
 ORDER = ["settings", STORE, TOKEN, KEYS, REACHABLE, GATEWAY_TOKEN, AGENT, USERS, PERSISTS, EVENTS, PUBLIC]

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bridge.core.errors import StoreUnavailable
-from bridge.core.kept_files import FileState, KeptFile
+from bridge.core.files.kept import FileState, KeptFile
 from bridge.teams.inbound import Post, Reply
 from bridge.web.public import public_app
 

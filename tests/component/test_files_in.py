@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from engine_world import World, new_turn, reference, until, virtual_time
+from support.engine_world import World, new_turn, reference, until, virtual_time
 
-from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.errors import FileExpired, FileFailure, FileRefused, FileTooLarge, FileUnreachable, GatewayBusy
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.identity import notice_lane
 from bridge.core.texts import say
 from bridge.core.turn import Outcome, Scope, State
+from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
 from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
-from bridge.engine.gate import Patience
 
 PDF = b"%PDF-1.7 binary"
 

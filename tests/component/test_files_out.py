@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, cast
 
-from engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, World, new_turn, until, virtual_time
 
-from bridge.core.agent_port import Answer
-from bridge.core.attachments import SharedFile
 from bridge.core.errors import DeliveryRejected, FileExpired, FileFailure, FileTooLarge
-from bridge.core.file_cards import CONSENT_TYPE, INFO_TYPE
-from bridge.core.file_ports import AgentFile
-from bridge.core.kept_files import Consent, FileLinks, FileState
+from bridge.core.files.answer_links import AgentFile
+from bridge.core.files.kept import Consent, FileLinks, FileState
+from bridge.core.files.shared import SharedFile
+from bridge.core.outbound.file_cards import CONSENT_TYPE, INFO_TYPE
+from bridge.core.ports.agent import Answer
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State
 from bridge.engine.files import NO_FILES, Files

@@ -16,16 +16,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from engine_world import until
-from simulator_stage import Stage, stage
+from support.engine_world import until
+from support.simulator_world import Stage, stage
 
 from bridge.app import Bridge, compose, connected
-from bridge.core.file_cards import CONSENT_TYPE, INFO_TYPE
+from bridge.core.outbound.file_cards import CONSENT_TYPE, INFO_TYPE
+from bridge.core.ports.store import TurnFilter
 from bridge.core.texts import say
-from bridge.core.turn import Kind, State, Turn, TurnFilter
-from bridge.loading import load
-from bridge.simulator.alone import bot_settings
+from bridge.core.turn import Kind, State, Turn
+from bridge.settings.load import load
 from bridge.simulator.gateway.app import GatewayOptions, build_app
+from bridge.simulator.serve_alone import bot_settings
 from bridge.tasks import Tasks
 from bridge.web.public import public_app
 

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, World, new_turn, until, virtual_time
 
-from bridge.core.agent_port import AgentEvent, Answer, Question
 from bridge.core.errors import (
     GatewayBusy,
     GatewayDown,
@@ -18,10 +17,11 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
+from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, StopVerdict
+from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
-from bridge.engine.gate import Patience, Rate
 
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
 RATE = Rate(interval=3.0, burst=5)

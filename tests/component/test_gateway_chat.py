@@ -15,7 +15,6 @@ import orjson
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -32,12 +31,13 @@ from bridge.core.errors import (
     RunLost,
     TurnFailure,
 )
+from bridge.core.ports.agent import Answer, Question
 from bridge.gateway.chat import MAX_ANSWER_BYTES, GatewayAgent
 from bridge.gateway.connection import gateway_connector, watched_socket
 from bridge.gateway.sessions import GatewaySessions
 
 if TYPE_CHECKING:
-    from bridge.core.agent_port import Agent
+    from bridge.core.ports.agent import Agent
 
 HELLO = Question("sales", "teams-u1", "hello")
 WITHIN = 10.0

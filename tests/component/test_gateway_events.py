@@ -11,7 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from gateway_world import (
+from structlog.testing import capture_logs
+from support.gateway_world import (
     ALICE,
     BOB,
     DONE,
@@ -27,9 +28,8 @@ from gateway_world import (
     stand_in,
     until,
 )
-from structlog.testing import capture_logs
 
-from bridge.core.agent_port import (
+from bridge.core.ports.agent import (
     AgentEvent,
     Answer,
     Question,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from gateway_world import (
+from support.gateway_world import (
     ALICE,
     BOB,
     DONE,
@@ -26,7 +26,6 @@ from gateway_world import (
     until,
 )
 
-from bridge.core.agent_port import AgentEvent, Answer, Question, RunEnded, TextCame
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -41,6 +40,7 @@ from bridge.core.errors import (
     RunLost,
     TurnFailure,
 )
+from bridge.core.ports.agent import AgentEvent, Answer, Question, RunEnded, TextCame
 from bridge.gateway.chat import MAX_ANSWER_BYTES
 from bridge.simulator.gateway.app import GatewayOptions
 

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bridge.core.agent_port import AgentEvent, Answer, Question
 from bridge.core.errors import ProviderFailed
+from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.memory import ObservedAgent
 from bridge.gateway.sessions import GatewaySessions

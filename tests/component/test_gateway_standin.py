@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     GatewayBusy,
@@ -21,6 +20,7 @@ from bridge.core.errors import (
     ProviderFailed,
     TurnFailure,
 )
+from bridge.core.ports.agent import Answer, Question
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.probe import GatewayProbe

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bridge.core.agent_port import AgentEvent, Answer, Question
 from bridge.core.errors import AnswerEmpty, GatewayMergesUsers, ProviderFailed, SessionNotDeleted, TurnFailure
+from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.probe import AGENT, PERSISTS, REACHABLE, TOKEN, USERS, GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from engine_world import World, virtual_time
+from support.engine_world import World, virtual_time
 
 from bridge.core.errors import ConnectorUnreachable, DeliveryFailure, DeliveryRefused
 from bridge.core.texts import say

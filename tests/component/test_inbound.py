@@ -23,10 +23,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
-from listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
+from support.listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
 
 from bridge import metrics
-from bridge.core.activities import (
+from bridge.core.errors import StoreInUse, StoreUnavailable
+from bridge.core.inbound.activities import (
     CardAction,
     Deleted,
     Edited,
@@ -37,9 +38,8 @@ from bridge.core.activities import (
     Removed,
     UserMessage,
 )
-from bridge.core.errors import StoreInUse, StoreUnavailable
-from bridge.core.feedback import Rated
-from bridge.engine.reception import Click
+from bridge.core.inbound.feedback import Rated
+from bridge.engine.handler import Click
 from bridge.teams.authentication import Verifier
 from bridge.teams.clouds import custom
 from bridge.teams.inbound import Inbound

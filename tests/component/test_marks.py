@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from engine_world import ScriptedChannel, new_turn, reference, until, virtual_time
+from support.engine_world import ScriptedChannel, new_turn, reference, until, virtual_time
 
 from bridge.core.turn import Kind, Lane, Reference, State, Turn
-from bridge.engine.marks import WAITING, Marks
+from bridge.engine.waiting import WAITING, Marks
 from bridge.tasks import Tasks
 
 

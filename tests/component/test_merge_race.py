@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from engine_world import new_turn
-from turn_stores import AT, CHAT, ME, queued, row, table
+from support.engine_world import new_turn
+from support.turn_stores import AT, CHAT, ME, queued, row, table
 
 from bridge.core.turn import State
 from bridge.store import operations

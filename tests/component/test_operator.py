@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from engine_world import World, new_turn, until, virtual_time
+from support.engine_world import World, new_turn, until, virtual_time
 
-from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.changes import Change
+from bridge.core.edits import Change
 from bridge.core.errors import ConnectorUnreachable, ProviderFailed, StoreUnavailable
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.identity import notice_lane
+from bridge.core.ports.store import TurnFilter
 from bridge.core.texts import say
-from bridge.core.turn import DropVerdict, Edit, Kind, Outcome, State, TurnFilter, turn_name
+from bridge.core.turn import DropVerdict, Edit, Kind, Outcome, State, turn_name
 from bridge.engine.dispatcher import Limits
 from bridge.engine.operator import Operator, Refusal
 

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 
 import pytest
-from engine_world import ScriptedChannel, reference, virtual_time
+from support.engine_world import ScriptedChannel, reference, virtual_time
 
 from bridge.core.errors import LeftOut, Throttled
-from bridge.core.landing import Landing
-from bridge.core.ports import Chunk
-from bridge.engine.paced import PacedChannel
+from bridge.core.live_message import Landing
+from bridge.core.ports.channel import Chunk
+from bridge.engine.paced_channel import PacedChannel
 
 TEXT = {"type": "message", "text": "hello"}
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
 
-from bridge.core.agent_port import Answer, Thinking
-from bridge.core.changes import ChangeVerdict
+from bridge.core.edits import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     CredentialsRefused,
@@ -26,12 +25,13 @@ from bridge.core.errors import (
     Throttled,
     TurnFailure,
 )
+from bridge.core.ports.agent import Answer, Thinking
 from bridge.core.texts import ENGLISH, say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
-from bridge.engine.control import Control
+from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
-from bridge.engine.gate import Patience
 from bridge.engine.progress import Switches
+from bridge.engine.run_control import Control
 
 HOUR = 3600.0
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)

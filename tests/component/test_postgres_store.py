@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from engine_world import new_turn
-from postgres_server import database, dsn, fresh_schema, socket_path
+from support.engine_world import new_turn
+from support.postgres_server import database, dsn, fresh_schema, socket_path
 
-from bridge.core.changes import Change, ChangeVerdict
+from bridge.core.edits import Change, ChangeVerdict
 from bridge.core.errors import StoreUnavailable
-from bridge.core.ports import TurnStore
+from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Edit, Kind, Lane, Outcome, Reply, State, StopVerdict
 from bridge.store import postgres_schema
 from bridge.store.postgres import POSTGRES, Waits, postgres_store

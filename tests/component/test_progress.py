@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from engine_world import EPOCH, ScriptedChannel, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, ScriptedChannel, World, new_turn, until, virtual_time
 
-from bridge.core.agent_port import Answer, TextCame, ToolBegan
-from bridge.core.changes import ChangeVerdict
+from bridge.core.edits import ChangeVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     DeliveryRejected,
@@ -19,13 +18,14 @@ from bridge.core.errors import (
     StreamRefused,
     StreamStopped,
 )
-from bridge.core.landing import Landing
-from bridge.core.notes import AI_LABEL
-from bridge.core.ports import Chunk
+from bridge.core.live_message import Landing
+from bridge.core.outbound.answers_and_notes import AI_LABEL
+from bridge.core.ports.agent import Answer, TextCame, ToolBegan
+from bridge.core.ports.channel import Chunk
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope, State
+from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
-from bridge.engine.gate import Patience
 from bridge.engine.progress import Switches
 
 ALL = Switches()

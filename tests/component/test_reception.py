@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from engine_world import World, new_turn, reference, until, virtual_time
+from support.engine_world import World, new_turn, reference, until, virtual_time
 
 from bridge.core.access import AccessPolicy, Facts
-from bridge.core.activities import CardAction, Ignored, Installed, UserMessage
-from bridge.core.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.commands import help_lines
+from bridge.core.decide import Policy
 from bridge.core.errors import StoreUnavailable
-from bridge.core.intake import Policy
+from bridge.core.inbound.activities import CardAction, Ignored, Installed, UserMessage
+from bridge.core.outbound.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, turn_name
 from bridge.engine.dispatcher import Limits
-from bridge.engine.reception import Click, Reception
+from bridge.engine.handler import Click, Reception
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 INTERRUPTED = say("interrupted")

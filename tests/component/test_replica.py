@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from engine_world import ScriptedAgent, ScriptedChannel, World, new_turn, until, virtual_time
-from memory_store import MemoryStore
+from support.engine_world import ScriptedAgent, ScriptedChannel, World, new_turn, until, virtual_time
+from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
+from bridge.core.ports.store import Beat, Orphans
 from bridge.core.texts import say
-from bridge.core.turn import Accepted, Beat, Kind, Lane, NewTurn, Orphans, Outcome, State, StopVerdict
+from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
 
 CHAT = Lane("chat")
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))

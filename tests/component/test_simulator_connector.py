@@ -11,7 +11,7 @@ import aiohttp
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from simulator_stage import Stage, stage, until
+from support.simulator_world import Stage, stage, until
 
 from bridge.simulator.teams.faults import Fault
 from bridge.simulator.teams.world import PEOPLE, teams_user_id

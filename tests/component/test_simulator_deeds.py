@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from aiohttp import web
-from simulator_stage import Stage, news, stage, until
+from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams.world import PEOPLE, teams_user_id
 

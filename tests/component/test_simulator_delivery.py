@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from simulator_stage import Stage, stage, until
+from support.simulator_world import Stage, stage, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from simulator_stage import Stage, stage, until
+from support.simulator_world import Stage, stage, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

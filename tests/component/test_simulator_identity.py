@@ -12,7 +12,7 @@ import httpx
 import jwt
 import msal
 import pytest
-from simulator_stage import CONNECTOR_SCOPE, Stage, stage, until
+from support.simulator_world import CONNECTOR_SCOPE, Stage, stage, until
 
 from bridge.simulator.teams import credentials
 from bridge.simulator.teams.identity import Identity

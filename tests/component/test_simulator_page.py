@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
-from simulator_stage import Stage, news, stage, until
+from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams import BridgeState
 from bridge.simulator.teams.events import BACKLOG, Announcer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from simulator_stage import Stage, news, stage, until
+from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams.faults import Fault
 

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import unused_port
-from listener import COMPRESSED, ZEROS, Lines, listening, request
+from support.listener import COMPRESSED, ZEROS, Lines, listening, request
 from typer.testing import CliRunner
 
-from bridge.cli import app as command_line
+from bridge.cli.main import app as command_line
 from bridge.web.sockets import HEAD_SECONDS
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

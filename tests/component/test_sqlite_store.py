@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import EPOCH, new_turn, until
+from support.engine_world import EPOCH, new_turn, until
 
-from bridge.core.changes import Change, ChangeVerdict
+from bridge.core.edits import Change, ChangeVerdict
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.turn import Edit, Outcome, Reply, State
 from bridge.store.sqlite import SQLITE, sqlite_store

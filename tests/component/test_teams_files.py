@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from bridge.core.attachments import FileKind, SharedFile
 from bridge.core.errors import FileExpired, FileFailure, FileRefused, FileTooLarge, FileUnreachable
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.teams.clouds import custom
 from bridge.teams.credentials import OutboundToken
 from bridge.teams.files import MOST_BYTES, MOST_REDIRECTS, TeamsFiles

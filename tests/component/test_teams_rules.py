@@ -7,17 +7,17 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from engine_world import ScriptedChannel, World, new_turn, virtual_time
+from support.engine_world import ScriptedChannel, World, new_turn, virtual_time
 
-from bridge.core.agent_port import TextCame, ToolBegan
 from bridge.core.errors import StreamEnded, Throttled
-from bridge.core.landing import Landing
-from bridge.core.ports import Chunk
+from bridge.core.live_message import Landing
+from bridge.core.ports.agent import TextCame, ToolBegan
+from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope
 from bridge.engine.progress import Switches
 from bridge.simulator.teams.limits import REACTIONS, REQUESTS, SENDS, SlidingWindows
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.streams import Part, Streams, part_of
+from bridge.simulator.teams.stream_rules import Part, Streams, part_of
 from bridge.teams.streams import chunk_activity, final_activity
 
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)

@@ -12,18 +12,18 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, unused_port
-from simulator_stage import stage
+from support.simulator_world import stage
 
 from bridge import metrics
 from bridge.app import Bridge, connected
-from bridge.core.activities import Event
 from bridge.core.errors import CredentialsRefused
+from bridge.core.inbound.activities import Event
 from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.files import NO_FILES
 from bridge.engine.operator import Operator
 from bridge.gateway.memory import ObservedAgent
-from bridge.loading import load
-from bridge.simulator.alone import bot_settings
+from bridge.settings.load import load
+from bridge.simulator.serve_alone import bot_settings
 from bridge.tasks import Tasks
 from bridge.teams.inbound import Inbound, Post, Reply
 from bridge.web.admin import admin_app

@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 
 import pytest
-from engine_world import World, new_turn, reference, until, virtual_time
-from memory_store import MemoryStore
+from support.engine_world import World, new_turn, reference, until, virtual_time
+from support.memory_store import MemoryStore
 
 from bridge.core.errors import DeliveryRefused, DeliveryUnknown
 from bridge.core.identity import WELCOME_LANES, notice_lane, welcome_lane

@@ -21,7 +21,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from aiohttp import web
-from turn_stores import a_store
+from support.turn_stores import a_store
 
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from bridge.core.ports import TurnStore
+    from bridge.core.ports.store import TurnStore
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_world import EPOCH, new_turn
-from memory_store import MemoryStore
-from postgres_server import dsn, fresh_schema
+from support.engine_world import EPOCH, new_turn
+from support.memory_store import MemoryStore
+from support.postgres_server import dsn, fresh_schema
 
-from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.kept_files import Consent, FileState, KeptFile
-from bridge.core.ports import TurnStore
+from bridge.core.files.kept import Consent, FileState, KeptFile
+from bridge.core.files.shared import FileKind, SharedFile
+from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Kind, Outcome, Reply, Ticket
 from bridge.store.postgres import postgres_store
 from bridge.store.sqlite import sqlite_store

@@ -8,9 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway_world import count
+from support.gateway_world import count
 
-from bridge.core.file_ports import AgentFile
+from bridge.core.files.answer_links import AgentFile
 from bridge.gateway.run_events import delivered
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from engine_world import new_turn
-from memory_store import MemoryStore
-from turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, running, stop
+from support.engine_world import new_turn
+from support.memory_store import MemoryStore
+from support.turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, running, stop
 
-from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.changes import Change, Changed, ChangeVerdict
+from bridge.core.edits import Change, Changed, ChangeVerdict
 from bridge.core.feedback import After, Rating, Reaction
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.history import steps
-from bridge.core.ports import TurnStore
+from bridge.core.ports.store import TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Edit, Kind, Outcome, State, Ticket
 

@@ -6,25 +6,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from engine_world import EPOCH, new_turn
-from turn_stores import AT, CHAT, ME, OTHER, answered, closed, queued, reply, row, running, stop
+from support.engine_world import EPOCH, new_turn
+from support.turn_stores import AT, CHAT, ME, OTHER, answered, closed, queued, reply, row, running, stop
 
 from bridge.core.history import steps
-from bridge.core.ports import TurnStore
-from bridge.core.turn import (
-    DropVerdict,
-    Kind,
-    Lane,
-    NewTurn,
-    Orphans,
-    Outcome,
-    Stalled,
-    State,
-    StopVerdict,
-    Ticket,
-    Turn,
-    TurnFilter,
-)
+from bridge.core.ports.store import Orphans, Stalled, TurnFilter, TurnStore
+from bridge.core.turn import DropVerdict, Kind, Lane, NewTurn, Outcome, State, StopVerdict, Ticket, Turn
 
 
 async def test_a_turn_comes_back_as_it_was_accepted(store: TurnStore) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from process_world import (
+from support.process_world import (
     AGENT,
     TOKEN,
     GatewayStandIn,

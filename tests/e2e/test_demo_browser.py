@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from chromium import IN_BROWSER, PHONE, WIDE, chromium
 from playwright.async_api import Browser, Locator, Page, expect
-from process_world import Process, clean_environment, eventually, free_port
+from support.chromium import IN_BROWSER, PHONE, WIDE, chromium
+from support.process_world import Process, clean_environment, eventually, free_port
 
 pytestmark = [
     *IN_BROWSER,

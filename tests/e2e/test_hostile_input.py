@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
-from listener import Listener, request
-from process_world import World, eventually, free_port, world
+from support.listener import Listener, request
+from support.process_world import World, eventually, free_port, world
 
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.identity import ISSUER, SigningKey

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from process_world import World, eventually, told, world
+from support.process_world import World, eventually, told, world
 
 from bridge.simulator.gateway.agent import counted
 from bridge.simulator.teams.faults import Fault

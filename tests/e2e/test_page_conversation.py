@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from chromium import IN_BROWSER, PHONE, WIDE, chromium
-from page_stage import PageStage, page_stage
 from playwright.async_api import Browser, FilePayload, Locator, Page, expect
-from simulator_stage import until
+from support.chromium import IN_BROWSER, PHONE, WIDE, chromium
+from support.page_world import PageStage, page_stage
+from support.simulator_world import until
 
 pytestmark = [
     *IN_BROWSER,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from chromium import IN_BROWSER, WIDE, chromium
 from playwright.async_api import Browser, Page, expect
-from simulator_stage import Stage, stage, until
+from support.chromium import IN_BROWSER, WIDE, chromium
+from support.simulator_world import Stage, stage, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from process_world import World, eventually, world
+from support.process_world import World, eventually, world
 
 from bridge.core.texts import say
 from bridge.simulator.teams.activities import delete, edit, reaction

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from process_world import BridgeProcess, World, eventually, eventually_async, free_port, told, world
+from support.process_world import BridgeProcess, World, eventually, eventually_async, free_port, told, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 

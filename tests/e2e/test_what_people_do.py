@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from chromium import IN_BROWSER
-from onlooker import BOT, SLOWEST, Onlooker, Scene, scene
 from playwright.async_api import FilePayload, Locator, expect
-from process_world import told
+from support.chromium import IN_BROWSER
+from support.page_viewer import BOT, SLOWEST, Onlooker, Scene, scene
+from support.process_world import told
 
 from bridge.simulator.gateway.script import Fail, Say, UseTool, Wait
 from bridge.simulator.teams.world import PEOPLE

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 import pytest_asyncio
-from chromium import IN_BROWSER
-from onlooker import BOT, SLOWEST, Onlooker, Scene, Sight, scene
 from playwright.async_api import expect
-from process_world import told
+from support.chromium import IN_BROWSER
+from support.page_viewer import BOT, SLOWEST, Onlooker, Scene, Sight, scene
+from support.process_world import told
 
 from bridge.simulator.gateway.script import Say, UseTool, Wait
 from bridge.simulator.teams.faults import Fault

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy
-from bridge.core.activities import (
+from bridge.core.decide import Policy, decide
+from bridge.core.feedback import LONGEST_WORDS
+from bridge.core.files.kept import Consent
+from bridge.core.inbound.activities import (
     CardAction,
     Edited,
     Event,
@@ -23,9 +26,7 @@ from bridge.core.activities import (
     UserMessage,
     parse_activity,
 )
-from bridge.core.feedback import LONGEST_WORDS, Rated
-from bridge.core.intake import Policy, decide
-from bridge.core.kept_files import Consent
+from bridge.core.inbound.feedback import Rated
 from bridge.core.turn import Scope
 
 SAMPLES = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.addressing import continued, mentioning, quoting
-from bridge.core.notes import AI_LABEL, FEEDBACK
+from bridge.core.outbound.answers_and_notes import AI_LABEL, FEEDBACK
+from bridge.core.outbound.quote_and_mention import continued, mentioning, quoting
 from bridge.core.turn import Activity, Person, Reference, Scope
 from bridge.simulator.teams.rules import check
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.agent_cards import LONGEST_CARD, AgentCard, card_in
-from bridge.core.chunks import PART_UNITS, units
-from bridge.core.notes import answer
-from bridge.core.unfinished import shown_so_far
+from bridge.core.markdown.agent_cards import LONGEST_CARD, AgentCard, card_in
+from bridge.core.markdown.partial import shown_so_far
+from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.outbound.answers_and_notes import answer
 
 GOOD: dict[str, Any] = {
     "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

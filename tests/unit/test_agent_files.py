@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.agent_files import NOWHERE, Linked, Shown, fetchable, linked_files, relinked
-from bridge.core.file_ports import AgentFile
-from bridge.core.kept_files import FileLinks
-from bridge.core.render import render_answer
+from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Shown, fetchable, linked_files, relinked
+from bridge.core.files.kept import FileLinks
+from bridge.core.markdown.render import render_answer
 
 BASE = "http://gateway:18790/goclaw"
 FT = "?ft=" + "A" * 43 + ".1800000000"

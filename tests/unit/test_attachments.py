@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.core.attachments import DOWNLOAD_TYPE, MOST_FILES, FileKind, SharedFile, shared_files
+from bridge.core.files.shared import FileKind, SharedFile
+from bridge.core.inbound.attachments import DOWNLOAD_TYPE, MOST_FILES, shared_files
 
 ID, OTHER = "1150D938-8870-4044-9F2C-5BBDEBA70C9D", "2250d938-8870-4044-9f2c-5bbdeba70c9d"
 URL = "https://contoso.sharepoint.com/download.aspx?tempauth=eyJ0"

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.core import cards
-from bridge.core.changes import Offer
-from bridge.core.notes import AI_LABEL, LONGEST_ANSWER, answer, note, plain
+from bridge.core.edits import Offer
+from bridge.core.outbound import cards
+from bridge.core.outbound.answers_and_notes import AI_LABEL, LONGEST_ANSWER, answer, note, plain
 from bridge.core.texts import say
 from bridge.core.turn import Activity
 

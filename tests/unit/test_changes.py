@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.changes import FRESH_SECONDS, Offer, emptied, offer, reworded
+from bridge.core.edits import FRESH_SECONDS, Offer, emptied, offer, reworded
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.texts import say
 from bridge.core.turn import Edit, Kind, Lane, LaneStatus, Outcome, Payload, Person, Reference, Scope, State, Turn
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bridge.core.chunks import PART_UNITS, beginning, cut, units
-from bridge.core.render import render_answer
+from bridge.core.markdown.render import render_answer
+from bridge.core.markdown.split import PART_UNITS, beginning, cut, units
 
 PARSER = MarkdownIt("commonmark")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.content import MOST_PICTURE_BYTES, TEXT, UNKNOWN, clean_name, is_showable, text_of, type_of
+from bridge.core.files.content_type import MOST_PICTURE_BYTES, TEXT, UNKNOWN, clean_name, is_showable, text_of, type_of
 
 
 def png(width: int, height: int, size: int = 0) -> bytes:

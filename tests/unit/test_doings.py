@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.agent_port import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.core.doings import Doings, duration
+from bridge.core.ports.agent import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.progress.activity_line import Doings, duration
 from bridge.core.texts import SHIPPED
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.agent_port import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.core.file_ports import AgentFile
+from bridge.core.files.answer_links import AgentFile
+from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.gateway.run_events import HeardRun, RunEvent, delivered, hint, one_line, run_event
 
 RUN = "b742eb2f-0000-4000-8000-000000000001"

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.agent_port import Answer, Question
 from bridge.core.errors import (
     AgentUnknown,
     AnswerEmpty,
@@ -23,6 +22,7 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
+from bridge.core.ports.agent import Answer, Question
 from bridge.gateway.probe import Check, persistence_by
 from bridge.gateway.watch import WatchState
 from bridge.gateway.wire import StreamedAnswer, answer_from, failure_of, request_body

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.html_text import html_to_text, is_plain_echo
+from bridge.core.inbound.html_to_markdown import html_to_text, is_plain_echo
 
 REPLY = (
     '<div><blockquote itemscope itemtype="http://schema.skype.com/Reply" itemid="1600457867820">'

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.inlining import MOST_BYTES, Inlined, TextFile, text_file, with_files
+from bridge.core.files.prompt import MOST_BYTES, Inlined, TextFile, text_file, with_files
 from bridge.core.texts import say
 from bridge.gateway.wire import MAX_TEXT_BYTES
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import AccessPolicy, Facts
-from bridge.core.activities import CardAction, Event, Ignored, Installed, UserMessage
-from bridge.core.attachments import FileKind, SharedFile
-from bridge.core.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
 from bridge.core.commands import help_lines
+from bridge.core.decide import Accept, AskAgain, Decision, Policy, ShowStatus, Stop, decide
+from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.identity import WELCOME_LANES, GroupSession, lane_of, notice_lane, synthetic_id, welcome_lane
-from bridge.core.intake import Accept, AskAgain, Decision, Policy, ShowStatus, Stop, decide
-from bridge.core.notes import note
+from bridge.core.inbound.activities import CardAction, Event, Ignored, Installed, UserMessage
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
 from bridge.core.texts import SHIPPED, say
 from bridge.core.turn import Activity, Kind, NewTurn, Person, Reference, Scope
 

@@ -18,8 +18,8 @@ DECISIONS = ROOT.parent / "docs" / "decisions.md"
 PARTS = ("teams", "gateway", "store", "engine", "web", "admin", "simulator")
 LIBRARIES_OF_CORE = {"orjson", "markdown_it"}
 IMPURE = {"asyncio", "os", "time", "random", "secrets", "socket", "sqlite3", "threading", "subprocess", "pathlib", "io"}
-ROOT_FILES = ("app.py", "decided.py")
-ROOT_MODULES = ("bridge.app.", "bridge.decided.", "bridge.settings.")
+ROOT_FILES = ("app.py", "from_settings.py")
+ROOT_MODULES = ("bridge.app.", "bridge.from_settings.", "bridge.settings.")
 
 
 def modules(part: str = "") -> list[Path]:
@@ -69,7 +69,7 @@ def test_an_edge_imports_neither_another_nor_the_engine(edge: str) -> None:
     others = [f"bridge.{part}." for part in PARTS if part != edge]
 
     assert imported(edge)
-    assert crossing(edge, *others, *ROOT_MODULES, "bridge.sources.", "bridge.cli.") == []
+    assert crossing(edge, *others, *ROOT_MODULES, "bridge.cli.") == []
 
 
 def test_the_engine_knows_edges_only_as_ports() -> None:
@@ -87,7 +87,14 @@ def test_the_simulator_does_not_share_the_bridges_mistakes() -> None:
 def test_only_the_composition_root_and_what_operators_use_know_the_settings() -> None:
     users = {path for path, name in imported("") if name.startswith("bridge.settings.")}
 
-    assert users == {*ROOT_FILES, "server.py", "loading.py", "cli.py", "admin/doctor.py", "admin/registration.py"}
+    assert users == {
+        *ROOT_FILES,
+        "server.py",
+        "settings/load.py",
+        "cli/main.py",
+        "admin/doctor.py",
+        "admin/registration.py",
+    }
 
 
 def test_the_environment_is_read_by_the_command_line_alone() -> None:
@@ -97,7 +104,7 @@ def test_the_environment_is_read_by_the_command_line_alone() -> None:
         if re.search(r"\bos\.(environ|getenv)\b", path.read_text(encoding="utf-8"))
     }
 
-    assert {path for path in readers if not path.startswith("simulator/")} <= {"cli.py"}
+    assert {path for path in readers if not path.startswith("simulator/")} <= {"cli/main.py"}
 
 
 def test_botbuilder_is_in_use_in_one_place() -> None:

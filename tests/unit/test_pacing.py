@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.pacing import ConversationBudget, TenantBudget, progress_interval
+from bridge.core.progress.budgets import ConversationBudget, TenantBudget, progress_interval
 
 LIMITS = ((1.0, 7), (2.0, 8), (30.0, 60), (3600.0, 1800))
 

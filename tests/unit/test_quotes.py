@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.core.commands import Command, parse_command
-from bridge.core.quotes import with_quotes
+from bridge.core.inbound.quotes import with_quotes
 
 
 def quoted(messages: dict[str, dict[str, Any]], html: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.admin.registration import app_details
-from bridge.settings import Settings
+from bridge.settings.model import Settings
 
 BASE = {
     "TEAMS_APP_ID": "6d2b9f3e-8c1a-4f57-9e0d-2a7c4b5e1f08",

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bridge.core.blocks import blocks
-from bridge.core.chunks import PART_UNITS, units
-from bridge.core.markdown import to_teams
-from bridge.core.render import as_it_is, render_answer
+from bridge.core.markdown.blocks import blocks
+from bridge.core.markdown.dialect import to_teams
+from bridge.core.markdown.render import as_it_is, render_answer
+from bridge.core.markdown.split import PART_UNITS, units
 
 PROSE = (
     "Thank you for the question. Here is what I found in the **knowledge base**: the request was received, "

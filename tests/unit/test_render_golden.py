@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.render import render_answer, render_whole
-from bridge.core.unfinished import shown_so_far
+from bridge.core.markdown.partial import shown_so_far
+from bridge.core.markdown.render import render_answer, render_whole
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SOURCES = sorted(path for path in GOLDEN.glob("*.md") if not path.name.endswith(".teams.md"))

@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from bridge.core.access import AccessPolicy
-from bridge.core.activities import Ignored, parse_activity
+from bridge.core.decide import Abandon, Accept, AskAgain, Policy, Reword, Stop, decide
 from bridge.core.feedback import Rating
-from bridge.core.intake import Abandon, Accept, AskAgain, Policy, Reword, Stop, decide
+from bridge.core.inbound.activities import Ignored, parse_activity
 from bridge.core.texts import say
 from bridge.core.turn import Kind, NewTurn
 

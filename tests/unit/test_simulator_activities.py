@@ -10,8 +10,8 @@ import pytest
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.activities import Envelope
 from bridge.simulator.teams.clicks import card_actions
+from bridge.simulator.teams.typed_text import Mention, sent_form, shown_form
 from bridge.simulator.teams.world import PEOPLE, TENANT_ID, Place, demo_chats, roster_entry
-from bridge.simulator.teams.writing import Mention, sent_form, shown_form
 
 APP = "11111111-2222-3333-4444-555555555555"
 CHATS = demo_chats(APP)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.simulator.teams.appearance import appearance
+from bridge.simulator.teams.bot_rendering import appearance
 from bridge.simulator.teams.rules import FILE_CONSENT, MESSAGE_BYTES, Refused, check
 
 ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}

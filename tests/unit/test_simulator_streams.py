@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.simulator.teams.rules import MESSAGE_BYTES, Refused, check_form
-from bridge.simulator.teams.streams import Part, Streams, is_streamed, part_of
+from bridge.simulator.teams.stream_rules import Part, Streams, is_streamed, part_of
 
 LABEL = {"type": "https://schema.org/Message", "additionalType": ["AIGeneratedContent"]}
 CLAIM = {"@type": "Claim", "position": 1, "appearance": {"@type": "DigitalDocument", "name": "a"}}

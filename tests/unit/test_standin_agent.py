@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.core.blocks import HEAD_COLUMNS
+from bridge.core.markdown.blocks import HEAD_COLUMNS
 from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.access import RateLimit
 from bridge.simulator.gateway.agent import phrases, reply

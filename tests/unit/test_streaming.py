@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.core.agent_port import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.core.landing import Landing
-from bridge.core.ports import Chunk
-from bridge.core.streaming import Close, Edit, Place, Progress, Step
+from bridge.core.live_message import Landing
+from bridge.core.ports.agent import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.ports.channel import Chunk
+from bridge.core.progress.machine import Close, Edit, Place, Progress, Step
 from bridge.core.turn import Scope
 
 Sent = list[tuple[float, Step]]

@@ -16,10 +16,10 @@ from markdown_it import MarkdownIt
 
 from bridge.core import errors, texts
 from bridge.core.access import Denial
-from bridge.core.cards import confirm_new, interrupted
 from bridge.core.commands import COMMANDS, CommandInfo, help_lines
 from bridge.core.errors import BridgeError
-from bridge.core.notes import LONGEST_ANSWER, answer
+from bridge.core.outbound.answers_and_notes import LONGEST_ANSWER, answer
+from bridge.core.outbound.cards import confirm_new, interrupted
 from bridge.core.texts import ENGLISH, SHIPPED, faults, holes, say, span
 
 BRIDGE = Path(errors.__file__).parent.parent

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.chunks import units
-from bridge.core.render import render_answer, render_whole
-from bridge.core.unfinished import SHOWN_UNITS, shown_so_far
+from bridge.core.markdown.partial import SHOWN_UNITS, shown_so_far
+from bridge.core.markdown.render import render_answer, render_whole
+from bridge.core.markdown.split import units
 
 DOCUMENTS = {
     "prose": "Thank you for asking. The **quick** brown fox, e.g. _this_ one, jumps over the `lazy` dog & 3 < 4 cats!\n"

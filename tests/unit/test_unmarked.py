@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.agent_port import ToolBegan
-from bridge.core.doings import Doings
-from bridge.core.notes import stopped
+from bridge.core.markdown.plain_words import unmarked
+from bridge.core.outbound.answers_and_notes import stopped
+from bridge.core.ports.agent import ToolBegan
+from bridge.core.progress.activity_line import Doings
 from bridge.core.turn import Reference, Scope
-from bridge.core.unmarked import unmarked
 
 HOSTILE = "[Sign in](https://evil.example) <at>Bob</at> <b>x</b> **y**"
 WORDS = "Sign in ( evil.example) at Bob /at b x /b y"

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bridge.simulator.teams.message_parts import Written, content_of
 from bridge.simulator.teams.world import BOT_NAME, Person, Place, team_id, teams_bot_id, teams_user_id
-from bridge.simulator.teams.written import Written, content_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.simulator.teams.writing import Mention
+    from bridge.simulator.teams.typed_text import Mention
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,24 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bridge.simulator.teams.admission import Admission, BotRequest
+from bridge.simulator.teams.actions_api import DeedsApi
 from bridge.simulator.teams.chat_api import BridgeControl, ChatApi
 from bridge.simulator.teams.clicks import Clicks
 from bridge.simulator.teams.connector import Connector
-from bridge.simulator.teams.deeds_api import DeedsApi
+from bridge.simulator.teams.connector_access import Admission, BotRequest
 from bridge.simulator.teams.delivery import INVOKE_TIMEOUT, Courier, record
 from bridge.simulator.teams.faults import Faults
+from bridge.simulator.teams.file_storage import Shelf
 from bridge.simulator.teams.guard import add_headers, guard
 from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.identity_api import IdentityApi
+from bridge.simulator.teams.membership import Whereabouts
 from bridge.simulator.teams.onedrive import LINK_SECONDS, OneDrive
 from bridge.simulator.teams.people import People
-from bridge.simulator.teams.shelf import Shelf
-from bridge.simulator.teams.streaming import Streaming
-from bridge.simulator.teams.streams import STREAM_SECONDS
+from bridge.simulator.teams.stream_endpoint import Streaming
+from bridge.simulator.teams.stream_rules import STREAM_SECONDS
 from bridge.simulator.teams.tenant import Tenant
 from bridge.simulator.teams.traffic import Traffic
-from bridge.simulator.teams.whereabouts import Whereabouts
 
 TENANT = web.AppKey("tenant", Tenant)
 PEOPLE = web.AppKey("people", People)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import orjson
 from aiohttp import web
 
-from bridge.simulator.teams.answers import json_answer
-from bridge.simulator.teams.deeds_api import explained
+from bridge.simulator.teams.actions_api import explained
+from bridge.simulator.teams.json_http import json_answer
+from bridge.simulator.teams.membership import NotPossible
 from bridge.simulator.teams.messages import page_form
-from bridge.simulator.teams.whereabouts import NotPossible
 from bridge.simulator.teams.world import BOT_NAME, PEOPLE, TENANT_NAME
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bridge.simulator.teams import activities
+from bridge.simulator.teams.membership import NotPossible
 from bridge.simulator.teams.rules import ADAPTIVE_CARD
-from bridge.simulator.teams.whereabouts import NotPossible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.simulator.teams.delivery import BotAnswer, Courier
+    from bridge.simulator.teams.membership import Whereabouts
     from bridge.simulator.teams.messages import FileState
     from bridge.simulator.teams.onedrive import OneDrive
-    from bridge.simulator.teams.streaming import Streaming
-    from bridge.simulator.teams.whereabouts import Whereabouts
+    from bridge.simulator.teams.stream_endpoint import Streaming
 
 UNREACHABLE = "Unable to reach app"
 # what a client takes of a person's feedback

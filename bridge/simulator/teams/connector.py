@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bridge.simulator.teams import rules
-from bridge.simulator.teams.admission import Admission, activity_body, explain
-from bridge.simulator.teams.answers import json_answer
+from bridge.simulator.teams.bot_messages import bot_message, looks_of
+from bridge.simulator.teams.connector_access import Admission, activity_body, explain
+from bridge.simulator.teams.json_http import json_answer
 from bridge.simulator.teams.messages import BOT_SENDER, Message, reacted
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.showing import bot_message, looks_of
-from bridge.simulator.teams.streams import is_streamed
+from bridge.simulator.teams.stream_rules import is_streamed
 from bridge.simulator.teams.world import (
     BOT_NAME,
     PEOPLE,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bridge.simulator.teams.faults import Faults, Operation
     from bridge.simulator.teams.identity import Identity
-    from bridge.simulator.teams.streaming import Streaming
+    from bridge.simulator.teams.stream_endpoint import Streaming
     from bridge.simulator.teams.tenant import Tenant
 
 # how long the typing indicator stays: teams-platform.md §10 "Typing"

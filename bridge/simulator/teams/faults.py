@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
 
-from bridge.simulator.teams.answers import error_answer
+from bridge.simulator.teams.json_http import error_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bridge.simulator.teams.answers import json_answer
+from bridge.simulator.teams.json_http import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bridge.simulator.teams.answers import json_answer
 from bridge.simulator.teams.identity import CONNECTOR_SCOPE, ISSUER, TOKEN_LIFE, Identity
+from bridge.simulator.teams.json_http import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,15 +13,15 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bridge.simulator.teams.answers import body_up_to, error_answer, json_answer
+from bridge.simulator.teams.file_storage import Links, Shelf
+from bridge.simulator.teams.json_http import body_up_to, error_answer, json_answer
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.shelf import Links, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.simulator.teams.admission import Admission
-    from bridge.simulator.teams.shelf import Link
+    from bridge.simulator.teams.connector_access import Admission
+    from bridge.simulator.teams.file_storage import Link
     from bridge.simulator.teams.traffic import Traffic
 
 MOST_BYTES = 10 * 1024 * 1024

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bridge.simulator.teams import rules
+from bridge.simulator.teams.message_parts import FILE_DOWNLOAD
 from bridge.simulator.teams.world import iso_now
-from bridge.simulator.teams.written import FILE_DOWNLOAD
 
 if TYPE_CHECKING:
     from bridge.simulator.teams.events import Announcer

@@ -1,0 +1,278 @@
+"""What to do about an event: policy in, decision out. The order is design section 6: access, commands, accept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from bridge.core.access import AccessPolicy, denial
+from bridge.core.commands import Command, Unknown, help_lines, parse_command
+from bridge.core.edits import Change
+from bridge.core.feedback import Rating
+from bridge.core.identity import GroupSession, lane_of, notice_lane, readable, session_user, spoken, welcome_lane
+from bridge.core.inbound.activities import (
+    CardAction,
+    Deleted,
+    Edited,
+    Event,
+    FileConsent,
+    Ignored,
+    Installed,
+    Removed,
+    UserMessage,
+)
+from bridge.core.inbound.feedback import Rated
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
+from bridge.core.texts import say
+from bridge.core.turn import Activity, Edit, Kind, Lane, NewTurn, Payload, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decided: who may talk, which agent answers, whose session a group speaks in."""
+
+    access: AccessPolicy
+    agent: str
+    group: GroupSession = GroupSession.CONVERSATION
+    channel: GroupSession = GroupSession.CONVERSATION
+    user_prefix: str = ""
+    welcome: bool = True
+    starters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Keep this turn."""
+
+    turn: NewTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id.
+
+    `n`: only this turn, by its button, which says by itself what became of it.
+    """
+
+    lane: Lane
+    turn: NewTurn
+    by: str
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStatus:
+    """Answer with the lane's state; `turn` is the note, its content still to be filled in."""
+
+    lane: Lane
+    turn: NewTurn
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Run turn `n` once more, if `turn.payload.person` asked it in this conversation; `instead`: end the run it has."""
+
+    n: int
+    turn: NewTurn
+    instead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reword:
+    """A message was changed; `about` is whom to tell of it and where. `anew`: the question that it is once more, if
+    it was deleted before anybody asked it.
+    """
+
+    change: Change
+    about: Payload | None = None
+    anew: NewTurn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Nobody is there any more: see activities.Removed."""
+
+    place: str
+
+
+Decision = Accept | Stop | ShowStatus | AskAgain | Reword | Abandon | Rating | Ignored
+
+
+def decide(event: Event, policy: Policy, now: float) -> Decision:
+    """The decision about one event of a verified activity. `now` in seconds since the epoch."""
+    decision: Decision
+    match event:
+        case Ignored():
+            decision = event
+        case Installed():
+            decision = _installed(event, policy, now)
+        case UserMessage():
+            decision = _message(event, policy, now)
+        case CardAction():
+            decision = _action(event, policy, now)
+        case FileConsent():
+            decision = _file_consent(event, policy, now)
+        case Edited():
+            decision = _edited(event, policy, now)
+        case Deleted():
+            decision = Reword(Change(event.message, Edit("", event.stamp or now)))
+        case Removed():
+            decision = Abandon(event.place)
+        case Rated():
+            decision = _rated(event, policy, now)
+        case _:
+            assert_never(event)
+    return decision
+
+
+def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
+    personal = event.reference.scope is Scope.PERSONAL
+    if not personal and not event.mentioned:
+        return Ignored("not_mentioned")
+    refused = denial(policy.access, event.facts)
+    if refused is not None:
+        words = say(refused, event.reference.locale, aad_id=event.facts.person.aad_id)
+        return Accept(_notice(event, note(words), now))
+    # a message with files is never a command: pitfalls.md 21
+    command = None if event.files else parse_command(event.text)
+    if isinstance(command, Unknown):
+        locale = event.reference.locale
+        words = say("unknown_command", locale, word=command.word, commands=help_lines(locale))
+        return Accept(_notice(event, note(words), now))
+    if command is not None:
+        return _command(event, command, policy, now)
+    if not event.text and not event.files:
+        return Accept(_notice(event, _help(event, policy), now))
+    return Accept(_ask(event, policy, now))
+
+
+def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
+    payload = _payload(event, policy)
+    # files without a word are put into words once it is known what of them can be read
+    text = spoken(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
+    lane = lane_of(payload.agent, payload.user)
+    return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text, files=event.files), now)
+
+
+def _edited(event: Edited, policy: Policy, now: float) -> Decision:
+    message = event.message
+    refused = denial(policy.access, message.facts)
+    if refused is not None:
+        return Ignored("denied_edit")
+    if message.files:
+        # what was asked holds what was read of the files, so whether the words have changed cannot be known
+        return Ignored("edit_with_files")
+    turn = _ask(message, policy, now)
+    # A command is no question any more. It is not carried out: Teams also reports edits where no word was changed.
+    asks = message.text and parse_command(message.text) is None
+    edit = Edit(turn.payload.text if asks else "", event.stamp or now)
+    # in a group, what does not mention the bot may be anybody's message to anybody
+    ours = message.reference.scope is Scope.PERSONAL or message.mentioned
+    change = Change(message.id, edit, message.facts.person.aad_id, keep=ours)
+    anew = replace(turn, id=event.id) if event.undeleted and asks and ours else None
+    return Reword(change, replace(turn.payload, text=""), anew)
+
+
+def _rated(event: Rated, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_feedback")
+    payload = _payload(event, policy)
+    lane, person = lane_of(payload.agent, payload.user), event.facts.person.aad_id.lower()
+    return Rating(lane, event.shown, person, event.reaction, event.words, now, event.taken_back)
+
+
+def _command(event: UserMessage, command: Command, policy: Policy, now: float) -> Decision:
+    payload = _payload(event, policy)
+    lane = lane_of(payload.agent, payload.user)
+    locale = event.reference.locale
+    match command:
+        case Command.HELP:
+            return Accept(_notice(event, _help(event, policy), now))
+        case Command.STATUS:
+            return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
+        case Command.STOP:
+            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), readable(event.facts.person.name))
+        case Command.NEW:
+            if _session(event, policy) not in ("session_personal", "session_sender"):
+                return Accept(_notice(event, confirm_new(locale), now))
+            return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
+        case _:
+            assert_never(command)
+
+
+def _action(event: CardAction, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_action")
+    payload = _payload(event, policy)
+    lane = lane_of(payload.agent, payload.user)
+    if event.verb == NEW_SESSION:
+        return Accept(NewTurn(event.id, Kind.NEW, lane, payload, now))
+    n = event.data.get("turn")
+    if not isinstance(n, int) or isinstance(n, bool) or not 0 < n < 2**63:
+        return Ignored("invoke_malformed")
+    if event.verb == STOP:
+        nothing = _notice(event, note(say("stop_nothing", event.reference.locale)), now)
+        return Stop(lane, nothing, readable(event.facts.person.name), n)
+    if event.verb in (ASK_AGAIN, ASK_INSTEAD):
+        turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
+        return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)
+    return Ignored("invoke_malformed")
+
+
+def _file_consent(event: FileConsent, policy: Policy, now: float) -> Decision:
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_action")
+    payload = Payload(event.reference, event.facts.person, consent=event.consent)
+    return Accept(NewTurn(event.id, Kind.FILE, notice_lane(event.reference), payload, now))
+
+
+def _installed(event: Installed, policy: Policy, now: float) -> Decision:
+    # Never to a whole team or group: a bot that greets hundreds of people unasked gets removed.
+    if event.reference.scope is not Scope.PERSONAL or not policy.welcome:
+        return Ignored("installed")
+    if denial(policy.access, event.facts) is not None:
+        return Ignored("denied_install")
+    payload = replace(_payload(event, policy), show=(note(_greeting(policy, event.reference.locale)),))
+    return Accept(NewTurn(event.id, Kind.WELCOME, welcome_lane(event.reference), payload, now))
+
+
+def _greeting(policy: Policy, locale: str) -> str:
+    words = say("welcome", locale, agent=policy.agent, commands=help_lines(locale))
+    if not policy.starters:
+        return words
+    questions = "\n".join(f"- {question}" for question in policy.starters)
+    return f"{words}\n\n{say('starters', locale, questions=questions)}"
+
+
+def _payload(event: UserMessage | CardAction | Installed | Rated, policy: Policy) -> Payload:
+    scope = event.reference.scope
+    group = policy.channel if scope is Scope.CHANNEL else policy.group
+    person = event.facts.person
+    user = session_user(event.reference, person.aad_id, group, policy.user_prefix)
+    return Payload(event.reference, person, policy.agent, user)
+
+
+def _notice(event: UserMessage | CardAction, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
+    base = payload or Payload(event.reference, event.facts.person)
+    return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, show=(show,)), now)
+
+
+def _help(event: UserMessage, policy: Policy) -> Activity:
+    locale = event.reference.locale
+    key = "help" if event.reference.scope is Scope.PERSONAL else "help_group"
+    return note(say(key, locale, session=say(_session(event, policy), locale), commands=help_lines(locale)))
+
+
+def _session(event: UserMessage, policy: Policy) -> str:
+    """The text key that says whose session this is."""
+    scope = event.reference.scope
+    if scope is Scope.PERSONAL:
+        return "session_personal"
+    group = policy.channel if scope is Scope.CHANNEL else policy.group
+    if group is GroupSession.SENDER:
+        return "session_sender"
+    if scope is Scope.CHANNEL:
+        return "session_channel" if group is GroupSession.CHANNEL else "session_thread"
+    return "session_shared"

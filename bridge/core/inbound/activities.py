@@ -1,0 +1,311 @@
+"""Activity JSON in, one of a closed set of events out. Total: no JSON makes it raise.
+
+Unknown types, names and shapes become `Ignored` with a reason; Teams adds new ones at any time.
+Fields: teams-platform.md section 5; https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference#activity-object
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from bridge.core.access import Facts
+from bridge.core.files.kept import Consent
+from bridge.core.files.shared import SharedFile
+from bridge.core.identity import speaker
+from bridge.core.inbound.attachments import shared_files
+from bridge.core.inbound.feedback import SUBMIT, Rated, rated_by_button, rated_by_reaction
+from bridge.core.inbound.html_to_markdown import html_to_text, is_plain_echo
+from bridge.core.inbound.json_values import mapping as _dict
+from bridge.core.inbound.json_values import objects
+from bridge.core.inbound.json_values import text as _str
+from bridge.core.inbound.quotes import with_quotes
+from bridge.core.inbound.sender import address
+from bridge.core.turn import Reference, Scope
+
+BOT_PREFIX = "28:"
+"""Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
+_CHANGES: Final = {
+    ("messageUpdate", "editMessage"),
+    ("messageUpdate", "undeleteMessage"),
+    ("messageDelete", "softDeleteMessage"),
+}
+_MEANT: Final = (
+    "message",
+    "messageUpdate",
+    "messageDelete",
+    "messageReaction",
+    "invoke",
+    "installationUpdate",
+    "conversationUpdate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """Something a person wrote. `text` is readable, without the bot's own mention; `id` is the dedupe key."""
+
+    id: str
+    reference: Reference
+    facts: Facts
+    text: str
+    mentioned: bool
+    files: tuple[SharedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CardAction:
+    """A click on a card's button (invoke `adaptiveCard/action`): verb and data are the bridge's own, echoed."""
+
+    id: str
+    reference: Reference
+    facts: Facts
+    verb: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileConsent:
+    """A person's word about a file that was offered to them (invoke `fileConsent/invoke`)."""
+
+    id: str
+    reference: Reference
+    facts: Facts
+    consent: Consent
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The bot was added to a conversation."""
+
+    id: str
+    reference: Reference
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing to do. `reason` is a metric label from a small fixed set."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A message says something else now: `message` is how it reads, under the dedupe key that it had when it came.
+
+    `id` is this change's own key; `stamp` its time by Teams' clock (epoch seconds), 0.0 where it is not told.
+    `undeleted`: its deletion was undone.
+    """
+
+    id: str
+    message: UserMessage
+    stamp: float
+    undeleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A message is gone; `message` is the dedupe key that it had."""
+
+    message: str
+    reference: Reference
+    stamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The bot was removed: nothing can be shown any more where turns have ids that begin with `place`."""
+
+    place: str
+
+
+Event = UserMessage | CardAction | FileConsent | Installed | Edited | Deleted | Removed | Rated | Ignored
+
+
+def parse_activity(activity: dict[str, Any]) -> Event:
+    """The event in a verified activity (a JSON object)."""
+    kind = activity.get("type")
+    if kind not in _MEANT:
+        known = kind in ("typing", "event", "endOfConversation")
+        return Ignored(f"type_{kind}" if known else "type_unknown")
+    reference, facts = address(activity)
+    if reference is None or facts is None:
+        return Ignored("malformed")
+    if facts.person.teams_id.startswith(BOT_PREFIX):
+        return Ignored("from_bot")
+    event: Event
+    match kind:
+        case "message":
+            event = _message(activity, reference, facts)
+        case "messageUpdate" | "messageDelete":
+            event = _change(activity, kind, reference, facts)
+        case "messageReaction":
+            event = rated_by_reaction(activity, reference, facts) or Ignored("reaction_neutral")
+        case "invoke":
+            event = _invoke(activity, reference, facts)
+        case _:
+            event = _membership(activity, kind, reference, facts)
+    return event
+
+
+def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> UserMessage | Ignored:
+    if not reference.activity:
+        return Ignored("malformed")
+    mentions = _mentions(activity, reference.bot)
+    words, files = _words(activity, mentions)
+    text = with_quotes(activity, words)
+    mentioned = any(mention.own for mention in mentions)
+    id_ = _key("message", reference, reference.activity)
+    return UserMessage(id_, reference, facts, text, mentioned, files)
+
+
+def _change(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
+    """An edit, its like after *Undo*, or a deletion. They carry the id of the message that they change.
+
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages
+    """
+    what = _str(_dict(activity.get("channelData")).get("eventType"))
+    if (kind, what) not in _CHANGES:
+        return Ignored("change_unknown")
+    stamp = _stamp(_str(activity.get("timestamp")))
+    message = _message(activity, reference, facts)
+    if isinstance(message, Ignored):
+        return message
+    if kind == "messageDelete":
+        return Deleted(message.id, reference, stamp)
+    key = _key(kind, reference, f"{reference.activity}|{_str(activity.get('timestamp'))}")
+    return Edited(key, message, stamp, undeleted=what == "undeleteMessage")
+
+
+def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+    if activity.get("name") == SUBMIT:
+        return rated_by_button(activity, reference, facts) or Ignored("invoke_malformed")
+    if activity.get("name") == "fileConsent/invoke":
+        return _file_consent(activity, reference, facts)
+    if activity.get("name") != "adaptiveCard/action":
+        return Ignored("invoke_unknown")
+    action = _dict(_dict(activity.get("value")).get("action"))
+    verb = _str(action.get("verb"))
+    if not verb:
+        return Ignored("invoke_malformed")
+    data = _dict(action.get("data"))
+    # A retried invoke has a new id, so what was clicked is the key: the message, the person, the button.
+    try:
+        clicked = orjson.dumps([verb, data], option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # nested deeper than it writes, though not than it reads
+        return Ignored("invoke_malformed")
+    digest = hashlib.sha256(clicked).hexdigest()[:24]
+    key = f"{_str(activity.get('replyToId'))}|{facts.person.aad_id}|{digest}"
+    return CardAction(_key("invoke", reference, key), reference, facts, verb, data)
+
+
+def _file_consent(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
+    """Shape: teams-platform.md section 9; https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4"""
+    value = _dict(activity.get("value"))
+    file, action = _str(_dict(value.get("context")).get("file")), value.get("action")
+    if not file or action not in ("accept", "decline") or reference.scope is not Scope.PERSONAL:
+        return Ignored("invoke_malformed")
+    place = _dict(value.get("uploadInfo"))
+    consent = Consent(
+        file=file,
+        accepted=action == "accept",
+        card=_str(activity.get("replyToId")),
+        upload_url=_str(place.get("uploadUrl")),
+        content_url=_str(place.get("contentUrl")),
+        unique_id=_str(place.get("uniqueId")),
+        file_type=_str(place.get("fileType")),
+    )
+    # the first word counts: retried invokes have new ids, and the card can be clicked until it is replaced
+    return FileConsent(_key("invoke", reference, f"file|{facts.person.aad_id}|{file}"), reference, facts, consent)
+
+
+def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
+    if kind == "installationUpdate":
+        # add, add-upgrade, …: https://github.com/microsoft/botframework-sdk/issues/6139
+        action = _str(activity.get("action"))
+        if action == "remove":
+            return Removed(_place(reference))
+        if action != "add":
+            return Ignored("installation_update")
+    else:
+        if any(member.get("id") == reference.bot for member in objects(activity.get("membersRemoved"))):
+            return Removed(_place(reference))
+        if all(member.get("id") != reference.bot for member in objects(activity.get("membersAdded"))):
+            return Ignored("conversation_update")
+    # In a personal chat both events come; one key for both greets once.
+    return Installed(_key("installed", reference, ""), reference, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """A mention entity: `text` is how it stands in the message (`<at>Name</at>`), `own` that it is the bot."""
+
+    text: str
+    name: str
+    own: bool
+
+    @property
+    def readable(self) -> str:
+        return "" if self.own else f"@{speaker(self.name)}"
+
+
+def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
+    """The mention entities, in order. Who is mentioned is decided by id, never by words."""
+    entities = activity.get("entities")
+    found = []
+    for entity in entities if isinstance(entities, list) else ():
+        if isinstance(entity, dict) and entity.get("type") == "mention":
+            mentioned = _dict(entity.get("mentioned"))
+            found.append(
+                _Mention(_str(entity.get("text")), _str(mentioned.get("name")), own=mentioned.get("id") == bot)
+            )
+    return found
+
+
+def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tuple[SharedFile, ...]]:
+    """Readable text and the files. Rich text comes twice: plain, and as a text/html attachment."""
+    text = _str(activity.get("text"))
+    html = ""
+    attachments = activity.get("attachments")
+    for attachment in attachments if isinstance(attachments, list) else ():
+        kind = _str(_dict(attachment).get("contentType"))
+        if kind == "text/html":
+            html = _str(_dict(attachment).get("content"))
+    files = shared_files(attachments, html)
+    if html and not is_plain_echo(html, text):
+        rich = html_to_text(html, lambda ident, name: _readable(mentions, ident, name)).strip()
+        if rich or not text.strip():
+            return rich, files
+    for mention in mentions:
+        if mention.text:
+            text = text.replace(mention.text, mention.readable, 1)
+    return text.strip(), files
+
+
+def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
+    """A mention in HTML names its entity by position; where it does not, its name has to do."""
+    if ident.isdecimal() and len(ident) < 4 and int(ident) < len(mentions):
+        return mentions[int(ident)].readable
+    own = any(mention.own and mention.name == name for mention in mentions)
+    return "" if own else f"@{speaker(name)}"
+
+
+def _key(kind: str, reference: Reference, suffix: str) -> str:
+    return f"{_place(reference)}|{kind}|{suffix}"
+
+
+def _place(reference: Reference) -> str:
+    return f"msteams|{reference.conversation}"
+
+
+def _stamp(timestamp: str) -> float:
+    try:
+        at = datetime.fromisoformat(timestamp)
+        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return 0.0

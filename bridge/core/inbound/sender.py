@@ -1,0 +1,60 @@
+"""Who sent an activity, and where an answer would go (teams-platform.md section 5)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bridge.core.access import Facts
+from bridge.core.inbound.json_values import mapping, text
+from bridge.core.turn import Person, Reference, Scope
+
+_SCOPES = {scope.value: scope for scope in Scope}
+
+# Other words in this place would be a user id with a meaning of its own to the gateway: `system` is its owner,
+# `group:…` a group (goclaw-gateway.md section 2). Who has none is refused by access.py.
+_AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
+
+
+def address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, None]:
+    """The conversation and the facts about its sender; (None, None) where they cannot be known."""
+    sender, recipient = mapping(activity.get("from")), mapping(activity.get("recipient"))
+    conversation, channel_data = mapping(activity.get("conversation")), mapping(activity.get("channelData"))
+    ids = (text(sender.get("id")), text(recipient.get("id")), text(conversation.get("id")))
+    service_url = text(activity.get("serviceUrl"))
+    if not all(ids) or not service_url:
+        return None, None
+    scope = _scope(conversation)
+    if scope is None:
+        return None, None
+    tenant = text(mapping(channel_data.get("tenant")).get("id")) or text(conversation.get("tenantId"))
+    aad_id = text(sender.get("aadObjectId"))
+    person = Person(ids[0], aad_id if _AAD_ID.fullmatch(aad_id) else "", text(sender.get("name")))
+    reference = Reference(
+        service_url=service_url,
+        conversation=ids[2],
+        scope=scope,
+        tenant=tenant,
+        bot=ids[1],
+        user=ids[0],
+        activity=text(activity.get("id")),
+        locale=text(activity.get("locale")),
+    )
+    facts = Facts(
+        person=person,
+        scope=scope,
+        tenant=tenant,
+        meeting="meeting" in channel_data or ids[2].startswith("19:meeting_"),
+    )
+    return reference, facts
+
+
+def _scope(conversation: dict[str, Any]) -> Scope | None:
+    """Events of a personal chat may leave conversationType out. A group is never taken for one: the answer would
+    come from the sender's own session, before everybody's eyes.
+    """
+    kind = conversation.get("conversationType")
+    if isinstance(kind, str) and kind in _SCOPES:
+        return _SCOPES[kind]
+    group = conversation.get("isGroup") is True or text(conversation.get("id")).startswith("19:")
+    return None if kind or group else Scope.PERSONAL

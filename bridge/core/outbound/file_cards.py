@@ -1,0 +1,48 @@
+"""What Teams shows of a file: a picture beside the answer, an offer, and the file itself once it is saved. Pure.
+
+File cards work in personal chats only: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
+(teams-platform.md section 9). Pictures go as data, in every scope and cloud:
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+from bridge.core.files.kept import Consent
+from bridge.core.texts import say
+from bridge.core.turn import Activity
+
+CONSENT_TYPE: Final = "application/vnd.microsoft.teams.card.file.consent"
+INFO_TYPE: Final = "application/vnd.microsoft.teams.card.file.info"
+
+
+def picture(name: str, kind: str, content: bytes) -> Activity:
+    """A picture of the agent's, in the message itself."""
+    data = base64.b64encode(content).decode("ascii")
+    return _message(name, {"contentType": kind, "contentUrl": f"data:{kind};base64,{data}", "name": name})
+
+
+def offer(id_: str, name: str, size: int, locale: str) -> Activity:
+    """The question whether the person wants this file in their OneDrive; both answers bring the file's id back."""
+    context = {"file": id_}
+    content = {
+        "description": say("file_offer", locale),
+        "sizeInBytes": size,
+        "acceptContext": context,
+        "declineContext": context,
+    }
+    return _message(name, {"contentType": CONSENT_TYPE, "name": name, "content": content})
+
+
+def saved(name: str, consent: Consent) -> Activity:
+    """The file where it lies now, to be opened in Teams."""
+    content = {"uniqueId": consent.unique_id, "fileType": consent.file_type}
+    return _message(
+        name, {"contentType": INFO_TYPE, "contentUrl": consent.content_url, "name": name, "content": content}
+    )
+
+
+def _message(summary: str, attachment: dict[str, object]) -> Activity:
+    return {"type": "message", "summary": summary, "attachments": [attachment]}

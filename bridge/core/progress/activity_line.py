@@ -1,0 +1,96 @@
+"""What the agent is doing, in people's words: its events in, one line out. For show only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.core.markdown.plain_words import unmarked
+from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.texts import say
+
+# Part of a tool's name to the sentence about it. Agents name their tools as they like; the first that fits wins.
+_TOOLS: Final = (
+    ("search_memory", "doing_memory"),
+    ("memory", "doing_memory"),
+    ("search", "doing_search"),
+    ("fetch", "doing_read"),
+    ("browse", "doing_read"),
+    ("read", "doing_read"),
+    ("list", "doing_read"),
+    ("write", "doing_write"),
+    ("edit", "doing_write"),
+    ("exec", "doing_run"),
+    ("shell", "doing_run"),
+    ("bash", "doing_run"),
+    ("python", "doing_run"),
+    ("image", "doing_picture"),
+    ("time", "doing_clock"),
+    ("spawn", "doing_delegate"),
+    ("agent", "doing_delegate"),
+)
+_MOST_DONE = 3
+# An informative text has 1,000 characters at most.
+# https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux
+_LONGEST_LINE = 200
+
+
+class Doings:
+    """What one run has done so far. `text` is the raw answer as far as it came."""
+
+    __slots__ = ("_done", "_locale", "_now", "text", "withdrawn")
+
+    def __init__(self, locale: str) -> None:
+        self._locale = locale
+        self._now = ""
+        self._done: dict[str, None] = {}
+        self.text = ""
+        self.withdrawn = 0
+
+    def heard(self, event: AgentEvent) -> None:
+        """Take one event in."""
+        match event:
+            case Thinking():
+                self._now = self._now or say("doing_think", self._locale)
+            case ToolBegan():
+                self._now = _line(event, self._locale)
+                self._done[self._now] = None
+            case ToolEnded():
+                self._now = ""
+            case TextCame():
+                self.text += event.text
+                self._now = ""
+            case TextWithdrawn():
+                self.text = ""
+                self.withdrawn += 1
+            case RunEnded():
+                pass
+
+    def now(self) -> str:
+        """What it does at the moment."""
+        return self._now or say("doing_work", self._locale)
+
+    def done(self, seconds: float) -> str:
+        """One line of what was done, and how long it took."""
+        listed = list(self._done)[:_MOST_DONE]
+        more = len(self._done) - len(listed)
+        words = ", ".join(listed) + (f" (+{more})" if more else "")
+        return f"✓ {words} · {duration(seconds, self._locale)}" if words else f"✓ {duration(seconds, self._locale)}"
+
+
+def duration(seconds: float, locale: str) -> str:
+    """A time as people say it: `40 s`, `2 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return say("seconds", locale, count=rest)
+    words = say("minutes", locale, count=minutes)
+    return f"{words} {say('seconds', locale, count=rest)}" if rest and minutes < 5 else words
+
+
+def _line(tool: ToolBegan, locale: str) -> str:
+    name = tool.name.casefold()
+    key = next((key for part, key in _TOOLS if part in name), "")
+    what = unmarked(tool.argument)
+    if not key:
+        return say("doing_tool", locale, tool=unmarked(tool.name))[:_LONGEST_LINE]
+    words = say(key, locale)
+    return (f"{words}: {what}" if what else words)[:_LONGEST_LINE]

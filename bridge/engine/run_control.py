@@ -1,0 +1,57 @@
+"""The handle by which a running turn is stopped from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from bridge.core.ports.agent import END_WITHIN
+
+
+class Control:
+    """One turn's handle. Stopping ends the run's time limit at once, which closes its request like a time-out does.
+
+    `settles`: the request was closed early, so the gateway may still be at work for a moment. `asked`: a question was
+    on its way to the gateway; `reached`: it has answered, be it with a failure. `hears`: the run's events come, so its
+    end will, too; `over`: it has come.
+    """
+
+    __slots__ = ("_deadline", "asked", "by", "hears", "over", "reached", "settles", "stopped", "withdrawn")
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.withdrawn = False
+        self.by = ""
+        self.settles = False
+        self.asked = False
+        self.reached = False
+        self.hears = False
+        self.over = asyncio.Event()
+        self._deadline: asyncio.Timeout | None = None
+
+    @contextmanager
+    def armed(self, deadline: asyncio.Timeout) -> Iterator[None]:
+        """The run, under this limit; one that was stopped before ends at its first await."""
+        self._deadline = deadline
+        if self.stopped:
+            deadline.reschedule(0)
+        try:
+            yield
+        finally:
+            # a stop from now on changes only what is still to be shown
+            self._deadline = None
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until the run has ended; `seconds` where nobody tells, which is as long as most tools take to notice."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_WITHIN if self.hears else seconds):
+                await self.over.wait()
+
+    def stop(self, by: str, *, withdrawn: bool = False) -> None:
+        """Stop the turn; `by` is the name of the person, for the note in groups. `withdrawn`: there will be no note."""
+        self.stopped = True
+        self.withdrawn = withdrawn
+        self.by = by
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(0)

@@ -1,0 +1,88 @@
+"""Environment variables and a TOML file in, one frozen `Settings` or all problems at once out.
+
+`load` is pure but for reading the files that the settings themselves name (`sources`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from bridge.core.errors import SettingsInvalid
+from bridge.settings.model import Settings, describe, is_postgres, secret_names
+from bridge.settings.sources import Names, own_texts, read
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables, with the TOML file of BRIDGE_CONFIG beneath them.
+
+    `NAME_FILE` gives the value of a secret `NAME` from a file. Raises SettingsInvalid with every problem found.
+    """
+    problems: list[str] = []
+    given = read(environment, _known(), problems)
+    problems.extend(_conflicts(given))
+    if texts := given.get("BRIDGE_TEXTS"):
+        given["BRIDGE_TEXTS"] = own_texts(str(texts), problems)
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        problems.extend(_sentence(dict(item)) for item in error.errors() if not _told(dict(item), problems))
+        raise SettingsInvalid(tuple(problems)) from None
+    if problems:
+        raise SettingsInvalid(tuple(problems))
+    return settings
+
+
+def _known() -> Names:
+    settings = list(describe())
+    return Names(
+        settings={name: setting.name for setting in settings for name in (setting.name, *setting.aliases)},
+        secrets=frozenset(setting.name for setting in settings if setting.secret),
+    )
+
+
+def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that need each other; looked at before the fields, so that one message holds everything."""
+    if given.get("TEAMS_CLOUD") == "custom":
+        for name in ("TEAMS_OPENID_URL", "TEAMS_LOGIN_URL", "TEAMS_SERVICE_HOSTS"):
+            if not given.get(name):
+                yield f"{name}: is needed with TEAMS_CLOUD=custom"
+    if given.get("TEAMS_CLOUD") == "china" and not given.get("TEAMS_SERVICE_HOSTS"):
+        yield "TEAMS_SERVICE_HOSTS: is needed with TEAMS_CLOUD=china: the host of the serviceUrl that Teams sends"
+    fields = Settings.model_fields
+    port = given.get("BRIDGE_PORT", given.get("PORT", fields["port"].default))
+    if str(port) == str(given.get("BRIDGE_ADMIN_PORT", fields["admin_port"].default)) != "0":
+        yield "BRIDGE_ADMIN_PORT: is the public listener's port too; give each one of its own"
+    if not _is_loopback(str(given.get("BRIDGE_ADMIN_HOST", "127.0.0.1"))) and not given.get("BRIDGE_ADMIN_TOKEN"):
+        yield "BRIDGE_ADMIN_TOKEN: is needed when BRIDGE_ADMIN_HOST is not a loopback address"
+    store = str(given.get("BRIDGE_STORE", ""))
+    login = store.partition("://")[2].rpartition("@")[0]
+    if is_postgres(store) and (login.partition(":")[2] or "password=" in store):
+        yield "BRIDGE_STORE: holds a password; give it as BRIDGE_STORE_PASSWORD, best in a file (…_FILE)"
+
+
+def _told(error: dict[str, Any], problems: list[str]) -> bool:
+    """Whether a missing value was already told of by its file."""
+    return error["type"] == "missing" and any(told.startswith(f"{error['loc'][0]}_FILE:") for told in problems)
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    if error["type"] == "missing":
+        about = next(setting.about for setting in describe() if setting.name == name)
+        file = f" (or {name}_FILE)" if name in secret_names() else ""
+        return f"{name}{file}: is not set. {about}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

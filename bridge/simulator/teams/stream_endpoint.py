@@ -1,0 +1,177 @@
+"""Streamed messages at the Bot Connector: takes their parts, shows them, and closes what a bot leaves open.
+
+A part is announced live but not written to the journal; the start and the end of a stream are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bridge.simulator.teams.bot_messages import bot_message, looks_of
+from bridge.simulator.teams.connector_access import explain
+from bridge.simulator.teams.json_http import error_answer, json_answer
+from bridge.simulator.teams.rules import Refused
+from bridge.simulator.teams.stream_rules import Streams, not_allowed, part_of
+from bridge.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from bridge.simulator.teams.bot_rendering import Appearance
+    from bridge.simulator.teams.connector_access import Admission
+    from bridge.simulator.teams.faults import Faults
+    from bridge.simulator.teams.messages import StreamState
+    from bridge.simulator.teams.stream_rules import Part, Verdict
+    from bridge.simulator.teams.tenant import Tenant
+    from bridge.simulator.teams.world import Place
+
+_EXPLAINED: dict[Verdict, str] = {
+    "started": "Accepted: starts a stream.",
+    "shown": "Accepted: shown in the stream.",
+    "hidden": "Accepted and not shown: an informative text after the first content.",
+    "dropped": "Accepted and dropped: its streamSequence is not higher than the last one's.",
+    "final": "Accepted: ends the stream.",
+}
+
+
+class Streaming:
+    """Every stream of the tenant. With `allowed=False` none is taken, as for bots that may not stream.
+
+    `seconds` is the time a stream may take; `clock` gives seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        faults: Faults,
+        admission: Admission,
+        *,
+        allowed: bool,
+        limited: bool,
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._tenant = tenant
+        self._faults = faults
+        self._admission = admission
+        self._allowed = allowed
+        self._seconds = seconds
+        self._clock = clock
+        self._streams = Streams(seconds=seconds, limited=limited)
+        self._under_way: dict[str, web.Request] = {}
+        self._tasks = Tasks()
+        self._ends: dict[str, asyncio.TimerHandle] = {}
+
+    def is_open(self, chat_id: str) -> bool:
+        return self._streams.open_in(chat_id) is not None
+
+    async def take(self, request: web.Request, place: Place, activity: dict[str, Any]) -> web.Response:
+        """The answer to an activity that is a part of a stream. Raises Refused."""
+        at = self._clock()
+        chat = place.chat
+        if chat.kind == "groupChat":  # the answer seen in groups: microsoft/teams-sdk issue 2316 (§1)
+            raise Refused(405, "MethodNotAllowed", "Method Not Allowed", rule="Streaming is for personal chats only.")
+        if chat.kind != "personal":
+            words = "Streaming api is not enabled."
+            raise Refused(400, "BadArgument", words, rule="Streaming is for personal chats only.")
+        if not self._allowed:
+            raise not_allowed("Content stream is not allowed", "This bot may not stream (a switch of the simulator).")
+        part = part_of(activity)
+        self._one_at_a_time(chat.id, request)
+        try:
+            looks = await looks_of(activity, partial(self._tenant.message, chat.id))
+            return await self._faults.around("stream", request, lambda: self._accept(request, place, part, looks, at))
+        finally:
+            if self._under_way.get(chat.id) is request:
+                del self._under_way[chat.id]
+
+    async def stop(self, chat_id: str, message_id: str) -> bool:
+        """A person ends the open stream `message_id`; False when it is not open."""
+        if self._streams.open_in(chat_id) != message_id:
+            return False
+        self._streams.end(chat_id, "stopped")
+        await self._closed(chat_id, message_id, stopped=True)
+        return True
+
+    async def before_edit(self, chat_id: str, message_id: str) -> None:
+        """An edit of a streamed message replaces what was streamed. Raises Refused after a person's Stop."""
+        if self._streams.was_stopped(message_id):
+            raise self._streams.refusal(message_id)
+        if self._streams.open_in(chat_id) == message_id:
+            self._streams.end(chat_id, "replaced")
+            await self._closed(chat_id, message_id)
+
+    async def close(self) -> None:
+        for end in self._ends.values():
+            end.cancel()
+        await self._tasks.cancel()
+
+    def _one_at_a_time(self, chat_id: str, request: web.Request) -> None:
+        """Refuse a part while the one before it is not answered yet; a bot that hung up waits for nothing."""
+        other = self._under_way.get(chat_id)
+        if other is not None and other.transport is not None and not other.transport.is_closing():
+            words = "API calls quota exceeded!"
+            raise Refused(429, "Throttled", words, "1", rule="Each part waits for the answer to the one before it.")
+        self._under_way[chat_id] = request
+
+    async def _accept(
+        self, request: web.Request, place: Place, part: Part, looks: Appearance, at: float
+    ) -> web.Response:
+        chat_id = place.chat.id
+        before = self._streams.open_in(chat_id)
+        try:
+            verdict = self._streams.judge(chat_id, part, at)
+        finally:
+            if before is not None and self._streams.open_in(chat_id) is None:  # its time was up
+                await self._closed(chat_id, before)
+        self._admission.spend_send(place.conversation)
+        explain(request, _EXPLAINED[verdict])
+        if verdict == "started":
+            new_id = self._tenant.new_id()
+            self._streams.start(chat_id, new_id, part, at)
+            self._end_in_time(chat_id, new_id)
+            await self._tenant.put(bot_message(place, new_id, looks, _state(part)), notify=True)
+            return json_answer({"id": new_id}, 201)
+        self._streams.take(chat_id, part, verdict, at)
+        if verdict == "dropped":
+            words = "PreCondition failed exception when processing streaming activity."
+            return error_answer(202, "ContentStreamSequenceOrderPreConditionFailed", words)
+        if verdict != "hidden":
+            await self._show(chat_id, part, looks)
+        return json_answer({}, 202)
+
+    async def _show(self, chat_id: str, part: Part, looks: Appearance) -> None:
+        message = self._tenant.message(chat_id, part.stream_id or "")
+        if message is None or message.deleted:
+            return
+        if part.kind == "final":
+            await self._tenant.change(message, stream=None, **looks.changes())
+        else:
+            self._tenant.show(replace(message, stream=_state(part), **looks.changes()))
+
+    def _end_in_time(self, chat_id: str, stream_id: str) -> None:
+        """Close it by itself when its bot does not. One timer to a chat: an earlier stream's has nothing left to do."""
+        if (earlier := self._ends.get(chat_id)) is not None:
+            earlier.cancel()
+        loop = asyncio.get_running_loop()
+        self._ends[chat_id] = loop.call_later(self._seconds, self._expire, chat_id, stream_id)
+
+    def _expire(self, chat_id: str, stream_id: str) -> None:
+        if self._streams.open_in(chat_id) == stream_id:
+            self._streams.end(chat_id, "late")
+            self._tasks.start(self._closed(chat_id, stream_id), "end of a stream")
+
+    async def _closed(self, chat_id: str, stream_id: str, **changes: Any) -> None:
+        """What was shown last stays as the message."""
+        message = self._tenant.message(chat_id, stream_id)
+        if message is not None and message.stream is not None:
+            await self._tenant.change(message, stream=None, **changes)
+
+
+def _state(part: Part) -> StreamState:
+    return "informative" if part.kind == "informative" else "streaming"

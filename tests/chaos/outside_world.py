@@ -1,0 +1,312 @@
+"""The world outside the bridge: Teams, Entra ID and the gateway, which record everything and fail on request.
+
+Identity and the gateway's WebSocket are the simulator's; the connector and the runs are answered here, since thousands
+of turns need no chat page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+from support.process_world import AGENT, TOKEN, free_port
+from support.simulator_world import Bot, Stage
+
+from bridge.simulator.gateway.app import GatewayOptions
+from bridge.simulator.gateway.app import build_app as gateway_app
+from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.state import GATEWAY
+from bridge.simulator.teams import TeamsOptions, build_app
+from bridge.simulator.teams.activities import Envelope
+from bridge.simulator.teams.json_http import error_answer
+from bridge.simulator.teams.rules import Refused
+from bridge.simulator.teams.stream_rules import is_streamed
+from bridge.simulator.teams.world import PEOPLE, Place
+from chaos.gateway_port import Door
+from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Trouble, beginning
+from chaos.runs import Run
+from chaos.screen import Screen, card_of
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# A tool that the gateway still finishes after its caller has hung up (goclaw-gateway.md section 4).
+TAIL_SECONDS = 0.8
+_TOKEN = re.compile(r"\[(t\d+)\]")
+_EDITED = re.compile(r"\[(t\d+)\] edited")
+_OF = re.compile(r"\(run \d+\)|\*T-\d+\*")
+_IN_FILE = re.compile(r"\(the file of (t\d+)\)")
+
+
+@dataclass
+class Faults:
+    """How often, of 1, something goes wrong while the storm lasts. Each text is hit at most once, so that it ends."""
+
+    connector: float = 0.0
+    gateway: float = 0.0
+    files: float = 0.0
+    slowest_run: float = 0.0
+    identity: float = 0.0
+    """How often Entra ID takes 3 to 10 seconds."""
+    bucket: tuple[float, int] | None = None
+    """The gateway's rate limit: seconds for one more question, and how many at once."""
+    identity_down: bool = False
+
+
+@dataclass
+class Field:
+    """What is recorded and what fails. `told` counts the faults by kind, `running` the runs by lane.
+
+    `heard` is when the bridge last sent something.
+    """
+
+    dice: random.Random
+    faults: Faults = field(default_factory=Faults)
+    sent: dict[str, Sent] = field(default_factory=dict)
+    screen: Screen = field(default_factory=Screen)
+    deeds: list[Deed] = field(default_factory=list)
+    unfetched: set[str] = field(default_factory=set)
+    asked: list[Asked] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
+    running: Counter[str] = field(default_factory=Counter)
+    heard: float = 0.0
+    page: str = ""
+    gateway: str = ""
+    data: Path = Path()
+    takes: dict[str, float] = field(default_factory=dict)
+    stage: Stage | None = None
+    door: Door | None = None
+    events: Events = field(default_factory=Events)
+    _runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _hit: set[str] = field(default_factory=set)
+    _full_again: float = 0.0
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        assert self.stage is not None
+        return self.stage.session
+
+    def history(self) -> History:
+        return History(
+            list(self.sent.values()),
+            self.screen.shown,
+            self.asked,
+            self.troubles,
+            deeds=self.deeds,
+            progress=list(self.screen.progress.values()),
+            refusals=self.screen.refusals,
+            unfetched=frozenset(self.unfetched),
+        )
+
+    @property
+    def shown(self) -> list[Shown]:
+        return self.screen.shown
+
+    def activity(self, lane: str, make: Callable[[Envelope], dict[str, Any]]) -> dict[str, Any]:
+        """Made by the lane's one person, in a personal chat of their own."""
+        assert self.stage is not None
+        identity, who = self.stage.identity, PEOPLE["alice"]
+        place = Place(self.stage.tenant.chats["personal-alice"])
+        app = identity.app
+        made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, place, datetime.now(UTC)))
+        number = int(lane.rpartition("-")[2])
+        made["from"] = {"id": f"29:{lane}", "name": lane, "aadObjectId": user_of(number)}
+        made["conversation"]["id"] = f"a:{lane}"
+        return made
+
+    def bearer(self) -> str:
+        assert self.stage is not None
+        return self.stage.identity.channel_token()
+
+    def connector(self) -> Any:
+        """Answers every activity the bridge sends, unless a fault was drawn for it."""
+
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.endswith("/oauth2/v2.0/token"):
+                if self.dice.random() < self.faults.identity:
+                    self.told["entra slow"] += 1
+                    await request.read()  # who asked may be dead by then
+                    await asyncio.sleep(self.dice.uniform(3.0, 10.0))
+                if self.faults.identity_down:
+                    self.told["entra 503"] += 1
+                    await asyncio.sleep(0.2)
+                    return web.Response(status=503)
+            if request.path.startswith("/files/"):
+                return await self._file(request)
+            if "/v3/conversations/" not in request.path or request.method == "GET":
+                return await handler(request)
+            try:
+                return await self._take(request, orjson.loads(await request.read() or b"{}"))
+            finally:
+                self.heard = time.monotonic()
+
+        return answer
+
+    async def _take(self, request: web.Request, activity: dict[str, Any]) -> web.Response:
+        if "/reactions/" in request.path:
+            return web.json_response({})
+        part = is_streamed(activity)
+        if activity["type"] == "typing" and not part:
+            return web.json_response({"id": self.screen.new_id()}, status=201)
+        lane, arrived = activity["conversation"]["id"].removeprefix("a:"), time.monotonic()
+        text = LINE.join(filter(None, (activity.get("text"), activity.get("summary"))))
+        fault = self._draw("connector", f"{lane} {text} {activity.get('replyToId')}", _CONNECTOR_FAULTS)
+        if fault in ("429", "412", "503"):
+            return web.Response(status=int(fault), headers={"Retry-After": "1"} if fault == "429" else {})
+        if fault == "slow":
+            await asyncio.sleep(1.5)
+        unknown = fault if fault in ("502", "504", "closed") else ""
+        of = found[0] if (found := _OF.search(text)) else card_of(activity)
+        shown = Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived, of)
+        message = request.path.rpartition("/")[2] if request.method == "PUT" else ""
+        try:
+            id_ = self.screen.take(activity, message, shown)
+        except Refused as refused:
+            self.told[f"teams refuses: {refused.message}"] += 1
+            headers = {"Retry-After": refused.retry_after} if refused.retry_after else {}
+            return error_answer(refused.status, refused.code, refused.message, headers)
+        if fault == "closed":
+            assert request.transport is not None
+            request.transport.abort()
+        if unknown:
+            return web.Response(status=502 if fault == "closed" else int(fault))
+        return web.json_response({"id": id_} if id_ else {}, status=201 if id_ else 202)
+
+    def runs(self) -> Any:
+        """Answers every question, unless a fault was drawn for it."""
+
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path != "/v1/chat/completions":
+                return await handler(request)
+            body = orjson.loads(await request.read())
+            user = request.headers.get("X-GoClaw-User-Id", "")
+            text = body["messages"][-1]["content"] if body.get("messages") else ""
+            if not _TOKEN.search(text):
+                return await handler(request)
+            return await self._run(request, user, text, streamed=body.get("stream") is True)
+
+        return answer
+
+    async def _run(self, request: web.Request, user: str, text: str, *, streamed: bool) -> web.StreamResponse:
+        tokens = tuple(dict.fromkeys(_TOKEN.findall(text)))
+        run = Run(self.events, user, streamed=streamed)
+        began, how = time.monotonic(), "answered"
+        fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
+        self.running[lane_of_user(user)] += 1
+        try:
+            if fault == "429" or self._over_the_limit(began):
+                how = "refused"
+                return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
+            wanted = max((self.takes.get(token, 0.0) for token in tokens), default=0.0)
+            # now and then so slow that people see progress
+            slowest = 6 * self.faults.slowest_run if self.dice.random() < 0.3 else self.faults.slowest_run
+            answer = f"{beginning(tokens)} (run {next(self._runs)})"
+            said = await run.work(wanted or self.dice.uniform(0, slowest), answer)
+            if fault == "500":
+                how = "failed"
+                return web.Response(status=500, text='{"error":{"message":"internal error: x"}}')
+            if fault == "closed":
+                how = "broken"
+                assert request.transport is not None
+                request.transport.abort()
+            return run.answer(said)
+        except asyncio.CancelledError:
+            how = "closed"
+            asyncio.get_running_loop().call_later(TAIL_SECONDS, run.cancelled)
+            raise
+        finally:
+            self.running[lane_of_user(user)] -= 1
+            tail = TAIL_SECONDS if how == "closed" else 0.0
+            edited, files = tuple(_EDITED.findall(text)), tuple(_IN_FILE.findall(text))
+            over = time.monotonic() + tail
+            self.asked.append(Asked(lane_of_user(user), tokens, began, over, how, edited, files))
+
+    async def _file(self, request: web.Request) -> web.Response:
+        """A person's file, unless a fault was drawn for it."""
+        token = request.path.rpartition("/")[2]
+        if self._draw("files", token, _FILE_FAULTS):
+            self.unfetched.add(token)
+            return web.Response(status=503)
+        return web.Response(text=f"(the file of {token})")
+
+    def _over_the_limit(self, now: float) -> bool:
+        if self.faults.bucket is None:
+            return False
+        interval, burst = self.faults.bucket
+        after = max(self._full_again, now) + interval
+        if after - now > burst * interval + 0.002:
+            self.told["over the limit"] += 1
+            return True
+        self._full_again = after
+        return False
+
+    def _draw(self, where: str, what: str, kinds: tuple[str, ...]) -> str:
+        if what in self._hit or self.dice.random() >= getattr(self.faults, where):
+            return ""
+        self._hit.add(what)
+        fault = self.dice.choice(kinds)
+        self.told[f"{where} {fault}"] += 1
+        return fault
+
+
+_CONNECTOR_FAULTS = ("429", "412", "502", "504", "503", "slow", "closed")
+_GATEWAY_FAULTS = ("429", "500", "closed")
+_FILE_FAULTS = ("503",)
+
+
+def user_of(number: int) -> str:
+    """The AAD object id of a lane's person."""
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def lane_of_user(user: str) -> str:
+    return f"lane-{int(user.rpartition('-')[2])}"
+
+
+@asynccontextmanager
+async def standing_field(data: Path, dice: random.Random) -> AsyncIterator[Field]:
+    """Teams, Entra ID and the gateway, on free ports."""
+    (data / "teams").mkdir(parents=True)
+    page_port, gateway_port = free_port(), free_port()
+    it = Field(dice, page=f"http://127.0.0.1:{page_port}", gateway=f"http://127.0.0.1:{gateway_port}", data=data)
+    options = TeamsOptions(
+        data=data / "teams",
+        bot_endpoint="http://127.0.0.1:9/",
+        public_base=it.page,
+        phrases=[],
+        agent_label="",
+        agent_kind="stand-in",
+        send_limits=False,
+    )
+    teams = await asyncio.to_thread(build_app, options)
+    teams.middlewares.append(it.connector())
+    agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
+    agent.middlewares.append(it.runs())
+    it.events = agent[GATEWAY].events
+    runner, it.door = web.AppRunner(teams, shutdown_timeout=0.2), Door(agent, gateway_port)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", page_port, reuse_address=True).start()
+        await it.door.open()
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        timeout = aiohttp.ClientTimeout(total=12)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            it.stage = Stage(teams, it.page, session, Bot())
+            yield it
+    finally:
+        await runner.cleanup()
+        await it.door.remove()

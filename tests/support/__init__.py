@@ -1,0 +1,1 @@
+"""Worlds, stores and servers that tests of several folders share."""

@@ -1,0 +1,459 @@
+"""The turn table in memory: an honest second store, which keeps the conformance suite from testing SQLite's habits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.core.edits import Change, Changed, ChangeVerdict
+from bridge.core.errors import StoreUnavailable
+from bridge.core.feedback import After, KeptRating, Rating
+from bridge.core.merging import merged, own_words, together
+from bridge.core.ports.store import Beat, Orphans, Stalled, TurnFilter
+from bridge.core.turn import (
+    Accepted,
+    DropVerdict,
+    Kind,
+    Lane,
+    LaneStatus,
+    NewTurn,
+    Outcome,
+    Payload,
+    Person,
+    Reference,
+    Reply,
+    Scope,
+    State,
+    Stopped,
+    StopVerdict,
+    Ticket,
+    Turn,
+    turn_name,
+)
+from support.memory_edits import MemoryChanges
+from support.memory_files import MemoryFiles
+
+_CLAIMED = (State.RUNNING, State.ANSWERED)
+_EMPTY = Payload(Reference("", "", Scope.PERSONAL, "", "", ""), Person("", "", ""))
+_BATCH = 500
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class MemoryStore:
+    """Implements ports.TurnStore. It survives `close`, as a file would.
+
+    A call takes effect at once and comes back `latency` seconds later: a cancelled caller undoes nothing.
+    `outages` counts, by method, how often it is still unavailable. `calls` holds the names of what was called.
+    `shared`: several engines may use this one object, as processes do a database. `deaf`: nobody hears of a stop.
+    """
+
+    def __init__(self, *, latency: float = 0.0, shared: bool = False) -> None:
+        self.shared = shared
+        self.deaf = False
+        self.replicas: dict[str, tuple[int, int]] = {}
+        self.budgets: dict[str, float] = {}
+        self.paused = False
+        self.files = MemoryFiles()
+        self._heard: list[Callable[[int], None]] = []
+        self._owner = ""
+        self.rows: dict[int, Turn] = {}
+        self.outages: dict[str, int] = {}
+        self.calls: list[str] = []
+        self.latency = latency
+        self._last = 0
+        self._ids: dict[str, int] = {}
+        self._lanes: dict[Lane, list[int]] = {}
+        self.changes = MemoryChanges(self.rows, self._put)
+
+    async def open(self) -> None:
+        await self._commit()
+
+    async def close(self) -> None:
+        pass
+
+    async def join(self, owner: str) -> None:
+        self._enter("join")
+        self._owner = owner
+        if not self.shared:
+            self.replicas.clear()
+        self.replicas[owner] = (0, 0)
+        await self._commit()
+
+    async def leave(self, owner: str) -> None:
+        self._enter("leave")
+        self.replicas.pop(owner, None)
+        await self._commit()
+
+    async def beat(self, owner: str, running: int) -> Beat:
+        self._enter("beat")
+        if self.shared and owner not in self.replicas:
+            await self._commit()
+            return Beat(alive=False)
+        if owner in self.replicas:
+            self.replicas[owner] = (self.replicas[owner][0] + 1, running)
+        rows = [row for row in self.rows.values() if row.state is not State.CLOSED]
+        beat = Beat(
+            counters={life: beats for life, (beats, _) in self.replicas.items()},
+            orphans=any(row.owner not in self.replicas for row in rows),
+            running=sum(count for _, count in self.replicas.values()),
+            waiting=sum(row.state is State.QUEUED and row.kind is not Kind.WELCOME for row in rows),
+            paused=self.paused,
+            stops=tuple(row.n for row in rows if row.stop and row.owner == owner),
+        )
+        await self._commit()
+        return beat
+
+    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+        self._enter("adopt")
+        for life in dead:
+            self.replicas.pop(life, None)
+        left = [
+            row
+            for row in self.rows.values()
+            if row.state is not State.CLOSED and row.owner != owner and row.owner not in self.replicas
+        ]
+        claimed = [row for row in left if row.state in _CLAIMED]
+        turns = tuple(self._put(replace(row, owner=owner, fence=row.fence + 1), "adopted") for row in claimed)
+        queued = [self._put(replace(row, owner=owner)) for row in left if row.state is State.QUEUED]
+        await self._commit()
+        return Orphans(turns, tuple(dict.fromkeys(row.lane for row in queued)))
+
+    async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
+        self._enter("accept")
+        known = self._ids.get(new.id)
+        if known is None and new.again_of is not None:
+            known = next((row.n for row in self.rows.values() if row.again_of == new.again_of), None)
+        if known is not None:
+            await self._commit()
+            return Accepted(known, duplicate=True)
+        edit = self.changes.overtaking(new.id, _now()) if new.kind is Kind.ASK else None
+        if edit is not None:
+            new = replace(new, payload=replace(new.payload, text=edit.text))
+        if edit is not None and not edit.text:
+            gone = replace(self._new(new, owner), state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=new.accepted)
+            self._put(replace(gone, edit=edit))
+            await self._commit()
+            return Accepted(gone.n)
+        waiting = self._open(new.lane)
+        if room is not None and sum(row.state is State.QUEUED for row in waiting) >= room:
+            await self._commit()
+            return Accepted(0, full=True)
+        turn = self._new(new, owner, running=claim and not waiting and edit is None)
+        if edit is not None:
+            self._put(replace(turn, edit=edit))
+        await self._commit()
+        return Accepted(turn.n, claimed=turn.ticket if turn.state is State.RUNNING else None)
+
+    async def head(self, lane: Lane) -> Turn | None:
+        self._enter("head")
+        head = next(iter(self._open(lane)), None)
+        await self._commit()
+        return head if head is not None and head.state is State.QUEUED else None
+
+    async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
+        self._enter("claim")
+        waiting = self._open(lane)
+        claimed = None
+        if waiting and all(row.state is State.QUEUED for row in waiting):
+            count = together(waiting) if merge else 1
+            last = waiting[count - 1]
+            for row in waiting[: count - 1]:
+                closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0, merged_into=last.n)
+                self._put(closed, "closed:merged")
+                for member in [other for other in self.rows.values() if other.merged_into == row.n]:
+                    self._put(replace(member, merged_into=last.n))
+            if count > 1:
+                last = replace(last, payload=merged(waiting[:count]), edit=own_words(last))
+            live = next((row.live for row in waiting[:count] if row.live), "")
+            running = replace(last, live=live, state=State.RUNNING, owner=owner, fence=last.fence + 1)
+            claimed = self._put(running, "running")
+        await self._commit()
+        return claimed
+
+    async def release(self, ticket: Ticket) -> bool:
+        self._enter("release")
+        row = self._held(ticket, State.RUNNING)
+        done = row is not None and not row.stop
+        if row is not None and done:
+            self._put(replace(row, state=State.QUEUED), "released")
+            self.changes.reword(row.n)
+        await self._commit()
+        return done
+
+    async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
+        self._enter("answer")
+        row = self._held(ticket, *_CLAIMED)
+        done = row is not None and (even_if_stopped or not row.stop or row.state is State.ANSWERED)
+        if row is not None and done and row.state is State.RUNNING:
+            self._put(replace(row, state=State.ANSWERED, reply=reply), "answered")
+        await self._commit()
+        return done
+
+    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+        self._enter("rewrite")
+        row = self._held(ticket, State.RUNNING)
+        if row is not None:
+            self._put(replace(row, payload=payload))
+        await self._commit()
+        return row is not None
+
+    async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
+        self._enter("shown")
+        row = self._held(ticket, State.ANSWERED)
+        if row is not None:
+            self._put(replace(row, shown=ids))
+        await self._commit()
+        return row is not None
+
+    async def live(self, ticket: Ticket, mark: str) -> bool:
+        self._enter("live")
+        row = self._held(ticket, State.RUNNING)
+        if row is not None:
+            self._put(replace(row, live=mark))
+        await self._commit()
+        return row is not None
+
+    async def attempted(self, ticket: Ticket) -> int:
+        self._enter("attempted")
+        row = self._held(ticket, State.ANSWERED)
+        attempts = row.attempts + 1 if row is not None else 0
+        if row is not None:
+            self._put(replace(row, attempts=attempts), "attempted")
+        await self._commit()
+        return attempts
+
+    async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+        self._enter("settle")
+        row = self._held(ticket, *_CLAIMED)
+        if row is not None:
+            closed = replace(row, state=State.CLOSED, outcome=outcome, shown=ids, closed=at, error=error)
+            self._put(closed, f"closed:{outcome}")
+        await self._commit()
+        return row is not None
+
+    async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
+        self._enter("stop")
+        stopped = self._stop(lane, note, by, at, only)
+        await self._commit()
+        self._tell(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
+        return stopped
+
+    async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
+        self._enter("drop")
+        row = self.rows.get(n)
+        verdict = DropVerdict.NOTHING
+        if row is not None and row.state is State.RUNNING:
+            self._put(replace(row, stop=True), "stop")
+            verdict = DropVerdict.STOPPING
+        elif row is not None and row.state is not State.CLOSED:
+            self._put(replace(row, state=State.CLOSED, outcome=Outcome.DROPPED, closed=at), "closed:dropped")
+            self._new(note, self._owner)
+            verdict = DropVerdict.DROPPED
+        await self._commit()
+        self._tell(n if verdict is DropVerdict.STOPPING else 0)
+        return verdict
+
+    async def change(self, change: Change, at: float) -> Changed:
+        self._enter("change")
+        return await self._told(self.changes.change(change, _now(), at))
+
+    async def withdraw(self, seen: Turn, at: float) -> Changed:
+        self._enter("withdraw")
+        return await self._told(self.changes.withdraw(seen, at))
+
+    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+        self._enter("abandon")
+        stopping = self.changes.abandon(place, at)
+        await self._commit()
+        for n in stopping:
+            self._tell(n)
+        return stopping
+
+    async def restated(self, n: int) -> tuple[Turn, str] | None:
+        self._enter("restated")
+        found = self.changes.restated(n)
+        await self._commit()
+        return found
+
+    async def rate(self, rating: Rating) -> int:
+        self._enter("rate")
+        n = self.changes.rate(rating)
+        await self._commit()
+        return n
+
+    async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
+        self._enter("ratings")
+        found = self.changes.ratings(after, limit)
+        await self._commit()
+        return found
+
+    def on_stop(self, heard: Callable[[int], None]) -> None:
+        self._heard.append(heard)
+
+    async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
+        self._enter("stalled")
+        mine = [row for row in self.rows.values() if row.owner == owner]
+        claimed = [(row.n, row.lane) for row in mine if row.state in _CLAIMED and row.accepted < claimed_before]
+        queued = {row.lane: None for row in mine if row.state is State.QUEUED and row.accepted < queued_before}
+        await self._commit()
+        free = [lane for lane in queued if all(row.state is State.QUEUED for row in self._open(lane))]
+        return Stalled(tuple(claimed), tuple(free))
+
+    async def find(self, n: int) -> Turn | None:
+        self._enter("find")
+        row = self.rows.get(n)
+        await self._commit()
+        return row
+
+    async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
+        self._enter("turns")
+        found = [
+            replace(row, payload=_EMPTY, reply=None, edit=None, shown=(), stopped_by="")
+            for row in sorted(self.rows.values(), key=lambda row: -row.n)
+            if wanted.state in (None, row.state)
+            and wanted.outcome in (None, row.outcome)
+            and wanted.kind in (None, row.kind)
+            and (wanted.user is None or row.session.endswith(f":{wanted.user}"))
+            and (wanted.before is None or row.n < wanted.before)
+        ]
+        await self._commit()
+        return tuple(found[:limit])
+
+    async def spend(self, budget: str, interval: float, burst: int) -> float:
+        self._enter("spend")
+        now = asyncio.get_running_loop().time()
+        after = max(self.budgets.get(budget, 0.0), now) + interval
+        wait = after - now - burst * interval
+        if wait <= 1e-6:
+            self.budgets[budget] = after
+        await self._commit()
+        return 0.0 if wait <= 1e-6 else min(wait, burst * interval)
+
+    async def refund(self, budget: str, interval: float) -> None:
+        self._enter("refund")
+        if budget in self.budgets:
+            self.budgets[budget] -= interval
+        await self._commit()
+
+    async def exhaust(self, budget: str, interval: float, burst: int) -> None:
+        self._enter("exhaust")
+        self.budgets[budget] = asyncio.get_running_loop().time() + burst * interval
+        await self._commit()
+
+    async def pause(self, paused: bool) -> None:
+        self._enter("pause")
+        self.paused = paused
+        await self._commit()
+
+    async def lane_status(self, lane: Lane) -> LaneStatus:
+        self._enter("lane_status")
+        waiting = self._open(lane)
+        head = waiting[0] if waiting and waiting[0].state is not State.QUEUED else None
+        asked = [
+            row.n
+            for row in self.rows.values()
+            if row.lane == lane and row.state is State.CLOSED and row.kind is Kind.ASK
+        ]
+        await self._commit()
+        return LaneStatus(
+            running=head.name if head else None,
+            since=head.accepted if head else 0.0,
+            waiting=len(waiting) - (1 if head else 0),
+            last=turn_name(max(asked)) if asked else None,
+            queued=tuple(row.name for row in waiting[1 if head else 0 :][:5]),
+        )
+
+    async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
+        self._enter("forget_old")
+        closed = [(row.closed, row) for row in self.rows.values() if row.closed is not None]
+        blank = [row for at, row in closed if at < blank_before and row.payload != _EMPTY][:_BATCH]
+        for row in blank:
+            self._put(replace(row, payload=_EMPTY, reply=None, edit=None, stopped_by=""))
+        delete = [row.n for at, row in closed if at < delete_before][:_BATCH]
+        for n in delete:
+            row = self.rows.pop(n)
+            del self._ids[row.id]
+            self._lanes[row.lane].remove(n)
+        self.changes.forget(delete_before, _now())
+        files = self.files.forget(blank_before, now)
+        await self._commit()
+        return len(blank) + len(delete) + files
+
+    def _stop(self, lane: Lane, note: NewTurn, by: str, at: float, only: int) -> Stopped:
+        if note.id in self._ids:
+            return Stopped(StopVerdict.DUPLICATE)
+        head = next(iter(self._open(lane)), None)
+        if head is None or head.kind is not Kind.ASK or (only and (head.n != only or head.state is State.QUEUED)):
+            return Stopped(StopVerdict.NOTHING)
+        if head.state is State.QUEUED:
+            self._put(replace(head, state=State.CLOSED, outcome=Outcome.STOPPED, closed=at), "closed:stopped")
+            self._new(note, self._owner)
+            return Stopped(StopVerdict.WITHDRAWN, head.n)
+        parts = len(head.reply.activities) if head.reply else 0
+        if head.state is State.ANSWERED and parts - len(head.shown) <= 1:
+            return Stopped(StopVerdict.NOTHING)
+        self._put(replace(head, stop=True, stopped_by=by), "stop")
+        self._last += 1
+        row = Turn(self._last, note.id, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
+        self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
+        return Stopped(StopVerdict.STOPPING, head.n)
+
+    async def _told(self, changed: Changed) -> Changed:
+        await self._commit()
+        self._tell(changed.n if changed.verdict is ChangeVerdict.STOPPING else 0)
+        return changed
+
+    def _tell(self, n: int) -> None:
+        for heard in self._heard if n and self.shared and not self.deaf else ():
+            heard(n)
+
+    def _new(self, new: NewTurn, owner: str, *, running: bool = False) -> Turn:
+        self._last += 1
+        user = new.payload.user
+        turn = Turn(
+            n=self._last,
+            id=new.id,
+            kind=new.kind,
+            lane=new.lane,
+            state=State.RUNNING if running else State.QUEUED,
+            payload=new.payload,
+            accepted=new.accepted,
+            owner=owner,
+            fence=1 if running else 0,
+            again_of=new.again_of,
+            session=f"agent:{new.payload.agent}:http:direct:{user}" if user else "",
+        )
+        self._insert(turn, turn.state)
+        return self.rows[turn.n]
+
+    def _held(self, ticket: Ticket, *states: State) -> Turn | None:
+        row = self.rows.get(ticket.n)
+        return row if row is not None and row.ticket == ticket and row.state in states else None
+
+    def _insert(self, turn: Turn, what: str = "") -> None:
+        self._ids[turn.id] = turn.n
+        self._lanes.setdefault(turn.lane, []).append(turn.n)
+        self._put(turn, what)
+
+    def _put(self, turn: Turn, what: str = "") -> Turn:
+        by = f" {turn.owner}" if what in ("queued", "running", "adopted") else ""
+        self.rows[turn.n] = replace(turn, history=f"{turn.history}0.000 {what}{by};") if what else turn
+        return self.rows[turn.n]
+
+    def _open(self, lane: Lane) -> list[Turn]:
+        rows = [self.rows[n] for n in self._lanes.get(lane, ())]
+        return [row for row in rows if row.state is not State.CLOSED]
+
+    def _enter(self, name: str) -> None:
+        self.calls.append(name)
+        left = self.outages.get(name, 0)
+        if left:
+            self.outages[name] = left - 1
+            raise StoreUnavailable("out of order, on purpose")
+
+    async def _commit(self) -> None:
+        await asyncio.sleep(self.latency)

@@ -1,0 +1,403 @@
+"""The real bridge as a process in a simulated world: what users saw, what the agent was asked, a kill at any moment.
+
+Teams and the gateway run in the test's process, so that a test can hold back their answers; the bridge runs as
+`python -m bridge run`, like in production.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from bridge.core.texts import ENGLISH, SHIPPED
+from bridge.simulator.gateway.agent import reply
+from bridge.simulator.gateway.app import GatewayOptions
+from bridge.simulator.gateway.app import build_app as gateway_app
+from bridge.simulator.gateway.events import Subscriber
+from bridge.simulator.gateway.script import Script
+from bridge.simulator.gateway.sessions import Message
+from bridge.simulator.gateway.state import GATEWAY
+from bridge.simulator.serve_alone import bot_settings
+from bridge.simulator.teams import TeamsOptions, build_app
+from bridge.simulator.teams.activities import Envelope, message
+from bridge.simulator.teams.world import PEOPLE, Place
+from support.simulator_world import Bot, Stage
+
+TOKEN = "the gateway's token"
+AGENT = "demo"
+READY_SECONDS = 40.0
+_OURS = ("BRIDGE_", "TEAMS_", "GOCLAW_", "GATEWAY_", "MicrosoftApp")
+
+
+_dice = random.Random()  # not the seeded one of a test: two tests in a row must not want the same ports
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port below the range that outgoing connections take theirs from: it stays free while a bridge is down.
+
+    Test processes that run side by side (pytest-xdist) each have ports of their own.
+    """
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = _dice.randrange(20_000 + own, 32_000, beside)
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            _given.add(port)
+            return port
+
+
+async def eventually(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Wait until the condition holds; fail with `what` did not happen when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen in {seconds:.0f} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+async def eventually_async(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 30.0) -> None:
+    """As `eventually`, for a condition that has to ask somebody."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, f"did not happen in {seconds:.0f} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This process's environment with these settings of the bridge and no others."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS) and k != "PORT"}
+    return {**inherited, "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost", **settings}
+
+
+class Process:
+    """`python -m bridge …` with its output in a file. One object may be started again and again."""
+
+    def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
+        self.environment = environment
+        self.log = log
+        self._command = ["-m", "bridge", *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """Start it without waiting for anything."""
+        assert not self.alive, "it runs already"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._command], env=self.environment, stdout=log, stderr=log
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """`kill -9`: it gets no chance to save anything. Dead when this returns."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+
+    def ask_to_end(self) -> None:
+        """SIGTERM."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    async def ended(self, seconds: float = 20.0) -> int:
+        """Its exit code, once it has ended by itself."""
+        await eventually(lambda: not self.alive, f"the process ends; its log:\n{self.output()}", seconds)
+        assert self._process is not None
+        return int(self._process.returncode)
+
+
+class BridgeProcess(Process):
+    """`teams-bridge run`."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        super().__init__(environment, log, "run")
+        self.base = f"http://127.0.0.1:{environment['BRIDGE_PORT']}"
+        self.admin = f"http://127.0.0.1:{environment['BRIDGE_ADMIN_PORT']}"
+
+    async def start(self, http: aiohttp.ClientSession) -> None:
+        """Start it and wait until it is ready for activities."""
+        self.begin()
+        await self.answers(http, 200)
+
+    async def answers(self, http: aiohttp.ClientSession, status: int, seconds: float = READY_SECONDS) -> None:
+        """Wait until `/readyz` answers with this status."""
+
+        async def asked() -> bool:
+            assert self.alive, f"the bridge has ended; its log:\n{self.output()}"
+            return await self.readiness(http) == status
+
+        await eventually_async(asked, f"/readyz answers {status}; log:\n{self.output()}", seconds)
+
+    async def readiness(self, http: aiohttp.ClientSession) -> int | None:
+        """What `/readyz` says, None while nobody listens."""
+        try:
+            async with http.get(f"{self.base}/readyz") as response:
+                return response.status
+        except aiohttp.ClientError:
+            return None
+
+    async def metric(self, http: aiohttp.ClientSession, name: str) -> dict[str, float]:
+        """A metric's samples of the admin listener, by their labels as written."""
+        async with http.get(f"{self.admin}/metrics") as response:
+            text = await response.text()
+        found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
+        return {labels: float(value) for labels, value in found}
+
+
+class GatewayStandIn:
+    """The stand-in gateway on a port of its own; may be down at first and come up later."""
+
+    def __init__(self, data: Path, *, persistent: bool = True) -> None:
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.scripts: Mapping[str, Script] = {}  # what the agent does when it is asked these words
+        self._options = GatewayOptions(token=TOKEN, agent=AGENT, data=data, persistent=persistent)
+        self._runner: web.AppRunner | None = None
+        self._listener = Subscriber(frames=asyncio.Queue())
+        self._asked: list[str] = []
+
+    @property
+    def asked(self) -> list[str]:
+        """The texts of all runs that have begun, in order."""
+        while not self._listener.frames.empty():
+            payload = self._listener.frames.get_nowait().get("payload", {})
+            if payload.get("type") == "run.started":
+                self._asked.append(payload["payload"]["message"])
+        return self._asked
+
+    def times_asked(self, text: str) -> int:
+        """How often this text was asked, whoever asked it."""
+        return sum(asked.rpartition("] ")[2] == text for asked in self.asked)
+
+    async def start(self) -> None:
+        app = gateway_app(self._options)
+        app[GATEWAY].runs.answer = self._answer
+        self._listener.caller = app[GATEWAY].keyring.caller(TOKEN)
+        app[GATEWAY].events.subscribers.add(self._listener)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _answer(self, text: str, history: Iterable[Message], now: datetime) -> Script:
+        said = text.rpartition("] ")[2]  # a group's text begins with who speaks
+        return self.scripts.get(said) or reply(text, history, now)
+
+
+@dataclass
+class World:
+    """One tenant, one gateway, one bridge."""
+
+    teams: Stage
+    gateway: GatewayStandIn
+    bridge: BridgeProcess
+    store: Path
+    arrived: list[dict[str, Any]] = field(default_factory=list)
+    """Every activity that the bridge posted to Teams, as soon as it arrived there, answered or not."""
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        return self.teams.session
+
+    async def start(self) -> None:
+        await self.bridge.start(self.http)
+
+    async def restart(self, **settings: str) -> None:
+        """Start it again, from now on with these settings as well."""
+        self.bridge.environment.update(settings)
+        await self.bridge.start(self.http)
+
+    async def kill_and_restart(self) -> None:
+        self.bridge.kill()
+        await self.start()
+
+    def listen(self, chat: str, after: str = "") -> list[str]:
+        """What the bot has said in a chat since the message `after`; a card counts by its first line."""
+        said = self.teams.tenant.messages(chat)
+        ids = [entry.id for entry in said]
+        since = ids.index(after) + 1 if after else 0
+        return [entry.text or first_line(entry.card) for entry in said[since:] if entry.from_bot]
+
+    def listen_in_thread(self, root: str) -> list[str]:
+        """What the bot has said in a channel's thread."""
+        said = self.teams.tenant.messages("general")
+        return [entry.text or first_line(entry.card) for entry in said if entry.from_bot and entry.thread == root]
+
+    def delivery(self, chat: str, id_: str) -> str | None:
+        """What Teams knows of the bot's answer to a person's message."""
+        found = self.teams.tenant.message(chat, id_)
+        return found.delivery if found else None
+
+    async def say(self, chat: str, who: str, text: str, **more: Any) -> str:
+        """A person writes; returns when the bridge has acknowledged it."""
+        id_ = await self.teams.say(chat, who, text, **more)
+        await eventually(lambda: self.delivery(chat, id_) == "delivered", f"the bridge takes {text!r}")
+        return id_
+
+    async def meet(self, who: str) -> str:
+        """Open the personal chat of somebody and wait for the welcome; gives the chat's id."""
+        chat = f"personal-{who}"
+        await self.teams.call("POST", f"/api/chats/{chat}/open", {"as": who})
+        await eventually(lambda: self.listen(chat), f"{who} is welcomed")
+        return chat
+
+    async def heard(self, chat: str, count: int, after: str = "", seconds: float = 30.0) -> list[str]:
+        """What the bot said, as soon as it is so many messages."""
+        await eventually(lambda: len(self.listen(chat, after)) >= count, f"{count} messages in {chat}", seconds)
+        return self.listen(chat, after)
+
+    async def idle(self) -> None:
+        """Wait until the bridge has nothing open: a kill from now on hits no turn that is just being closed."""
+
+        async def quiet() -> bool:
+            return await self.bridge.metric(self.http, "bridge_lanes_running") == {"": 0.0}
+
+        await eventually_async(quiet, "all lanes come to rest")
+
+    def last_card(self, chat: str) -> str:
+        """The id of the chat's newest message with a card."""
+        return [entry.id for entry in self.teams.tenant.messages(chat) if entry.card][-1]
+
+    async def press(self, chat: str, who: str, card: str) -> tuple[int, Any]:
+        """Press a card's first button."""
+        return await self.teams.call("POST", f"/api/chats/{chat}/messages/{card}/actions", {"as": who, "action": 0})
+
+    def envelope(self, who: str, chat: str) -> Envelope:
+        identity = self.teams.identity
+        app, place = identity.app, Place(self.teams.tenant.chats[chat])
+        return Envelope(app.app_id, app.tenant_id, identity.service_url, PEOPLE[who], place, datetime.now(UTC))
+
+    def activity(self, who: str, text: str, id_: str) -> dict[str, Any]:
+        """A real message activity of somebody's personal chat, to be posted by hand."""
+        return message(self.envelope(who, f"personal-{who}"), id_, text)
+
+    async def post(self, activity: object, *, bearer: str | None = None) -> tuple[int, bytes]:
+        """Post JSON to the bridge with Teams' own bearer (or another): status and body."""
+        token = self.teams.identity.channel_token() if bearer is None else bearer
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+        url = f"{self.bridge.base}/api/messages"
+        async with self.http.post(url, data=orjson.dumps(activity), headers=headers) as response:
+            return response.status, await response.read()
+
+    def rows(self) -> list[sqlite3.Row]:
+        """The turn table, once the bridge has ended."""
+        assert not self.bridge.alive, "the bridge holds its store alone"
+        connection = sqlite3.connect(self.store)
+        connection.row_factory = sqlite3.Row
+        try:
+            return connection.execute("SELECT * FROM turns ORDER BY n").fetchall()
+        finally:
+            connection.close()
+
+
+def told(who: str, key: str) -> str:
+    """How a sentence of the bridge begins in somebody's language; Bob reads Vietnamese, Chen Chinese."""
+    return SHIPPED.get(PEOPLE[who].locale.partition("-")[0], ENGLISH)[key].partition("{")[0]
+
+
+def first_line(card: dict[str, Any] | None) -> str:
+    """The first text of a card, "" without a card."""
+    return str(card["body"][0]["text"]) if card else ""
+
+
+def bridge_environment(data: Path, page: str, gateway: str, port: int, **settings: str) -> dict[str, str]:
+    """Production settings, pointed at the simulated world."""
+    own = {
+        **bot_settings(data / "teams", page),
+        "GOCLAW_URL": gateway,
+        "GOCLAW_TOKEN": TOKEN,
+        "GOCLAW_AGENT": AGENT,
+        "BRIDGE_HOST": "127.0.0.1",
+        "BRIDGE_PORT": str(port),
+        "BRIDGE_ADMIN_PORT": str(free_port()),
+        "BRIDGE_STORE": str(data / "bridge.db"),
+        "BRIDGE_SHUTDOWN_GRACE": "5",
+        # one answer to each message, which is easier to tell; merging has tests of its own
+        "BRIDGE_MERGE": "false",
+    }
+    return clean_environment(**{**own, **settings})
+
+
+def _record_arrivals(arrived: list[dict[str, Any]]) -> Any:
+    @web.middleware
+    async def note(request: web.Request, handler: Callable[[web.Request], Awaitable[web.Response]]) -> web.Response:
+        if request.method == "POST" and "/v3/conversations/" in request.path:
+            arrived.append(orjson.loads(await request.read()))
+        return await handler(request)
+
+    return note
+
+
+@asynccontextmanager
+async def world(data: Path, *, gateway_up: bool = True, **settings: str) -> AsyncIterator[World]:
+    """Teams and the gateway are up (or not), the bridge is not started yet. At the end nothing is left running."""
+    (data / "teams").mkdir(parents=True)
+    page_port, bot = free_port(), Bot()
+    bot.port = free_port()
+    page = f"http://127.0.0.1:{page_port}"
+    options = TeamsOptions(
+        data=data / "teams",
+        bot_endpoint=bot.endpoint,
+        public_base=page,
+        phrases=[],
+        agent_label="stand-in agent (no model)",
+        agent_kind="stand-in",
+        send_limits=False,
+    )
+    app = await asyncio.to_thread(build_app, options)
+    arrived: list[dict[str, Any]] = []
+    app.middlewares.append(_record_arrivals(arrived))
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", page_port).start()
+    gateway = GatewayStandIn(data / "gateway")
+    if gateway_up:
+        await gateway.start()
+    environment = bridge_environment(data, page, gateway.base, bot.port, **settings)
+    bridge = BridgeProcess(environment, data / "bridge.log")
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+            stage = Stage(app, page, session, bot)
+            yield World(stage, gateway, bridge, Path(environment["BRIDGE_STORE"]), arrived)
+    finally:
+        bridge.kill()
+        await gateway.stop()
+        await runner.cleanup()

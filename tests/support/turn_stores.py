@@ -1,0 +1,76 @@
+"""The stores under the conformance suite, and how its tests bring a turn into a state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bridge.core.ports.store import TurnStore
+from bridge.core.turn import Kind, Lane, Outcome, Reply, Stopped, Ticket, Turn
+from bridge.store.postgres import postgres_store
+from bridge.store.sqlite import sqlite_store
+from bridge.store.table import TurnTable
+from support.engine_world import EPOCH, new_turn
+from support.memory_store import MemoryStore
+from support.postgres_server import dsn, fresh_schema
+
+ME, OTHER = "life-1", "life-2"
+CHAT = Lane("chat")
+AT = EPOCH + 60
+
+
+def a_store(name: str, folder: Path) -> TurnStore:
+    if name == "sqlite":
+        return sqlite_store(folder / "turns.db")
+    return postgres_store(dsn(), schema=fresh_schema()) if name == "postgres" else MemoryStore()
+
+
+@asynccontextmanager
+async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
+    """One of the databases, joined by `ME`: for what happens between two statements."""
+    store = a_store(name, folder)
+    assert isinstance(store, TurnTable)
+    await store.open()
+    await store.join(ME)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def reply(parts: int = 1, outcome: Outcome = Outcome.DELIVERED) -> Reply:
+    return Reply(outcome, tuple({"type": "message", "text": f"part {n} – ✓"} for n in range(parts)))
+
+
+async def row(store: TurnStore, n: int) -> Turn:
+    found = await store.find(n)
+    assert found is not None
+    return found
+
+
+async def running(store: TurnStore, id_: str = "a", *, kind: Kind = Kind.ASK, lane: str = "chat") -> Ticket:
+    accepted = await store.accept(new_turn(id_, kind=kind, lane=lane), ME, claim=True)
+    assert accepted.claimed is not None
+    return accepted.claimed
+
+
+async def queued(store: TurnStore, *ids: str) -> list[int]:
+    return [(await store.accept(new_turn(id_), ME, claim=False)).n for id_ in ids]
+
+
+async def answered(store: TurnStore, id_: str = "a", parts: int = 1) -> Ticket:
+    ticket = await running(store, id_)
+    assert await store.answer(ticket, reply(parts))
+    return ticket
+
+
+async def stop(store: TurnStore, lane: Lane = CHAT, id_: str = "stop") -> Stopped:
+    """`/stop` by Ann, whose note has a lane of its own."""
+    return await store.stop(lane, new_turn(id_, lane="notice", kind=Kind.NOTE), "Ann", AT)
+
+
+async def closed(store: TurnStore, id_: str = "a", at: float = AT) -> int:
+    ticket = await answered(store, id_)
+    assert await store.settle(ticket, Outcome.DELIVERED, ("m1",), at)
+    return ticket.n
