@@ -26,7 +26,7 @@ from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
-from bridge.engine.handler import Reception
+from bridge.engine.handler import Handler
 from bridge.engine.operator import Operator
 from bridge.engine.paced_channel import PacedChannel
 from bridge.engine.pipeline import Pipeline
@@ -246,7 +246,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         lease=lease,
         merge=settings.merge,
     )
-    reception = Reception(
+    reception = Handler(
         dispatcher=dispatcher,
         policy=policy_of(settings),
         clock=clock,

@@ -48,7 +48,7 @@ def limits_of(settings: Settings) -> Limits:
         lane=settings.max_waiting_lane,
         waiting=settings.max_waiting,
         rate=rate,
-        patience=Patience(down=settings.gateway_patience),
+        patience=Patience(gateway_down=settings.gateway_patience),
         keep_text=settings.keep_text_hours * 3600.0,
         keep_ids=settings.keep_ids_days * 24 * 3600.0,
     )

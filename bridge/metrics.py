@@ -34,7 +34,7 @@ WAITING: Final = Gauge(
     "bridge_lanes_waiting", "How many conversations wait here for a place in the gateway?", registry=REGISTRY
 )
 QUEUED: Final = Gauge("bridge_turns_queued", "How many turns wait, over all replicas?", registry=REGISTRY)
-LIVES_LOST: Final = Counter(
+OWNERSHIP_LOST: Final = Counter(
     "bridge_lives_lost_total",
     "How often did this process give up its work because others may have taken it over?",
     registry=REGISTRY,

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from bridge.core.access import AccessPolicy, denial
 from bridge.core.commands import Command, Unknown, help_lines, parse_command
-from bridge.core.edits import Change
+from bridge.core.edits import MessageEdit
 from bridge.core.feedback import Rating
 from bridge.core.identity import GroupSession, lane_of, notice_lane, readable, session_user, spoken, welcome_lane
 from bridge.core.inbound.activities import (
@@ -80,24 +80,24 @@ class AskAgain:
 
 
 @dataclass(frozen=True, slots=True)
-class Reword:
+class ApplyEdit:
     """A message was changed; `about` is whom to tell of it and where. `anew`: the question that it is once more, if
     it was deleted before anybody asked it.
     """
 
-    change: Change
+    edit: MessageEdit
     about: Payload | None = None
     anew: NewTurn | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Abandon:
+class WithdrawAll:
     """Nobody is there any more: see activities.Removed."""
 
-    place: str
+    id_prefix: str
 
 
-Decision = Accept | Stop | ShowStatus | AskAgain | Reword | Abandon | Rating | Ignored
+Decision = Accept | Stop | ShowStatus | AskAgain | ApplyEdit | WithdrawAll | Rating | Ignored
 
 
 def decide(event: Event, policy: Policy, now: float) -> Decision:
@@ -117,9 +117,9 @@ def decide(event: Event, policy: Policy, now: float) -> Decision:
         case Edited():
             decision = _edited(event, policy, now)
         case Deleted():
-            decision = Reword(Change(event.message, Edit("", event.stamp or now)))
+            decision = ApplyEdit(MessageEdit(event.message, Edit("", event.stamp or now)))
         case Removed():
-            decision = Abandon(event.place)
+            decision = WithdrawAll(event.id_prefix)
         case Rated():
             decision = _rated(event, policy, now)
         case _:
@@ -170,9 +170,9 @@ def _edited(event: Edited, policy: Policy, now: float) -> Decision:
     edit = Edit(turn.payload.text if asks else "", event.stamp or now)
     # in a group, what does not mention the bot may be anybody's message to anybody
     ours = message.reference.scope is Scope.PERSONAL or message.mentioned
-    change = Change(message.id, edit, message.facts.person.aad_id, keep=ours)
+    change = MessageEdit(message.id, edit, message.facts.person.aad_id, keep=ours)
     anew = replace(turn, id=event.id) if event.undeleted and asks and ours else None
-    return Reword(change, replace(turn.payload, text=""), anew)
+    return ApplyEdit(change, replace(turn.payload, text=""), anew)
 
 
 def _rated(event: Rated, policy: Policy, now: float) -> Decision:
@@ -180,7 +180,7 @@ def _rated(event: Rated, policy: Policy, now: float) -> Decision:
         return Ignored("denied_feedback")
     payload = _payload(event, policy)
     lane, person = lane_of(payload.agent, payload.user), event.facts.person.aad_id.lower()
-    return Rating(lane, event.shown, person, event.reaction, event.words, now, event.taken_back)
+    return Rating(lane, event.message, person, event.reaction, event.words, now, event.taken_back)
 
 
 def _command(event: UserMessage, command: Command, policy: Policy, now: float) -> Decision:
@@ -234,7 +234,7 @@ def _installed(event: Installed, policy: Policy, now: float) -> Decision:
         return Ignored("installed")
     if denial(policy.access, event.facts) is not None:
         return Ignored("denied_install")
-    payload = replace(_payload(event, policy), show=(note(_greeting(policy, event.reference.locale)),))
+    payload = replace(_payload(event, policy), activities=(note(_greeting(policy, event.reference.locale)),))
     return Accept(NewTurn(event.id, Kind.WELCOME, welcome_lane(event.reference), payload, now))
 
 
@@ -256,7 +256,7 @@ def _payload(event: UserMessage | CardAction | Installed | Rated, policy: Policy
 
 def _notice(event: UserMessage | CardAction, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
     base = payload or Payload(event.reference, event.facts.person)
-    return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, show=(show,)), now)
+    return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, activities=(show,)), now)
 
 
 def _help(event: UserMessage, policy: Policy) -> Activity:

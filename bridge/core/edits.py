@@ -23,7 +23,7 @@ _TAKEN_BACK: Final = (Outcome.WITHDRAWN, Outcome.DROPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class MessageEdit:
     """The message with this dedupe key says something else now.
 
     `person` is the AAD id of who edited it, and only the asker may; None for a deletion: a moderator may do that, too.
@@ -36,7 +36,7 @@ class Change:
     keep: bool = True
 
 
-class ChangeVerdict(StrEnum):
+class EditVerdict(StrEnum):
     """What became of a change."""
 
     KEPT = "kept"
@@ -56,10 +56,10 @@ class ChangeVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class EditResult:
     """What became of a change; `n` is the turn that stands for the message now."""
 
-    verdict: ChangeVerdict
+    verdict: EditVerdict
     n: int = 0
 
 

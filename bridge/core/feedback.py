@@ -25,7 +25,7 @@ class Rating:
     """One person's rating, to be kept with the turn of this lane that `shown` belongs to. `at`: epoch seconds."""
 
     lane: str
-    shown: str
+    message: str
     person: str
     reaction: Reaction
     words: str

@@ -9,7 +9,7 @@ ENDED = "✓"
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class LiveMessage:
     """The message under which progress was shown, and what becomes of it: the reply's first part takes its place.
 
     `stream`: it is a stream of Teams, perhaps still open. `shown`: the agent's words that it shows. `becomes`: the line
@@ -18,16 +18,16 @@ class Landing:
 
     id: str
     stream: bool = False
-    shown: str = ""
-    becomes: str = ""
+    text: str = ""
+    shrinks_to: str = ""
 
 
-def live_mark(message: str, *, stream: bool) -> str:
+def live_column(message: str, *, stream: bool) -> str:
     """The `live` column for this message."""
     return f"{'stream' if stream else 'message'}:{message}"
 
 
-def live_message(mark: str) -> Landing | None:
+def live_message(mark: str) -> LiveMessage | None:
     """The message that a `live` column names."""
     kind, _, message = mark.partition(":")
-    return Landing(message, kind == "stream") if message else None
+    return LiveMessage(message, kind == "stream") if message else None

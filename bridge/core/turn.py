@@ -8,7 +8,7 @@ from typing import Any, NewType
 
 from bridge.core.files.kept import Consent
 from bridge.core.files.shared import SharedFile
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 
 Lane = NewType("Lane", str)
 """What runs one at a time and in order."""
@@ -96,7 +96,7 @@ class Payload:
     agent: str = ""
     user: str = ""
     text: str = ""
-    show: tuple[Activity, ...] = ()
+    activities: tuple[Activity, ...] = ()
     files: tuple[SharedFile, ...] = ()
     consent: Consent | None = None
     inlined: tuple[str, ...] = ()
@@ -144,7 +144,7 @@ class Reply:
     outcome: Outcome
     activities: tuple[Activity, ...]
     error: str = ""
-    landing: Landing | None = None
+    live: LiveMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Turn:
     again_of: int | None = None
     outcome: Outcome | None = None
     reply: Reply | None = None
-    shown: tuple[str, ...] = ()
+    delivered: tuple[str, ...] = ()
     error: str = ""
     closed: float | None = None
     session: str = ""

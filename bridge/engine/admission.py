@@ -42,13 +42,13 @@ class Patience:
     A question that waits longer than `untold` is told so.
     """
 
-    down: float = 30.0
-    line: float = 1800.0
-    untold: float = 10.0
+    gateway_down: float = 30.0
+    queue: float = 1800.0
+    notify_after: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePosition:
     """Where a lane's head stands: `ahead` others come first; `seconds` to go as far as that can be known."""
 
     lane: Lane
@@ -61,7 +61,7 @@ class Place:
 class _Waiting:
     since: float
     passed: asyncio.Future[TurnFailure | None]
-    told: bool = False
+    notified: bool = False
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class _Circuit:
 
 
 @dataclass(slots=True)
-class _Line:
+class _Queue:
     """Heads in the order in which they got in line; one that left is skipped when its place comes."""
 
     heap: list[tuple[float, int, Lane]] = field(default_factory=list)
@@ -102,7 +102,7 @@ class _Line:
         return None
 
 
-class Gate:
+class Admission:
     """The way into the gateway. `running`: turns at once. `rate`: the gateway's limit, where it is known.
 
     `paused` holds everything; `replicas` share the limit.
@@ -117,7 +117,7 @@ class Gate:
         self._running = 0
         self._paused = False
         self._circuit = _Circuit()
-        self._line = _Line()
+        self._line = _Queue()
         self._changed = asyncio.Event()
         self._admitting = False
         self._closed = False
@@ -138,7 +138,7 @@ class Gate:
         self._paused = paused
         self._changed.set()
 
-    def try_enter(self) -> bool:
+    def try_admit(self) -> bool:
         """A place at once, if nobody waits and nothing stands in the way that must be waited for."""
         free = self._rate is None and self._circuit.down_since is None and not self._paused and not self._line.waiting
         if free and self._running < self._most:
@@ -146,7 +146,7 @@ class Gate:
             return True
         return False
 
-    async def enter(self, lane: Lane, since: float | None = None) -> TurnFailure | None:
+    async def admit(self, lane: Lane, since: float | None = None) -> TurnFailure | None:
         """Wait in the line for a place; `since` where the lane's head has stood there before. Gives None with a place,
         or why its patience has ended, without one."""
         if self._closed:
@@ -154,7 +154,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         if since is not None and self._hopeless(loop.time()):
             return GatewayDown("patience")
-        entry = _Waiting(loop.time() if since is None else since, loop.create_future(), told=since is not None)
+        entry = _Waiting(loop.time() if since is None else since, loop.create_future(), notified=since is not None)
         self._line.add(lane, entry)
         metrics.WAITING.inc()
         if not self._admitting:
@@ -164,14 +164,14 @@ class Gate:
             return await entry.passed
         except asyncio.CancelledError:
             if entry.passed.done() and not entry.passed.cancelled() and entry.passed.result() is None:
-                await self.leave(used=False)
+                await self.free_slot(used=False)
             raise
         finally:
             del self._line.waiting[lane]
             metrics.WAITING.dec()
             self._changed.set()
 
-    async def leave(self, *, used: bool = True) -> None:
+    async def free_slot(self, *, used: bool = True) -> None:
         """Give the place back; if it was not `used`, the gateway was not asked."""
         self._running -= 1
         self._circuit.trying = False
@@ -204,30 +204,30 @@ class Gate:
         for entry in self._line.waiting.values():
             entry.passed.cancel()
 
-    def untold(self, most: int) -> list[Place]:
+    def unnotified(self, most: int) -> list[QueuePosition]:
         """Up to `most` heads that wait so long that their people should know; each is given once.
 
         Ends the waiting of those whose patience has ended.
         """
         now = asyncio.get_running_loop().time()
-        places: list[Place] = []
+        places: list[QueuePosition] = []
         entries = sorted(self._line.waiting.items(), key=lambda item: item[1].since)
         for ahead, (lane, entry) in enumerate(entries):
             waited = now - entry.since
-            if waited > self._patience.line and not self._paused and not entry.passed.done():
+            if waited > self._patience.queue and not self._paused and not entry.passed.done():
                 entry.passed.set_result(GatewayBusy("patience"))
                 continue
             seconds = None if self._rate is None else (ahead + 1) * self._rate.interval * self.replicas
-            if entry.told or len(places) >= most or self._circuit.down_since is not None:
+            if entry.notified or len(places) >= most or self._circuit.down_since is not None:
                 continue
-            if self._paused or waited + (seconds or 0.0) > self._patience.untold:
-                entry.told = True
-                places.append(Place(lane, ahead, seconds, self._paused))
+            if self._paused or waited + (seconds or 0.0) > self._patience.notify_after:
+                entry.notified = True
+                places.append(QueuePosition(lane, ahead, seconds, self._paused))
         return places
 
     def _hopeless(self, now: float) -> bool:
         since = self._circuit.down_since
-        return since is not None and now - since >= self._patience.down
+        return since is not None and now - since >= self._patience.gateway_down
 
     def _give_up(self, now: float) -> None:
         """A trial has failed: who stood in line while it was made need not hope for another one for ever."""
@@ -249,7 +249,7 @@ class Gate:
                     entry.passed.set_result(None)
                 elif pause == 0.0:
                     self._running += 1  # everybody left meanwhile: what was taken is given back
-                    await self.leave(used=False)
+                    await self.free_slot(used=False)
                 else:
                     await self._wait(pause)
         finally:

@@ -21,14 +21,14 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.live_message import ENDED, Landing
+from bridge.core.live_message import ENDED, LiveMessage
 from bridge.core.outbound.answers_and_notes import note, plain, stopped
 from bridge.core.ports.channel import Channel
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Activity, Outcome, Reply, Turn
-from bridge.engine.run_control import Control
-from bridge.engine.store_retry import insist
+from bridge.engine.run_control import RunControl
+from bridge.engine.store_retry import with_retry
 
 _log = structlog.get_logger()
 
@@ -70,19 +70,19 @@ class Delivery:
         self._closed = closed
         self._leaving = asyncio.Event()
 
-    async def deliver(self, turn: Turn, reply: Reply, control: Control) -> None:
+    async def deliver(self, turn: Turn, reply: Reply, control: RunControl) -> None:
         """Show what is not yet shown, one part after the other, then close the turn."""
-        outcome, ids, tries = reply.outcome, turn.shown, _Tries()
+        outcome, ids, tries = reply.outcome, turn.delivered, _Tries()
         activities = list(reply.activities)
-        landing = reply.landing
-        if landing is not None and landing.becomes and not ids:
+        landing = reply.live
+        if landing is not None and landing.shrinks_to and not ids:
             await self.shrink(turn, landing)
             landing = None
         while len(ids) < len(activities):
             if control.stopped and ids and outcome is not Outcome.STOPPED:
                 # the rest is dropped; what was shown stays and says so
                 outcome = Outcome.STOPPED
-                activities[len(ids) :] = (stopped(turn.payload.reference, control.by),)
+                activities[len(ids) :] = (stopped(turn.payload.reference, control.stopped_by),)
             try:
                 ids += (await self._send(turn, activities[len(ids)], None if ids else landing),)
             except DeliveryFailure as failure:
@@ -90,33 +90,33 @@ class Delivery:
                     outcome = Outcome.UNDELIVERED
                     break
                 shown = ids
-                if not await insist(lambda: self._store.shown(turn.ticket, shown)):
+                if not await with_retry(lambda: self._store.record_delivered(turn.ticket, shown)):
                     return  # dropped by an operator, or taken over, while it waited
                 continue
-            if len(ids) < len(activities) or control.settles:
+            if len(ids) < len(activities) or control.must_settle:
                 shown = ids
-                if not await insist(lambda: self._store.shown(turn.ticket, shown)):
+                if not await with_retry(lambda: self._store.record_delivered(turn.ticket, shown)):
                     return
         await self.settle(control)
         await self._close(turn, outcome, ids, reply.error)
 
-    async def settle(self, control: Control) -> None:
+    async def settle(self, control: RunControl) -> None:
         """A run whose request was closed early may still be at work: nothing else is asked in its lane meanwhile."""
-        if control.settles:
-            await control.settled(self._settle_seconds)
+        if control.must_settle:
+            await control.until_run_ended(self._settle_seconds)
 
-    async def shrink(self, turn: Turn, landing: Landing) -> None:
+    async def shrink(self, turn: Turn, landing: LiveMessage) -> None:
         """What was shown of a run becomes one line; that it fails costs no answer."""
         with contextlib.suppress(DeliveryFailure, TimeoutError):
             async with asyncio.timeout(_SHRINK_SECONDS):
-                await self._channel.land(turn.payload.reference, landing, note(landing.becomes or ENDED))
+                await self._channel.replace(turn.payload.reference, landing, note(landing.shrinks_to or ENDED))
 
-    async def _send(self, turn: Turn, activity: Activity, landing: Landing | None) -> str:
+    async def _send(self, turn: Turn, activity: Activity, landing: LiveMessage | None) -> str:
         to = turn.payload.reference
         try:
             if landing is not None:
                 try:
-                    return await self._channel.land(to, landing, activity)
+                    return await self._channel.replace(to, landing, activity)
                 except (StreamStopped, DeliveryRejected) as failure:  # the user has stopped or removed it
                     _log.info("landing_refused", turn=turn.name, detail=failure.detail)
             return await self._channel.send(to, activity)
@@ -141,7 +141,7 @@ class Delivery:
             return False
         pause = _DELIVERY_BACKOFF[min(tries.failed, len(_DELIVERY_BACKOFF)) - 1]
         if isinstance(failure, DeliveryRejected | DeliveryUnknown):
-            attempts = await insist(lambda: self._store.attempted(turn.ticket))
+            attempts = await with_retry(lambda: self._store.count_attempt(turn.ticket))
             if isinstance(failure, DeliveryUnknown):
                 # the channel has sent it twice already: rarely again, since each time it may be shown once more
                 if attempts == 0 or attempts > len(_UNKNOWN_PAUSES):
@@ -167,13 +167,13 @@ class Delivery:
         if self._leaving.is_set():
             raise asyncio.CancelledError
 
-    def leave(self) -> None:
+    def begin_shutdown(self) -> None:
         """The process is about to end: wait for nothing that the next one can do as well."""
         self._leaving.set()
 
     async def _close(self, turn: Turn, outcome: Outcome, ids: tuple[str, ...], error: str) -> None:
         at = self._clock.now()
-        if await insist(lambda: self._store.settle(turn.ticket, outcome, ids, at, error)):
+        if await with_retry(lambda: self._store.close_turn(turn.ticket, outcome, ids, at, error)):
             self._closed(turn)
             metrics.TURNS.labels(turn.kind.value, outcome.value, error).inc()
             metrics.TURN_SECONDS.observe(at - turn.accepted)

@@ -18,7 +18,7 @@ from bridge.core.identity import notice_lane
 from bridge.core.lease import Lease
 from bridge.core.outbound.answers_and_notes import note
 from bridge.core.ports.clock import Clock
-from bridge.core.ports.store import Beat, TurnFilter, TurnStore
+from bridge.core.ports.store import Heartbeat, TurnFilter, TurnStore
 from bridge.core.texts import say, span
 from bridge.core.turn import (
     Accepted,
@@ -34,18 +34,18 @@ from bridge.core.turn import (
     Turn,
     turn_name,
 )
-from bridge.engine.admission import Gate, Patience, Place, Rate
-from bridge.engine.edits import Afterthoughts
+from bridge.engine.admission import Admission, Patience, QueuePosition, Rate
+from bridge.engine.edits import Edits
 from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.runners import GATED, Lanes
-from bridge.engine.store_retry import insist
+from bridge.engine.runners import GATED, Runners
+from bridge.engine.store_retry import with_retry
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
 _RETENTION_SECONDS = 600.0
-_NOTES_A_BEAT = 50
+_NOTES_PER_HEARTBEAT = 50
 # Behind another question; the design's "about 30 s".
 _LONG_WAIT = 30.0
 
@@ -88,8 +88,8 @@ class Dispatcher:
         self._tasks = tasks
         self._limits = limits
         self._housekeeping = Tasks()
-        self._gate = Gate(store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience)
-        self._lanes = Lanes(store=store, pipeline=pipeline, gate=self._gate, clock=clock, tasks=tasks, merge=merge)
+        self._gate = Admission(store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience)
+        self._lanes = Runners(store=store, pipeline=pipeline, gate=self._gate, clock=clock, tasks=tasks, merge=merge)
         self._replica = Replica(
             store=store,
             lanes=self._lanes,
@@ -98,9 +98,9 @@ class Dispatcher:
             clock=clock,
             monotonic=monotonic,
             new_owner=new_owner,
-            heard=self._heard,
+            heard=self._on_heartbeat,
         )
-        self.afterthoughts = Afterthoughts(store=store, lanes=self._lanes, clock=clock, unasked=self._unasked)
+        self.edits = Edits(store=store, lanes=self._lanes, clock=clock, unasked=self._unasked)
         self._waiting = 0
 
     @property
@@ -133,7 +133,7 @@ class Dispatcher:
             return Accepted(0, full=True)
         gated = new.kind in GATED
         idle = new.lane not in self._lanes and not self._lanes.closing
-        claim = idle and (not gated or self._gate.try_enter())
+        claim = idle and (not gated or self._gate.try_admit())
         try:
             accepted = await self._commit(new, claim=claim, room=self._limits.lane if bounded else None)
             ticket = accepted.claimed
@@ -143,14 +143,14 @@ class Dispatcher:
                 return accepted
         finally:
             if claim and gated:
-                await self._gate.leave(used=False)
+                await self._gate.free_slot(used=False)
         if ticket is not None:
             # a drain began meanwhile, or a runner looked in: whoever comes next finds it in the queue
-            await insist(lambda: self._store.release(ticket))
+            await with_retry(lambda: self._store.release(ticket))
         if not accepted.duplicate and not accepted.full:
             self._waiting += counts
             if new.kind is Kind.ASK:
-                self._pipeline.marks.waits(new.lane, new.payload.reference)
+                self._pipeline.reactions.question_waits(new.lane, new.payload.reference)
                 self._tell_later(new, accepted.n)
             self._lanes.wake(new.lane)
         return accepted
@@ -200,7 +200,7 @@ class Dispatcher:
         self._lanes.close()
         await self._housekeeping.cancel()
         self._gate.close()
-        self._pipeline.leave()
+        self._pipeline.begin_shutdown()
         left = await self._tasks.finish(grace)
         if left:
             _log.warning("interrupting", tasks=left)
@@ -211,9 +211,9 @@ class Dispatcher:
         """A turn was closed while it waited: whatever of it is still to be seen goes."""
 
         async def tidy() -> None:
-            row = await insist(lambda: self._store.find(n))
+            row = await with_retry(lambda: self._store.find(n))
             if row is not None and row.state is State.CLOSED:
-                await self._pipeline.tidy(row)
+                await self._pipeline.clean_up(row)
 
         self._housekeeping.start(tidy(), "tidy")
 
@@ -227,18 +227,18 @@ class Dispatcher:
     def _may_run(self, lane: Lane) -> bool:
         return lane not in self._lanes and not self._lanes.closing and self._replica.alive
 
-    def _heard(self, beat: Beat) -> None:
+    def _on_heartbeat(self, beat: Heartbeat) -> None:
         self._waiting = beat.waiting
         self._gate.paused = beat.paused
         self._gate.replicas = max(1, len(beat.counters))
-        self._pipeline.shows.elsewhere = max(0, beat.running - len(self._lanes))
+        self._pipeline.progress.elsewhere = max(0, beat.running - len(self._lanes))
         metrics.QUEUED.set(beat.waiting)
-        for place in self._gate.untold(_NOTES_A_BEAT):
+        for place in self._gate.unnotified(_NOTES_PER_HEARTBEAT):
             self._housekeeping.start(self._tell(place), "waiting note")
 
-    async def _tell(self, place: Place) -> None:
+    async def _tell(self, place: QueuePosition) -> None:
         """Tell people that their question waits, once for each question."""
-        head = await insist(lambda: self._store.head(place.lane))  # the one that got in line may have been taken back
+        head = await with_retry(lambda: self._store.head(place.lane))  # the one that got in line may have been taken back
         if head is None or head.kind not in GATED:
             return
         locale = head.payload.reference.locale
@@ -254,11 +254,11 @@ class Dispatcher:
         """A mark says that a question waits behind another; a long wait deserves words."""
 
         async def tell() -> None:
-            status = await insist(lambda: self._store.lane_status(new.lane))
+            status = await with_retry(lambda: self._store.lane_status(new.lane))
             if status.running is not None and status.queued[:1] == (turn_name(n),):
                 await self._say_waiting(new, say("waiting_turn", new.payload.reference.locale))
 
-        if self._pipeline.shows.switches.progress and new.lane in self._lanes:
+        if self._pipeline.progress.switches.progress and new.lane in self._lanes:
             loop = asyncio.get_running_loop()
             loop.call_later(_LONG_WAIT, lambda: self._housekeeping.start(tell(), "long wait"))
 
@@ -267,16 +267,16 @@ class Dispatcher:
             id=f"{question.id}|waiting",
             kind=Kind.NOTE,
             lane=notice_lane(question.payload.reference),
-            payload=replace(question.payload, show=(note(words),), text="", files=()),
+            payload=replace(question.payload, activities=(note(words),), text="", files=()),
             accepted=self._clock.now(),
         )
-        await insist(lambda: self.accept(waiting))
+        await with_retry(lambda: self.accept(waiting))
 
     async def _retain(self) -> None:
         while True:
             now = self._clock.now()
             limits = self._limits
-            done = await insist(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids, now))
+            done = await with_retry(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids, now))
             # small batches, so that retention never holds up the traffic
             await asyncio.sleep(0.5 if done else _RETENTION_SECONDS)
 

@@ -24,7 +24,7 @@ from bridge.core.ports.files import SharedFiles
 from bridge.core.ports.store import TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, NewTurn, Outcome, Payload, Reply, Scope, Turn
-from bridge.engine.store_retry import insist
+from bridge.engine.store_retry import with_retry
 
 _log = structlog.get_logger()
 
@@ -76,11 +76,11 @@ class FilesIn:
         if not payload.text and len(inlined.left_out) == len(texts):
             return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
         if lines:
-            await insist(lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines)))))
+            await with_retry(lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines)))))
         blocks = iter(inlined.blocks)
         added = tuple(next(blocks) if isinstance(read, TextFile) else "" for read in reads)
         asked = replace(payload, text=inlined.text, files=(), inlined=payload.inlined + added)
-        if not await insist(lambda: self._store.rewrite(turn.ticket, asked)):
+        if not await with_retry(lambda: self._store.replace_payload(turn.ticket, asked)):
             raise Interrupted
         return asked
 
@@ -109,7 +109,7 @@ class FilesIn:
         return say("file_no_text", locale) if text is None else text
 
     def _note(self, turn: Turn, words: str) -> NewTurn:
-        payload = Payload(turn.payload.reference, turn.payload.person, show=(note(words),))
+        payload = Payload(turn.payload.reference, turn.payload.person, activities=(note(words),))
         lane = notice_lane(turn.payload.reference)
         return NewTurn(f"{turn.id}|files", Kind.NOTE, lane, payload, self._clock.now())
 

@@ -19,7 +19,7 @@ from bridge.core.errors import FileExpired, FileFailure, FileTooLarge, StoreUnav
 from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Shown, linked_files, relinked
 from bridge.core.files.content_type import is_showable, type_of
 from bridge.core.files.kept import Consent, FileLinks, FileState, KeptFile
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.outbound import file_cards
 from bridge.core.outbound.answers_and_notes import note
 from bridge.core.ports.agent import Answer
@@ -27,7 +27,7 @@ from bridge.core.ports.clock import Clock
 from bridge.core.ports.files import AgentFiles, FileStore, SharedFiles
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Outcome, Reply, Scope, Turn
-from bridge.engine.store_retry import insist
+from bridge.engine.store_retry import with_retry
 
 _log = structlog.get_logger()
 
@@ -90,12 +90,12 @@ class FilesOut:
         consent, reference = turn.payload.consent, turn.payload.reference
         if consent is None:
             return Reply(Outcome.DELIVERED, ())
-        kept = await insist(lambda: self._store.find(consent.file, self._clock.now()))
+        kept = await with_retry(lambda: self._store.find(consent.file, self._clock.now()))
         mine = (reference.conversation, turn.payload.person.aad_id)
         if kept is None or (kept.conversation, kept.person) != mine or kept.state is FileState.LINKED:
             return _instead(turn, consent, "file_offer_gone", "")
         if not consent.accepted:
-            await insist(lambda: self._store.settle(kept.id, FileState.DECLINED))
+            await with_retry(lambda: self._store.finish(kept.id, FileState.DECLINED))
             return _instead(turn, consent, "file_declined", kept.name)
         if kept.state is FileState.DECLINED:
             return _instead(turn, consent, "file_offer_gone", "")
@@ -107,7 +107,7 @@ class FilesOut:
                 metrics.FILES_OUT.labels("not_saved").inc()
                 return _instead(turn, consent, "file_not_saved", kept.name)
             # before anything is shown: repeated after a crash, the upload would be refused
-            await insist(lambda: self._store.settle(kept.id, FileState.SAVED))
+            await with_retry(lambda: self._store.finish(kept.id, FileState.SAVED))
         metrics.FILES_OUT.labels("saved").inc()
         return _instead(turn, consent, "file_saved", kept.name)
 
@@ -204,7 +204,7 @@ def _instead(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
     """A sentence in place of the card, so that nobody clicks it again; a saved file is shown after it."""
     words = note(say(key, turn.payload.reference.locale, name=name))
     activities = (words, file_cards.saved(name, consent)) if key == "file_saved" else (words,)
-    return Reply(Outcome.DELIVERED, activities, landing=Landing(consent.card) if consent.card else None)
+    return Reply(Outcome.DELIVERED, activities, live=LiveMessage(consent.card) if consent.card else None)
 
 
 def _place(file: AgentFile) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bridge import metrics
-from bridge.core.decide import Abandon, Accept, AskAgain, Policy, Reword, ShowStatus, Stop, decide
-from bridge.core.edits import ChangeVerdict, offer
+from bridge.core.decide import Accept, ApplyEdit, AskAgain, Policy, ShowStatus, Stop, WithdrawAll, decide
+from bridge.core.edits import EditVerdict, offer
 from bridge.core.feedback import Rating
 from bridge.core.identity import notice_lane
 from bridge.core.inbound.activities import Event, Ignored
@@ -30,7 +30,7 @@ class Click:
     replaces: bool
 
 
-class Reception:
+class Handler:
     """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept.
 
     `gateway_health` and `gateway_memory` give the text keys of what `/status` says about the gateway.
@@ -46,7 +46,7 @@ class Reception:
         gateway_memory: Callable[[], str],
     ) -> None:
         self._dispatcher = dispatcher
-        self._afterthoughts = dispatcher.afterthoughts
+        self._afterthoughts = dispatcher.edits
         self._policy = policy
         self._clock = clock
         self._gateway_health = gateway_health
@@ -67,11 +67,11 @@ class Reception:
                 await self._status(decision)
             case AskAgain():
                 return await self._ask_again(decision)
-            case Reword():
+            case ApplyEdit():
                 await self._reword(decision)
-            case Abandon():
+            case WithdrawAll():
                 metrics.INBOUND.labels("removed").inc()
-                await self._afterthoughts.abandon(decision.place)
+                await self._afterthoughts.withdraw_all(decision.id_prefix)
             case Rating():
                 await self._rate(decision)
             case _:
@@ -133,7 +133,7 @@ class Reception:
 
     async def _ask_again(self, decision: AskAgain) -> Click:
         locale = _locale(decision.turn)
-        restated = await self._afterthoughts.restated(decision.n)
+        restated = await self._afterthoughts.current_question(decision.n)
         mine = decision.turn.payload
         if restated is None or not (restated[1] or restated[0].payload.files):
             return Click(say("again_gone", locale), replaces=False)
@@ -162,19 +162,19 @@ class Reception:
     async def _take_back(self, asked: Turn, text: str) -> None:
         """Withdraw what is asked anew; where it has been claimed meanwhile, only if it still asks the same."""
         for _ in range(_TRIES):
-            if (await self._afterthoughts.withdraw(asked)).verdict is not ChangeVerdict.NOTHING:
+            if (await self._afterthoughts.withdraw(asked)).verdict is not EditVerdict.NOTHING:
                 return
-            now = await self._afterthoughts.restated(asked.n)
+            now = await self._afterthoughts.current_question(asked.n)
             if now is None or now[0].n != asked.n or now[1] != text or now[0].fence == asked.fence:
                 return  # it is over, or asks for others as well: they must not go with it
             asked = now[0]
 
-    async def _reword(self, decision: Reword) -> None:
-        changed = await self._afterthoughts.change(decision.change)
+    async def _reword(self, decision: ApplyEdit) -> None:
+        changed = await self._afterthoughts.edit(decision.edit)
         metrics.INBOUND.labels(f"change_{changed.verdict}").inc()
-        if changed.verdict is ChangeVerdict.UNASKED and decision.anew is not None:
+        if changed.verdict is EditVerdict.UNASKED and decision.anew is not None:
             await self._accept(replace(decision.anew, again_of=changed.n))
-        elif changed.verdict is ChangeVerdict.LATE and decision.about is not None:
+        elif changed.verdict is EditVerdict.LATE and decision.about is not None:
             await self._offer(changed.n, decision.about)
 
     async def _offer(self, n: int, about: Payload) -> None:
@@ -187,7 +187,7 @@ class Reception:
         if offered is None:
             return
         card = cards.edited(offered, n, turn.name, about.reference.locale)
-        lane, payload = notice_lane(about.reference), replace(about, show=(card,))
+        lane, payload = notice_lane(about.reference), replace(about, activities=(card,))
         await self._accept(NewTurn(f"edited|{n}|{offered}", Kind.NOTE, lane, payload, now))
 
     async def _rate(self, rating: Rating) -> None:
@@ -197,7 +197,7 @@ class Reception:
             metrics.FEEDBACK.labels("taken_back" if rating.taken_back else rating.reaction.value).inc()
 
     def _note_instead(self, new: NewTurn, words: str) -> NewTurn:
-        payload = replace(new.payload, show=(note(words),), text="", files=())
+        payload = replace(new.payload, activities=(note(words),), text="", files=())
         return replace(new, kind=Kind.NOTE, lane=notice_lane(new.payload.reference), payload=payload, again_of=None)
 
 

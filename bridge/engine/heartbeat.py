@@ -15,15 +15,15 @@ from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import Lease
 from bridge.core.ports.clock import Clock
-from bridge.core.ports.store import Beat, TurnStore
+from bridge.core.ports.store import Heartbeat, TurnStore
 from bridge.core.turn import State
-from bridge.engine.runners import Lanes
-from bridge.engine.store_retry import insist
+from bridge.engine.runners import Runners
+from bridge.engine.store_retry import with_retry
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 # A claimed row without a runner for this long was orphaned by a cancelled request, not merely on its way.
 _ORPHAN_SECONDS = 5.0
 
@@ -38,13 +38,13 @@ class Replica:
         self,
         *,
         store: TurnStore,
-        lanes: Lanes,
+        lanes: Runners,
         work: Tasks,
         lease: Lease,
         clock: Clock,
         monotonic: Callable[[], float],
         new_owner: Callable[[], str],
-        heard: Callable[[Beat], None],
+        heard: Callable[[Heartbeat], None],
     ) -> None:
         self._store = store
         self._lanes = lanes
@@ -53,7 +53,7 @@ class Replica:
         self._clock = clock
         self._monotonic = monotonic
         self._new_owner = new_owner
-        self._heard = heard
+        self._on_heartbeat = heard
         self._watching = Tasks()
         self.alive = False
         self.failing = False
@@ -76,18 +76,18 @@ class Replica:
         owner = self._new_owner()
         await self._store.join(owner)
         began = self._monotonic()
-        beat = await self._store.beat(owner, 0)
+        beat = await self._store.heartbeat(owner, 0)
         self._lease.renewed(began, self._monotonic(), owner, beat.counters)
         self._lanes.owner, self._lanes.alive = owner, True
-        self._heard(beat)  # before anything runs: a pause holds what is taken over, too
-        await self._adopt(frozenset())
+        self._on_heartbeat(beat)  # before anything runs: a pause holds what is taken over, too
+        await self._take_over(frozenset())
         self.alive = True
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
-                await self._beat()
+                await self._count_heartbeat()
             except StoreUnavailable as error:
                 if not self.failing:
                     _log.error("store_unavailable", error=error.detail)
@@ -96,37 +96,37 @@ class Replica:
                 _log.error("beat_broken", error=type(error).__name__, exc_info=error)
                 self.failing = True
 
-    async def _beat(self) -> None:
+    async def _count_heartbeat(self) -> None:
         if not self.alive:
             await self._begin_again()
             return
         began, owner = self._monotonic(), self._lanes.owner
-        beat = await self._store.beat(owner, len(self._lanes))
-        if self._given_up(owner):
+        beat = await self._store.heartbeat(owner, len(self._lanes))
+        if self._replaced(owner):
             return  # by the watchdog, while the beat was under way
         if not beat.alive:
-            await self._abandon("declared dead")
+            await self._stop_own_work("declared dead")
             return
         self.failing = False
         dead = self._lease.renewed(began, self._monotonic(), owner, beat.counters)
         if (dead and self._store.shared) or beat.orphans:
-            await self._adopt(dead)
+            await self._take_over(dead)
         for n in beat.stops:
             self._stop_asked(n)
-        self._heard(beat)
-        await self._look_for_the_lost()
+        self._on_heartbeat(beat)
+        await self._recover_orphans()
 
     async def _watch(self) -> None:
         """On its own, since a beat may hang in a dead connection for longer than there is time."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
             if self.alive and not self._lease.certain(self._monotonic()):
-                await self._abandon("no beat")
+                await self._stop_own_work("no beat")
 
-    async def _abandon(self, reason: str) -> None:
+    async def _stop_own_work(self, reason: str) -> None:
         """Stop all own work: from now on somebody else may have taken it over."""
         _log.error("life_abandoned", owner=self._lanes.owner, reason=reason, lanes=len(self._lanes))
-        metrics.LIVES_LOST.inc()
+        metrics.OWNERSHIP_LOST.inc()
         self.alive = self._lanes.alive = False
         self._lease.lost()
         await self._work.cancel()
@@ -139,8 +139,8 @@ class Replica:
         self.failing = False
         _log.info("life_begun", owner=self._lanes.owner, before=before)
 
-    async def _adopt(self, dead: frozenset[str]) -> None:
-        orphans = await self._store.adopt(self._lanes.owner, dead)
+    async def _take_over(self, dead: frozenset[str]) -> None:
+        orphans = await self._store.take_over(self._lanes.owner, dead)
         if dead or orphans.turns or orphans.lanes:
             _log.warning("adopted", dead=len(dead), turns=len(orphans.turns), lanes=len(orphans.lanes))
         for turn in orphans.turns:
@@ -153,16 +153,16 @@ class Replica:
             self._work.start(self._stop(n), "stop")
 
     async def _stop(self, n: int) -> None:
-        turn = await insist(lambda: self._store.find(n))
+        turn = await with_retry(lambda: self._store.find(n))
         if turn is not None and turn.stop:
             self._lanes.stop(n, turn.stopped_by, withdrawn=turn.withdrawn)
 
-    async def _look_for_the_lost(self) -> None:
+    async def _recover_orphans(self) -> None:
         """Own rows that nobody works on: their request was cancelled between commit and start."""
-        if self._going():
+        if self._ending():
             return
         now = self._clock.now()
-        stalled = await self._store.stalled(self._lanes.owner, now - _ORPHAN_SECONDS, now - BEAT_SECONDS)
+        stalled = await self._store.stalled(self._lanes.owner, now - _ORPHAN_SECONDS, now - HEARTBEAT_SECONDS)
         for n, lane in stalled.claimed:
             if lane not in self._lanes:
                 await self._recover(n)
@@ -170,17 +170,17 @@ class Replica:
             if lane not in self._lanes:
                 self._lanes.wake(lane)
 
-    def _given_up(self, owner: str) -> bool:
+    def _replaced(self, owner: str) -> bool:
         return not self.alive or owner != self._lanes.owner
 
-    def _going(self) -> bool:
+    def _ending(self) -> bool:
         """Whether runs are being ended here: what looks like an orphan then had begun."""
         return not self.alive or self._lanes.closing
 
     async def _recover(self, n: int) -> None:
         # read anew: since the look, its runner may have closed it and be gone
         row = await self._store.find(n)
-        if row is None or row.owner != self._lanes.owner or row.lane in self._lanes or self._going():
+        if row is None or row.owner != self._lanes.owner or row.lane in self._lanes or self._ending():
             return
         # claimed at its acceptance and never begun; one that was adopted had been asked by another life
         if row.state is State.RUNNING and not row.stop and row.fence == 1:

@@ -71,7 +71,7 @@ class Operator:
             return Refusal.NO_QUESTION
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
-        restated = await self._dispatcher.afterthoughts.restated(n)
+        restated = await self._dispatcher.edits.current_question(n)
         # one that was asked together with another has its own words
         text = restated[1] if restated is not None and restated[0].n == n else asked.words
         if not text and (changed_since(asked) or not asked.payload.files):
@@ -97,7 +97,7 @@ class Operator:
 
     async def feedback(self, after: After, limit: int) -> tuple[dict[str, Any], ...]:
         """What people think of answers, oldest first, ready for JSON; `after` of each is where to go on behind it."""
-        found = await self._dispatcher.afterthoughts.ratings(after, limit)
+        found = await self._dispatcher.edits.ratings(after, limit)
         return tuple(_rating(rating) for rating in found)
 
     async def pause(self, paused: bool) -> None:
@@ -108,7 +108,7 @@ class Operator:
     def _farewell(self, turn: Turn) -> NewTurn:
         reference = turn.payload.reference
         words = f"{say(_DROPPED.get(turn.kind, 'dropped_message'), reference.locale)}\n\n*{turn.name}*"
-        payload = replace(turn.payload, show=(note(words),), text="")
+        payload = replace(turn.payload, activities=(note(words),), text="")
         return NewTurn(f"drop|{turn.n}", Kind.NOTE, notice_lane(reference), payload, self._clock.now())
 
 
@@ -144,7 +144,7 @@ def _details(turn: Turn, now: float) -> dict[str, Any]:
         "scope": turn.payload.reference.scope if kept else None,
         "text_bytes": len(turn.payload.text.encode()) if kept else None,
         "parts": None if turn.reply is None else len(turn.reply.activities),
-        "parts_shown": len(turn.shown),
+        "parts_shown": len(turn.delivered),
         "history": [{"at": _time(step.at), "what": step.what, "by": step.by} for step in steps(turn.history)],
     }
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bridge import metrics
 from bridge.core.errors import LeftOut, Throttled
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.ports.channel import Channel, Chunk
 from bridge.core.progress.budgets import STREAM_INTERVAL, ConversationBudget, TenantBudget
 from bridge.core.turn import Activity, Reference
@@ -40,14 +40,14 @@ class PacedChannel:
         budget.typed = False
         return id_
 
-    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
         """An answer in place of its progress; it waits like every answer. Raises DeliveryFailure."""
         budget = await self._room(to)
         if landing.stream and (pause := budget.streamed + STREAM_INTERVAL - self._monotonic()) > 0:
             await asyncio.sleep(pause)
-        if landing.stream and landing.shown:
+        if landing.stream and landing.text:
             budget.spent(self._monotonic())  # the stream's end, and then the edit
-        id_ = await self._spend(budget, self._channel.land(to, landing, activity))
+        id_ = await self._spend(budget, self._channel.replace(to, landing, activity))
         budget.typed = False
         return id_
 
@@ -74,13 +74,13 @@ class PacedChannel:
         finally:
             budget.streamed = self._monotonic()
 
-    async def place(self, to: Reference, activity: Activity) -> str:
+    async def post_placeholder(self, to: Reference, activity: Activity) -> str:
         """A message of progress, if there is room. Raises LeftOut, DeliveryFailure."""
-        return await self._progressing(to, lambda: self._channel.place(to, activity))
+        return await self._progressing(to, lambda: self._channel.post_placeholder(to, activity))
 
-    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+    async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         """Progress in place of what the message shows, if there is room. Raises LeftOut, DeliveryFailure."""
-        await self._progressing(to, lambda: self._channel.edit(to, message, activity))
+        await self._progressing(to, lambda: self._channel.update_placeholder(to, message, activity))
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
         """A reaction, if there is room for one. Raises LeftOut, DeliveryFailure."""

@@ -41,10 +41,10 @@ from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn
 from bridge.engine.delivery import Delivery
 from bridge.engine.files import NO_FILES, Files
-from bridge.engine.progress import Shows, Switches, on_what_was_shown
-from bridge.engine.run_control import Control
-from bridge.engine.store_retry import insist
-from bridge.engine.waiting import Marks
+from bridge.engine.progress import Progress, Switches, note_below_progress
+from bridge.engine.run_control import RunControl
+from bridge.engine.store_retry import with_retry
+from bridge.engine.waiting import WaitingReactions
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
@@ -92,50 +92,50 @@ class Pipeline:
         self._rerun = rerun
         self._feedback = feedback
         self._agent_cards = agent_cards
-        self.marks = Marks(channel, tasks, wanted=switches.reactions)
+        self.reactions = WaitingReactions(channel, tasks, wanted=switches.reactions)
         self._delivery = Delivery(
-            store=store, channel=channel, clock=clock, settle_seconds=settle_seconds, closed=self.marks.ended
+            store=store, channel=channel, clock=clock, settle_seconds=settle_seconds, closed=self.reactions.turn_ended
         )
-        self.shows = Shows(channel=channel, store=store, tasks=tasks, switches=switches)
+        self.progress = Progress(channel=channel, store=store, tasks=tasks, switches=switches)
 
-    async def run(self, turn: Turn, control: Control) -> RunNotStarted | None:
+    async def run(self, turn: Turn, control: RunControl) -> RunNotStarted | None:
         """Take a turn this process has just claimed to its outcome; or back into the queue, and why: it did not run."""
         try:
             reply = await self._work(turn, control)
         except RunNotStarted as failure:
             _log.warning("turn_released", turn=turn.name, error=failure.label, detail=failure.detail)
-            if await insist(lambda: self._store.release(turn.ticket)):
+            if await with_retry(lambda: self._store.release(turn.ticket)):
                 return failure
             reply = self._failed(turn, failure)  # stopped meanwhile, or replaced: what is stored next finds out which
         await self._finish(turn, reply, control)
         return None
 
-    async def refuse(self, turn: Turn, control: Control, failure: TurnFailure) -> None:
+    async def refuse(self, turn: Turn, control: RunControl, failure: TurnFailure) -> None:
         """End a turn without asking the agent, with the failure's sentence."""
         await self._finish(
-            turn, on_what_was_shown(self._failed(turn, failure), live_message(turn.live), _locale(turn)), control
+            turn, note_below_progress(self._failed(turn, failure), live_message(turn.live), _locale(turn)), control
         )
 
-    async def tidy(self, turn: Turn) -> None:
+    async def clean_up(self, turn: Turn) -> None:
         """A turn was closed without being asked: its mark goes, and what an earlier try of it showed."""
-        self.marks.ended(turn)
+        self.reactions.turn_ended(turn)
         if (left := live_message(turn.live)) is not None:
             await self._delivery.shrink(turn, left)
 
-    async def resume(self, turn: Turn, control: Control) -> bool:
+    async def resume(self, turn: Turn, control: RunControl) -> bool:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
         left, locale = live_message(turn.live), turn.payload.reference.locale
         # the other life's end has closed its request, and nobody hears of the run any more
-        control.settles = turn.kind is Kind.ASK and (turn.reply is None or turn.reply.outcome not in _RUN_TO_ITS_END)
+        control.must_settle = turn.kind is Kind.ASK and (turn.reply is None or turn.reply.outcome not in _RUN_TO_ITS_END)
         if turn.state is State.ANSWERED and turn.reply is not None:
-            if turn.shown or turn.reply.landing is None or turn.reply.landing.becomes:
+            if turn.delivered or turn.reply.live is None or turn.reply.live.shrinks_to:
                 # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
                 metrics.MAYBE_DOUBLED.inc()
             await self._delivery.deliver(turn, turn.reply, control)
         elif turn.stop:
-            await self._finish(turn, on_what_was_shown(self._stopped(turn, control), left, locale), control)
+            await self._finish(turn, note_below_progress(self._stopped(turn, control), left, locale), control)
         elif turn.kind is Kind.ASK and not self._rerun:
             card = cards.interrupted(turn.n, turn.name, locale)
             reply = Reply(Outcome.INTERRUPTED, (card,), Interrupted.label, left)
@@ -143,12 +143,12 @@ class Pipeline:
         elif turn.kind in (Kind.ASK, Kind.NEW):
             # deleting a session twice changes nothing; asking again is the operator's word
             await self._delivery.settle(control)
-            return await insist(lambda: self._store.release(turn.ticket))
+            return await with_retry(lambda: self._store.release(turn.ticket))
         else:
             await self.run(turn, control)  # nobody was asked, and nothing was shown before it was stored
         return False
 
-    async def _work(self, turn: Turn, control: Control) -> Reply:
+    async def _work(self, turn: Turn, control: RunControl) -> Reply:
         """The turn's reply. Raises RunNotStarted."""
         try:
             match turn.kind:
@@ -156,11 +156,11 @@ class Pipeline:
                     return await self._ask(turn, control)
                 case Kind.NEW:
                     await self._admit(turn)
-                    await self._agent.forget(turn.payload.agent, turn.payload.user)
+                    await self._agent.delete_session(turn.payload.agent, turn.payload.user)
                     control.reached = True
                     return self._says(turn, Outcome.DELIVERED, "new_done")
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
-                    return Reply(Outcome.DELIVERED, turn.payload.show)
+                    return Reply(Outcome.DELIVERED, turn.payload.activities)
                 case Kind.FILE:
                     return await self._files.hand_over(turn)
                 case _:
@@ -189,33 +189,33 @@ class Pipeline:
         if guest:
             raise GuestDenied
 
-    async def _ask(self, turn: Turn, control: Control) -> Reply:
+    async def _ask(self, turn: Turn, control: RunControl) -> Reply:
         payload = turn.payload
-        show = self.shows.of(turn, control)
+        show = self.progress.of(turn, control)
         try:
             async with show, asyncio.timeout(self._whole_turn) as deadline:
                 with control.armed(deadline):
                     await self._admit(turn)
                     asked = await self._files.prepare(turn)
                     control.asked = not isinstance(asked, Reply)
-                    said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.heard)
+                    said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.listener)
                     control.reached = control.asked
             if isinstance(said, Reply):  # nothing was left to ask
-                return show.note_landed(said)
-            reply = show.landed(await self._answer(turn, said))
+                return show.note_with_live_message(said)
+            reply = show.with_live_message(await self._answer(turn, said))
             return reply if payload.reference.scope is Scope.PERSONAL else await self._addressed(turn, reply)
         except RunNotStarted:
             raise
         except TurnFailure as failure:
             control.reached = control.asked and not isinstance(failure, _BEFORE_ANY_REQUEST)
-            return show.note_landed(self._failed(turn, failure))
+            return show.note_with_live_message(self._failed(turn, failure))
         except TimeoutError:
-            control.settles = True
+            control.must_settle = True
             stopped = control.stopped
-            return show.note_landed(self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut()))
+            return show.note_with_live_message(self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut()))
         except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
-            return show.note_landed(self._failed(turn, InternalError()))
+            return show.note_with_live_message(self._failed(turn, InternalError()))
 
     async def _answer(self, turn: Turn, said: Answer) -> Reply:
         """What the agent said, ready to be shown. Raises AnswerEmpty."""
@@ -237,7 +237,7 @@ class Pipeline:
             return reply
         first, *rest = reply.activities
         payload = turn.payload
-        if reply.landing is not None and reply.landing.becomes:
+        if reply.live is not None and reply.live.shrinks_to:
             first = mentioning(first, payload.person)
         activities = [quoting(first, payload.reference), *rest]
         try:
@@ -249,33 +249,33 @@ class Pipeline:
             activities[-1] = continued(activities[-1], say(key, payload.reference.locale))
         return replace(reply, activities=tuple(activities))
 
-    async def _finish(self, turn: Turn, reply: Reply, control: Control) -> None:
+    async def _finish(self, turn: Turn, reply: Reply, control: RunControl) -> None:
         """Store the reply, then show it. A stop that came first wins over the answer, never over itself."""
         stopped = reply.outcome in (Outcome.STOPPED, Outcome.WITHDRAWN)
-        stored = await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=stopped))
+        stored = await with_retry(lambda: self._store.record_answer(turn.ticket, reply, even_if_stopped=stopped))
         if not stored:
-            row = await insist(lambda: self._store.find(turn.n))
+            row = await with_retry(lambda: self._store.find(turn.n))
             if row is None or row.ticket != turn.ticket or not row.stop:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
-            control.by, control.withdrawn = control.by or row.stopped_by, row.withdrawn
-            landing = reply.landing or live_message(row.live)
-            reply = on_what_was_shown(self._stopped(turn, control), landing, _locale(turn))
-            if not await insist(lambda: self._store.answer(turn.ticket, reply, even_if_stopped=True)):
+            control.stopped_by, control.withdrawn = control.stopped_by or row.stopped_by, row.withdrawn
+            landing = reply.live or live_message(row.live)
+            reply = note_below_progress(self._stopped(turn, control), landing, _locale(turn))
+            if not await with_retry(lambda: self._store.record_answer(turn.ticket, reply, even_if_stopped=True)):
                 return
         await self._delivery.deliver(turn, reply, control)
 
     def _says(self, turn: Turn, outcome: Outcome, key: str, error: str = "") -> Reply:
         return Reply(outcome, (note(say(key, turn.payload.reference.locale)),), error)
 
-    def _stopped(self, turn: Turn, control: Control) -> Reply:
+    def _stopped(self, turn: Turn, control: RunControl) -> Reply:
         if control.withdrawn:
             return Reply(Outcome.WITHDRAWN, ())
-        return Reply(Outcome.STOPPED, (stopped(turn.payload.reference, control.by),))
+        return Reply(Outcome.STOPPED, (stopped(turn.payload.reference, control.stopped_by),))
 
-    def leave(self) -> None:
+    def begin_shutdown(self) -> None:
         """The process is about to end: wait for nothing that the next one can do as well."""
-        self._delivery.leave()
+        self._delivery.begin_shutdown()
 
 
 def _locale(turn: Turn) -> str:

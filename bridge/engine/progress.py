@@ -17,19 +17,19 @@ import structlog
 from bridge import metrics
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
 from bridge.core.identity import speaker
-from bridge.core.live_message import Landing, live_mark, live_message
+from bridge.core.live_message import LiveMessage, live_column, live_message
 from bridge.core.outbound import cards
-from bridge.core.outbound.answers_and_notes import note, with_shown
+from bridge.core.outbound.answers_and_notes import below_text, note
 from bridge.core.ports.agent import AgentEvent, RunEnded
 from bridge.core.ports.channel import Channel, Chunk
 from bridge.core.ports.store import TurnStore
 from bridge.core.progress.budgets import progress_interval
-from bridge.core.progress.machine import Close, Edit, Place, Progress, Step
+from bridge.core.progress.machine import CloseStream, PostPlaceholder, ProgressMachine, Step, UpdatePlaceholder
 from bridge.core.texts import say
 from bridge.core.turn import Reply, Scope, Turn
-from bridge.engine.run_control import Control
-from bridge.engine.store_retry import insist
-from bridge.engine.typing_indicator import Typing
+from bridge.engine.run_control import RunControl
+from bridge.engine.store_retry import with_retry
+from bridge.engine.typing_indicator import TypingIndicator
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
@@ -51,18 +51,18 @@ class Switches:
     reactions: bool = True
 
 
-def on_what_was_shown(note_: Reply, landing: Landing | None, locale: str) -> Reply:
+def note_below_progress(note_: Reply, landing: LiveMessage | None, locale: str) -> Reply:
     """A note of the bridge in place of the progress, below what the agent had said before."""
-    if landing is None or landing.becomes:
-        return replace(note_, landing=landing)
+    if landing is None or landing.shrinks_to:
+        return replace(note_, live=landing)
     if not note_.activities:  # the question was taken back: nobody waits for words, but its progress must end
-        return replace(note_, landing=replace(landing, becomes=landing.shown or say("stopped", locale)))
+        return replace(note_, live=replace(landing, shrinks_to=landing.text or say("stopped", locale)))
     first, *more = note_.activities
-    activities = (with_shown(landing.shown, first), *more) if landing.shown else note_.activities
-    return replace(note_, activities=activities, landing=landing)
+    activities = (below_text(landing.text, first), *more) if landing.text else note_.activities
+    return replace(note_, activities=activities, live=landing)
 
 
-class Shows:
+class Progress:
     """Makes the show of each turn. `elsewhere`: turns that run in other processes for the same tenant."""
 
     def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: Switches) -> None:
@@ -73,26 +73,26 @@ class Shows:
         self.running = 0
         self.elsewhere = 0
 
-    def of(self, turn: Turn, control: Control) -> Show:
+    def of(self, turn: Turn, control: RunControl) -> TurnProgress:
         """The show of a turn whose run begins now."""
-        return Show(self, turn, control)
+        return TurnProgress(self, turn, control)
 
     def interval(self, least: float) -> float:
         """Seconds between two signs of progress of one turn."""
         return progress_interval(self.running + self.elsewhere, least)
 
 
-class Show:
+class TurnProgress:
     """Use as an asynchronous context around the run; then `landed` says where the reply goes."""
 
-    def __init__(self, shows: Shows, turn: Turn, control: Control) -> None:
+    def __init__(self, shows: Progress, turn: Turn, control: RunControl) -> None:
         self._shows = shows
         self._turn = turn
         self._control = control
         self._to = turn.payload.reference
         self._now = asyncio.get_running_loop().time
         switches = shows.switches
-        self._progress = Progress(
+        self._progress = ProgressMachine(
             self._to.scope,
             self._to.locale,
             self._now(),
@@ -105,18 +105,18 @@ class Show:
         self._ended = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._typing: Typing | None = None
+        self._typing: TypingIndicator | None = None
 
     @property
-    def heard(self) -> Callable[[AgentEvent], None] | None:
+    def listener(self) -> Callable[[AgentEvent], None] | None:
         """What the agent is to tell its news, if anybody looks."""
-        return self._heard if self._shows.switches.progress else None
+        return self._on_event if self._shows.switches.progress else None
 
     async def __aenter__(self) -> Self:
         self._shows.running += 1
         if self._to.scope is not Scope.CHANNEL:  # Teams shows no typing in channels (design section 8)
             interval = lambda: self._shows.interval(_TYPING_SECONDS)  # noqa: E731
-            self._typing = Typing(self._shows.channel, self._to, self._shows.tasks, interval)
+            self._typing = TypingIndicator(self._shows.channel, self._to, self._shows.tasks, interval)
             await self._typing.__aenter__()
         if self._shows.switches.progress:
             # most answers come before it: a timer costs less than a task
@@ -135,21 +135,21 @@ class Show:
                 task.cancel()
         await self._end_typing()
 
-    def landed(self, reply: Reply) -> Reply:
+    def with_live_message(self, reply: Reply) -> Reply:
         """The reply, and where it goes: in place of the progress, or after it."""
         notify = self._shows.switches.notify
-        landing = self._progress.landing(self._now(), notify=notify, silent=not reply.activities)
-        return replace(reply, landing=landing)
+        landing = self._progress.live_message(self._now(), notify=notify, silent=not reply.activities)
+        return replace(reply, live=landing)
 
-    def note_landed(self, reply: Reply) -> Reply:
+    def note_with_live_message(self, reply: Reply) -> Reply:
         """A note of the bridge, which leaves standing what the agent had said so far."""
-        return on_what_was_shown(reply, self._progress.landing(self._now(), notify=False), self._to.locale)
+        return note_below_progress(reply, self._progress.live_message(self._now(), notify=False), self._to.locale)
 
-    def _heard(self, event: AgentEvent) -> None:
-        self._control.hears = True
+    def _on_event(self, event: AgentEvent) -> None:
+        self._control.hears_events = True
         if isinstance(event, RunEnded):
-            self._control.over.set()
-        elif self._progress.heard(event):  # an answer comes in thousands of pieces
+            self._control.run_ended.set()
+        elif self._progress.on_event(event):  # an answer comes in thousands of pieces
             self._news.set()
 
     def _begin(self) -> None:
@@ -171,7 +171,7 @@ class Show:
         try:
             id_ = await self._send(step)
         except (LeftOut, Throttled):
-            self._progress.left_out(self._now())
+            self._progress.skipped(self._now())
             return
         except StreamStopped:
             self._progress.unchangeable()
@@ -184,9 +184,9 @@ class Show:
             self._progress.refused(stream_over=isinstance(failure, StreamEnded))
             return
         self._progress.sent(step, id_, self._now())
-        if self._progress.message and (self._progress.message != before or isinstance(step, Close)):
-            mark = live_mark(self._progress.message, stream=self._progress.streams)
-            if not await insist(lambda: self._shows.store.live(self._turn.ticket, mark)):
+        if self._progress.message and (self._progress.message != before or isinstance(step, CloseStream)):
+            mark = live_column(self._progress.message, stream=self._progress.streams)
+            if not await with_retry(lambda: self._shows.store.record_live_message(self._turn.ticket, mark)):
                 self._progress.refused()  # stopped showing: somebody else has the turn
 
     async def _send(self, step: Step) -> str:
@@ -195,13 +195,13 @@ class Show:
         match step:
             case Chunk():
                 return await channel.stream(to, step)
-            case Close():
-                closing = Landing(step.stream, stream=True)
-                return await channel.land(to, closing, note(step.text))
-            case Place():
-                return await channel.place(to, self._activity("", step.line))
-            case Edit():
-                await channel.edit(to, step.message, self._activity(step.text, step.line))
+            case CloseStream():
+                closing = LiveMessage(step.stream, stream=True)
+                return await channel.replace(to, closing, note(step.text))
+            case PostPlaceholder():
+                return await channel.post_placeholder(to, self._activity("", step.line))
+            case UpdatePlaceholder():
+                await channel.update_placeholder(to, step.message, self._activity(step.text, step.line))
                 return step.message
             case _:
                 assert_never(step)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from bridge.core.ports.agent import END_WITHIN
 
 
-class Control:
+class RunControl:
     """One turn's handle. Stopping ends the run's time limit at once, which closes its request like a time-out does.
 
     `settles`: the request was closed early, so the gateway may still be at work for a moment. `asked`: a question was
@@ -17,17 +17,17 @@ class Control:
     end will, too; `over`: it has come.
     """
 
-    __slots__ = ("_deadline", "asked", "by", "hears", "over", "reached", "settles", "stopped", "withdrawn")
+    __slots__ = ("_deadline", "asked", "stopped_by", "hears_events", "run_ended", "reached", "must_settle", "stopped", "withdrawn")
 
     def __init__(self) -> None:
         self.stopped = False
         self.withdrawn = False
-        self.by = ""
-        self.settles = False
+        self.stopped_by = ""
+        self.must_settle = False
         self.asked = False
         self.reached = False
-        self.hears = False
-        self.over = asyncio.Event()
+        self.hears_events = False
+        self.run_ended = asyncio.Event()
         self._deadline: asyncio.Timeout | None = None
 
     @contextmanager
@@ -42,16 +42,16 @@ class Control:
             # a stop from now on changes only what is still to be shown
             self._deadline = None
 
-    async def settled(self, seconds: float) -> None:
+    async def until_run_ended(self, seconds: float) -> None:
         """Wait until the run has ended; `seconds` where nobody tells, which is as long as most tools take to notice."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(END_WITHIN if self.hears else seconds):
-                await self.over.wait()
+            async with asyncio.timeout(END_WITHIN if self.hears_events else seconds):
+                await self.run_ended.wait()
 
     def stop(self, by: str, *, withdrawn: bool = False) -> None:
         """Stop the turn; `by` is the name of the person, for the note in groups. `withdrawn`: there will be no note."""
         self.stopped = True
         self.withdrawn = withdrawn
-        self.by = by
+        self.stopped_by = by
         if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(0)

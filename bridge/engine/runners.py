@@ -18,10 +18,10 @@ from bridge.core.identity import WELCOME_LANES
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Kind, Lane, Outcome, Turn
-from bridge.engine.admission import Gate
+from bridge.engine.admission import Admission
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.run_control import Control
-from bridge.engine.store_retry import insist
+from bridge.engine.run_control import RunControl
+from bridge.engine.store_retry import with_retry
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
@@ -44,19 +44,19 @@ class _Runner:
     """
 
     turn: Turn | None = None
-    adopted: Turn | None = None
-    control: Control = field(default_factory=Control)
-    look: bool = False
-    place: bool = False
+    taken_over: Turn | None = None
+    control: RunControl = field(default_factory=RunControl)
+    look_again: bool = False
+    has_slot: bool = False
     refusal: TurnFailure | None = None
     since: float | None = None
 
 
-class Lanes:
+class Runners:
     """The runners. `owner` is the life whose turns they are; `merge`: queued messages are asked together."""
 
     def __init__(
-        self, *, store: TurnStore, pipeline: Pipeline, gate: Gate, clock: Clock, tasks: Tasks, merge: bool
+        self, *, store: TurnStore, pipeline: Pipeline, gate: Admission, clock: Clock, tasks: Tasks, merge: bool
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -86,23 +86,23 @@ class Lanes:
 
     def run(self, turn: Turn) -> None:
         """Run a turn that was claimed at its acceptance; a place that it needs was taken before."""
-        self._start(turn.lane, _Runner(turn, place=turn.kind in GATED))
+        self._start(turn.lane, _Runner(turn, has_slot=turn.kind in GATED))
 
     def resume(self, turn: Turn) -> None:
         """Go on with a turn that another life had claimed."""
         runner = self._runners.get(turn.lane)
         if runner is not None:
-            runner.adopted = turn
+            runner.taken_over = turn
         else:
-            self._start(turn.lane, _Runner(adopted=turn, look=True))
+            self._start(turn.lane, _Runner(taken_over=turn, look_again=True))
 
     def wake(self, lane: Lane) -> None:
         """Something may be queued in the lane."""
         runner = self._runners.get(lane)
         if runner is not None:
-            runner.look = True
+            runner.look_again = True
         elif self.alive and not self.closing:  # a lost life claims nothing; the next one wakes what it takes over
-            self._start(lane, _Runner(look=True))
+            self._start(lane, _Runner(look_again=True))
 
     def runs(self, n: int) -> bool:
         """Whether this turn runs here and nobody has stopped it yet."""
@@ -132,32 +132,32 @@ class Lanes:
 
     async def _next(self, lane: Lane, runner: _Runner) -> bool:
         """Work on the lane's next turn; False when there is none."""
-        if runner.adopted is not None:
-            turn, runner.adopted = runner.adopted, None
+        if runner.taken_over is not None:
+            turn, runner.taken_over = runner.taken_over, None
             await self._work(turn, runner, resumed=True)
             return True
-        if self.closing or not runner.look:
+        if self.closing or not runner.look_again:
             return False
-        runner.look = False
+        runner.look_again = False
         claimed = await self._claim(lane, runner)
         if claimed is None:
-            return runner.look or runner.adopted is not None
-        runner.look = True
+            return runner.look_again or runner.taken_over is not None
+        runner.look_again = True
         await self._work(claimed, runner)
         return True
 
     async def _claim(self, lane: Lane, runner: _Runner) -> Turn | None:
         """The head of the lane, with a place in the gateway if it needs one, or with the reason why it gets none."""
-        runner.place = self._gate.try_enter()
-        if not runner.place:
-            head = await insist(lambda: self._store.head(lane))
+        runner.has_slot = self._gate.try_admit()
+        if not runner.has_slot:
+            head = await with_retry(lambda: self._store.head(lane))
             if head is None:
                 return None
             if head.kind in GATED:
-                runner.refusal = await self._gate.enter(lane, runner.since)
-                runner.place = runner.refusal is None
+                runner.refusal = await self._gate.admit(lane, runner.since)
+                runner.has_slot = runner.refusal is None
         try:
-            turn = await insist(lambda: self._store.claim(lane, self.owner, merge=self._merge))
+            turn = await with_retry(lambda: self._store.claim(lane, self.owner, merge=self._merge))
         except asyncio.CancelledError:
             await self._free(runner, used=False)
             raise
@@ -172,7 +172,7 @@ class Lanes:
         refusal, runner.refusal = runner.refusal, None
         try:
             if resumed:
-                runner.look = await self._pipeline.resume(turn, runner.control) or runner.look
+                runner.look_again = await self._pipeline.resume(turn, runner.control) or runner.look_again
             elif refusal is not None:
                 await self._pipeline.refuse(turn, runner.control, refusal)
             else:
@@ -180,18 +180,18 @@ class Lanes:
         except Exception as error:  # noqa: BLE001  left open, it would look like an orphan and be asked again, for ever
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             at, broken = self._clock.now(), InternalError.label
-            await insist(lambda: self._store.settle(turn.ticket, Outcome.UNDELIVERED, turn.shown, at, broken))
+            await with_retry(lambda: self._store.close_turn(turn.ticket, Outcome.UNDELIVERED, turn.delivered, at, broken))
         finally:
-            admitted, control = runner.place, runner.control
+            admitted, control = runner.has_slot, runner.control
             await self._free(runner, used=control.asked)
-            runner.turn, runner.control = None, Control()
+            runner.turn, runner.control = None, RunControl()
         if admitted and (released is not None or control.reached):
             await self._gate.report(released)
         await self._put_back(runner, released, began)
         if turn.kind is Kind.WELCOME:
-            await self._linger(WELCOME_SECONDS * self._gate.replicas)
+            await self._hold_lane(WELCOME_SECONDS * self._gate.replicas)
 
-    async def _linger(self, seconds: float) -> None:
+    async def _hold_lane(self, seconds: float) -> None:
         """Keep the lane to oneself, so that what is queued or accepted in it meanwhile waits."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -204,9 +204,9 @@ class Lanes:
         else:
             runner.since = None
         # another process may have queued something behind it, and left the lane to whoever works in it
-        runner.look = runner.look or released is not None or self._store.shared
+        runner.look_again = runner.look_again or released is not None or self._store.shared
 
     async def _free(self, runner: _Runner, *, used: bool) -> None:
-        if runner.place:
-            runner.place = False
-            await self._gate.leave(used=used)
+        if runner.has_slot:
+            runner.has_slot = False
+            await self._gate.free_slot(used=used)

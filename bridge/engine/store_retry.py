@@ -30,7 +30,7 @@ _UNTIL_WRITTEN = AsyncRetrying(
 )
 
 
-async def insist(write: Callable[[], Awaitable[_T]]) -> _T:
+async def with_retry(write: Callable[[], Awaitable[_T]]) -> _T:
     """The result of `write`, repeated while the store is unavailable. Ends early only by cancellation."""
     try:
         return await write()  # the ordinary case pays nothing for the retry machinery

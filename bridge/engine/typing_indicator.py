@@ -14,7 +14,7 @@ from bridge.tasks import Tasks
 _LONGEST_WAIT = 2.0
 
 
-class Typing:
+class TypingIndicator:
     """Use as an asynchronous context around the run. `interval` gives the seconds to the next renewal."""
 
     def __init__(self, channel: Channel, to: Reference, tasks: Tasks, interval: Callable[[], float]) -> None:

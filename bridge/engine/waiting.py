@@ -22,7 +22,7 @@ _MOST = 200
 _MOST_LANES = 1000
 
 
-class Marks:
+class WaitingReactions:
     """Puts marks on and takes them off, beside everything else."""
 
     def __init__(self, channel: Channel, tasks: Tasks, *, wanted: bool) -> None:
@@ -32,7 +32,7 @@ class Marks:
         self._under_way = 0
         self._marked: OrderedDict[Lane, list[Reference]] = OrderedDict()
 
-    def waits(self, lane: Lane, question: Reference) -> None:
+    def question_waits(self, lane: Lane, question: Reference) -> None:
         """The question waits in its lane."""
         if self._wanted and question.activity and self._under_way < _MOST:
             self._marked.setdefault(lane, []).append(question)
@@ -41,7 +41,7 @@ class Marks:
                 self._marked.popitem(last=False)
             self._start(question, on=True, tries=1)
 
-    def ended(self, turn: Turn) -> None:
+    def turn_ended(self, turn: Turn) -> None:
         """The turn has its outcome, and so has what was asked together with it.
 
         A mark that stays is worse than one that never came, so this is tried for longer.

@@ -143,13 +143,13 @@ class GatewayAgent:
         except aiohttp.ClientError as error:  # closed or reset: on a kept-alive connection too, nobody knows
             raise RunLost(type(error).__name__) from error
 
-    async def forget(self, agent: str, user: str) -> None:
+    async def delete_session(self, agent: str, user: str) -> None:
         """Delete the session, and see that it is gone.
 
         Raises SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers.
         """
         await self._admit()
-        await self._sessions.forget(agent, user)
+        await self._sessions.delete_session(agent, user)
 
     async def _admit(self) -> None:
         """Guarantee 7: a gateway that merges users is not asked, and one that nobody has looked at is looked at."""

@@ -41,9 +41,9 @@ class ObservedAgent:
             self._tasks.start(self._learn(question), "memory")
         return answer
 
-    async def forget(self, agent: str, user: str) -> None:
+    async def delete_session(self, agent: str, user: str) -> None:
         """Delete the session, as the agent does."""
-        await self._agent.forget(agent, user)
+        await self._agent.delete_session(agent, user)
 
     async def _learn(self, question: Question) -> None:
         self.memory = await self._look(question)

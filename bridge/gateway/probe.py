@@ -113,7 +113,7 @@ class GatewayProbe:
             return not_checked(PERSISTS, f"no answer within {_RUN_WITHIN:.0f} s")
         check = persistence_by(keys, self._agent, user)
         try:
-            await asker.forget(self._agent, user)
+            await asker.delete_session(self._agent, user)
         except TurnFailure as failure:
             return replace(check, detail=f"{check.detail} (the probe's session is left: {failure.label})")
         return check

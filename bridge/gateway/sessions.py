@@ -32,7 +32,7 @@ class GatewaySessions:
         self._token = token
         self._step = step
 
-    async def forget(self, agent: str, user: str) -> None:
+    async def delete_session(self, agent: str, user: str) -> None:
         """Delete the user's session and see that it is gone; no session is gone too.
 
         Also deletes whatever else the gateway lists of this user's HTTP runs with this agent: gateways that

@@ -8,7 +8,7 @@ import orjson
 
 from bridge.core.files.kept import Consent
 from bridge.core.files.shared import FileKind, SharedFile
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.turn import Edit, Kind, Lane, NewTurn, Outcome, Payload, Person, Reference, Reply, Scope, State, Turn
 
 WITHDRAWN = 2
@@ -93,7 +93,7 @@ def turn_of(row: Row) -> Turn:
         again_of=row["again_of"],
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         reply=_reply(row["reply"]),
-        shown=tuple(orjson.loads(row["delivery"])) if row["delivery"] else (),
+        delivered=tuple(orjson.loads(row["delivery"])) if row["delivery"] else (),
         error=row["error"],
         closed=row["closed"],
         session=row["session"],
@@ -124,7 +124,7 @@ def _payload(raw: bytes | None) -> Payload:
         agent=data["agent"],
         user=data["user"],
         text=data["text"],
-        show=tuple(data["show"]),
+        activities=tuple(data["show"]),
         # rows of the version before have none of these
         files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
         consent=Consent(**data["consent"]) if data.get("consent") else None,
@@ -138,5 +138,5 @@ def _reply(raw: bytes | None) -> Reply | None:
     data: dict[str, Any] = orjson.loads(raw)
     landing = data.get("landing")  # the version before knew none
     return Reply(
-        Outcome(data["outcome"]), tuple(data["activities"]), data["error"], Landing(**landing) if landing else None
+        Outcome(data["outcome"]), tuple(data["activities"]), data["error"], LiveMessage(**landing) if landing else None
     )

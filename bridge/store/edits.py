@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bridge.core.edits import Change, Changed, ChangeVerdict, emptied, files_left, reworded
+from bridge.core.edits import EditResult, EditVerdict, MessageEdit, emptied, files_left, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
 from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
 
@@ -19,7 +19,7 @@ _TRIES = 5
 _LONGEST_CHAIN = 20
 
 
-def change(change: Change, now: float) -> Operation[Changed]:
+def change(change: MessageEdit, now: float) -> Operation[EditResult]:
     """See ports.TurnStore.change."""
     for _ in range(_TRIES):
         own = yield from _by_id(change.message)
@@ -28,16 +28,16 @@ def change(change: Change, now: float) -> Operation[Changed]:
             yield "keep_edit", kept
             own = yield from _by_id(change.message)  # it may have come meanwhile: write, commit, then look
             if own is None:
-                return Changed(ChangeVerdict.KEPT)
+                return EditResult(EditVerdict.KEPT)
         if own is None or not _counts(own, change):
-            return Changed(ChangeVerdict.NOTHING)
+            return EditResult(EditVerdict.NOTHING)
         changed = yield from _change(own, change, now)
         if changed is not None:
             return changed
-    return Changed(ChangeVerdict.NOTHING)
+    return EditResult(EditVerdict.NOTHING)
 
 
-def _counts(own: Turn, change: Change) -> bool:
+def _counts(own: Turn, change: MessageEdit) -> bool:
     if own.kind is Kind.NEW:
         return change.person is None
     asker = own.payload.person.aad_id.lower()
@@ -50,7 +50,7 @@ def _counts(own: Turn, change: Change) -> bool:
     return news or own.edit == change.edit
 
 
-def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
+def _change(own: Turn, change: MessageEdit, now: float) -> Operation[EditResult | None]:
     """What becomes of it; None where its turn has just gone on, so that it must be looked at again."""
     # write, commit, then look: of two messages that are deleted at once, one sees that nothing is left
     rows = yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
@@ -59,28 +59,28 @@ def _change(own: Turn, change: Change, now: float) -> Operation[Changed | None]:
     group = yield from _group(turn_of(rows[0]))
     standing = yield from _standing(group[-1])
     if _unasked(standing):
-        return Changed(ChangeVerdict.UNASKED, standing.n)
+        return EditResult(EditVerdict.UNASKED, standing.n)
     if emptied(group):
         gone = yield from withdraw(standing, now)
-        return None if gone.verdict is ChangeVerdict.NOTHING and _can_go(standing) else gone
+        return None if gone.verdict is EditVerdict.NOTHING and _can_go(standing) else gone
     text = reworded(group)
     if standing.state is not State.QUEUED:
         if (rows := (yield "find", {"n": standing.n})) and turn_of(rows[0]).state is State.QUEUED:
             return None  # it was put back meanwhile
         # told once more, a change may find its own words asked already
-        return Changed(ChangeVerdict.NOTHING if standing.payload.text == text else ChangeVerdict.LATE, standing.n)
+        return EditResult(EditVerdict.NOTHING if standing.payload.text == text else EditVerdict.LATE, standing.n)
     payload = replace(standing.payload, text=text, files=files_left(group))
     queued = {"n": standing.n, "fence": standing.fence, "payload": dump_payload(payload), "step": step(now, "edited")}
-    return Changed(ChangeVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
+    return EditResult(EditVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
 
 
-def withdraw(seen: Turn, now: float) -> Operation[Changed]:
+def withdraw(seen: Turn, now: float) -> Operation[EditResult]:
     """See ports.TurnStore.withdraw."""
     rows = yield "withdraw", {"n": seen.n, "fence": seen.fence, **_withdrawn(now)}
     if not rows:
-        return Changed(ChangeVerdict.NOTHING, seen.n)
+        return EditResult(EditVerdict.NOTHING, seen.n)
     running = rows[0]["state"] == State.RUNNING
-    return Changed(ChangeVerdict.STOPPING if running else ChangeVerdict.WITHDRAWN, seen.n)
+    return EditResult(EditVerdict.STOPPING if running else EditVerdict.WITHDRAWN, seen.n)
 
 
 def release(held: dict[str, Any], now: float) -> Operation[bool]:

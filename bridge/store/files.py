@@ -41,7 +41,7 @@ class FileTable:
             expires=row["expires"],
         )
 
-    async def settle(self, id_: str, state: FileState) -> bool:
+    async def finish(self, id_: str, state: FileState) -> bool:
         """See ports.FileStore.settle."""
         parameters = {"id": clean(id_), "state": state.value, "nothing": b""}
         return await self._database.run(lambda: one("settle_file", parameters)) is not None

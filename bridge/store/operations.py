@@ -13,7 +13,7 @@ import orjson
 
 from bridge.core.feedback import After, KeptRating, Rating, Reaction
 from bridge.core.merging import merged, own_words, together
-from bridge.core.ports.store import Beat, Orphans, Stalled, TurnFilter
+from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
     DropVerdict,
@@ -154,14 +154,14 @@ def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]
     return DropVerdict.NOTHING
 
 
-def beat(owner: str, running: int, *, counted: bool) -> Operation[Beat]:
+def beat(owner: str, running: int, *, counted: bool) -> Operation[Heartbeat]:
     """`counted`: the beat is written; a store of one process need not."""
     if counted and not (yield "beat", {"owner": owner, "running": running}):
-        return Beat(alive=False)
+        return Heartbeat(alive=False)
     living = yield "living", {}
     (around,) = yield "look_around", {}
     stops = yield "stops", {"owner": owner}
-    return Beat(
+    return Heartbeat(
         counters={row["owner"]: row["beats"] for row in living},
         orphans=bool(around["orphans"]),
         running=sum(row["running"] for row in living) if counted else running,
@@ -254,7 +254,7 @@ _RECENT = 50
 def rate(rating: Rating) -> Operation[int]:
     """See ports.TurnStore.rate."""
     rows = yield "recently_shown", {"lane": clean(rating.lane), "limit": _RECENT}
-    shown = (row["n"] for row in rows if row["delivery"] and rating.shown in orjson.loads(row["delivery"]))
+    shown = (row["n"] for row in rows if row["delivery"] and rating.message in orjson.loads(row["delivery"]))
     n: int = next(shown, 0)
     voice = {"turn": n, "person": clean(rating.person), "reaction": rating.reaction.value}
     if n and rating.taken_back:

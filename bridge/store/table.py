@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bridge.core.edits import Change, Changed, ChangeVerdict
+from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
-from bridge.core.ports.store import Beat, Orphans, Stalled, TurnFilter
+from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
     DropVerdict,
@@ -58,11 +58,11 @@ class TurnTable:
     async def leave(self, owner: str) -> None:
         await self._one("bury", {"owner": owner})
 
-    async def beat(self, owner: str, running: int) -> Beat:
+    async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         counted = self.shared or self._database.failing
         return await self._database.run(lambda: operations.beat(owner, running, counted=counted))
 
-    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
         now = self._now()
         return await self._database.run(lambda: operations.adopt(owner, dead, now), atomic=True)
 
@@ -88,24 +88,24 @@ class TurnTable:
     async def release(self, ticket: Ticket) -> bool:
         return await self._database.run(lambda: edits.release(_held(ticket), self._now()), atomic=True)
 
-    async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
+    async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
         return await self._write("answer", ticket, "answered", more)
 
-    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+    async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
         return await self._write("rewrite", ticket, "", {"payload": dump_payload(payload)})
 
-    async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
+    async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         return await self._write("shown", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})
 
-    async def live(self, ticket: Ticket, mark: str) -> bool:
+    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
         return await self._write("live", ticket, "", {"live": mark})
 
-    async def attempted(self, ticket: Ticket) -> int:
+    async def count_attempt(self, ticket: Ticket) -> int:
         row = await self._one("attempted", _held(ticket) | {"step": step(self._now(), "attempted")})
         return row["attempts"] if row else 0
 
-    async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+    async def close_turn(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
         more = {
             "outcome": outcome.value,
             "delivery": dump_ids(ids),
@@ -129,19 +129,19 @@ class TurnTable:
             await self._database.tell(n)
         return verdict
 
-    async def change(self, change: Change, at: float) -> Changed:
+    async def edit(self, change: MessageEdit, at: float) -> EditResult:
         return await self._told(await self._database.run(lambda: edits.change(change, at)))
 
-    async def withdraw(self, seen: Turn, at: float) -> Changed:
+    async def withdraw(self, seen: Turn, at: float) -> EditResult:
         return await self._told(await self._database.run(lambda: edits.withdraw(seen, at)))
 
-    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+    async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
         stopping = await self._database.run(lambda: edits.abandon(place, at))
         for n in stopping:
             await self._database.tell(n)
         return stopping
 
-    async def restated(self, n: int) -> tuple[Turn, str] | None:
+    async def current_question(self, n: int) -> tuple[Turn, str] | None:
         return await self._database.run(lambda: edits.restated(n))
 
     async def rate(self, rating: Rating) -> int:
@@ -181,8 +181,8 @@ class TurnTable:
     async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
         return await self._database.run(lambda: operations.forget_old(blank_before, delete_before, now))
 
-    async def _told(self, changed: Changed) -> Changed:
-        if changed.verdict is ChangeVerdict.STOPPING:
+    async def _told(self, changed: EditResult) -> EditResult:
+        if changed.verdict is EditVerdict.STOPPING:
             await self._database.tell(changed.n)
         return changed
 

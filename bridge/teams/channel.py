@@ -38,7 +38,7 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.turn import Activity, Reference, Scope
 from bridge.teams.connector_answers import (
     Answer,
@@ -157,16 +157,16 @@ class TeamsChannel:
         body = _addressed(to, chunk_activity(chunk))
         return id_in(await self._call("POST", self._activities(to), body, stream=True)) or chunk.stream
 
-    async def place(self, to: Reference, activity: Activity) -> str:
+    async def post_placeholder(self, to: Reference, activity: Activity) -> str:
         """Show a message of progress, sent once; gives its id. Raises DeliveryFailure."""
         return id_in(await self._call("POST", self._activities(to), _addressed(to, activity)))
 
-    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+    async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         """Show progress in place of what the message shows, sent once. Raises DeliveryFailure."""
         body = _addressed(to, activity | {"id": message})
         await self._call("PUT", self._message(to, message), body)
 
-    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
         A stream is ended by its rules first. However that goes, the edit after it makes sure. Raises DeliveryFailure:
@@ -176,8 +176,8 @@ class TeamsChannel:
             # a stream takes nothing back, and its end must have a text: else it ends with what it shows, and the edit
             # puts the other content in its place
             text = str(activity.get("text", ""))
-            goes_on = bool(text) and text.startswith(landing.shown)
-            words = landing.shown or activity.get("summary") or "…"
+            goes_on = bool(text) and text.startswith(landing.text)
+            words = landing.text or activity.get("summary") or "…"
             last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": words}
             body = _addressed(to, final_activity(last, landing.id))
             post = partial(self._call, "POST", self._activities(to), body, stream=True)

@@ -42,8 +42,8 @@ async def seconds(store: TurnStore, prefix: str, turns: int = 2000) -> float:
             lane = f"lane-{worker}-{n % 4}"
             accepted = await store.accept(new_turn(f"{prefix}-{worker}-{n}", lane=lane), "me", claim=True)
             assert accepted.claimed is not None
-            await store.answer(accepted.claimed, reply)
-            await store.settle(accepted.claimed, Outcome.DELIVERED, ("m",), time.time())
+            await store.record_answer(accepted.claimed, reply)
+            await store.close_turn(accepted.claimed, Outcome.DELIVERED, ("m",), time.time())
 
     began = time.perf_counter()
     await asyncio.gather(*(some(worker) for worker in range(50)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from bridge.engine.heartbeat import BEAT_SECONDS
+from bridge.engine.heartbeat import HEARTBEAT_SECONDS
 from chaos.records import Asked, Deed, History, Progress, Refusal, Sent, Trouble, Violation
 
 # A replica that was killed may have shown something this long before, and not have written it yet.
@@ -75,7 +75,7 @@ def had_no_time(history: History, trouble: Trouble, shown: float, arrived: float
     if trouble.what in ("freeze", "outage") and not _ends_lives(history, trouble):
         return False
     if trouble.what == "outage":
-        return trouble.at - WRITTEN <= shown <= trouble.at + history.certain + BEAT_SECONDS
+        return trouble.at - WRITTEN <= shown <= trouble.at + history.certain + HEARTBEAT_SECONDS
     could = shown
     for outage in sorted((one for one in history.troubles if one.what == "outage"), key=lambda one: one.at):
         if outage.at - WRITTEN <= could <= outage.until:
@@ -86,7 +86,7 @@ def had_no_time(history: History, trouble: Trouble, shown: float, arrived: float
 
 def _ends_lives(history: History, trouble: Trouble) -> bool:
     """Whether it lasted so long that a life could not beat; its last beat was up to two beats before."""
-    return trouble.until - trouble.at > history.certain - 2 * BEAT_SECONDS
+    return trouble.until - trouble.at > history.certain - 2 * HEARTBEAT_SECONDS
 
 
 def _streams(history: History, windows: Counter[str]) -> Iterator[Violation]:
@@ -125,7 +125,7 @@ def _why_refused(history: History, refusal: Refusal, began: float, faults: list[
         if trouble.what != "outage":
             explained = began - 0.5 <= trouble.lost and trouble.at <= refusal.at
         else:  # a stream goes on as long as its life
-            ends = trouble.at + history.certain - 2 * BEAT_SECONDS
+            ends = trouble.at + history.certain - 2 * HEARTBEAT_SECONDS
             explained = _ends_lives(history, trouble) and began <= ends <= refusal.at
         if explained:
             return f"after a {trouble.what}"

@@ -16,14 +16,14 @@ from typing import Any
 from bridge import tasks
 from bridge.cli import main as cli
 from bridge.core import lease
-from bridge.core.edits import Change, Changed, ChangeVerdict
+from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Accepted, Activity, Edit, NewTurn, Reference, Reply, Turn
 from bridge.engine import delivery, dispatcher, pipeline
 from bridge.engine import heartbeat as replica
 from bridge.engine import runners as lanes
-from bridge.engine.edits import Afterthoughts
-from bridge.engine.run_control import Control
+from bridge.engine.edits import Edits
+from bridge.engine.run_control import RunControl
 from bridge.store import operations, postgres, sqlite, statements
 from bridge.teams import channel
 
@@ -66,7 +66,7 @@ def no_fence() -> None:
     async def undisturbed(*_: Any) -> None:
         pass
 
-    replica.Replica._abandon = undisturbed  # type: ignore[method-assign,assignment]
+    replica.Replica._stop_own_work = undisturbed  # type: ignore[method-assign,assignment]
 
 
 def claim_out_of_order() -> None:
@@ -112,9 +112,9 @@ def deliver_twice() -> None:
 
 def close_and_claim_in_one_step() -> None:
     """The next turn is decided on with the close, by what was there before it. The beat's net below is cut as well."""
-    original = lanes.Lanes._work
+    original = lanes.Runners._work
 
-    async def decided_before(self: lanes.Lanes, turn: Turn, runner: Any, **more: Any) -> None:
+    async def decided_before(self: lanes.Runners, turn: Turn, runner: Any, **more: Any) -> None:
         waiting = (await self._store.lane_status(turn.lane)).waiting
         await original(self, turn, runner, **more)
         runner.look = waiting > 0
@@ -122,17 +122,17 @@ def close_and_claim_in_one_step() -> None:
     async def blind(_self: replica.Replica) -> None:
         pass
 
-    lanes.Lanes._work = decided_before  # type: ignore[method-assign]
-    replica.Replica._look_for_the_lost = blind  # type: ignore[method-assign,assignment]
+    lanes.Runners._work = decided_before  # type: ignore[method-assign]
+    replica.Replica._recover_orphans = blind  # type: ignore[method-assign,assignment]
 
 
 def slot_freed_early() -> None:
     """The next question goes out as soon as the caller has hung up."""
 
-    async def at_once(_self: Control, _seconds: float) -> None:
+    async def at_once(_self: RunControl, _seconds: float) -> None:
         pass
 
-    Control.settled = at_once  # type: ignore[method-assign,assignment]
+    RunControl.until_run_ended = at_once  # type: ignore[method-assign,assignment]
 
 
 def edits_ignored() -> None:
@@ -146,20 +146,20 @@ def deletions_ignored() -> None:
 
 
 def _deaf_to(unheard: Callable[[Edit], bool]) -> None:
-    original = Afterthoughts.change
+    original = Edits.edit
 
-    async def heard(self: Afterthoughts, change: Change) -> Changed:
-        return Changed(ChangeVerdict.NOTHING) if unheard(change.edit) else await original(self, change)
+    async def heard(self: Edits, change: MessageEdit) -> EditResult:
+        return EditResult(EditVerdict.NOTHING) if unheard(change.edit) else await original(self, change)
 
-    Afterthoughts.change = heard  # type: ignore[method-assign]
+    Edits.edit = heard  # type: ignore[method-assign]
 
 
 def landing_ignored() -> None:
     """The answer is a new message, whatever shows progress."""
     original = delivery.Delivery.deliver
 
-    async def elsewhere(self: delivery.Delivery, turn: Turn, reply: Reply, control: Control) -> None:
-        await original(self, turn, replace(reply, landing=None), control)
+    async def elsewhere(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
+        await original(self, turn, replace(reply, live=None), control)
 
     delivery.Delivery.deliver = elsewhere  # type: ignore[method-assign]
 

@@ -23,7 +23,7 @@ from bridge.core.inbound.feedback import Rated
 from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Outcome, Person, Reference, Scope, State
-from bridge.engine.handler import Click, Reception
+from bridge.engine.handler import Click, Handler
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 CHAT, GROUP = reference(), reference(scope=Scope.GROUP)
@@ -40,7 +40,7 @@ class Chat:
     count: int = 0
 
     async def gets(self, event: Event) -> Click | None:
-        reception = Reception(
+        reception = Handler(
             dispatcher=self.world.dispatcher,
             policy=self.policy,
             clock=self.world.clock,

@@ -10,7 +10,7 @@ import pytest
 from support.engine_world import new_turn
 from support.turn_stores import AT, CHAT, ME, queued, row, running, table
 
-from bridge.core.edits import Change, ChangeVerdict
+from bridge.core.edits import EditVerdict, MessageEdit
 from bridge.core.turn import Edit, Lane, Outcome, State, Ticket
 from bridge.store import edits as changes
 from bridge.store import operations
@@ -49,8 +49,8 @@ def in_step(*works: Operation[Any]) -> Operation[list[Any]]:
     return [results[at] for at in sorted(results)]
 
 
-def gone(message: str) -> Change:
-    return Change(message, Edit("", 1.0))
+def gone(message: str) -> MessageEdit:
+    return MessageEdit(message, Edit("", 1.0))
 
 
 def released(ticket: Ticket) -> Generator[Any, Any, Any]:
@@ -90,7 +90,7 @@ async def test_a_deleted_message_whose_run_is_put_back_meanwhile_is_not_asked(
         work = lambda: meanwhile(changes.change(gone("goes"), AT), lambda: released(ticket), after)  # noqa: E731
         changed = await store._database.run(work)  # noqa: SLF001
         found = await row(store, ticket.n)
-        assert (found.outcome is Outcome.WITHDRAWN) is (changed.verdict is ChangeVerdict.WITHDRAWN)
+        assert (found.outcome is Outcome.WITHDRAWN) is (changed.verdict is EditVerdict.WITHDRAWN)
         assert found.state is State.CLOSED or found.withdrawn
 
 

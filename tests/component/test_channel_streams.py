@@ -26,7 +26,7 @@ from bridge.core.errors import (
     StreamStopped,
     Throttled,
 )
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.outbound.answers_and_notes import AI_LABEL, FEEDBACK, answer, note
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity, Reference, Scope
@@ -90,7 +90,7 @@ async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> No
 
 async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold() -> None:
     async with bench(Say(202, text="")) as b:
-        landed = await b.channel.land(b.to, Landing("s1", stream=True, shown="One two"), ANSWER | FEEDBACK)
+        landed = await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER | FEEDBACK)
 
         assert landed == "s1"
         (seen,) = b.connector.seen
@@ -162,8 +162,8 @@ async def test_the_words_of_a_refusal_stay_out_of_the_logs() -> None:
 )
 async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(says: Say) -> None:
     async with bench(says, Say(200, text="{}")) as b:
-        landing = Landing("s1", stream=True, shown="One two")
-        assert await b.channel.land(b.to, landing, ANSWER) == "s1"
+        landing = LiveMessage("s1", stream=True, text="One two")
+        assert await b.channel.replace(b.to, landing, ANSWER) == "s1"
 
         assert requests(b) == [POST, PUT]
         last = b.connector.seen[1].body
@@ -176,14 +176,14 @@ async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(sa
 async def test_a_stream_that_the_user_has_stopped_is_left_as_it_is(words: str) -> None:
     async with bench(refused(words)) as b:
         with pytest.raises(StreamStopped):
-            await b.channel.land(b.to, Landing("s1", stream=True, shown="One two"), ANSWER)
+            await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER)
 
         assert requests(b) == [POST]
 
 
 async def test_an_answer_that_does_not_begin_with_what_was_shown_follows_as_an_edit() -> None:
     async with bench(Say(202, text=""), Say(200)) as b:
-        await b.channel.land(b.to, Landing("s1", stream=True, shown="Let me look."), ANSWER)
+        await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="Let me look."), ANSWER)
 
         assert requests(b) == [POST, PUT]
         end, edit = (seen.body for seen in b.connector.seen)
@@ -200,7 +200,7 @@ async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_
 ) -> None:
     card: Activity = {"type": "message", "attachments": [{"contentType": "x", "content": {}}], "summary": summary}
     async with bench(Say(202, text=""), Say(200)) as b:
-        await b.channel.land(b.to, Landing("s1", stream=True, shown=shown), card)
+        await b.channel.replace(b.to, LiveMessage("s1", stream=True, text=shown), card)
 
         assert requests(b) == [POST, PUT]
         end, edit = (seen.body for seen in b.connector.seen)
@@ -211,7 +211,7 @@ async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_
 
 async def test_the_last_word_waits_out_throttling() -> None:
     async with bench(Say(429, headers={"Retry-After": "1"}), Say(202, text="")) as b:
-        assert await b.channel.land(b.to, Landing("s1", stream=True), ANSWER) == "s1"
+        assert await b.channel.replace(b.to, LiveMessage("s1", stream=True), ANSWER) == "s1"
 
         assert requests(b) == [POST, POST]
         assert 1.0 <= b.sleeps[0] <= 1.3
@@ -220,14 +220,14 @@ async def test_the_last_word_waits_out_throttling() -> None:
 async def test_a_conversation_that_is_closed_to_the_bot_gets_no_edit_either() -> None:
     async with bench(Say(403, "BotNotInConversationRoster")) as b:
         with pytest.raises(DeliveryRefused):
-            await b.channel.land(b.to, Landing("s1", stream=True), ANSWER)
+            await b.channel.replace(b.to, LiveMessage("s1", stream=True), ANSWER)
 
         assert b.sent == 1
 
 
 async def test_an_answer_lands_in_a_placeholder_as_an_edit_that_may_be_repeated() -> None:
     async with bench(Say(502), Say(429), Say(200)) as b:
-        assert await b.channel.land(b.to, Landing("s1"), ANSWER) == "m3"
+        assert await b.channel.replace(b.to, LiveMessage("s1"), ANSWER) == "m3"
 
         assert requests(b) == [PUT] * 3
         assert b.doubled == []
@@ -236,14 +236,14 @@ async def test_an_answer_lands_in_a_placeholder_as_an_edit_that_may_be_repeated(
 async def test_a_placeholder_that_is_gone_is_rejected() -> None:
     async with bench(Say(404, "ActivityNotFoundInConversation")) as b:
         with pytest.raises(DeliveryRejected):
-            await b.channel.land(b.to, Landing("s1"), ANSWER)
+            await b.channel.replace(b.to, LiveMessage("s1"), ANSWER)
 
 
 async def test_a_placeholder_and_its_edits_are_sent_once() -> None:
     async with bench(Say(201), Say(200)) as b:
         group = replace(b.to, scope=Scope.GROUP)
-        assert await b.channel.place(group, note("Working on it")) == "m1"
-        await b.channel.edit(group, "s1", note("Reading"))
+        assert await b.channel.post_placeholder(group, note("Working on it")) == "m1"
+        await b.channel.update_placeholder(group, "s1", note("Reading"))
 
         assert requests(b) == [POST, PUT]
         placed, edited = (seen.body for seen in b.connector.seen)
@@ -261,8 +261,8 @@ async def test_a_placeholder_and_its_edits_are_sent_once() -> None:
 )
 async def test_progress_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
     calls: tuple[Callable[[Bench], Awaitable[object]], ...] = (
-        lambda b: b.channel.place(b.to, note("Working")),
-        lambda b: b.channel.edit(b.to, "s1", note("Working")),
+        lambda b: b.channel.post_placeholder(b.to, note("Working")),
+        lambda b: b.channel.update_placeholder(b.to, "s1", note("Working")),
     )
     for call in calls:
         async with bench(says) as b:
@@ -297,9 +297,9 @@ async def test_nothing_of_this_goes_to_a_foreign_host(host: str) -> None:
         elsewhere = replace(b.to, service_url=host)
         for call in (
             b.channel.stream(elsewhere, FIRST),
-            b.channel.place(elsewhere, note("x")),
-            b.channel.edit(elsewhere, "s1", note("x")),
-            b.channel.land(elsewhere, Landing("s1", stream=True), ANSWER),
+            b.channel.post_placeholder(elsewhere, note("x")),
+            b.channel.update_placeholder(elsewhere, "s1", note("x")),
+            b.channel.replace(elsewhere, LiveMessage("s1", stream=True), ANSWER),
             b.channel.react(elsewhere, "like", on=True),
         ):
             with pytest.raises(DeliveryRefused):
@@ -348,7 +348,7 @@ async def test_the_simulator_shows_a_stream_from_its_start_to_the_answer(tmp_pat
         assert await c.channel.stream(c.to, replace(NEXT, stream=stream)) == stream
         assert (await c.shown())["text"] == "One two"
         (last,) = answer("One two three", feedback=True)
-        assert await c.channel.land(c.to, Landing(stream, stream=True, shown="One two"), last) == stream
+        assert await c.channel.replace(c.to, LiveMessage(stream, stream=True, text="One two"), last) == stream
         message = await c.shown()
         assert (message["text"], message["stream"], message["ai"]) == ("One two three", None, True)
         assert (message["feedback"], message["edited"]) == (True, False)
@@ -357,12 +357,12 @@ async def test_the_simulator_shows_a_stream_from_its_start_to_the_answer(tmp_pat
 async def test_the_simulator_takes_another_answer_in_place_of_what_was_streamed(tmp_path: Path) -> None:
     async with chat(tmp_path) as c:
         stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
-        await c.channel.land(c.to, Landing(stream, stream=True, shown="Let me look."), ANSWER)
+        await c.channel.replace(c.to, LiveMessage(stream, stream=True, text="Let me look."), ANSWER)
         message = await c.shown()
         assert (message["text"], message["stream"], message["edited"]) == ("One two three", None, True)
         # whoever does not know what was shown still lands there
         stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
-        await c.channel.land(c.to, Landing(stream, stream=True), ANSWER)
+        await c.channel.replace(c.to, LiveMessage(stream, stream=True), ANSWER)
         assert (await c.shown())["text"] == "One two three"
 
 
@@ -373,7 +373,7 @@ async def test_the_simulator_takes_the_answer_after_the_streams_two_minutes_as_a
         now += 121.0
         with pytest.raises(StreamEnded, match="exceeded streaming time"):
             await c.channel.stream(c.to, replace(NEXT, stream=stream))
-        assert await c.channel.land(c.to, Landing(stream, stream=True), ANSWER) == stream
+        assert await c.channel.replace(c.to, LiveMessage(stream, stream=True), ANSWER) == stream
         assert (await c.shown())["text"] == "One two three"
 
 
@@ -384,9 +384,9 @@ async def test_the_simulators_stop_button_ends_the_stream_for_the_bot(tmp_path: 
         with pytest.raises(StreamStopped):
             await c.channel.stream(c.to, replace(NEXT, stream=stream))
         with pytest.raises(StreamStopped):
-            await c.channel.land(c.to, Landing(stream, stream=True), ANSWER)
+            await c.channel.replace(c.to, LiveMessage(stream, stream=True), ANSWER)
         with pytest.raises(DeliveryRejected):
-            await c.channel.edit(c.to, stream, note("more"))
+            await c.channel.update_placeholder(c.to, stream, note("more"))
 
 
 async def test_the_simulator_refuses_streams_in_groups_channels_and_on_order(tmp_path: Path) -> None:
@@ -395,9 +395,9 @@ async def test_the_simulator_refuses_streams_in_groups_channels_and_on_order(tmp
         async with chat(tmp_path / id_, id_, **options) as c:
             with pytest.raises(StreamRefused):
                 await c.channel.stream(c.to, FIRST)
-            placed = await c.channel.place(c.to, note("Working on it"))
-            await c.channel.edit(c.to, placed, note("Reading"))
-            assert await c.channel.land(c.to, Landing(placed), ANSWER) == placed
+            placed = await c.channel.post_placeholder(c.to, note("Working on it"))
+            await c.channel.update_placeholder(c.to, placed, note("Reading"))
+            assert await c.channel.replace(c.to, LiveMessage(placed), ANSWER) == placed
 
 
 async def test_the_simulator_shows_the_bots_reaction_until_it_is_taken_off(tmp_path: Path) -> None:

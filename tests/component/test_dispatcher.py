@@ -267,10 +267,10 @@ async def test_a_turn_that_comes_while_its_runner_looks_for_more_is_not_overlook
 class _Unwritable(MemoryStore):
     """Has a fault when it is to store the answer of turn 1."""
 
-    async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
+    async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         if ticket.n == 1:
             raise TypeError("not expressible")
-        return await super().answer(ticket, reply, even_if_stopped=even_if_stopped)
+        return await super().record_answer(ticket, reply, even_if_stopped=even_if_stopped)
 
 
 @virtual_time

@@ -210,7 +210,7 @@ async def test_a_file_beside_a_long_question_that_leaves_no_room_is_told() -> No
 
 @virtual_time
 async def test_a_file_is_fetched_once_also_when_the_question_has_to_wait_again() -> None:
-    here = files_world(limits=Limits(patience=Patience(line=50)))
+    here = files_world(limits=Limits(patience=Patience(queue=50)))
     async with here.world as world:
         here.files.contents["a.txt"] = b"words"
         asked = "q\n\n[File: a.txt]\n```\nwords\n```"

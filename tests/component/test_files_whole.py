@@ -108,7 +108,7 @@ async def test_a_file_of_the_agents_is_offered_saved_or_declined(tmp_path: Path,
         asked = await here.turn(Kind.ASK)
         offer = only(asked, -1)
         assert offer["contentType"] == CONSENT_TYPE
-        card = asked.shown[-1]
+        card = asked.delivered[-1]
 
         for _ in range(2):  # clicked twice, it is one word
             path = f"/api/chats/{CHAT}/messages/{card}/consent"

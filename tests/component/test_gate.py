@@ -254,7 +254,7 @@ async def test_a_gateway_that_comes_back_in_time_answers_everything_in_order() -
 
 @virtual_time
 async def test_while_the_gateway_is_away_one_question_at_a_time_tries() -> None:
-    async with World(limits=Limits(patience=Patience(down=1000))) as world:
+    async with World(limits=Limits(patience=Patience(gateway_down=1000))) as world:
         names = [f"q{n}" for n in range(50)]
         world.agent.answers.update({name: GatewayDown() for name in names})
         await _ask_all(world, 50)
@@ -295,7 +295,7 @@ class _AllGuests:
 @virtual_time
 async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_back(failure: TurnFailure) -> None:
     guest = isinstance(failure, GuestDenied)
-    async with World(limits=Limits(patience=Patience(down=1000)), roster=_AllGuests()) as world:
+    async with World(limits=Limits(patience=Patience(gateway_down=1000)), roster=_AllGuests()) as world:
         names = [f"q{n}" for n in range(5)]
         world.agent.answers.update({name: GatewayDown() for name in ["first", *names]} | {"refused": failure})
         await world.ask("first", lane="first")

@@ -281,7 +281,7 @@ async def test_nothing_is_asked_or_forgotten_while_the_gateway_would_merge_users
         with pytest.raises(GatewayMergesUsers):
             await agent.ask(HELLO)
         with pytest.raises(GatewayMergesUsers):
-            await agent.forget("sales", "teams-u1")
+            await agent.delete_session("sales", "teams-u1")
     assert server.requests == []
 
 
@@ -298,7 +298,7 @@ async def test_a_gateway_that_is_down_is_told_at_once() -> None:
             with pytest.raises(GatewayDown):
                 await agent.ask(HELLO)
             with pytest.raises(GatewayDown):
-                await agent.forget("sales", "teams-u1")
+                await agent.delete_session("sales", "teams-u1")
 
 
 async def test_an_address_without_tls_is_a_gateway_that_is_down() -> None:

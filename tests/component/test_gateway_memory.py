@@ -87,7 +87,7 @@ class _Failing:
     async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         raise ProviderFailed(f"{question.text} {heard}")
 
-    async def forget(self, agent: str, user: str) -> None:
+    async def delete_session(self, agent: str, user: str) -> None:
         raise ProviderFailed(agent + user)
 
 
@@ -98,6 +98,6 @@ async def test_a_failed_run_fails_as_it_did_and_tells_nothing(options: GatewayOp
         with pytest.raises(ProviderFailed):
             await agent.ask(HELLO)
         with pytest.raises(ProviderFailed):
-            await agent.forget("sales", ALICE)
+            await agent.delete_session("sales", ALICE)
         assert await tasks.finish(0) == 0
         assert agent.memory.verdict == "not_checked"

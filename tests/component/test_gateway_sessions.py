@@ -140,7 +140,7 @@ async def running(app: web.Application) -> AsyncIterator[str]:
 async def test_the_users_session_is_deleted_and_nobody_elses(role: str) -> None:
     gateway = RpcGateway(role=role, sessions={OWN: ("u1", HISTORY), OTHER: ("u10", HISTORY)})
     async with using(gateway) as sessions:
-        await sessions.forget("sales", "u1")
+        await sessions.delete_session("sales", "u1")
         assert set(gateway.sessions) == {OTHER}
         while gateway.open_sockets:
             await asyncio.sleep(0.01)
@@ -149,14 +149,14 @@ async def test_the_users_session_is_deleted_and_nobody_elses(role: str) -> None:
 @pytest.mark.parametrize("role", ["operator", "admin"])
 async def test_a_session_that_never_was_counts_as_gone(role: str) -> None:
     async with using(RpcGateway(role=role)) as sessions:
-        await sessions.forget("sales", "u1")
+        await sessions.delete_session("sales", "u1")
 
 
 async def test_what_a_forgetful_gateway_left_of_the_user_is_deleted_as_well() -> None:
     others = {"agent:sales:http-u1-x-0123abcd": ("u1-x", HISTORY), "agent:hr:http:direct:u1": ("u1", HISTORY)}
     gateway = RpcGateway(role="admin", sessions={ONCE: ("u1", HISTORY), **others})
     async with using(gateway) as sessions:
-        await sessions.forget("sales", "u1")
+        await sessions.delete_session("sales", "u1")
     assert set(gateway.sessions) == set(others)
 
 
@@ -166,14 +166,14 @@ async def test_an_ok_that_deleted_nothing_is_noticed(role: str, key: str) -> Non
     gateway = RpcGateway(role=role, sessions={key: ("u1", HISTORY)}, deletes_really=False)
     async with using(gateway) as sessions:
         with pytest.raises(SessionNotDeleted):
-            await sessions.forget("sales", "u1")
+            await sessions.delete_session("sales", "u1")
 
 
 async def test_a_session_that_lost_its_owner_is_not_said_to_be_deleted() -> None:
     """The end of a turn re-creates a deleted session without its owner (§4)."""
     async with using(RpcGateway(sessions={OWN: ("", HISTORY)})) as sessions:
         with pytest.raises(SessionNotDeleted):
-            await sessions.forget("sales", "u1")
+            await sessions.delete_session("sales", "u1")
 
 
 @pytest.mark.parametrize("method", ["sessions.list", "sessions.delete", "sessions.preview"])
@@ -182,7 +182,7 @@ async def test_a_step_that_fails_or_takes_too_long_is_told_without_the_gateways_
     gateway = RpcGateway(sessions={OWN: ("u1", HISTORY)}, faults={method: fault})
     async with using(gateway) as sessions:
         with pytest.raises(SessionNotDeleted) as caught:
-            await sessions.forget("sales", "u1")
+            await sessions.delete_session("sales", "u1")
     assert "secret" not in str(caught.value)
 
 
@@ -200,7 +200,7 @@ async def test_without_the_right_to_act_as_this_user_nothing_is_touched(
 ) -> None:
     async with using(gateway, token) as sessions:
         with pytest.raises(leaf):
-            await sessions.forget("sales", "u1")
+            await sessions.delete_session("sales", "u1")
     assert gateway.calls == ["connect"]
 
 
@@ -227,14 +227,14 @@ async def test_a_gateway_that_is_down_is_down() -> None:
         async with aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{refusing.getsockname()[1]}"
             with pytest.raises(GatewayDown):
-                await GatewaySessions(http=session, base_url=url, token="t").forget("sales", "u1")
+                await GatewaySessions(http=session, base_url=url, token="t").delete_session("sales", "u1")
 
 
 async def test_a_proxy_that_lets_no_websocket_through_is_named() -> None:
     async with running(web.Application()) as url, aiohttp.ClientSession() as session:
         sessions = GatewaySessions(http=session, base_url=url, token="t0ken")
         with pytest.raises(SessionNotDeleted, match="handshake"):
-            await sessions.forget("sales", "u1")
+            await sessions.delete_session("sales", "u1")
         with pytest.raises(RpcError, match="handshake"):
             await sessions.user_seen("u1")
 
@@ -260,5 +260,5 @@ async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
         async with running(app) as url, aiohttp.ClientSession() as session:
             sessions = GatewaySessions(http=session, base_url=url, token="t0ken")
             with pytest.raises(SessionNotDeleted, match="handshake"):
-                await sessions.forget("sales", "u1")
+                await sessions.delete_session("sales", "u1")
     assert heard == []

@@ -85,20 +85,20 @@ async def test_each_user_has_a_session_that_lasts_until_new(options: GatewayOpti
         assert "Zoe" in await it.says(ALICE, "What's my name?")
         assert "Zoe" not in await it.says(BOB, "What's my name?")
         await it.says(BOB, "I'm Bob")
-        await it.agent.forget("sales", ALICE)
+        await it.agent.delete_session("sales", ALICE)
         assert "Zoe" not in await it.says(ALICE, "What's my name?")
         assert "Bob" in await it.says(BOB, "What's my name?")
 
 
 async def test_new_works_before_anything_was_said(options: GatewayOptions) -> None:
     async with edge(options) as it:
-        await it.agent.forget("sales", ALICE)
+        await it.agent.delete_session("sales", ALICE)
 
 
 async def test_new_deletes_as_an_operator_too(options: GatewayOptions) -> None:
     async with edge(options, token=await key_of(options)) as it:
         await it.says(ALICE, "I'm Zoe")
-        await it.agent.forget("sales", ALICE)
+        await it.agent.delete_session("sales", ALICE)
         assert await it.sessions.keys("sales", ALICE) == frozenset()
 
 
@@ -117,7 +117,7 @@ async def test_a_wrong_token_is_told_by_runs_and_by_new(options: GatewayOptions)
         with pytest.raises(GatewayTokenRejected):
             await it.says(ALICE, "hi")
         with pytest.raises(GatewayTokenRejected):
-            await it.agent.forget("sales", ALICE)
+            await it.agent.delete_session("sales", ALICE)
 
 
 async def test_the_shared_rate_limit_refuses_what_comes_too_fast(options: GatewayOptions) -> None:
@@ -147,7 +147,7 @@ async def test_a_gateway_that_forgets_is_found_out_and_new_leaves_nothing(option
         assert check.verdict == "failed"
         await it.says(ALICE, "I'm Zoe")
         assert len(await it.sessions.keys("sales", ALICE)) == 1
-        await it.agent.forget("sales", ALICE)
+        await it.agent.delete_session("sales", ALICE)
         assert await it.sessions.keys("sales", ALICE) == frozenset()
 
 

@@ -174,7 +174,7 @@ class Asker:
             raise self.failure
         return Answer("ready")
 
-    async def forget(self, agent: str, user: str) -> None:
+    async def delete_session(self, agent: str, user: str) -> None:
         assert agent == "sales"
         self.forgotten.append(user)
         if self.forget_failure:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from support.engine_world import ScriptedChannel, new_turn, reference, until, virtual_time
 
 from bridge.core.turn import Kind, Lane, Reference, State, Turn
-from bridge.engine.waiting import WAITING, Marks
+from bridge.engine.waiting import WAITING, WaitingReactions
 from bridge.tasks import Tasks
 
 
@@ -40,19 +40,19 @@ def ended(lane: str, activity: str, *, history: str = "") -> Turn:
 @virtual_time
 async def test_at_most_two_hundred_marks_are_put_on_at_once_and_as_many_more_taken_off() -> None:
     channel, tasks = Held(), Tasks()
-    marks = Marks(channel, tasks, wanted=True)
+    marks = WaitingReactions(channel, tasks, wanted=True)
     for n in range(300):
-        marks.waits(Lane(f"lane-{n}"), question(f"lane-{n}"))
+        marks.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}"))
     await until(lambda: channel.under_way)
     assert channel.most == 200
     for n in range(300):
-        marks.ended(ended(f"lane-{n}", "a1", history="0.000 queued;"))
+        marks.turn_ended(ended(f"lane-{n}", "a1", history="0.000 queued;"))
     await asyncio.sleep(1)
     assert channel.most == 400
     channel.may.set()
     await until(lambda: not channel.under_way)
     # and then there is room again
-    marks.waits(Lane("next"), question("next"))
+    marks.question_waits(Lane("next"), question("next"))
     await until(lambda: len(channel.reactions) == 401)
     await tasks.cancel()
 
@@ -60,14 +60,14 @@ async def test_at_most_two_hundred_marks_are_put_on_at_once_and_as_many_more_tak
 @virtual_time
 async def test_marks_of_a_thousand_lanes_are_known_and_the_oldest_are_forgotten() -> None:
     channel, tasks = ScriptedChannel(), Tasks()
-    marks = Marks(channel, tasks, wanted=True)
+    marks = WaitingReactions(channel, tasks, wanted=True)
     for n in range(1001):
         for activity in ("first", "second"):
-            marks.waits(Lane(f"lane-{n}"), question(f"lane-{n}", activity))
+            marks.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}", activity))
         await until(lambda: len(channel.reactions) == 2 * (n + 1))  # noqa: B023
     channel.reactions.clear()
     for lane in ("lane-1", "lane-0"):
-        marks.ended(ended(lane, "second", history="0.000 queued;"))
+        marks.turn_ended(ended(lane, "second", history="0.000 queued;"))
     await until(lambda: len(channel.reactions) == 3)
     await asyncio.sleep(30)
     # what is known goes with what was asked together with it; of the other lane only its own

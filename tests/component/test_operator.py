@@ -9,7 +9,7 @@ import orjson
 import pytest
 from support.engine_world import World, new_turn, until, virtual_time
 
-from bridge.core.edits import Change
+from bridge.core.edits import MessageEdit
 from bridge.core.errors import ConnectorUnreachable, ProviderFailed, StoreUnavailable
 from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.identity import notice_lane
@@ -310,7 +310,7 @@ async def test_what_was_edited_since_is_asked_again_as_it_says_now() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
-        await world.dispatcher.afterthoughts.change(Change("q", Edit("better", 1.0), "aad-ann"))
+        await world.dispatcher.edits.edit(MessageEdit("q", Edit("better", 1.0), "aad-ann"))
         assert await operator(world).again(1) == 2
         await world.closed("again|1")
         assert world.agent.asked == ["q", "better"]
@@ -321,7 +321,7 @@ async def test_what_was_deleted_since_is_not_asked_again() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
-        await world.dispatcher.afterthoughts.change(Change("q", Edit("", 1.0)))
+        await world.dispatcher.edits.edit(MessageEdit("q", Edit("", 1.0)))
         assert await operator(world).again(1) is Refusal.TEXT_GONE
 
 
@@ -333,7 +333,7 @@ async def test_a_deleted_file_is_not_asked_again() -> None:
         file = SharedFile("a.txt", "https://x.sharepoint.com/a", FileKind.DOWNLOAD, "txt")
         question = new_turn("f", "f")
         await world.dispatcher.accept(replace(question, payload=replace(question.payload, text="", files=(file,))))
-        await world.dispatcher.afterthoughts.change(Change("f", Edit("", 1.0)))
+        await world.dispatcher.edits.edit(MessageEdit("f", Edit("", 1.0)))
         assert world.row("f").outcome is Outcome.WITHDRAWN
         assert await operator(world).again(world.row("f").n) is Refusal.TEXT_GONE
 
@@ -345,8 +345,8 @@ async def test_of_merged_questions_one_that_was_changed_since_is_asked_again_as_
         for id_ in ("first", "a", "b", "c"):
             await world.ask(id_)
         await world.closed("first", "a", "b", "c")
-        await world.dispatcher.afterthoughts.change(Change("a", Edit("", 1.0)))
-        await world.dispatcher.afterthoughts.change(Change("b", Edit("better", 1.0), "aad-ann"))
+        await world.dispatcher.edits.edit(MessageEdit("a", Edit("", 1.0)))
+        await world.dispatcher.edits.edit(MessageEdit("b", Edit("better", 1.0), "aad-ann"))
         assert await operator(world).again(world.row("a").n) is Refusal.TEXT_GONE
         again = await operator(world).again(world.row("b").n)
         await world.closed(f"again|{world.row('b').n}")

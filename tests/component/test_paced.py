@@ -9,7 +9,7 @@ import pytest
 from support.engine_world import ScriptedChannel, reference, virtual_time
 
 from bridge.core.errors import LeftOut, Throttled
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.ports.channel import Chunk
 from bridge.engine.paced_channel import PacedChannel
 
@@ -115,7 +115,7 @@ async def test_progress_of_the_tenant_has_thirty_requests_in_a_second_and_half_o
         for tenth in range(50):
             for n in range(10):
                 with contextlib.suppress(LeftOut):
-                    await way.place(reference(f"{tenth}-{n}"), TEXT)
+                    await way.post_placeholder(reference(f"{tenth}-{n}"), TEXT)
             await asyncio.sleep(0.1)
         assert 3.7 * most <= len(channel.progress)
         for second in range(5):
@@ -146,10 +146,10 @@ async def test_the_last_word_of_a_stream_comes_a_second_after_the_one_before() -
     channel = ScriptedChannel()
     way = paced(channel)
     await way.stream(reference(), Chunk("One", 1, "", informative=False))
-    await way.land(reference(), Landing("stream-1", stream=True, shown="One"), TEXT)
+    await way.replace(reference(), LiveMessage("stream-1", stream=True, text="One"), TEXT)
     assert channel.tries[0].at - channel.progress[0].at >= 1.0
     before = asyncio.get_running_loop().time()
-    await way.land(reference(), Landing("stream-1"), TEXT)
+    await way.replace(reference(), LiveMessage("stream-1"), TEXT)
     assert asyncio.get_running_loop().time() == before
 
 
@@ -159,7 +159,7 @@ async def test_progress_is_left_out_before_it_takes_what_answers_need() -> None:
     way, left_out = paced(channel), 0
     for n in range(300):
         try:
-            await (way.edit(reference(), "m1", TEXT) if n else way.place(reference(), TEXT))
+            await (way.update_placeholder(reference(), "m1", TEXT) if n else way.post_placeholder(reference(), TEXT))
         except LeftOut:
             left_out += 1
         await asyncio.sleep(0.2)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from support.engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
 
-from bridge.core.edits import ChangeVerdict
+from bridge.core.edits import EditVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     CredentialsRefused,
@@ -31,7 +31,7 @@ from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
 from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
 from bridge.engine.progress import Switches
-from bridge.engine.run_control import Control
+from bridge.engine.run_control import RunControl
 
 HOUR = 3600.0
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
@@ -63,7 +63,7 @@ def test_the_error_tree_has_the_leaves_that_these_tests_are_about() -> None:
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: str(failure.label))
 @virtual_time
 async def test_each_failure_of_a_run_is_told_in_its_own_sentence(failure: type[TurnFailure]) -> None:
-    async with World(limits=Limits(patience=Patience(line=50))) as world:
+    async with World(limits=Limits(patience=Patience(queue=50))) as world:
         world.agent.answers["q"] = failure("HTTP 599 for operators only")
         await world.ask("q")
         row = await world.closed("q")
@@ -92,7 +92,7 @@ async def test_a_run_that_was_taken_back_ends_with_nothing_shown() -> None:
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.agent.asked)
-        assert (await world.dispatcher.afterthoughts.withdraw(world.row("q"))).verdict is ChangeVerdict.STOPPING
+        assert (await world.dispatcher.edits.withdraw(world.row("q"))).verdict is EditVerdict.STOPPING
         await world.ask("next")
         await world.closed("q", "next")
         assert world.row("q").outcome is Outcome.WITHDRAWN
@@ -136,7 +136,7 @@ async def test_an_answer_is_stored_before_it_is_shown() -> None:
         await world.ask("q")
         row = await world.closed("q")
         assert states == [State.ANSWERED]
-        assert (row.outcome, row.shown, world.channel.texts()) == (Outcome.DELIVERED, ("m1",), ["echo q"])
+        assert (row.outcome, row.delivered, world.channel.texts()) == (Outcome.DELIVERED, ("m1",), ["echo q"])
 
 
 @virtual_time
@@ -425,14 +425,14 @@ async def test_a_long_answer_is_recorded_part_by_part() -> None:
         recorded: list[tuple[str, ...]] = []
 
         async def look(_: Activity) -> None:
-            recorded.append(world.row("q").shown)
+            recorded.append(world.row("q").delivered)
 
         world.channel.on_send = look
         world.agent.answers["q"] = Answer(LONG)
         await world.ask("q")
         row = await world.closed("q")
         assert recorded == [(), ("m1",), ("m1", "m2")]
-        assert row.shown == ("m1", "m2", "m3")
+        assert row.delivered == ("m1", "m2", "m3")
         shown = "\n\n".join(world.channel.texts())
         assert all(f"paragraph {n} " in shown for n in range(100))
 
@@ -443,10 +443,10 @@ async def test_a_restart_between_parts_sends_only_the_rest() -> None:
         world.agent.answers["q"] = Answer(LONG)
         world.channel.send_seconds = 1.0
         await world.ask("q")
-        await until(lambda: world.row("q").shown == ("m1",))
+        await until(lambda: world.row("q").delivered == ("m1",))
         await world.restart()
         row = await world.closed("q")
-        assert (row.outcome, row.shown) == (Outcome.DELIVERED, ("m1", "m2", "m3"))
+        assert (row.outcome, row.delivered) == (Outcome.DELIVERED, ("m1", "m2", "m3"))
         assert len(set(world.channel.texts())) == len(world.channel.texts()) == 3
         assert world.agent.asked == ["q"]
 
@@ -539,7 +539,7 @@ async def test_a_stop_before_the_request_went_out_counts() -> None:
 
 @virtual_time
 async def test_a_run_that_was_stopped_before_it_began_ends_at_its_first_wait() -> None:
-    control = Control()
+    control = RunControl()
     control.stop("Ann")
 
     async def run() -> None:
@@ -584,7 +584,7 @@ async def test_a_stop_between_parts_drops_the_rest_and_says_so() -> None:
         world.agent.answers["q"] = Answer(LONG)
         world.channel.send_seconds = 1.0
         await world.ask("q")
-        await until(lambda: world.row("q").shown == ("m1",))
+        await until(lambda: world.row("q").delivered == ("m1",))
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.STOPPING
         row = await world.closed("q")
         assert row.outcome is Outcome.STOPPED
@@ -600,7 +600,7 @@ async def test_dropped_parts_stay_dropped_after_a_restart() -> None:
         world.agent.answers["q"] = Answer(LONG)
         world.channel.send_seconds = 1.0
         await world.ask("q")
-        await until(lambda: world.row("q").shown == ("m1",))
+        await until(lambda: world.row("q").delivered == ("m1",))
         await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
         await world.restart()
         assert (await world.closed("q")).outcome is Outcome.STOPPED

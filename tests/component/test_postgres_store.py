@@ -13,7 +13,7 @@ import pytest
 from support.engine_world import new_turn
 from support.postgres_server import database, dsn, fresh_schema, socket_path
 
-from bridge.core.edits import Change, ChangeVerdict
+from bridge.core.edits import EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Edit, Kind, Lane, Outcome, Reply, State, StopVerdict
@@ -76,7 +76,7 @@ async def test_of_many_claims_one_succeeds_and_no_turn_is_overtaken() -> None:
             claims = await asyncio.gather(*(s.claim(CHAT, o) for s, o in ((a, A), (b, B)) * 4))
             (turn,) = [claim for claim in claims if claim]
             seen.append(turn.id)
-            await a.settle(turn.ticket, Outcome.DELIVERED, (), 1.0)
+            await a.close_turn(turn.ticket, Outcome.DELIVERED, (), 1.0)
         assert seen == [f"q{n}" for n in range(20)]
 
 
@@ -84,7 +84,7 @@ async def test_of_two_that_adopt_at_once_each_row_goes_to_one() -> None:
     async with two() as (a, b):
         for n in range(40):
             await a.accept(new_turn(f"q{n}", lane=f"lane-{n}"), "dead", claim=n % 2 == 0)
-        first, second = await asyncio.gather(a.adopt(A), b.adopt(B))
+        first, second = await asyncio.gather(a.take_over(A), b.take_over(B))
         taken = [turn.n for turn in (*first.turns, *second.turns)]
         assert len(taken) == len(set(taken)) == 20
         lanes = [*first.lanes, *second.lanes]
@@ -99,7 +99,7 @@ async def test_of_a_stop_and_an_answer_at_once_one_wins() -> None:
             assert accepted.claimed is not None
             stop = new_turn(f"s{n}", lane="notice", kind=Kind.NOTE)
             answered, stopped = await asyncio.gather(
-                a.answer(accepted.claimed, ANSWER), b.stop(Lane(f"lane-{n}"), stop, "Bob", 1.0)
+                a.record_answer(accepted.claimed, ANSWER), b.stop(Lane(f"lane-{n}"), stop, "Bob", 1.0)
             )
             # a single part cannot be stopped any more
             assert answered is (stopped.verdict is StopVerdict.NOTHING)
@@ -113,30 +113,30 @@ async def test_an_edit_while_its_message_is_merged_elsewhere_is_asked_or_known_t
             lane = f"lane-{n}"
             for k in range(3):
                 await a.accept(new_turn(f"{lane}-{k}", "old", lane=lane), A, claim=False)
-            edits = [Change(f"{lane}-{k}", Edit(f"new {k}", 1.0), "aad-ann") for k in range(3)]
+            edits = [MessageEdit(f"{lane}-{k}", Edit(f"new {k}", 1.0), "aad-ann") for k in range(3)]
             claiming = asyncio.ensure_future(b.claim(Lane(lane), B, merge=True))
-            changed = await asyncio.gather(*(a.change(edit, 1.0) for edit in edits))
+            changed = await asyncio.gather(*(a.edit(edit, 1.0) for edit in edits))
             claimed = await claiming
             assert claimed is not None
             for edit, result in zip(edits, changed, strict=True):
                 seen.add(result.verdict)
                 asked = edit.edit.text in claimed.payload.text
-                late = await a.restated(result.n)
+                late = await a.current_question(result.n)
                 assert late is not None
                 assert edit.edit.text in late[1]
-                assert asked or result.verdict is ChangeVerdict.LATE or result.n != claimed.n
-        assert seen <= {ChangeVerdict.USED, ChangeVerdict.LATE}
+                assert asked or result.verdict is EditVerdict.LATE or result.n != claimed.n
+        assert seen <= {EditVerdict.USED, EditVerdict.LATE}
 
 
 async def test_an_edit_at_the_moment_of_its_message_is_never_refused() -> None:
     async with two() as (a, b):
         for n in range(30):
-            edit = Change(f"q{n}", Edit("new", 1.0), "aad-ann")
+            edit = MessageEdit(f"q{n}", Edit("new", 1.0), "aad-ann")
             accepted, changed = await asyncio.gather(
-                a.accept(new_turn(f"q{n}", "old", lane=f"lane-{n}"), A, claim=True), b.change(edit, 1.0)
+                a.accept(new_turn(f"q{n}", "old", lane=f"lane-{n}"), A, claim=True), b.edit(edit, 1.0)
             )
             assert not accepted.duplicate
-            assert changed.verdict in (ChangeVerdict.KEPT, ChangeVerdict.LATE, ChangeVerdict.USED)
+            assert changed.verdict in (EditVerdict.KEPT, EditVerdict.LATE, EditVerdict.USED)
 
 
 async def test_nothing_is_lost_between_closing_and_accepting_elsewhere() -> None:
@@ -148,7 +148,7 @@ async def test_nothing_is_lost_between_closing_and_accepting_elsewhere() -> None
             assert first.claimed is not None
 
             async def close_and_look() -> bool:
-                await a.settle(first.claimed, Outcome.DELIVERED, (), 1.0)  # type: ignore[arg-type]  # noqa: B023
+                await a.close_turn(first.claimed, Outcome.DELIVERED, (), 1.0)  # type: ignore[arg-type]  # noqa: B023
                 return await a.claim(lane, A) is not None  # noqa: B023
 
             async def accept_and_look() -> bool:
@@ -181,15 +181,15 @@ async def test_budgets_and_the_pause_are_shared() -> None:
         await a.exhaust("gateway", 60.0, 5)
         assert await b.spend("gateway", 60.0, 5) > 55.0
         await a.pause(True)
-        assert (await b.beat(B, 2)).paused
-        assert (await a.beat(A, 3)).running == 5
+        assert (await b.heartbeat(B, 2)).paused
+        assert (await a.heartbeat(A, 3)).running == 5
 
 
 async def test_a_life_that_was_declared_dead_is_told_so() -> None:
     async with two() as (a, b):
-        assert (await a.beat(A, 0)).alive
-        await b.adopt(B, frozenset({A}))
-        assert not (await a.beat(A, 0)).alive
+        assert (await a.heartbeat(A, 0)).alive
+        await b.take_over(B, frozenset({A}))
+        assert not (await a.heartbeat(A, 0)).alive
 
 
 # lost connections
@@ -285,7 +285,7 @@ async def test_the_server_may_restart() -> None:
             server.start()
             for _ in range(100):
                 with contextlib.suppress(StoreUnavailable):
-                    assert await a.answer(accepted.claimed, ANSWER)  # type: ignore[arg-type]
+                    assert await a.record_answer(accepted.claimed, ANSWER)  # type: ignore[arg-type]
                     break
                 await asyncio.sleep(0.1)
             row = await b.find(accepted.n)
@@ -331,7 +331,7 @@ async def test_the_version_before_works_on_the_schema_of_the_next() -> None:
     await store.open()
     accepted = await store.accept(new_turn("q"), A, claim=True)
     assert accepted.claimed is not None
-    assert await store.answer(accepted.claimed, ANSWER)
+    assert await store.record_answer(accepted.claimed, ANSWER)
     assert (await store.find(accepted.n)) is not None
     await store.close()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from support.engine_world import EPOCH, ScriptedChannel, World, new_turn, until, virtual_time
 
-from bridge.core.edits import ChangeVerdict
+from bridge.core.edits import EditVerdict
 from bridge.core.errors import (
     ConnectorUnreachable,
     DeliveryRejected,
@@ -18,7 +18,7 @@ from bridge.core.errors import (
     StreamRefused,
     StreamStopped,
 )
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.outbound.answers_and_notes import AI_LABEL
 from bridge.core.ports.agent import Answer, TextCame, ToolBegan
 from bridge.core.ports.channel import Chunk
@@ -49,9 +49,9 @@ async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
         await world.ask("q")
         row = await world.closed("q")
         assert world.channel.progress[0].text == "Searching: penguins …"
-        assert [landing for landing, _ in world.channel.landed] == [Landing("stream-1", stream=True)]
+        assert [landing for landing, _ in world.channel.landed] == [LiveMessage("stream-1", stream=True)]
         assert world.channel.texts() == ["echo q"]
-        assert (row.outcome, row.shown, row.live) == (Outcome.DELIVERED, ("stream-1",), "stream:stream-1")
+        assert (row.outcome, row.delivered, row.live) == (Outcome.DELIVERED, ("stream-1",), "stream:stream-1")
         # typing has ended before the stream began
         assert all(shown.at < 1.0 for shown in world.channel.typed)
 
@@ -70,9 +70,9 @@ class Slow(ScriptedChannel):
         self.under_way -= 1
         return await super().stream(to, chunk)
 
-    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
         self.most = max(self.most, self.under_way + 1)
-        return await super().land(to, landing, activity)
+        return await super().replace(to, landing, activity)
 
 
 @virtual_time
@@ -225,7 +225,7 @@ async def test_a_stream_that_teams_has_ended_goes_on_as_edits() -> None:
         await asyncio.sleep(2.0)
         world.channel.progress_failures.append(StreamEnded())
         await world.closed("q")
-        assert world.channel.landed[-1][0] == Landing("stream-1")
+        assert world.channel.landed[-1][0] == LiveMessage("stream-1")
         assert world.channel.texts() == ["echo q"]
 
 
@@ -260,7 +260,7 @@ async def test_after_a_crash_the_note_takes_the_place_of_the_progress() -> None:
         await world.restart()
         row = await world.closed("q")
         assert row.outcome is Outcome.INTERRUPTED
-        assert [landing for landing, _ in world.channel.landed] == [Landing("stream-1", stream=True)]
+        assert [landing for landing, _ in world.channel.landed] == [LiveMessage("stream-1", stream=True)]
         assert world.channel.texts() == [say("interrupted")]
 
 
@@ -274,7 +274,7 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
         assert world.row("q").state is State.ANSWERED
         await world.restart()
         await world.closed("q")
-        assert {landing for landing, _ in world.channel.landed} == {Landing("stream-1", stream=True)}
+        assert {landing for landing, _ in world.channel.landed} == {LiveMessage("stream-1", stream=True)}
         assert world.channel.texts() == ["echo q"]
 
 
@@ -285,7 +285,7 @@ async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line(
             world.agent.takes["q"] = 100.0
             await world.ask("q", scope=scope)
             await asyncio.sleep(5.0)
-            await world.dispatcher.afterthoughts.withdraw(world.row("q"))
+            await world.dispatcher.edits.withdraw(world.row("q"))
             row = await world.closed("q")
             assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
             assert world.channel.texts() == [say("stopped")]
@@ -293,7 +293,7 @@ async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line(
 
 @virtual_time
 async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -> None:
-    async with World(switches=ALL, limits=Limits(patience=Patience(down=20.0))) as world:
+    async with World(switches=ALL, limits=Limits(patience=Patience(gateway_down=20.0))) as world:
         world.agent.takes["q"] = 5.0  # the time for a connection
         world.agent.answers["q"] = GatewayDown()
         await world.ask("q")
@@ -319,7 +319,7 @@ async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes
 
 @virtual_time
 async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_line() -> None:
-    async with World(switches=ALL, limits=Limits(patience=Patience(down=3600.0))) as world:
+    async with World(switches=ALL, limits=Limits(patience=Patience(gateway_down=3600.0))) as world:
         world.agent.takes["q"] = 5.0
         world.agent.answers["q"] = GatewayDown()
         await world.ask("q")
@@ -382,8 +382,8 @@ async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress()
         world.agent.answers["q"] = Answer("word " * 20_000)
         await world.ask("q")
         row = await world.closed("q")
-        assert len(row.shown) == len(world.channel.sent) > 1
-        assert row.shown[0] == "stream-1"
+        assert len(row.delivered) == len(world.channel.sent) > 1
+        assert row.delivered[0] == "stream-1"
         assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
 
 
@@ -405,7 +405,7 @@ async def test_without_notices_a_late_answer_takes_the_place_of_the_progress() -
         await world.ask("q")
         await world.closed("q", seconds=100.0)
         assert world.channel.texts() == ["echo q"]
-        assert [landing.becomes for landing, _ in world.channel.landed] == [""]
+        assert [landing.shrinks_to for landing, _ in world.channel.landed] == [""]
 
 
 @virtual_time
@@ -415,7 +415,7 @@ async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
         await world.ask("q")
         await world.closed("q")
         assert "placed" in world.channel.progress[0].activity
-        assert world.channel.landed[0][0] == Landing("placed-1")
+        assert world.channel.landed[0][0] == LiveMessage("placed-1")
 
 
 @virtual_time
@@ -498,7 +498,7 @@ async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> N
         world.agent.takes["q"] = 100
         await world.ask("q")
         await until(lambda: world.channel.progress)
-        assert (await world.dispatcher.afterthoughts.withdraw(world.row("q"))).verdict is ChangeVerdict.STOPPING
+        assert (await world.dispatcher.edits.withdraw(world.row("q"))).verdict is EditVerdict.STOPPING
         row = await world.closed("q")
         assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
         assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]

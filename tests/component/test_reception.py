@@ -19,7 +19,7 @@ from bridge.core.outbound.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, turn_name
 from bridge.engine.dispatcher import Limits
-from bridge.engine.handler import Click, Reception
+from bridge.engine.handler import Click, Handler
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 INTERRUPTED = say("interrupted")
@@ -33,9 +33,9 @@ class Desk:
     count: int = 0
 
     @property
-    def reception(self) -> Reception:
+    def reception(self) -> Handler:
         policy = Policy(AccessPolicy(frozenset({"tenant"})), "helper")
-        return Reception(
+        return Handler(
             dispatcher=self.world.dispatcher,
             policy=policy,
             clock=self.world.clock,

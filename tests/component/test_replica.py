@@ -14,7 +14,7 @@ from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
-from bridge.core.ports.store import Beat, Orphans
+from bridge.core.ports.store import Heartbeat, Orphans
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
 
@@ -111,7 +111,7 @@ async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: b
         two.agent.takes["q"] = 100
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
-        await two.b.dispatcher.afterthoughts.withdraw(two.b.row("q"))
+        await two.b.dispatcher.edits.withdraw(two.b.row("q"))
         await until(lambda: two.agent.cancelled == ["q"], 2)
         assert (await two.a.closed("q")).outcome is Outcome.WITHDRAWN
         assert two.a.channel.texts() == []
@@ -169,7 +169,7 @@ async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() ->
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
 
-        async def cut_off(_owner: str, _running: int) -> Beat:
+        async def cut_off(_owner: str, _running: int) -> Heartbeat:
             raise StoreUnavailable("cut off")
 
         two.a.dispatcher._replica._store = _Facade(two.store, cut_off)  # type: ignore[assignment]  # noqa: SLF001
@@ -207,7 +207,7 @@ async def test_who_was_declared_dead_while_alive_begins_a_new_life_and_shows_not
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
         owner = two.a.dispatcher._lanes.owner  # noqa: SLF001
-        adopted = await two.store.adopt("c", frozenset({owner}))
+        adopted = await two.store.take_over("c", frozenset({owner}))
         assert [turn.id for turn in adopted.turns] == ["q"]
         await until(lambda: two.agent.cancelled == ["q"], 2)
         await asyncio.sleep(5)
@@ -354,11 +354,11 @@ class _Broken(MemoryStore):
 
     broken = 0
 
-    async def beat(self, owner: str, running: int) -> Beat:
+    async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         if running and self.broken:
             self.broken -= 1
             raise ZeroDivisionError
-        return await super().beat(owner, running)
+        return await super().heartbeat(owner, running)
 
 
 @virtual_time
@@ -378,8 +378,8 @@ class _Stalling(MemoryStore):
 
     late = 0.0
 
-    async def beat(self, owner: str, running: int) -> Beat:
-        beat = await super().beat(owner, running)
+    async def heartbeat(self, owner: str, running: int) -> Heartbeat:
+        beat = await super().heartbeat(owner, running)
         await asyncio.sleep(self.late)
         return beat
 
@@ -408,10 +408,10 @@ class _SlowToTell(MemoryStore):
         await asyncio.sleep(self.late)
         return accepted
 
-    async def beat(self, owner: str, running: int) -> Beat:
+    async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         if self.late:
             raise StoreUnavailable("no way")
-        return await super().beat(owner, running)
+        return await super().heartbeat(owner, running)
 
 
 @virtual_time
@@ -431,8 +431,8 @@ async def test_a_life_that_was_given_up_begins_nothing_that_was_accepted_meanwhi
 class _Forgetful(MemoryStore):
     """The answer to an adoption is lost; tried once more, there is nothing left to adopt."""
 
-    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
-        adopted = await super().adopt(owner, dead)
+    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+        adopted = await super().take_over(owner, dead)
         return Orphans() if adopted.turns else adopted
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from support.engine_world import EPOCH, new_turn, until
 
-from bridge.core.edits import Change, ChangeVerdict
+from bridge.core.edits import EditVerdict, MessageEdit
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.turn import Edit, Outcome, Reply, State
 from bridge.store.sqlite import SQLITE, sqlite_store
@@ -80,7 +80,7 @@ async def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> No
     store = sqlite_store(path)
     await store.open()
     again = await asyncio.gather(*(store.accept(new_turn(id_, lane="x"), ME, claim=False) for id_ in acknowledged))
-    orphans = await store.adopt(ME)
+    orphans = await store.take_over(ME)
     await store.close()
     assert len(set(acknowledged)) >= 300
     assert all(accepted.duplicate for accepted in again)
@@ -117,14 +117,14 @@ async def test_a_repeated_activity_is_known_after_a_restart(tmp_path: Path) -> N
     await store.open()
     accepted = await store.accept(new_turn("a", "words"), ME, claim=True)
     assert accepted.claimed is not None
-    await store.answer(accepted.claimed, Reply(Outcome.DELIVERED, ({"text": "x"}, {"text": "y"})))
-    await store.shown(accepted.claimed, ("m1",))
+    await store.record_answer(accepted.claimed, Reply(Outcome.DELIVERED, ({"text": "x"}, {"text": "y"})))
+    await store.record_delivered(accepted.claimed, ("m1",))
     await store.close()
     later = sqlite_store(tmp_path / "turns.db")
     await later.open()
     assert (await later.accept(new_turn("a"), "life-2", claim=True)).duplicate
-    (turn,) = (await later.adopt("life-2")).turns
-    assert (turn.n, turn.state, turn.shown, turn.payload.text) == (1, State.ANSWERED, ("m1",), "words")
+    (turn,) = (await later.take_over("life-2")).turns
+    assert (turn.n, turn.state, turn.delivered, turn.payload.text) == (1, State.ANSWERED, ("m1",), "words")
     await later.close()
 
 
@@ -370,8 +370,8 @@ async def test_a_change_whose_message_does_not_come_is_kept_for_an_hour(tmp_path
     store = sqlite_store(path)
     await store.open()
     for message in ("old", "new"):
-        change = Change(message, Edit(f"{message}, edited", 1.0), "aad-ann")
-        assert (await store.change(change, EPOCH)).verdict is ChangeVerdict.KEPT
+        change = MessageEdit(message, Edit(f"{message}, edited", 1.0), "aad-ann")
+        assert (await store.edit(change, EPOCH)).verdict is EditVerdict.KEPT
     await store.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE edits SET at = at - 3601 WHERE id = 'old'")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from support.engine_world import ScriptedChannel, World, new_turn, virtual_time
 
 from bridge.core.errors import StreamEnded, Throttled
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.ports.agent import TextCame, ToolBegan
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope
@@ -54,29 +54,29 @@ class RuledChannel(ScriptedChannel):
             self.streams.take(to.conversation, part, "shown", now)
         return id_
 
-    async def place(self, to: Reference, activity: Activity) -> str:
+    async def post_placeholder(self, to: Reference, activity: Activity) -> str:
         self._take(to, "place")
-        return await super().place(to, activity)
+        return await super().post_placeholder(to, activity)
 
-    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+    async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         self._take(to, "edit")
-        await super().edit(to, message, activity)
+        await super().update_placeholder(to, message, activity)
 
-    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
         self._take(to, "land")
         if landing.stream and self.streams.open_in(to.conversation):
             text = str(activity.get("text") or activity.get("summary"))
-            last = activity | {"text": text if text.startswith(landing.shown) else landing.shown}
+            last = activity | {"text": text if text.startswith(landing.text) else landing.text}
             try:
                 part = self._judged(to, final_activity(last, landing.id))
             except StreamEnded:
                 # another life knows nothing of the text that was streamed; the edit that follows ends it, too
-                if landing.shown or "previously streamed" not in self.refusals.pop():
+                if landing.text or "previously streamed" not in self.refusals.pop():
                     raise
                 self.streams.end(to.conversation, "replaced")
             else:
                 self.streams.take(to.conversation, part, "final", asyncio.get_running_loop().time())
-        return await super().land(to, landing, activity)
+        return await super().replace(to, landing, activity)
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
         if self.reacted.take("all", asyncio.get_running_loop().time()) > 0:

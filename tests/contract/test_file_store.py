@@ -95,16 +95,16 @@ async def test_the_oldest_files_make_room(store: TurnStore) -> None:
 async def test_an_offer_finds_its_end_once_and_its_bytes_go(store: TurnStore) -> None:
     await store.files.keep(FILE, MOST)
 
-    assert await store.files.settle("f1", FileState.DECLINED)
-    assert not await store.files.settle("f1", FileState.SAVED)
-    assert not await store.files.settle("f2", FileState.SAVED)
+    assert await store.files.finish("f1", FileState.DECLINED)
+    assert not await store.files.finish("f1", FileState.SAVED)
+    assert not await store.files.finish("f2", FileState.SAVED)
     assert await store.files.find("f1", EPOCH) == replace(FILE, state=FileState.DECLINED, content=b"")
 
 
 async def test_a_linked_file_is_no_offer(store: TurnStore) -> None:
     await store.files.keep(replace(FILE, state=FileState.LINKED), MOST)
 
-    assert not await store.files.settle("f1", FileState.SAVED)
+    assert not await store.files.finish("f1", FileState.SAVED)
 
 
 async def test_files_go_with_the_texts(store: TurnStore) -> None:
@@ -148,13 +148,13 @@ async def test_only_the_holder_of_a_running_turn_rewrites_it(store: TurnStore) -
     ticket = await running(store)
     payload = replace(new_turn("q").payload, text="with the file's words")
 
-    assert await store.rewrite(ticket, payload)
-    assert not await store.rewrite(replace(ticket, owner="other"), replace(payload, text="foreign"))
+    assert await store.replace_payload(ticket, payload)
+    assert not await store.replace_payload(replace(ticket, owner="other"), replace(payload, text="foreign"))
     row = await store.find(ticket.n)
     assert row is not None
     assert row.payload == payload
-    assert await store.answer(ticket, Reply(Outcome.DELIVERED, ()))
-    assert not await store.rewrite(ticket, payload)
+    assert await store.record_answer(ticket, Reply(Outcome.DELIVERED, ()))
+    assert not await store.replace_payload(ticket, payload)
 
 
 async def test_a_file_turn_is_a_turn(store: TurnStore) -> None:

@@ -11,7 +11,7 @@ from support.engine_world import new_turn
 from support.memory_store import MemoryStore
 from support.turn_stores import AT, CHAT, ME, answered, closed, queued, reply, row, running, stop
 
-from bridge.core.edits import Change, Changed, ChangeVerdict
+from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.feedback import After, Rating, Reaction
 from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.history import steps
@@ -26,8 +26,8 @@ SEEDS = 12
 ANN = "aad-ann"
 
 
-def now_says(text: str, stamp: float = 1.0, *, message: str = "a", person: str | None = ANN) -> Change:
-    return Change(message, Edit(text, stamp), person)
+def now_says(text: str, stamp: float = 1.0, *, message: str = "a", person: str | None = ANN) -> MessageEdit:
+    return MessageEdit(message, Edit(text, stamp), person)
 
 
 async def words(store: TurnStore, n: int) -> str:
@@ -36,7 +36,7 @@ async def words(store: TurnStore, n: int) -> str:
 
 async def test_what_waits_is_asked_as_it_says_now(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.USED, n)
+    assert await store.edit(now_says("better"), AT) == EditResult(EditVerdict.USED, n)
     assert await words(store, n) == "better"
     claimed = await store.claim(CHAT, ME)
     assert claimed is not None
@@ -45,70 +45,70 @@ async def test_what_waits_is_asked_as_it_says_now(store: TurnStore) -> None:
 
 async def test_an_edit_that_is_repeated_or_comes_too_late_behind_a_newer_one_does_no_harm(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    assert (await store.change(now_says("second", 2.0), AT)).verdict is ChangeVerdict.USED
-    assert (await store.change(now_says("first", 1.0), AT)).verdict is ChangeVerdict.NOTHING
-    assert (await store.change(now_says("second", 2.0), AT)).verdict is ChangeVerdict.USED
+    assert (await store.edit(now_says("second", 2.0), AT)).verdict is EditVerdict.USED
+    assert (await store.edit(now_says("first", 1.0), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(now_says("second", 2.0), AT)).verdict is EditVerdict.USED
     assert await words(store, n) == "second"
 
 
 async def test_an_edit_that_came_before_its_message_and_is_repeated_offers_nothing(store: TurnStore) -> None:
-    assert (await store.change(now_says("better"), AT)).verdict is ChangeVerdict.KEPT
+    assert (await store.edit(now_says("better"), AT)).verdict is EditVerdict.KEPT
     (n,) = await queued(store, "a")
     claimed = await store.claim(CHAT, ME)
     assert claimed is not None
     assert claimed.payload.text == "better"
-    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.NOTHING, n)
+    assert await store.edit(now_says("better"), AT) == EditResult(EditVerdict.NOTHING, n)
 
 
 async def test_an_edit_without_new_words_is_none(store: TurnStore) -> None:
     ticket = await running(store)
-    assert (await store.change(now_says("a"), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.edit(now_says("a"), AT)).verdict is EditVerdict.NOTHING
     assert (await row(store, ticket.n)).edit is None
 
 
 async def test_only_the_asker_edits_a_question(store: TurnStore) -> None:
     await queued(store, "a")
-    assert (await store.change(now_says("other", person="aad-bob"), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.edit(now_says("other", person="aad-bob"), AT)).verdict is EditVerdict.NOTHING
     # ids are GUIDs, which Teams writes in large or small letters
-    assert (await store.change(now_says("other", person="AAD-Ann"), AT)).verdict is ChangeVerdict.USED
+    assert (await store.edit(now_says("other", person="AAD-Ann"), AT)).verdict is EditVerdict.USED
 
 
 async def test_an_edit_of_what_is_asked_already_is_kept_beside_it(store: TurnStore) -> None:
     ticket = await running(store)
-    late = Changed(ChangeVerdict.LATE, ticket.n)
-    assert await store.change(now_says("better"), AT) == late
-    assert await store.change(now_says("better"), AT) == late
+    late = EditResult(EditVerdict.LATE, ticket.n)
+    assert await store.edit(now_says("better"), AT) == late
+    assert await store.edit(now_says("better"), AT) == late
     found = await row(store, ticket.n)
     assert (found.payload.text, found.words, found.stop) == ("a", "better", False)
-    restated = await store.restated(ticket.n)
+    restated = await store.current_question(ticket.n)
     assert restated is not None
     assert (restated[0].n, restated[1]) == (ticket.n, "better")
 
 
 async def test_an_edit_that_overtakes_its_message_is_used_when_that_comes(store: TurnStore) -> None:
-    assert (await store.change(now_says("better"), AT)).verdict is ChangeVerdict.KEPT
+    assert (await store.edit(now_says("better"), AT)).verdict is EditVerdict.KEPT
     accepted = await store.accept(new_turn("a"), ME, claim=True)
     assert not accepted.duplicate
     assert accepted.claimed is None  # the caller knows the old words
     assert await words(store, accepted.n) == "better"
     assert (await store.accept(new_turn("a"), ME, claim=True)).duplicate
-    assert (await store.change(now_says("older", 0.5), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.edit(now_says("older", 0.5), AT)).verdict is EditVerdict.NOTHING
 
 
 async def test_an_edit_that_overtakes_a_message_into_a_full_lane_keeps_nothing(store: TurnStore) -> None:
     await queued(store, "other")
-    await store.change(now_says("better"), AT)
+    await store.edit(now_says("better"), AT)
     assert (await store.accept(new_turn("a"), ME, claim=False, room=1)).full
 
 
 async def test_what_nobody_may_mean_is_not_kept(store: TurnStore) -> None:
     change = replace(now_says("better"), keep=False)
-    assert (await store.change(change, AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.edit(change, AT)).verdict is EditVerdict.NOTHING
     assert (await store.accept(new_turn("a"), ME, claim=True)).claimed is not None
 
 
 async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask(store: TurnStore) -> None:
-    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.KEPT
+    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.KEPT
     accepted = await store.accept(new_turn("a"), ME, claim=True)
     found = await row(store, accepted.n)
     assert (accepted.claimed, found.state, found.outcome) == (None, State.CLOSED, Outcome.WITHDRAWN)
@@ -118,40 +118,40 @@ async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask(store
 async def test_a_deleted_question_that_waits_is_closed_as_withdrawn(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
     gone = now_says("", person=None)
-    assert await store.change(gone, AT) == Changed(ChangeVerdict.WITHDRAWN, n)
+    assert await store.edit(gone, AT) == EditResult(EditVerdict.WITHDRAWN, n)
     found = await row(store, n)
     assert (found.state, found.outcome, found.closed, found.stop) == (State.CLOSED, Outcome.WITHDRAWN, AT, False)
     assert steps(found.history)[-1].what == "closed:withdrawn"
-    assert await store.change(gone, AT) == Changed(ChangeVerdict.UNASKED, n)
+    assert await store.edit(gone, AT) == EditResult(EditVerdict.UNASKED, n)
 
 
 async def test_a_deleted_question_that_runs_is_marked_and_its_owner_hears_of_it(store: TurnStore) -> None:
     await store.join(ME)
     ticket = await running(store)
-    assert await store.change(now_says("", person=None), AT) == Changed(ChangeVerdict.STOPPING, ticket.n)
+    assert await store.edit(now_says("", person=None), AT) == EditResult(EditVerdict.STOPPING, ticket.n)
     found = await row(store, ticket.n)
     assert (found.state, found.stop, found.withdrawn) == (State.RUNNING, True, True)
-    assert ticket.n in (await store.beat(ME, 1)).stops
-    assert not await store.answer(ticket, reply())
-    assert await store.answer(ticket, reply(0, Outcome.WITHDRAWN), even_if_stopped=True)
+    assert ticket.n in (await store.heartbeat(ME, 1)).stops
+    assert not await store.record_answer(ticket, reply())
+    assert await store.record_answer(ticket, reply(0, Outcome.WITHDRAWN), even_if_stopped=True)
 
 
 async def test_what_was_claimed_since_it_was_looked_at_is_not_withdrawn(store: TurnStore) -> None:
     _, last = await queued(store, "a", "b")
     seen = await row(store, last)
     claimed = await store.claim(CHAT, ME, merge=True)
-    assert await store.withdraw(seen, AT) == Changed(ChangeVerdict.NOTHING, last)
+    assert await store.withdraw(seen, AT) == EditResult(EditVerdict.NOTHING, last)
     assert claimed is not None
     assert await store.release(claimed.ticket)
-    assert await store.withdraw(seen, AT) == Changed(ChangeVerdict.NOTHING, last)
-    assert await store.withdraw(await row(store, last), AT) == Changed(ChangeVerdict.WITHDRAWN, last)
+    assert await store.withdraw(seen, AT) == EditResult(EditVerdict.NOTHING, last)
+    assert await store.withdraw(await row(store, last), AT) == EditResult(EditVerdict.WITHDRAWN, last)
 
 
 async def test_what_was_put_back_since_it_was_looked_at_is_withdrawn(store: TurnStore) -> None:
     ticket = await running(store)
     seen = await row(store, ticket.n)
     assert await store.release(ticket)
-    assert await store.withdraw(seen, AT) == Changed(ChangeVerdict.WITHDRAWN, ticket.n)
+    assert await store.withdraw(seen, AT) == EditResult(EditVerdict.WITHDRAWN, ticket.n)
     found = await row(store, ticket.n)
     assert (found.state, found.outcome, found.closed, found.stop) == (State.CLOSED, Outcome.WITHDRAWN, AT, False)
 
@@ -159,44 +159,44 @@ async def test_what_was_put_back_since_it_was_looked_at_is_withdrawn(store: Turn
 async def test_a_stop_is_no_withdrawal(store: TurnStore) -> None:
     ticket = await running(store)
     await stop(store)
-    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.NOTHING
     assert not (await row(store, ticket.n)).withdrawn
 
 
 async def test_a_deleted_question_that_is_answered_stays_so(store: TurnStore) -> None:
     ticket = await answered(store)
-    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.NOTHING
+    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.NOTHING
     assert not (await row(store, ticket.n)).stop
 
 
 async def test_a_deletion_of_what_is_answered_can_be_undone_and_nothing_is_new(store: TurnStore) -> None:
     n = await closed(store)
-    await store.change(now_says("", person=None), AT)
+    await store.edit(now_says("", person=None), AT)
     assert await restated(store, n) == ""
-    assert await store.change(now_says("a", 2.0), AT) == Changed(ChangeVerdict.NOTHING, n)
+    assert await store.edit(now_says("a", 2.0), AT) == EditResult(EditVerdict.NOTHING, n)
     assert await restated(store, n) == "a"
 
 
 async def test_an_older_edit_that_comes_behind_a_deletion_does_not_undo_it(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    await store.change(now_says("", 2.0, person=None), AT)
-    assert await store.change(now_says("better", 1.0), AT) == Changed(ChangeVerdict.NOTHING)
-    assert await store.change(now_says("a", 3.0), AT) == Changed(ChangeVerdict.UNASKED, n)
+    await store.edit(now_says("", 2.0, person=None), AT)
+    assert await store.edit(now_says("better", 1.0), AT) == EditResult(EditVerdict.NOTHING)
+    assert await store.edit(now_says("a", 3.0), AT) == EditResult(EditVerdict.UNASKED, n)
     again = await store.accept(new_turn("undone", "a", again_of=n), ME, claim=False)
     assert await restated(store, again.n) == "a"
 
 
 async def test_a_new_conversation_is_taken_back_by_deleting_it_only(store: TurnStore) -> None:
     accepted = await store.accept(new_turn("a", kind=Kind.NEW), ME, claim=False)
-    assert (await store.change(now_says(""), AT)).verdict is ChangeVerdict.NOTHING
-    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.WITHDRAWN
+    assert (await store.edit(now_says(""), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.WITHDRAWN
     assert (await row(store, accepted.n)).outcome is Outcome.WITHDRAWN
 
 
 async def test_notes_are_nobodys_question(store: TurnStore) -> None:
     await store.accept(new_turn("a", kind=Kind.NOTE), ME, claim=False)
     for change in (now_says("better"), now_says("", person=None)):
-        assert (await store.change(change, AT)).verdict is ChangeVerdict.NOTHING
+        assert (await store.edit(change, AT)).verdict is EditVerdict.NOTHING
 
 
 async def test_each_of_merged_messages_keeps_its_own_words(store: TurnStore) -> None:
@@ -204,9 +204,9 @@ async def test_each_of_merged_messages_keeps_its_own_words(store: TurnStore) -> 
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     assert (claimed.n, claimed.payload.text, claimed.words) == (last, "a\n\nb", "b")
-    assert await store.change(now_says("A"), AT) == Changed(ChangeVerdict.LATE, last)
+    assert await store.edit(now_says("A"), AT) == EditResult(EditVerdict.LATE, last)
     assert await restated(store, last) == "A\n\nb"
-    assert await store.change(now_says("B", message="b"), AT) == Changed(ChangeVerdict.LATE, last)
+    assert await store.edit(now_says("B", message="b"), AT) == EditResult(EditVerdict.LATE, last)
     assert await restated(store, last) == "A\n\nB"
 
 
@@ -214,10 +214,10 @@ async def test_a_message_behind_merged_ones_is_none_of_them(store: TurnStore) ->
     await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)
     (behind,) = await queued(store, "c")
-    assert await store.change(now_says("C", message="c"), AT) == Changed(ChangeVerdict.USED, behind)
+    assert await store.edit(now_says("C", message="c"), AT) == EditResult(EditVerdict.USED, behind)
     assert await words(store, behind) == "C"
-    assert await store.change(now_says("", 2.0, person=None, message="c"), AT) == Changed(
-        ChangeVerdict.WITHDRAWN, behind
+    assert await store.edit(now_says("", 2.0, person=None, message="c"), AT) == EditResult(
+        EditVerdict.WITHDRAWN, behind
     )
 
 
@@ -225,9 +225,9 @@ async def test_what_was_withdrawn_behind_merged_ones_and_asked_again_is_none_of_
     await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)
     (behind,) = await queued(store, "c")
-    await store.change(now_says("", person=None, message="c"), AT)
+    await store.edit(now_says("", person=None, message="c"), AT)
     again = await store.accept(new_turn("undone", "c", again_of=behind), ME, claim=False)
-    assert await store.change(now_says("C", 2.0, message="c"), AT) == Changed(ChangeVerdict.USED, again.n)
+    assert await store.edit(now_says("C", 2.0, message="c"), AT) == EditResult(EditVerdict.USED, again.n)
     assert await words(store, again.n) == "C"
 
 
@@ -235,9 +235,9 @@ async def test_of_merged_messages_one_may_go_and_the_last_that_goes_ends_the_run
     _, last = await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)
     gone = [now_says("", person=None, message=message) for message in ("b", "a")]
-    assert await store.change(gone[0], AT) == Changed(ChangeVerdict.LATE, last)
+    assert await store.edit(gone[0], AT) == EditResult(EditVerdict.LATE, last)
     assert await restated(store, last) == "a"
-    assert await store.change(gone[1], AT) == Changed(ChangeVerdict.STOPPING, last)
+    assert await store.edit(gone[1], AT) == EditResult(EditVerdict.STOPPING, last)
 
 
 FILE = SharedFile("a.txt", "https://files.example/a", FileKind.DOWNLOAD)
@@ -251,7 +251,7 @@ async def only_a_file(store: TurnStore, id_: str) -> int:
 
 async def test_a_deleted_file_that_waits_is_not_asked_about(store: TurnStore) -> None:
     n = await only_a_file(store, "a")
-    assert await store.change(now_says("", person=None), AT) == Changed(ChangeVerdict.WITHDRAWN, n)
+    assert await store.edit(now_says("", person=None), AT) == EditResult(EditVerdict.WITHDRAWN, n)
 
 
 @pytest.mark.parametrize("file_last", [False, True])
@@ -260,14 +260,14 @@ async def test_of_merged_messages_a_file_without_words_is_still_asked_about(stor
         await makes(store, "b" if makes is only_a_file else "a")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
-    assert await store.change(now_says("", person=None), AT) == Changed(ChangeVerdict.LATE, claimed.n)
+    assert await store.edit(now_says("", person=None), AT) == EditResult(EditVerdict.LATE, claimed.n)
     # put back before the file was fetched, as where runs are repeated after a crash
     assert await store.release(claimed.ticket)
     again = await store.claim(CHAT, ME, merge=True)
     assert again is not None
     assert (again.payload.text, again.payload.files) == ("", (FILE,))
-    assert await store.change(now_says("", 2.0, person=None, message="b"), AT) == Changed(
-        ChangeVerdict.STOPPING, claimed.n
+    assert await store.edit(now_says("", 2.0, person=None, message="b"), AT) == EditResult(
+        EditVerdict.STOPPING, claimed.n
     )
 
 
@@ -278,16 +278,16 @@ async def test_of_merged_messages_a_file_goes_with_its_own_and_stays_with_an_edi
         question = new_turn(id_)
         payload = replace(question.payload, files=(file,))
         await store.accept(replace(question, payload=payload), ME, claim=False)
-    assert await store.settle(first, Outcome.SILENT, (), AT)
+    assert await store.close_turn(first, Outcome.SILENT, (), AT)
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     assert claimed.payload.files == tuple(files.values())
     assert await store.release(claimed.ticket)
-    await store.change(now_says("", message="a"), AT)
-    await store.change(now_says("better", message="b"), AT)
+    await store.edit(now_says("", message="a"), AT)
+    await store.edit(now_says("better", message="b"), AT)
     assert (await row(store, claimed.n)).payload.files == (files["b"], files["c"])
-    await store.change(now_says("", message="c", stamp=2.0), AT)
-    await store.change(now_says("best", message="b", stamp=3.0), AT)
+    await store.edit(now_says("", message="c", stamp=2.0), AT)
+    await store.edit(now_says("best", message="b", stamp=3.0), AT)
     left = (await row(store, claimed.n)).payload
     assert (left.text, left.files) == ("best", (files["b"],))
 
@@ -298,19 +298,19 @@ async def test_of_merged_messages_a_file_that_was_read_is_asked_about_without_a_
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     read = replace(claimed.payload, text="a|FILE", files=(), inlined=("|FILE",))
-    assert await store.rewrite(claimed.ticket, read)
-    assert (await store.change(now_says("", person=None), AT)).verdict is ChangeVerdict.LATE
+    assert await store.replace_payload(claimed.ticket, read)
+    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.LATE
     assert await store.release(claimed.ticket)
     assert await words(store, claimed.n) == say("files_alone") + "|FILE"
-    assert (await store.change(now_says("", 2.0, person=None, message="b"), AT)).verdict is ChangeVerdict.WITHDRAWN
+    assert (await store.edit(now_says("", 2.0, person=None, message="b"), AT)).verdict is EditVerdict.WITHDRAWN
 
 
 async def test_what_changed_while_it_ran_is_asked_as_it_says_now_if_it_is_put_back(store: TurnStore) -> None:
     _, last = await queued(store, "a", "b")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
-    await store.change(now_says("", person=None, message="a"), AT)
-    await store.change(now_says("B", message="b"), AT)
+    await store.edit(now_says("", person=None, message="a"), AT)
+    await store.edit(now_says("B", message="b"), AT)
     assert await words(store, last) == "a\n\nb"
     assert await store.release(claimed.ticket)
     assert await words(store, last) == "B"
@@ -325,30 +325,30 @@ async def test_merged_messages_that_went_back_into_the_queue_are_edited_there(st
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     assert await store.release(claimed.ticket)
-    assert await store.change(now_says("A"), AT) == Changed(ChangeVerdict.USED, last)
+    assert await store.edit(now_says("A"), AT) == EditResult(EditVerdict.USED, last)
     assert await words(store, last) == "A\n\nb"
     await queued(store, "c")
     again = await store.claim(CHAT, ME, merge=True)
     assert again is not None
     assert again.payload.text == "A\n\nb\n\nc"
-    await store.change(now_says("B", message="b"), AT)
+    await store.edit(now_says("B", message="b"), AT)
     assert await restated(store, again.n) == "A\n\nB\n\nc"
 
 
 async def test_a_question_that_was_asked_again_goes_on_under_its_new_number(store: TurnStore) -> None:
     first = await closed(store)
     again = await store.accept(new_turn("again", "a", again_of=first), ME, claim=True)
-    assert await store.change(now_says("better"), AT) == Changed(ChangeVerdict.LATE, again.n)
+    assert await store.edit(now_says("better"), AT) == EditResult(EditVerdict.LATE, again.n)
     assert await restated(store, again.n) == "better"
-    assert await store.change(now_says("", 2.0, person=None), AT) == Changed(ChangeVerdict.STOPPING, again.n)
+    assert await store.edit(now_says("", 2.0, person=None), AT) == EditResult(EditVerdict.STOPPING, again.n)
 
 
 async def test_what_was_asked_of_deleted_text_is_no_longer_known(store: TurnStore) -> None:
     first = await closed(store)
-    await store.change(now_says("better"), AT)
+    await store.edit(now_says("better"), AT)
     await store.forget_old(AT + 1, 0)
     assert await restated(store, first) == ""
-    assert await store.restated(10**6) is None
+    assert await store.current_question(10**6) is None
 
 
 async def test_a_removed_bot_leaves_nothing_open_in_its_conversation(store: TurnStore) -> None:
@@ -356,15 +356,15 @@ async def test_a_removed_bot_leaves_nothing_open_in_its_conversation(store: Turn
     ids = (f"{place}|message|1", f"{place};messageid=7|message|1", f"{place}y|message|1", f"{place}|message|2")
     running_there = (await store.accept(new_turn(ids[0], lane="one"), ME, claim=True)).n
     numbers = [running_there] + [(await store.accept(new_turn(id_, lane="two"), ME, claim=False)).n for id_ in ids[1:]]
-    assert await store.abandon(place, AT) == (running_there,)
+    assert await store.withdraw_all(place, AT) == (running_there,)
     found = [await row(store, n) for n in numbers]
     assert [turn.outcome for turn in found] == [None, Outcome.WITHDRAWN, None, Outcome.WITHDRAWN]
     assert [turn.withdrawn for turn in found] == [True, False, False, False]
-    assert await store.abandon(place, AT) == ()
+    assert await store.withdraw_all(place, AT) == ()
 
 
 async def restated(store: TurnStore, n: int) -> str | None:
-    found = await store.restated(n)
+    found = await store.current_question(n)
     return None if found is None else found[1]
 
 
@@ -412,7 +412,7 @@ async def test_a_rating_is_taken_back_by_who_gave_it(store: TurnStore) -> None:
 
 async def test_only_what_was_shown_in_the_lane_is_rated(store: TurnStore) -> None:
     await closed(store)
-    assert await store.rate(replace(rating(Reaction.LIKE), shown="m2")) == 0
+    assert await store.rate(replace(rating(Reaction.LIKE), message="m2")) == 0
     assert await store.rate(replace(rating(Reaction.LIKE), lane="elsewhere")) == 0
 
 
@@ -471,10 +471,10 @@ class Twin:
         ticket = self.claimed.pop()
         if released and await self.store.release(ticket):
             return "released"
-        return await self.store.settle(ticket, Outcome.DELIVERED, ("x",), AT)
+        return await self.store.close_turn(ticket, Outcome.DELIVERED, ("x",), AT)
 
-    async def changes(self, change: Change) -> object:
-        changed = await self.store.change(change, AT)
+    async def changes(self, change: MessageEdit) -> object:
+        changed = await self.store.edit(change, AT)
         return changed.verdict, self.name(changed.n)
 
     async def withdraws(self, id_: str) -> object:
@@ -485,7 +485,7 @@ class Twin:
         return [await self._look(id_, n) for id_, n in sorted(self.numbers.items())]
 
     async def _look(self, id_: str, n: int) -> object:
-        found, said = await row(self.store, n), await self.store.restated(n)
+        found, said = await row(self.store, n), await self.store.current_question(n)
         about = said and (self.name(said[0].n), said[1])
         return id_, found.state, found.outcome, found.payload.text, found.words, found.stop, found.withdrawn, about
 

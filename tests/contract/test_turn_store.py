@@ -20,7 +20,7 @@ async def test_a_turn_comes_back_as_it_was_accepted(store: TurnStore) -> None:
     assert found.payload == new.payload
     assert (found.id, found.kind, found.lane, found.accepted) == (new.id, new.kind, new.lane, new.accepted)
     assert (found.state, found.owner, found.fence, found.stop, found.attempts) == (State.QUEUED, ME, 0, False, 0)
-    assert (found.reply, found.shown, found.outcome, found.closed) == (None, (), None, None)
+    assert (found.reply, found.delivered, found.outcome, found.closed) == (None, (), None, None)
 
 
 async def test_numbers_grow_in_the_order_of_acceptance(store: TurnStore) -> None:
@@ -37,9 +37,9 @@ async def test_a_repeated_id_changes_nothing_in_any_state(store: TurnStore) -> N
         assert again.claimed is None
         assert (await row(store, ticket.n)).state == step
         if step == "running":
-            await store.answer(ticket, reply())
+            await store.record_answer(ticket, reply())
         else:
-            await store.settle(ticket, Outcome.DELIVERED, (), AT)
+            await store.close_turn(ticket, Outcome.DELIVERED, (), AT)
 
 
 async def test_an_idle_lane_is_claimed_at_acceptance(store: TurnStore) -> None:
@@ -77,9 +77,9 @@ async def test_a_claim_takes_the_head_and_only_the_head(store: TurnStore) -> Non
     assert (first.n, first.state, first.owner, first.fence) == (a, State.RUNNING, ME, 1)
     assert await store.claim(CHAT, ME) is None
     assert await store.claim(CHAT, OTHER) is None
-    assert await store.answer(first.ticket, reply())
+    assert await store.record_answer(first.ticket, reply())
     assert await store.claim(CHAT, ME) is None
-    assert await store.settle(first.ticket, Outcome.DELIVERED, (), AT)
+    assert await store.close_turn(first.ticket, Outcome.DELIVERED, (), AT)
     second = await store.claim(CHAT, ME)
     assert second is not None
     assert second.n == b
@@ -120,9 +120,9 @@ async def _old_ticket(store: TurnStore, how: str, state: State) -> tuple[Ticket,
         await store.release(old)
         await store.claim(CHAT, ME)
     else:
-        await store.adopt(OTHER)
+        await store.take_over(OTHER)
     if state is State.ANSWERED:
-        assert await store.answer((await row(store, old.n)).ticket, reply(3))
+        assert await store.record_answer((await row(store, old.n)).ticket, reply(3))
     return old, await row(store, old.n)
 
 
@@ -131,11 +131,11 @@ async def _old_ticket(store: TurnStore, how: str, state: State) -> tuple[Ticket,
 async def test_the_holder_of_an_old_ticket_can_write_nothing(store: TurnStore, how: str, state: State) -> None:
     old, now = await _old_ticket(store, how, state)
     for void in (old, replace(now.ticket, owner="nobody"), replace(now.ticket, fence=now.fence + 1)):
-        assert not await store.answer(void, reply())
-        assert not await store.answer(void, reply(), even_if_stopped=True)
-        assert not await store.shown(void, ("stolen",))
-        assert await store.attempted(void) == 0
-        assert not await store.settle(void, Outcome.DELIVERED, ("stolen",), AT)
+        assert not await store.record_answer(void, reply())
+        assert not await store.record_answer(void, reply(), even_if_stopped=True)
+        assert not await store.record_delivered(void, ("stolen",))
+        assert await store.count_attempt(void) == 0
+        assert not await store.close_turn(void, Outcome.DELIVERED, ("stolen",), AT)
         assert not await store.release(void)
         assert await row(store, old.n) == now
 
@@ -143,44 +143,44 @@ async def test_the_holder_of_an_old_ticket_can_write_nothing(store: TurnStore, h
 async def test_a_stop_that_came_first_keeps_the_answer_out(store: TurnStore) -> None:
     ticket = await running(store)
     await stop(store)
-    assert not await store.answer(ticket, reply())
+    assert not await store.record_answer(ticket, reply())
     assert (await row(store, ticket.n)).state is State.RUNNING
-    assert await store.answer(ticket, reply(outcome=Outcome.STOPPED), even_if_stopped=True)
+    assert await store.record_answer(ticket, reply(outcome=Outcome.STOPPED), even_if_stopped=True)
     assert (await row(store, ticket.n)).state is State.ANSWERED
 
 
 async def test_an_answer_is_stored_once(store: TurnStore) -> None:
     ticket = await running(store)
-    assert await store.answer(ticket, reply(2))
+    assert await store.record_answer(ticket, reply(2))
     # repeated, because nobody heard that it was stored: true, and the first one stays
-    assert await store.answer(ticket, reply(1))
+    assert await store.record_answer(ticket, reply(1))
     assert (await row(store, ticket.n)).reply == reply(2)
 
 
 async def test_parts_and_failures_are_recorded_while_the_answer_is_shown(store: TurnStore) -> None:
     ticket = await running(store)
-    assert not await store.shown(ticket, ("early",))
-    assert await store.attempted(ticket) == 0
-    await store.answer(ticket, reply(3))
-    assert await store.shown(ticket, ("m1",))
-    assert await store.shown(ticket, ("m1", "m2"))
-    assert [await store.attempted(ticket) for _ in range(3)] == [1, 2, 3]
+    assert not await store.record_delivered(ticket, ("early",))
+    assert await store.count_attempt(ticket) == 0
+    await store.record_answer(ticket, reply(3))
+    assert await store.record_delivered(ticket, ("m1",))
+    assert await store.record_delivered(ticket, ("m1", "m2"))
+    assert [await store.count_attempt(ticket) for _ in range(3)] == [1, 2, 3]
     found = await row(store, ticket.n)
-    assert (found.shown, found.attempts) == (("m1", "m2"), 3)
+    assert (found.delivered, found.attempts) == (("m1", "m2"), 3)
 
 
 async def test_a_settled_turn_has_its_outcome_and_is_never_opened_again(store: TurnStore) -> None:
     ticket = await answered(store)
-    assert await store.settle(ticket, Outcome.FAILED, ("m1",), AT, "run_lost")
+    assert await store.close_turn(ticket, Outcome.FAILED, ("m1",), AT, "run_lost")
     found = await row(store, ticket.n)
-    assert (found.state, found.outcome, found.shown) == (State.CLOSED, Outcome.FAILED, ("m1",))
+    assert (found.state, found.outcome, found.delivered) == (State.CLOSED, Outcome.FAILED, ("m1",))
     assert (found.closed, found.error) == (AT, "run_lost")
-    assert not await store.settle(ticket, Outcome.DELIVERED, (), AT)
-    assert not await store.answer(ticket, reply(), even_if_stopped=True)
+    assert not await store.close_turn(ticket, Outcome.DELIVERED, (), AT)
+    assert not await store.record_answer(ticket, reply(), even_if_stopped=True)
     assert not await store.release(ticket)
-    assert not await store.shown(ticket, ())
+    assert not await store.record_delivered(ticket, ())
     assert await store.claim(CHAT, ME) is None
-    assert await store.adopt(OTHER) == Orphans()
+    assert await store.take_over(OTHER) == Orphans()
     assert await row(store, ticket.n) == found
 
 
@@ -196,7 +196,7 @@ async def test_stop_leaves_the_turns_behind_the_running_one_alone(store: TurnSto
     ticket = await running(store)
     (b,) = await queued(store, "b")
     await stop(store)
-    await store.settle(ticket, Outcome.STOPPED, (), AT)
+    await store.close_turn(ticket, Outcome.STOPPED, (), AT)
     found = await store.claim(CHAT, ME)
     assert found is not None
     assert (found.n, found.stop) == (b, False)
@@ -217,7 +217,7 @@ async def test_stop_of_an_answer_that_is_being_shown(
     store: TurnStore, parts: int, shown: int, verdict: StopVerdict
 ) -> None:
     ticket = await answered(store, parts=parts)
-    await store.shown(ticket, tuple(f"m{n}" for n in range(shown)))
+    await store.record_delivered(ticket, tuple(f"m{n}" for n in range(shown)))
     assert (await stop(store)).verdict is verdict
     assert (await row(store, ticket.n)).stop is (verdict is StopVerdict.STOPPING)
 
@@ -254,7 +254,7 @@ async def test_a_repeated_stop_never_hits_the_next_turn(store: TurnStore) -> Non
     ticket = await running(store)
     (b,) = await queued(store, "b")
     await stop(store)
-    await store.settle(ticket, Outcome.STOPPED, (), AT)
+    await store.close_turn(ticket, Outcome.STOPPED, (), AT)
     await store.claim(CHAT, ME)
     assert (await stop(store)).verdict is StopVerdict.DUPLICATE
     assert not (await row(store, b)).stop
@@ -263,22 +263,22 @@ async def test_a_repeated_stop_never_hits_the_next_turn(store: TurnStore) -> Non
 async def test_adopting_voids_the_tickets_of_the_process_before(store: TurnStore) -> None:
     a = await running(store, "a", lane="one")
     b = await running(store, "b", lane="two")
-    assert await store.answer(b, reply(2))
-    assert await store.shown(b, ("m1",))
+    assert await store.record_answer(b, reply(2))
+    assert await store.record_delivered(b, ("m1",))
     await store.accept(new_turn("c", lane="two"), ME, claim=False)
     await store.accept(new_turn("d", lane="three"), ME, claim=False)
-    orphans = await store.adopt(OTHER)
+    orphans = await store.take_over(OTHER)
     assert {turn.n: (turn.state, turn.owner, turn.fence) for turn in orphans.turns} == {
         a.n: (State.RUNNING, OTHER, 2),
         b.n: (State.ANSWERED, OTHER, 2),
     }
-    assert [(turn.reply, turn.shown) for turn in orphans.turns if turn.n == b.n] == [(reply(2), ("m1",))]
+    assert [(turn.reply, turn.delivered) for turn in orphans.turns if turn.n == b.n] == [(reply(2), ("m1",))]
     assert set(orphans.lanes) == {"two", "three"}
 
 
 async def test_adopting_leaves_what_is_already_ours_alone(store: TurnStore) -> None:
     ticket = await running(store)
-    orphans = await store.adopt(ME)
+    orphans = await store.take_over(ME)
     assert orphans.turns == ()
     assert (await row(store, ticket.n)).ticket == ticket
 
@@ -332,7 +332,7 @@ async def test_of_many_that_wait_the_first_few_are_named(store: TurnStore) -> No
 async def test_the_last_turn_of_a_lane_is_a_question(store: TurnStore) -> None:
     done = await closed(store, "done")
     ticket = await running(store, "note", kind=Kind.NOTE)
-    await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    await store.close_turn(ticket, Outcome.DELIVERED, (), AT)
     assert (await store.lane_status(CHAT)).last == f"T-{done}"
 
 
@@ -408,13 +408,13 @@ async def test_many_at_once_are_each_kept_once_and_claimed_once_a_lane(store: Tu
 
 async def test_a_life_that_beats_is_counted_and_one_that_left_is_not(store: TurnStore) -> None:
     await store.join(ME)
-    beats = [await store.beat(ME, 3) for _ in range(3)]
+    beats = [await store.heartbeat(ME, 3) for _ in range(3)]
     assert all(beat.alive for beat in beats)
     assert set(beats[-1].counters) == {ME}
     assert beats[-1].running == 3
     await store.leave(ME)
     await store.leave(ME)
-    assert ME not in (await store.beat(ME, 0)).counters
+    assert ME not in (await store.heartbeat(ME, 0)).counters
 
 
 async def test_a_beat_tells_what_waits_and_what_somebody_wants_stopped(store: TurnStore) -> None:
@@ -422,10 +422,10 @@ async def test_a_beat_tells_what_waits_and_what_somebody_wants_stopped(store: Tu
     ticket = await running(store)
     await queued(store, "b", "c")
     await store.accept(new_turn("greeting", kind=Kind.WELCOME), ME, claim=False)
-    assert ((await store.beat(ME, 1)).waiting, (await store.beat(ME, 1)).stops) == (2, ())
+    assert ((await store.heartbeat(ME, 1)).waiting, (await store.heartbeat(ME, 1)).stops) == (2, ())
     await stop(store)
-    assert (await store.beat(ME, 1)).stops == (ticket.n,)
-    assert (await store.beat(OTHER, 1)).stops == ()
+    assert (await store.heartbeat(ME, 1)).stops == (ticket.n,)
+    assert (await store.heartbeat(OTHER, 1)).stops == ()
 
 
 async def test_rows_of_a_life_that_left_are_orphans_until_they_are_adopted(store: TurnStore) -> None:
@@ -434,22 +434,22 @@ async def test_rows_of_a_life_that_left_are_orphans_until_they_are_adopted(store
     await running(store)
     await queued(store, "b")
     await store.leave(ME)
-    assert (await store.beat(OTHER, 0)).orphans
-    orphans = await store.adopt(OTHER)
+    assert (await store.heartbeat(OTHER, 0)).orphans
+    orphans = await store.take_over(OTHER)
     assert [turn.owner for turn in orphans.turns] == [OTHER]
     assert orphans.lanes == (CHAT,)
-    assert not (await store.beat(OTHER, 0)).orphans
-    assert await store.adopt(OTHER) == Orphans()
+    assert not (await store.heartbeat(OTHER, 0)).orphans
+    assert await store.take_over(OTHER) == Orphans()
 
 
 async def test_the_pause_is_known_to_all_and_survives(store: TurnStore) -> None:
     await store.join(ME)
-    assert not (await store.beat(ME, 0)).paused
+    assert not (await store.heartbeat(ME, 0)).paused
     await store.pause(True)
     await store.pause(True)
-    assert (await store.beat(ME, 0)).paused
+    assert (await store.heartbeat(ME, 0)).paused
     await store.pause(False)
-    assert not (await store.beat(ME, 0)).paused
+    assert not (await store.heartbeat(ME, 0)).paused
 
 
 # room, head, merging
@@ -482,8 +482,8 @@ async def test_what_belongs_together_is_claimed_together(store: TurnStore) -> No
     assert (claimed.n, claimed.payload.text, claimed.state) == (c, "a\n\nb\n\nc", State.RUNNING)
     assert [(await row(store, n)).outcome for n in (a, b)] == [Outcome.MERGED, Outcome.MERGED]
     assert (await row(store, c)).payload.text == "a\n\nb\n\nc"
-    assert await store.answer(claimed.ticket, reply())
-    assert await store.settle(claimed.ticket, Outcome.DELIVERED, (), AT)
+    assert await store.record_answer(claimed.ticket, reply())
+    assert await store.close_turn(claimed.ticket, Outcome.DELIVERED, (), AT)
     following = await store.claim(CHAT, ME, merge=True)
     assert following is not None
     assert following.kind is Kind.NEW
@@ -513,8 +513,8 @@ async def test_who_stopped_is_kept_for_the_note_and_forgotten_with_the_text(stor
     ticket = await running(store)
     await stop(store)
     assert (await row(store, ticket.n)).stopped_by == "Ann"
-    await store.answer(ticket, reply(), even_if_stopped=True)
-    await store.settle(ticket, Outcome.STOPPED, (), AT)
+    await store.record_answer(ticket, reply(), even_if_stopped=True)
+    await store.close_turn(ticket, Outcome.STOPPED, (), AT)
     await store.forget_old(AT + 1, 0)
     assert (await row(store, ticket.n)).stopped_by == ""
 
@@ -528,9 +528,9 @@ async def test_dropping_closes_what_waits_or_is_undelivered_and_stops_what_runs(
     assert await store.head(Lane("notice")) is not None
     assert await store.drop(ticket.n, replace(note, id="drop-2"), AT) is DropVerdict.STOPPING
     assert (await row(store, ticket.n)).stop
-    await store.answer(ticket, reply(), even_if_stopped=True)
+    await store.record_answer(ticket, reply(), even_if_stopped=True)
     assert await store.drop(ticket.n, replace(note, id="drop-3"), AT) is DropVerdict.DROPPED
-    assert not await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    assert not await store.close_turn(ticket, Outcome.DELIVERED, (), AT)
     for n in (ticket.n, b, 4711):
         assert await store.drop(n, replace(note, id=f"drop-{n}"), AT) is DropVerdict.NOTHING
 
@@ -543,11 +543,11 @@ async def test_the_history_tells_every_state_in_order(store: TurnStore) -> None:
     await store.release(ticket)
     claimed = await store.claim(CHAT, ME)
     assert claimed is not None
-    await store.adopt(OTHER)
+    await store.take_over(OTHER)
     ticket = (await row(store, claimed.n)).ticket
-    await store.answer(ticket, reply())
-    await store.attempted(ticket)
-    await store.settle(ticket, Outcome.DELIVERED, (), AT)
+    await store.record_answer(ticket, reply())
+    await store.count_attempt(ticket)
+    await store.close_turn(ticket, Outcome.DELIVERED, (), AT)
     history = steps((await row(store, claimed.n)).history)
     assert [(step.what, step.by) for step in history] == [
         ("running", ME),

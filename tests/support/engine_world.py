@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Self
 
 from bridge.core.errors import TurnFailure
 from bridge.core.lease import Lease
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.ports.agent import AgentEvent, Answer, Question, RunEnded
 from bridge.core.ports.channel import Chunk, Roster
 from bridge.core.ports.store import TurnStore
@@ -143,7 +143,7 @@ class ScriptedAgent:
             raise said
         return said
 
-    async def forget(self, agent: str, user: str) -> None:
+    async def delete_session(self, agent: str, user: str) -> None:
         if self.forgets:
             raise self.forgets.pop(0)
         self.forgotten.append((agent, user))
@@ -176,7 +176,7 @@ class ScriptedChannel:
     typed: list[Shown] = field(default_factory=list)
     progress: list[Shown] = field(default_factory=list)
     progress_failures: list[Exception] = field(default_factory=list)
-    landed: list[tuple[Landing, Activity]] = field(default_factory=list)
+    landed: list[tuple[LiveMessage, Activity]] = field(default_factory=list)
     land_failures: list[Exception] = field(default_factory=list)
     reactions: list[tuple[str, str, bool]] = field(default_factory=list)
 
@@ -195,14 +195,14 @@ class ScriptedChannel:
         await self._progress(to, {"type": "chunk", "text": chunk.text, "chunk": chunk})
         return chunk.stream or f"stream-{len(self.progress)}"
 
-    async def place(self, to: Reference, activity: Activity) -> str:
+    async def post_placeholder(self, to: Reference, activity: Activity) -> str:
         await self._progress(to, activity | {"placed": True})
         return f"placed-{len(self.progress)}"
 
-    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+    async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         await self._progress(to, activity | {"edited": message})
 
-    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
         now = asyncio.get_running_loop().time()
         self.tries.append(Shown(now, to.conversation, activity))
         if self.on_send is not None:

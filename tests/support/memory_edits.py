@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bridge.core.edits import Change, Changed, ChangeVerdict, emptied, files_left, reworded
+from bridge.core.edits import EditResult, EditVerdict, MessageEdit, emptied, files_left, reworded
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.turn import Edit, Kind, Outcome, State, Turn
 
@@ -14,7 +14,7 @@ _HOUR = 3600.0
 
 
 @dataclass
-class MemoryChanges:
+class MemoryEdits:
     """Works on the rows of a MemoryStore; `put` writes one with an entry in its history."""
 
     rows: dict[int, Turn]
@@ -22,24 +22,24 @@ class MemoryChanges:
     kept: dict[str, tuple[Edit, float]] = field(default_factory=dict)
     feedback: dict[tuple[int, str], KeptRating] = field(default_factory=dict)
 
-    def change(self, change: Change, now: float, at: float) -> Changed:
+    def edit(self, change: MessageEdit, now: float, at: float) -> EditResult:
         own = next((row for row in self.rows.values() if row.id == change.message), None)
         if own is None:
             return self._keep(change, now)
         if not _counts(own, change):
-            return Changed(ChangeVerdict.NOTHING)
+            return EditResult(EditVerdict.NOTHING)
         group = self.group(self.put(replace(own, edit=change.edit), ""))
         standing = self._standing(group[-1])
         if standing.outcome is Outcome.WITHDRAWN and not standing.stop:
-            return Changed(ChangeVerdict.UNASKED, standing.n)
+            return EditResult(EditVerdict.UNASKED, standing.n)
         if emptied(group):
             return self.withdraw(standing, at)
         if standing.state is not State.QUEUED:
             asked = standing.payload.text == reworded(group)
-            return Changed(ChangeVerdict.NOTHING if asked else ChangeVerdict.LATE, standing.n)
+            return EditResult(EditVerdict.NOTHING if asked else EditVerdict.LATE, standing.n)
         payload = replace(standing.payload, text=reworded(group), files=files_left(group))
         self.put(replace(standing, payload=payload, fence=standing.fence + 1), "edited")
-        return Changed(ChangeVerdict.USED, standing.n)
+        return EditResult(EditVerdict.USED, standing.n)
 
     def reword(self, n: int) -> None:
         row = self.rows[n]
@@ -48,25 +48,25 @@ class MemoryChanges:
         if row.again_of is None and payload != row.payload and not emptied(group):
             self.put(replace(row, payload=payload, fence=row.fence + 1), "edited")
 
-    def withdraw(self, seen: Turn, at: float) -> Changed:
+    def withdraw(self, seen: Turn, at: float) -> EditResult:
         n, row = seen.n, self.rows.get(seen.n)
         if row is None or row.fence != seen.fence:
-            return Changed(ChangeVerdict.NOTHING, n)
+            return EditResult(EditVerdict.NOTHING, n)
         if row.state is State.QUEUED:
             closed = replace(row, state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=at)
             self.put(closed, "closed:withdrawn")
-            return Changed(ChangeVerdict.WITHDRAWN, n)
+            return EditResult(EditVerdict.WITHDRAWN, n)
         if row.state is State.RUNNING and row.kind is Kind.ASK and not row.stop:
             self.put(replace(row, stop=True, withdrawn=True), "stop")
-            return Changed(ChangeVerdict.STOPPING, n)
-        return Changed(ChangeVerdict.NOTHING, n)
+            return EditResult(EditVerdict.STOPPING, n)
+        return EditResult(EditVerdict.NOTHING, n)
 
-    def abandon(self, place: str, at: float) -> tuple[int, ...]:
+    def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
         there = [row for row in self.rows.values() if row.id.startswith((f"{place}|", f"{place};"))]
         verdicts = [self.withdraw(row, at) for row in there]
-        return tuple(changed.n for changed in verdicts if changed.verdict is ChangeVerdict.STOPPING)
+        return tuple(changed.n for changed in verdicts if changed.verdict is EditVerdict.STOPPING)
 
-    def restated(self, n: int) -> tuple[Turn, str] | None:
+    def current_question(self, n: int) -> tuple[Turn, str] | None:
         row = self.rows.get(n)
         if row is None:
             return None
@@ -86,7 +86,7 @@ class MemoryChanges:
 
     def rate(self, rating: Rating) -> int:
         lane = [row for row in self.rows.values() if row.lane == rating.lane and row.state is State.CLOSED]
-        n = next((row.n for row in lane if row.kind is Kind.ASK and rating.shown in row.shown), 0)
+        n = next((row.n for row in lane if row.kind is Kind.ASK and rating.message in row.delivered), 0)
         before = self.feedback.get((n, rating.person))
         same = before is not None and before.reaction is rating.reaction
         if n and rating.taken_back:
@@ -111,13 +111,13 @@ class MemoryChanges:
         self.kept = {id_: kept for id_, kept in self.kept.items() if now - kept[1] < _HOUR}
         self.feedback = {voice: rating for voice, rating in self.feedback.items() if rating.at >= before}
 
-    def _keep(self, change: Change, now: float) -> Changed:
+    def _keep(self, change: MessageEdit, now: float) -> EditResult:
         if not change.keep:
-            return Changed(ChangeVerdict.NOTHING)
+            return EditResult(EditVerdict.NOTHING)
         before = self.kept.get(change.message)
         if before is None or before[0].stamp <= change.edit.stamp:
             self.kept[change.message] = change.edit, now
-        return Changed(ChangeVerdict.KEPT)
+        return EditResult(EditVerdict.KEPT)
 
     def _standing(self, row: Turn) -> Turn:
         again = next((other for other in self.rows.values() if other.again_of == row.n), None)
@@ -129,7 +129,7 @@ class MemoryChanges:
         return replace(rating, outcome=str(outcome), session=row.session if row is not None else "")
 
 
-def _counts(own: Turn, change: Change) -> bool:
+def _counts(own: Turn, change: MessageEdit) -> bool:
     if own.kind is Kind.NEW:
         return change.person is None
     asker = own.payload.person.aad_id.lower()

@@ -30,7 +30,7 @@ class MemoryFiles:
         found = self.kept.get(id_)
         return found if found is not None and found.expires > now else None
 
-    async def settle(self, id_: str, state: FileState) -> bool:
+    async def finish(self, id_: str, state: FileState) -> bool:
         found = self.kept.get(id_)
         if found is None or found.state is not FileState.OFFERED:
             return False

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from bridge.core.edits import Change, Changed, ChangeVerdict
+from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.merging import merged, own_words, together
-from bridge.core.ports.store import Beat, Orphans, Stalled, TurnFilter
+from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
     DropVerdict,
@@ -31,7 +31,7 @@ from bridge.core.turn import (
     Turn,
     turn_name,
 )
-from support.memory_edits import MemoryChanges
+from support.memory_edits import MemoryEdits
 from support.memory_files import MemoryFiles
 
 _CLAIMED = (State.RUNNING, State.ANSWERED)
@@ -67,7 +67,7 @@ class MemoryStore:
         self._last = 0
         self._ids: dict[str, int] = {}
         self._lanes: dict[Lane, list[int]] = {}
-        self.changes = MemoryChanges(self.rows, self._put)
+        self.changes = MemoryEdits(self.rows, self._put)
 
     async def open(self) -> None:
         await self._commit()
@@ -88,15 +88,15 @@ class MemoryStore:
         self.replicas.pop(owner, None)
         await self._commit()
 
-    async def beat(self, owner: str, running: int) -> Beat:
+    async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         self._enter("beat")
         if self.shared and owner not in self.replicas:
             await self._commit()
-            return Beat(alive=False)
+            return Heartbeat(alive=False)
         if owner in self.replicas:
             self.replicas[owner] = (self.replicas[owner][0] + 1, running)
         rows = [row for row in self.rows.values() if row.state is not State.CLOSED]
-        beat = Beat(
+        beat = Heartbeat(
             counters={life: beats for life, (beats, _) in self.replicas.items()},
             orphans=any(row.owner not in self.replicas for row in rows),
             running=sum(count for _, count in self.replicas.values()),
@@ -107,7 +107,7 @@ class MemoryStore:
         await self._commit()
         return beat
 
-    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
         self._enter("adopt")
         for life in dead:
             self.replicas.pop(life, None)
@@ -184,7 +184,7 @@ class MemoryStore:
         await self._commit()
         return done
 
-    async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
+    async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         self._enter("answer")
         row = self._held(ticket, *_CLAIMED)
         done = row is not None and (even_if_stopped or not row.stop or row.state is State.ANSWERED)
@@ -193,7 +193,7 @@ class MemoryStore:
         await self._commit()
         return done
 
-    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+    async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
         self._enter("rewrite")
         row = self._held(ticket, State.RUNNING)
         if row is not None:
@@ -201,15 +201,15 @@ class MemoryStore:
         await self._commit()
         return row is not None
 
-    async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
+    async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         self._enter("shown")
         row = self._held(ticket, State.ANSWERED)
         if row is not None:
-            self._put(replace(row, shown=ids))
+            self._put(replace(row, delivered=ids))
         await self._commit()
         return row is not None
 
-    async def live(self, ticket: Ticket, mark: str) -> bool:
+    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
         self._enter("live")
         row = self._held(ticket, State.RUNNING)
         if row is not None:
@@ -217,7 +217,7 @@ class MemoryStore:
         await self._commit()
         return row is not None
 
-    async def attempted(self, ticket: Ticket) -> int:
+    async def count_attempt(self, ticket: Ticket) -> int:
         self._enter("attempted")
         row = self._held(ticket, State.ANSWERED)
         attempts = row.attempts + 1 if row is not None else 0
@@ -226,11 +226,11 @@ class MemoryStore:
         await self._commit()
         return attempts
 
-    async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+    async def close_turn(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
         self._enter("settle")
         row = self._held(ticket, *_CLAIMED)
         if row is not None:
-            closed = replace(row, state=State.CLOSED, outcome=outcome, shown=ids, closed=at, error=error)
+            closed = replace(row, state=State.CLOSED, outcome=outcome, delivered=ids, closed=at, error=error)
             self._put(closed, f"closed:{outcome}")
         await self._commit()
         return row is not None
@@ -257,25 +257,25 @@ class MemoryStore:
         self._tell(n if verdict is DropVerdict.STOPPING else 0)
         return verdict
 
-    async def change(self, change: Change, at: float) -> Changed:
+    async def edit(self, change: MessageEdit, at: float) -> EditResult:
         self._enter("change")
-        return await self._told(self.changes.change(change, _now(), at))
+        return await self._told(self.changes.edit(change, _now(), at))
 
-    async def withdraw(self, seen: Turn, at: float) -> Changed:
+    async def withdraw(self, seen: Turn, at: float) -> EditResult:
         self._enter("withdraw")
         return await self._told(self.changes.withdraw(seen, at))
 
-    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+    async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
         self._enter("abandon")
-        stopping = self.changes.abandon(place, at)
+        stopping = self.changes.withdraw_all(place, at)
         await self._commit()
         for n in stopping:
             self._tell(n)
         return stopping
 
-    async def restated(self, n: int) -> tuple[Turn, str] | None:
+    async def current_question(self, n: int) -> tuple[Turn, str] | None:
         self._enter("restated")
-        found = self.changes.restated(n)
+        found = self.changes.current_question(n)
         await self._commit()
         return found
 
@@ -312,7 +312,7 @@ class MemoryStore:
     async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
         self._enter("turns")
         found = [
-            replace(row, payload=_EMPTY, reply=None, edit=None, shown=(), stopped_by="")
+            replace(row, payload=_EMPTY, reply=None, edit=None, delivered=(), stopped_by="")
             for row in sorted(self.rows.values(), key=lambda row: -row.n)
             if wanted.state in (None, row.state)
             and wanted.outcome in (None, row.outcome)
@@ -394,7 +394,7 @@ class MemoryStore:
             self._new(note, self._owner)
             return Stopped(StopVerdict.WITHDRAWN, head.n)
         parts = len(head.reply.activities) if head.reply else 0
-        if head.state is State.ANSWERED and parts - len(head.shown) <= 1:
+        if head.state is State.ANSWERED and parts - len(head.delivered) <= 1:
             return Stopped(StopVerdict.NOTHING)
         self._put(replace(head, stop=True, stopped_by=by), "stop")
         self._last += 1
@@ -402,9 +402,9 @@ class MemoryStore:
         self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
         return Stopped(StopVerdict.STOPPING, head.n)
 
-    async def _told(self, changed: Changed) -> Changed:
+    async def _told(self, changed: EditResult) -> EditResult:
         await self._commit()
-        self._tell(changed.n if changed.verdict is ChangeVerdict.STOPPING else 0)
+        self._tell(changed.n if changed.verdict is EditVerdict.STOPPING else 0)
         return changed
 
     def _tell(self, n: int) -> None:

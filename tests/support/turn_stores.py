@@ -61,7 +61,7 @@ async def queued(store: TurnStore, *ids: str) -> list[int]:
 
 async def answered(store: TurnStore, id_: str = "a", parts: int = 1) -> Ticket:
     ticket = await running(store, id_)
-    assert await store.answer(ticket, reply(parts))
+    assert await store.record_answer(ticket, reply(parts))
     return ticket
 
 
@@ -72,5 +72,5 @@ async def stop(store: TurnStore, lane: Lane = CHAT, id_: str = "stop") -> Stoppe
 
 async def closed(store: TurnStore, id_: str = "a", at: float = AT) -> int:
     ticket = await answered(store, id_)
-    assert await store.settle(ticket, Outcome.DELIVERED, ("m1",), at)
+    assert await store.close_turn(ticket, Outcome.DELIVERED, ("m1",), at)
     return ticket.n

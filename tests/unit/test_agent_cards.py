@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.markdown.agent_cards import LONGEST_CARD, AgentCard, card_in
-from bridge.core.markdown.partial import shown_so_far
+from bridge.core.markdown.partial import visible_prefix
 from bridge.core.markdown.split import PART_UNITS, units
 from bridge.core.outbound.answers_and_notes import answer
 
@@ -185,7 +185,7 @@ def test_what_was_streamed_is_how_an_answer_with_a_card_begins() -> None:
 
     for cards in (True, False):
         (shown, *_) = answer(source, cards=cards)
-        assert all(shown["text"].startswith(shown_so_far(source[:place])) for place in range(len(source)))
+        assert all(shown["text"].startswith(visible_prefix(source[:place])) for place in range(len(source)))
 
 
 def test_a_refused_card_stays_code() -> None:

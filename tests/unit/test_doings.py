@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.core.ports.agent import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.core.progress.activity_line import Doings, duration
+from bridge.core.progress.activity_line import ActivityLine, duration
 from bridge.core.texts import SHIPPED
 
 
@@ -28,45 +28,45 @@ from bridge.core.texts import SHIPPED
     ],
 )
 def test_each_tool_is_told_in_peoples_words_and_in_one_short_line(tool: str, argument: str, line: str) -> None:
-    doings = Doings("en-US")
-    doings.heard(ToolBegan(tool, argument))
+    doings = ActivityLine("en-US")
+    doings.on_event(ToolBegan(tool, argument))
     assert doings.now() == line
-    doings.heard(ToolEnded(tool, failed=False))
+    doings.on_event(ToolEnded(tool, failed=False))
     assert doings.now() == "Working on it"
 
 
 @pytest.mark.parametrize("language", [language for language in SHIPPED if language != "en"])
 def test_what_goes_on_is_told_in_the_readers_language(language: str) -> None:
-    told, english = Doings(language), Doings("en")
+    told, english = ActivityLine(language), ActivityLine("en")
     for event in (Thinking(), ToolBegan("web_search", "")):
-        told.heard(event)
-        english.heard(event)
+        told.on_event(event)
+        english.on_event(event)
         assert told.now() != english.now()
 
 
 def test_what_the_agent_thinks_is_no_tool_and_hides_none() -> None:
-    doings = Doings("en")
-    doings.heard(Thinking())
+    doings = ActivityLine("en")
+    doings.on_event(Thinking())
     assert doings.now() == "Thinking"
-    doings.heard(ToolBegan("web_search", "x"))
-    doings.heard(Thinking())
+    doings.on_event(ToolBegan("web_search", "x"))
+    doings.on_event(Thinking())
     assert doings.now() == "Searching: x"
 
 
 def test_text_that_came_before_a_tool_is_withdrawn() -> None:
-    doings = Doings("en")
-    doings.heard(TextCame("Let me "))
-    doings.heard(TextCame("look."))
+    doings = ActivityLine("en")
+    doings.on_event(TextCame("Let me "))
+    doings.on_event(TextCame("look."))
     assert (doings.text, doings.withdrawn) == ("Let me look.", 0)
-    doings.heard(TextWithdrawn())
+    doings.on_event(TextWithdrawn())
     assert (doings.text, doings.withdrawn) == ("", 1)
 
 
 def test_the_line_that_remains_names_the_first_tools_once_each_and_counts_the_others() -> None:
-    doings = Doings("en")
+    doings = ActivityLine("en")
     assert doings.done(4.6) == "✓ 5 s"
     for what in ("a", "b", "a", "c", "d", "e"):
-        doings.heard(ToolBegan("web_search", what))
+        doings.on_event(ToolBegan("web_search", what))
     assert doings.done(63.0) == "✓ Searching: a, Searching: b, Searching: c (+2) · 1 min 3 s"
 
 

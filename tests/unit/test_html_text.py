@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.inbound.html_to_markdown import html_to_text, is_plain_echo
+from bridge.core.inbound.html_to_markdown import html_to_markdown, is_plain_echo
 
 REPLY = (
     '<div><blockquote itemscope itemtype="http://schema.skype.com/Reply" itemid="1600457867820">'
@@ -53,7 +53,7 @@ REPLY = (
     ],
 )
 def test_html_becomes_markdown(html: str, text: str) -> None:
-    assert text == html_to_text(html)
+    assert text == html_to_markdown(html)
 
 
 def test_mentions_are_what_the_caller_says() -> None:
@@ -62,8 +62,8 @@ def test_mentions_are_what_the_caller_says() -> None:
         "<span>Ann</span> Lee</span>, <at>Bo</at></p>"
     )
 
-    assert html_to_text(html) == "Bot ask Ann Lee, Bo"
-    assert html_to_text(html, lambda ident, name: "" if ident == "0" else f"{ident}@{name}") == "ask 1@Ann Lee, @Bo"
+    assert html_to_markdown(html) == "Bot ask Ann Lee, Bo"
+    assert html_to_markdown(html, lambda ident, name: "" if ident == "0" else f"{ident}@{name}") == "ask 1@Ann Lee, @Bo"
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_hostile_html_takes_linear_time(piece: str) -> None:
     """Quadratic reading of 4,000 pieces takes html.parser up to 3 s."""
     started = time.perf_counter()
 
-    html_to_text(piece * 4_000)
+    html_to_markdown(piece * 4_000)
 
     assert time.perf_counter() - started < 1
 
 
 def test_a_number_of_thousands_of_digits_is_no_character() -> None:
-    assert html_to_text("&#" + "9" * 10_000 + ";") == "\ufffd"
+    assert html_to_markdown("&#" + "9" * 10_000 + ";") == "\ufffd"
 
 
 TAGS = ["p", "b", "ul", "ol", "li", "table", "tr", "td", "pre", "code", "blockquote", "span", "at", "h1", "div"]
@@ -124,7 +124,7 @@ WORD = st.integers(10, 99).map(" w{} ".format)
 def test_no_word_is_lost_whatever_the_markup(html: str) -> None:
     words = re.findall(r"w\d\d", html)
 
-    text = html_to_text(html)
+    text = html_to_markdown(html)
 
     assert sorted(re.findall(r"w\d\d", text)) == sorted(words)
 
@@ -132,5 +132,5 @@ def test_no_word_is_lost_whatever_the_markup(html: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_without_an_error(html: str) -> None:
-    html_to_text(html).encode("utf-8")
+    html_to_markdown(html).encode("utf-8")
     is_plain_echo(html, html)

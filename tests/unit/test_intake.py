@@ -67,7 +67,7 @@ def noted(decision: Decision) -> Activity:
     turn = accepted(decision, Kind.NOTE)
     assert turn.lane == notice_lane(turn.payload.reference)
     assert turn.payload.text == ""
-    (shown,) = turn.payload.show
+    (shown,) = turn.payload.activities
     return shown
 
 
@@ -283,7 +283,7 @@ def test_the_stop_button_names_its_turn_and_who_pressed_it() -> None:
 def test_the_welcome_is_for_personal_chats_and_can_be_switched_off() -> None:
     turn = accepted(decide(installed(), POLICY, NOW), Kind.WELCOME)
 
-    assert turn.payload.show == (note(say("welcome", agent="helper", commands=help_lines())),)
+    assert turn.payload.activities == (note(say("welcome", agent="helper", commands=help_lines())),)
     assert turn.lane == welcome_lane(where(Scope.PERSONAL))
     assert decide(installed(), replace(POLICY, welcome=False), NOW) == Ignored("installed")
 
@@ -291,7 +291,7 @@ def test_the_welcome_is_for_personal_chats_and_can_be_switched_off() -> None:
 def test_the_welcome_ends_with_questions_to_begin_with() -> None:
     policy = replace(POLICY, starters=("What can you do?", "Who is on leave this week?"))
 
-    (shown,) = accepted(decide(installed(), policy, NOW), Kind.WELCOME).payload.show
+    (shown,) = accepted(decide(installed(), policy, NOW), Kind.WELCOME).payload.activities
 
     assert shown["text"] == "\n\n".join(
         (
@@ -329,6 +329,6 @@ def test_everything_is_said_in_the_language_of_the_event(event: Event, key: str)
     decision = decide(chinese, replace(POLICY, starters=("Q?",)), NOW)
 
     assert isinstance(decision, Accept | Stop)
-    (shown,) = decision.turn.payload.show
+    (shown,) = decision.turn.payload.activities
     assert shown["text"].startswith(SHIPPED["zh"][key].partition("{")[0])
     assert not re.search("[a-z]{3,} [a-z]{3,}", shown["text"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.markdown.partial import shown_so_far
+from bridge.core.markdown.partial import visible_prefix
 from bridge.core.markdown.render import render_answer, render_whole
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -38,7 +38,7 @@ def test_an_answer_that_is_streamed_only_grows(source: Path) -> None:
     finished = render_whole(whole)
     before = ""
     for place in range(0, len(whole) + 1, 3):
-        shown = shown_so_far(whole[:place])
+        shown = visible_prefix(whole[:place])
         assert shown.startswith(before)
         assert finished.startswith(shown)
         before = shown

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from bridge.core.access import AccessPolicy
-from bridge.core.decide import Abandon, Accept, AskAgain, Policy, Reword, Stop, decide
+from bridge.core.decide import Accept, ApplyEdit, AskAgain, Policy, Stop, WithdrawAll, decide
 from bridge.core.feedback import Rating
 from bridge.core.inbound.activities import Ignored, parse_activity
 from bridge.core.texts import say
@@ -121,7 +121,7 @@ def meaning(activity: dict[str, Any]) -> str:
             return f"nothing: {reason}"
         case AskAgain(n, instead=instead):
             return f"again{', instead' if instead else ''}: {n}"
-        case Reword(change, about, anew):
+        case ApplyEdit(change, about, anew):
             kept = "" if change.keep else ", not kept"
             return f"reword{kept}{', or anew' if anew else ''}: {change.edit.text}" if about else "gone"
         case Rating() as rating:
@@ -129,7 +129,7 @@ def meaning(activity: dict[str, Any]) -> str:
             return f"{rating.reaction}{back}{f': {rating.words}' if rating.words else ''}"
         case Accept(turn):
             return _turn(turn)
-        case Stop() | Abandon() as decision:
+        case Stop() | WithdrawAll() as decision:
             return "stop" if isinstance(decision, Stop) else "removed"
     raise AssertionError("no decision")
 
@@ -138,9 +138,9 @@ def _turn(turn: NewTurn) -> str:
     if turn.kind is Kind.ASK:
         files = "".join(f" ({file.kind} {file.name})" for file in turn.payload.files)
         return f"ask: {turn.payload.text}{files}"
-    if not turn.payload.show:
+    if not turn.payload.activities:
         return str(turn.kind)
-    (shown,) = turn.payload.show
+    (shown,) = turn.payload.activities
     return f"card: {_key(shown['summary'])}" if "summary" in shown else f"note: {_key(shown['text'])}"
 
 

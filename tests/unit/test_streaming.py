@@ -6,20 +6,20 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.ports.agent import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.ports.channel import Chunk
-from bridge.core.progress.machine import Close, Edit, Place, Progress, Step
+from bridge.core.progress.machine import CloseStream, PostPlaceholder, ProgressMachine, Step, UpdatePlaceholder
 from bridge.core.turn import Scope
 
 Sent = list[tuple[float, Step]]
 
 
-def progress(scope: Scope = Scope.PERSONAL, *, streaming: bool = True, interval: float = 1.5) -> Progress:
-    return Progress(scope, "en-US", 0.0, streaming=streaming, interval=lambda: interval)
+def progress(scope: Scope = Scope.PERSONAL, *, streaming: bool = True, interval: float = 1.5) -> ProgressMachine:
+    return ProgressMachine(scope, "en-US", 0.0, streaming=streaming, interval=lambda: interval)
 
 
-def play(shown: Progress, until: float, news: dict[float, object] | None = None, *, now: float = 0.0) -> Sent:
+def play(shown: ProgressMachine, until: float, news: dict[float, object] | None = None, *, now: float = 0.0) -> Sent:
     """Drive it as the engine does, in seconds that pass at once; `news`: what the agent tells, and when."""
     sent: Sent = []
     waiting = sorted((news or {}).items())
@@ -29,7 +29,7 @@ def play(shown: Progress, until: float, news: dict[float, object] | None = None,
             break
         now = min(now + pause, *(at for at, _ in waiting[:1]), until)
         while waiting and waiting[0][0] <= now:
-            shown.heard(waiting.pop(0)[1])  # type: ignore[arg-type]
+            shown.on_event(waiting.pop(0)[1])  # type: ignore[arg-type]
         step = shown.step(now)
         if step is not None:
             sent.append((now, step))
@@ -38,12 +38,12 @@ def play(shown: Progress, until: float, news: dict[float, object] | None = None,
 
 
 def texts(sent: Sent) -> list[str]:
-    return [step.line if isinstance(step, Place | Edit) else step.text for _, step in sent]
+    return [step.line if isinstance(step, PostPlaceholder | UpdatePlaceholder) else step.text for _, step in sent]
 
 
 def test_nothing_is_shown_of_what_is_ready_within_a_second() -> None:
     assert play(progress(), 0.99) == []
-    assert progress().landing(0.9, notify=True) is None
+    assert progress().live_message(0.9, notify=True) is None
 
 
 def test_a_stream_begins_with_what_the_agent_does_and_counts_its_requests() -> None:
@@ -68,24 +68,24 @@ def test_requests_keep_their_distance_however_much_is_told() -> None:
 
 def test_of_an_answers_pieces_only_the_first_since_the_last_request_is_worth_waking_for() -> None:
     shown = progress()
-    assert not shown.heard(TextCame("All "))  # it is about to look anyway
+    assert not shown.on_event(TextCame("All "))  # it is about to look anyway
     first = shown.step(1.0)
     assert first is not None
     shown.sent(first, "m1", 1.0)
     idle = shown.wait(2.0)
-    assert shown.heard(TextCame("is "))
+    assert shown.on_event(TextCame("is "))
     due = shown.wait(2.0)
     assert due is not None
     assert idle is not None
     assert due < idle
-    assert not shown.heard(TextCame("well."))
+    assert not shown.on_event(TextCame("well."))
     assert shown.wait(2.0) == due
 
 
 @pytest.mark.parametrize("news", [{}, {1.5: TextCame("All is well so far, dear Ann.\n\nAnd")}])
 def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(news: dict[float, object]) -> None:
     sent = play(progress(), 360.0, dict(news))
-    moments = [at for at, step in sent if isinstance(step, Chunk | Close)]
+    moments = [at for at, step in sent if isinstance(step, Chunk | CloseStream)]
     assert max(later - earlier for earlier, later in pairwise(moments)) <= 10.1
     chunks = [step for _, step in sent if isinstance(step, Chunk)]
     assert [step.sequence for step in chunks] == list(range(1, len(chunks) + 1))
@@ -115,60 +115,60 @@ def test_an_announcement_that_was_shown_stays_and_what_follows_goes_below_it() -
 
 def test_a_stream_ends_before_its_two_minutes_however_rarely_progress_may_be_shown() -> None:
     ((opened, chunk), (closed, close)) = play(progress(interval=166.0), 150.0, {0.5: TextCame("Hello.\n\n")})
-    assert (type(chunk), type(close)) == (Chunk, Close)
+    assert (type(chunk), type(close)) == (Chunk, CloseStream)
     assert closed - opened == 110.0
 
 
 def test_a_stream_ends_before_its_two_minutes_and_goes_on_as_edits_of_its_message() -> None:
     shown = progress()
     sent = play(shown, 360.0)
-    closed = [at for at, step in sent if isinstance(step, Close)]
+    closed = [at for at, step in sent if isinstance(step, CloseStream)]
     assert len(closed) == 1
     assert 105 <= closed[0] <= 115
-    assert all(isinstance(step, Edit) and step.message == "m1" for at, step in sent if at > closed[0])
+    assert all(isinstance(step, UpdatePlaceholder) and step.message == "m1" for at, step in sent if at > closed[0])
     after = [at for at, _ in sent if at > closed[0]]
     assert 3 <= len(after) <= 12
-    assert shown.landing(360.0, notify=True) == Landing("m1", becomes="✓ 6 min")
+    assert shown.live_message(360.0, notify=True) == LiveMessage("m1", shrinks_to="✓ 6 min")
 
 
 def test_elsewhere_a_placeholder_comes_after_three_seconds_and_is_edited() -> None:
     for scope in (Scope.GROUP, Scope.CHANNEL):
         sent = play(progress(scope), 30.0, {5.0: ToolBegan("read_file", "report.pdf")})
-        assert isinstance(sent[0][1], Place)
+        assert isinstance(sent[0][1], PostPlaceholder)
         assert 3.0 <= sent[0][0] <= 3.1
         assert texts(sent)[1] == "Reading: report.pdf …"
-        assert all(isinstance(step, Edit) for _, step in sent[1:])
+        assert all(isinstance(step, UpdatePlaceholder) for _, step in sent[1:])
 
 
 def test_without_streaming_a_personal_chat_has_a_placeholder_too() -> None:
-    assert isinstance(play(progress(streaming=False), 5.0)[0][1], Place)
+    assert isinstance(play(progress(streaming=False), 5.0)[0][1], PostPlaceholder)
 
 
 def test_an_answer_takes_the_place_of_what_was_shown() -> None:
     shown = progress()
     play(shown, 5.0)
-    assert shown.landing(5.0, notify=True) == Landing("m1", stream=True)
+    assert shown.live_message(5.0, notify=True) == LiveMessage("m1", stream=True)
 
 
 def test_an_answer_that_nobody_has_seen_coming_is_a_message_of_its_own() -> None:
     shown = progress()
     play(shown, 45.0, {5.0: ToolBegan("web_search", "penguins"), 9.0: ToolEnded("web_search", failed=False)})
-    assert shown.landing(45.0, notify=True) == Landing("m1", stream=True, becomes="✓ Searching: penguins · 45 s")
-    assert shown.landing(45.0, notify=False) == Landing("m1", stream=True)
+    assert shown.live_message(45.0, notify=True) == LiveMessage("m1", stream=True, shrinks_to="✓ Searching: penguins · 45 s")
+    assert shown.live_message(45.0, notify=False) == LiveMessage("m1", stream=True)
 
 
 def test_whoever_reads_along_needs_no_second_message() -> None:
     shown = progress()
     play(shown, 45.0, {5.0: TextCame("First of all, the good news.\n\nThen")})
-    landing = shown.landing(45.0, notify=True)
+    landing = shown.live_message(45.0, notify=True)
     assert landing is not None
-    assert (landing.becomes, landing.shown[:5]) == ("", "First")
+    assert (landing.shrinks_to, landing.text[:5]) == ("", "First")
 
 
 def test_silence_leaves_a_line_in_place_of_a_placeholder() -> None:
     shown = progress(Scope.GROUP)
     play(shown, 5.0)
-    assert shown.landing(5.0, notify=True, silent=True) == Landing("m1", becomes="✓ 5 s")
+    assert shown.live_message(5.0, notify=True, silent=True) == LiveMessage("m1", shrinks_to="✓ 5 s")
 
 
 def test_where_progress_is_refused_nothing_more_is_tried() -> None:
@@ -176,7 +176,7 @@ def test_where_progress_is_refused_nothing_more_is_tried() -> None:
     assert shown.step(1.0) is not None
     shown.refused()
     assert shown.wait(1.0) is None
-    assert shown.landing(2.0, notify=True) is None
+    assert shown.live_message(2.0, notify=True) is None
 
 
 def test_where_a_stream_cannot_begin_a_placeholder_follows() -> None:
@@ -184,9 +184,9 @@ def test_where_a_stream_cannot_begin_a_placeholder_follows() -> None:
     assert isinstance(shown.step(1.0), Chunk)
     shown.refused(stream_over=True)
     sent = play(shown, 10.0, now=1.0)
-    assert isinstance(sent[0][1], Place)
+    assert isinstance(sent[0][1], PostPlaceholder)
     assert sent[0][0] == 3.0
-    assert shown.landing(10.0, notify=True) == Landing("m1")
+    assert shown.live_message(10.0, notify=True) == LiveMessage("m1")
 
 
 def test_a_stream_of_which_nobody_knows_is_still_ended_by_its_rules() -> None:
@@ -194,7 +194,7 @@ def test_a_stream_of_which_nobody_knows_is_still_ended_by_its_rules() -> None:
     play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
     shown.refused()
     assert shown.wait(5.0) is None
-    assert shown.landing(6.0, notify=True) == Landing("m1", stream=True, shown=shown.shown)
+    assert shown.live_message(6.0, notify=True) == LiveMessage("m1", stream=True, text=shown.shown)
 
 
 @pytest.mark.parametrize("scope", Scope)
@@ -212,7 +212,7 @@ def test_the_time_that_is_shown_has_passed_and_not_long_ago(scope: Scope) -> Non
 def test_what_had_no_room_is_said_later() -> None:
     shown = progress()
     assert shown.step(1.0) is not None
-    shown.left_out(1.0)
+    shown.skipped(1.0)
     assert shown.step(1.5) is None
     assert shown.step(2.6) is not None
 
@@ -221,15 +221,15 @@ def test_a_stream_that_the_user_has_stopped_is_left_alone() -> None:
     shown = progress()
     play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
     shown.unchangeable()
-    assert shown.landing(5.0, notify=True) is None
+    assert shown.live_message(5.0, notify=True) is None
 
 
-@pytest.mark.parametrize("left", [Landing("m0", stream=True), Landing("m0")])
-def test_a_turn_that_comes_back_goes_on_in_its_old_message(left: Landing) -> None:
-    shown = Progress(Scope.PERSONAL, "en", 0.0, streaming=True, interval=lambda: 1.5, left=left)
+@pytest.mark.parametrize("left", [LiveMessage("m0", stream=True), LiveMessage("m0")])
+def test_a_turn_that_comes_back_goes_on_in_its_old_message(left: LiveMessage) -> None:
+    shown = ProgressMachine(Scope.PERSONAL, "en", 0.0, streaming=True, interval=lambda: 1.5, left=left)
     sent = play(shown, 5.0)
-    assert [step.message for _, step in sent if isinstance(step, Edit)] == ["m0"]
-    assert shown.landing(5.0, notify=True) == left
+    assert [step.message for _, step in sent if isinstance(step, UpdatePlaceholder)] == ["m0"]
+    assert shown.live_message(5.0, notify=True) == left
 
 
 def test_many_announcements_do_not_make_a_message_too_long() -> None:

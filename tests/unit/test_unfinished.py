@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.markdown.partial import SHOWN_UNITS, shown_so_far
+from bridge.core.markdown.partial import VISIBLE_UNITS, visible_prefix
 from bridge.core.markdown.render import render_answer, render_whole
 from bridge.core.markdown.split import units
 
@@ -58,11 +58,11 @@ def check(whole: str, cuts: list[int]) -> None:
     first = (*render_answer(whole), "")[0]
     before = ""
     for place in sorted(cuts):
-        shown = shown_so_far(whole[:place])
+        shown = visible_prefix(whole[:place])
         assert shown.startswith(before), whole[:place]
         assert finished.startswith(shown), whole[:place]
         assert first.startswith(shown)
-        assert units(shown) <= SHOWN_UNITS
+        assert units(shown) <= VISIBLE_UNITS
         before = shown
 
 
@@ -105,14 +105,14 @@ def test_what_was_shown_stays_in_a_soup_of_signs(whole: str) -> None:
     ],
 )
 def test_that_much_is_shown(raw: str, shown: str) -> None:
-    assert shown_so_far(raw) == shown
+    assert visible_prefix(raw) == shown
 
 
 @pytest.mark.parametrize(
     "raw", ["NO_REPLY", "NO_REPLY because nobody asked me anything at all\n\nReally.\n", "\n no_reply\n\nx"]
 )
 def test_chosen_silence_is_never_shown(raw: str) -> None:
-    assert {shown_so_far(raw[:place]) for place in range(len(raw) + 1)} == {""}
+    assert {visible_prefix(raw[:place]) for place in range(len(raw) + 1)} == {""}
 
 
 def without_hidden(raw: str) -> str:
@@ -141,7 +141,7 @@ def test_what_the_gateway_hides_is_never_shown(raw: str, seen: str) -> None:
     finished = render_whole(without_hidden(raw))
     before = ""
     for place in range(len(raw) + 1):
-        shown = shown_so_far(raw[:place])
+        shown = visible_prefix(raw[:place])
         assert finished.startswith(shown)
         assert shown.startswith(before)
         before = shown
@@ -159,13 +159,13 @@ def test_nothing_is_shown_beyond_what_the_first_part_surely_holds() -> None:
         whole = block * (60_000 // len(block))
 
         check(whole, list(range(0, len(whole), 3_001)))
-        assert units(shown_so_far(whole)) > SHOWN_UNITS // 2
+        assert units(visible_prefix(whole)) > VISIBLE_UNITS // 2
 
 
 def test_an_adaptive_card_is_not_shown_before_it_is_known_to_be_none() -> None:
     whole = "Here it is:\n\n```adaptive-card\n{}\n```\n\nAnd more words after it.\n\nEnd"
 
-    assert shown_so_far(whole) == "Here it is:"
+    assert visible_prefix(whole) == "Here it is:"
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def test_hostile_text_takes_bearable_time(piece: str) -> None:
     raw = piece * (100_000 // len(piece))
     started = time.perf_counter()
 
-    shown_so_far(raw)
+    visible_prefix(raw)
 
     assert time.perf_counter() - started < 2

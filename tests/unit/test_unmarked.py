@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.markdown.plain_words import unmarked
+from bridge.core.markdown.plain_words import plain_words
 from bridge.core.outbound.answers_and_notes import stopped
 from bridge.core.ports.agent import ToolBegan
-from bridge.core.progress.activity_line import Doings
+from bridge.core.progress.activity_line import ActivityLine
 from bridge.core.turn import Reference, Scope
 
 HOSTILE = "[Sign in](https://evil.example) <at>Bob</at> <b>x</b> **y**"
@@ -28,7 +28,7 @@ WORDS = "Sign in ( evil.example) at Bob /at b x /b y"
     ],
 )
 def test_words_stay_and_markup_goes(written: str, shown: str) -> None:
-    assert unmarked(written) == shown
+    assert plain_words(written) == shown
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_words_stay_and_markup_goes(written: str, shown: str) -> None:
     ],
 )
 def test_what_the_agent_is_doing_is_told_without_its_markup(event: ToolBegan, line: str) -> None:
-    doings = Doings("")
-    doings.heard(event)
+    doings = ActivityLine("")
+    doings.on_event(event)
 
     assert doings.now() == line
     assert doings.done(3) == f"✓ {line} · 3 s"

@@ -19,7 +19,7 @@ from bridge.core.files.shared import SharedFile
 from bridge.core.identity import speaker
 from bridge.core.inbound.attachments import shared_files
 from bridge.core.inbound.feedback import SUBMIT, Rated, rated_by_button, rated_by_reaction
-from bridge.core.inbound.html_to_markdown import html_to_text, is_plain_echo
+from bridge.core.inbound.html_to_markdown import html_to_markdown, is_plain_echo
 from bridge.core.inbound.json_values import mapping as _dict
 from bridge.core.inbound.json_values import objects
 from bridge.core.inbound.json_values import text as _str
@@ -121,7 +121,7 @@ class Deleted:
 class Removed:
     """The bot was removed: nothing can be shown any more where turns have ids that begin with `place`."""
 
-    place: str
+    id_prefix: str
 
 
 Event = UserMessage | CardAction | FileConsent | Installed | Edited | Deleted | Removed | Rated | Ignored
@@ -278,7 +278,7 @@ def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tup
             html = _str(_dict(attachment).get("content"))
     files = shared_files(attachments, html)
     if html and not is_plain_echo(html, text):
-        rich = html_to_text(html, lambda ident, name: _readable(mentions, ident, name)).strip()
+        rich = html_to_markdown(html, lambda ident, name: _readable(mentions, ident, name)).strip()
         if rich or not text.strip():
             return rich, files
     for mention in mentions:

@@ -25,7 +25,7 @@ class Rated:
 
     reference: Reference
     facts: Facts
-    shown: str
+    message: str
     reaction: Reaction
     words: str = ""
     taken_back: bool = False

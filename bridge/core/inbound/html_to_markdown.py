@@ -52,7 +52,7 @@ def is_plain_echo(html: str, text: str) -> bool:
     return words == text or (decode(words) if "&" in words else words).split() == text.split()
 
 
-def html_to_text(html: str, mention: Callable[[str, str], str] = lambda _ident, name: name) -> str:
+def html_to_markdown(html: str, mention: Callable[[str, str], str] = lambda _ident, name: name) -> str:
     """Turn the HTML of a Teams message into text with Markdown marks.
 
     Each mention (`<at id="0">` or Skype's `<span itemid="0">`) is replaced by `mention(ident, name)`, where

@@ -16,7 +16,7 @@ from bridge.core.markdown.render import clean, render_block
 from bridge.core.markdown.split import PART_UNITS, beginning, units
 
 # No more is streamed than surely stands in the first part of an answer that is cut: `chunks` cuts in the second half.
-SHOWN_UNITS = PART_UNITS // 2 - 1000
+VISIBLE_UNITS = PART_UNITS // 2 - 1000
 _MOST_READ = 100_000
 
 # What the gateway leaves out of the answer (goclaw-gateway.md §3), as is known before the last character is there.
@@ -44,7 +44,7 @@ _ORDINARY = re.compile(_NO_BLOCK)
 _START = re.compile(rf"(?:\[[ xX]\] (?=\S))?(?!\[[ xX]\]|\$(?:\$|\Z)|\\(?:\[|\Z)){_NO_BLOCK}")
 
 
-def shown_so_far(raw: str) -> str:
+def visible_prefix(raw: str) -> str:
     """What may be shown of an answer of which `raw` has come, in Teams' dialect; blank while there is nothing.
 
     It begins with what was shown of any earlier `raw`, and the whole answer's rendering, and its first part, begin
@@ -54,15 +54,15 @@ def shown_so_far(raw: str) -> str:
     definitions = Definitions(text[: text.rfind("\n") + 1])
     shown = ""
     for block, over in blocks(text):
-        settled = over and len(block) <= SHOWN_UNITS and not _CARD.match(block)
+        settled = over and len(block) <= VISIBLE_UNITS and not _CARD.match(block)
         rendered = render_block(block, definitions) if settled else ""
         if settled and not definitions.missed:
             longer = _joined(shown, rendered)
-            if units(longer) <= SHOWN_UNITS:
+            if units(longer) <= VISIBLE_UNITS:
                 shown = longer
                 continue
-        safe = render_block(_safe_part(block[:SHOWN_UNITS]), definitions)
-        return beginning(_joined(shown, safe), SHOWN_UNITS)
+        safe = render_block(_safe_part(block[:VISIBLE_UNITS]), definitions)
+        return beginning(_joined(shown, safe), VISIBLE_UNITS)
     return shown
 
 

@@ -12,7 +12,7 @@ import re
 _MARKUP = re.compile(r"[a-z0-9+.-]*://|\bwww\.|[\[\]<>*_`~!#|\\]|&(?=\w{1,40};)", re.IGNORECASE)
 
 
-def unmarked(words: str) -> str:
+def plain_words(words: str) -> str:
     """The words in one line of plain text; may be empty."""
     printed = "".join(character if character.isprintable() else " " for character in words)
     return " ".join(_MARKUP.sub(" ", printed).split())

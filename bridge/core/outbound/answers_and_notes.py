@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import orjson
 
 from bridge.core.markdown.agent_cards import CARD_TYPE, AgentCard
-from bridge.core.markdown.plain_words import unmarked
+from bridge.core.markdown.plain_words import plain_words
 from bridge.core.markdown.render import render_answer, render_with_cards
 from bridge.core.markdown.split import PART_UNITS, units
 from bridge.core.texts import say
@@ -81,13 +81,13 @@ def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
 
 def stopped(reference: Reference, by: str) -> Activity:
     """The note of a stopped turn; elsewhere than in a personal chat it says who stopped it."""
-    name = unmarked(by)
+    name = plain_words(by)
     if name and reference.scope is not Scope.PERSONAL:
         return note(say("stopped_by", reference.locale, name=name))
     return note(say("stopped", reference.locale))
 
 
-def with_shown(shown: str, activity: Activity) -> Activity:
+def below_text(shown: str, activity: Activity) -> Activity:
     """A note below what the agent had said before."""
     words = activity.get("text")
     text = f"{shown}\n\n———\n\n{words}" if words else shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.core.live_message import Landing
+from bridge.core.live_message import LiveMessage
 from bridge.core.turn import Activity, Person, Reference
 
 
@@ -37,15 +37,15 @@ class Channel(Protocol):
         """One request of a stream; gives the stream's id. Raises LeftOut, StreamEnded, DeliveryFailure."""
         ...
 
-    async def place(self, to: Reference, activity: Activity) -> str:
+    async def post_placeholder(self, to: Reference, activity: Activity) -> str:
         """Show a message of progress; gives its id. Raises LeftOut, DeliveryFailure."""
         ...
 
-    async def edit(self, to: Reference, message: str, activity: Activity) -> None:
+    async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         """Show progress in place of what the message shows. Raises LeftOut, DeliveryFailure."""
         ...
 
-    async def land(self, to: Reference, landing: Landing, activity: Activity) -> str:
+    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
         Repeated, it changes nothing. Raises DeliveryFailure: StreamStopped where the user has stopped the stream,

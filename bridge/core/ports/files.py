@@ -42,6 +42,6 @@ class FileStore(Protocol):
         """The file, until it expires."""
         ...
 
-    async def settle(self, id_: str, state: FileState) -> bool:
+    async def finish(self, id_: str, state: FileState) -> bool:
         """An offered file has found its end; its bytes are dropped. False where it had found one already."""
         ...

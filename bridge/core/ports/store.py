@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.core.edits import Change, Changed
+from bridge.core.edits import EditResult, MessageEdit
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.ports.files import FileStore
 from bridge.core.turn import (
@@ -44,7 +44,7 @@ class Stalled:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """What a process learns with each beat.
 
     `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
@@ -108,11 +108,11 @@ class TurnStore(Protocol):
         """End a life: whatever it has open may be adopted at once. An unknown owner changes nothing."""
         ...
 
-    async def beat(self, owner: str, running: int) -> Beat:
+    async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         """Count one beat of a life that runs so many turns, and look around."""
         ...
 
-    async def adopt(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
         """Declare `dead` dead, and take over every open row whose owner is not among the living.
 
         The lanes are those of the queued rows that were taken over.
@@ -142,30 +142,30 @@ class TurnStore(Protocol):
         """Back to queued: the run was provably not started. False also when somebody wants it stopped."""
         ...
 
-    async def answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
+    async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         """Running to answered; repeated, it is True again.
 
         False also when a stop came first, unless `even_if_stopped`.
         """
         ...
 
-    async def rewrite(self, ticket: Ticket, payload: Payload) -> bool:
+    async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
         """Put what a running turn is about in other words: whoever takes it over, or asks again, finds these."""
         ...
 
-    async def shown(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
+    async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         """Record the ids of the parts delivered so far."""
         ...
 
-    async def live(self, ticket: Ticket, mark: str) -> bool:
+    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
         """Record the message under which a running turn shows progress (`core.turn.live_mark`)."""
         ...
 
-    async def attempted(self, ticket: Ticket) -> int:
+    async def count_attempt(self, ticket: Ticket) -> int:
         """Count a failed delivery; gives the number of them, 0 when the ticket is void."""
         ...
 
-    async def settle(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+    async def close_turn(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
         """Close the turn with its outcome."""
         ...
 
@@ -182,25 +182,25 @@ class TurnStore(Protocol):
         """Close a queued or answered turn as dropped and queue `note` in the same transaction; mark a running one."""
         ...
 
-    async def change(self, change: Change, at: float) -> Changed:
+    async def edit(self, change: MessageEdit, at: float) -> EditResult:
         """A message was edited or deleted. Its question is asked as it says now where it was not asked yet.
 
         A question without words is withdrawn. Repeated, it does and says the same.
         """
         ...
 
-    async def withdraw(self, seen: Turn, at: float) -> Changed:
+    async def withdraw(self, seen: Turn, at: float) -> EditResult:
         """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`).
 
         One that was claimed since it was `seen` goes on (`NOTHING`): it may ask for others as well.
         """
         ...
 
-    async def abandon(self, place: str, at: float) -> tuple[int, ...]:
+    async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
         """Withdraw all that is queued or running under ids that begin with `place`; gives those that are running."""
         ...
 
-    async def restated(self, n: int) -> tuple[Turn, str] | None:
+    async def current_question(self, n: int) -> tuple[Turn, str] | None:
         """The turn that asked what turn `n` was to ask, and what its messages say now ("": no longer kept)."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.core.markdown.plain_words import unmarked
+from bridge.core.markdown.plain_words import plain_words
 from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.texts import say
 
@@ -34,7 +34,7 @@ _MOST_DONE = 3
 _LONGEST_LINE = 200
 
 
-class Doings:
+class ActivityLine:
     """What one run has done so far. `text` is the raw answer as far as it came."""
 
     __slots__ = ("_done", "_locale", "_now", "text", "withdrawn")
@@ -46,7 +46,7 @@ class Doings:
         self.text = ""
         self.withdrawn = 0
 
-    def heard(self, event: AgentEvent) -> None:
+    def on_event(self, event: AgentEvent) -> None:
         """Take one event in."""
         match event:
             case Thinking():
@@ -89,8 +89,8 @@ def duration(seconds: float, locale: str) -> str:
 def _line(tool: ToolBegan, locale: str) -> str:
     name = tool.name.casefold()
     key = next((key for part, key in _TOOLS if part in name), "")
-    what = unmarked(tool.argument)
+    what = plain_words(tool.argument)
     if not key:
-        return say("doing_tool", locale, tool=unmarked(tool.name))[:_LONGEST_LINE]
+        return say("doing_tool", locale, tool=plain_words(tool.name))[:_LONGEST_LINE]
     words = say(key, locale)
     return (f"{words}: {what}" if what else words)[:_LONGEST_LINE]

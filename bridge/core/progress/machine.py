@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bridge.core.live_message import Landing
-from bridge.core.markdown.partial import shown_so_far
+from bridge.core.live_message import LiveMessage
+from bridge.core.markdown.partial import visible_prefix
 from bridge.core.markdown.split import PART_UNITS, units
 from bridge.core.ports.agent import AgentEvent
 from bridge.core.ports.channel import Chunk
-from bridge.core.progress.activity_line import Doings, duration
+from bridge.core.progress.activity_line import ActivityLine, duration
 from bridge.core.turn import Scope
 
 # What is ready within these seconds is shown as it is, without any progress before it (design section 8).
@@ -36,7 +36,7 @@ _GOLDEN = 0.618  # steps of it fill the interval evenly
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseStream:
     """The stream's last request, with which it becomes an ordinary message."""
 
     text: str
@@ -44,14 +44,14 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PostPlaceholder:
     """A new message that shows progress."""
 
     line: str
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class UpdatePlaceholder:
     """The same message with another text: what was said so far, and a line about what goes on."""
 
     message: str
@@ -59,7 +59,7 @@ class Edit:
     line: str
 
 
-Step = Chunk | Close | Place | Edit
+Step = Chunk | CloseStream | PostPlaceholder | UpdatePlaceholder
 
 
 class _Phase(Enum):
@@ -69,7 +69,7 @@ class _Phase(Enum):
     OVER = auto()
 
 
-class Progress:
+class ProgressMachine:
     """The progress of one turn that began at `began` (seconds of a clock that only goes forward).
 
     `streaming`: the chat takes Teams' streams. `interval` gives the least seconds between two requests now, by how
@@ -85,7 +85,7 @@ class Progress:
         *,
         streaming: bool,
         interval: Callable[[], float],
-        left: Landing | None = None,
+        left: LiveMessage | None = None,
         spread: float = 0.0,
     ) -> None:
         self._began = began
@@ -93,7 +93,7 @@ class Progress:
         self._streaming = streaming and scope is Scope.PERSONAL
         self._interval = interval
         self._spread = spread
-        self._doings = Doings(locale)
+        self._doings = ActivityLine(locale)
         self._phase = _Phase.NOTHING
         self._not_before = began + (STREAM_AFTER if self._streaming else PLACEHOLDER_AFTER)
         self._sequence = 0
@@ -108,9 +108,9 @@ class Progress:
         if left is not None:
             self._phase = _Phase.MESSAGE
 
-    def heard(self, event: AgentEvent) -> bool:
+    def on_event(self, event: AgentEvent) -> bool:
         """News of the agent; whether they change how long to `wait`: only the first since the last step do."""
-        self._doings.heard(event)
+        self._doings.on_event(event)
         first, self._news = not self._news, True
         return first
 
@@ -145,14 +145,14 @@ class Progress:
                 self._phase, self._sequence = _Phase.STREAM, step.sequence
                 if not step.informative:
                     self.shown = step.text
-            case Close() | Place():
+            case CloseStream() | PostPlaceholder():
                 self._phase, self._news = _Phase.MESSAGE, True  # neither has shown all text that came before
-            case Edit():
+            case UpdatePlaceholder():
                 self.shown = step.text
         self._told, self._sent_at = _told(step), now
         self._not_before = now + self._in_time(now, self._pace(now))
 
-    def left_out(self, now: float) -> None:
+    def skipped(self, now: float) -> None:
         """There was no room for it: a later one will say more."""
         self._spread = (self._spread + _GOLDEN) % 1.0
         self._not_before = now + self._in_time(now, max(_TRY_AGAIN, self._interval() * self._spread))
@@ -177,7 +177,7 @@ class Progress:
         """The user has stopped the stream: what is shown stays as it is."""
         self._phase, self.message, self.shown = _Phase.OVER, "", ""
 
-    def landing(self, now: float, *, notify: bool, silent: bool = False) -> Landing | None:
+    def live_message(self, now: float, *, notify: bool, silent: bool = False) -> LiveMessage | None:
         """Where the reply goes; None: no progress was shown. `silent`: there is nothing to show.
 
         `notify`: what nobody has seen coming shall be a message of its own.
@@ -187,17 +187,17 @@ class Progress:
         stream = self.streams or self._left_stream
         unseen = notify and not self.shown and now - self._began > ATTENTION_SECONDS
         if unseen or silent:
-            return Landing(self.message, stream, self.shown, self._doings.done(now - self._began))
-        return Landing(self.message, stream, self.shown)
+            return LiveMessage(self.message, stream, self.shown, self._doings.done(now - self._began))
+        return LiveMessage(self.message, stream, self.shown)
 
     def _next(self, now: float) -> Step | None:
         text, line = self._text(), self._line(now)
         match self._phase:
             case _Phase.NOTHING if not self._streaming:
-                return Place(line)
+                return PostPlaceholder(line)
             case _Phase.NOTHING | _Phase.STREAM:
                 if self.streams and now - self._opened >= STREAM_SECONDS:
-                    return Close(self.shown or line, self.message)
+                    return CloseStream(self.shown or line, self.message)
                 listens = now - self._sent_at >= LISTEN_SECONDS
                 if text and (text != self.shown or listens):
                     return Chunk(text, self._sequence + 1, self.message, informative=False)
@@ -205,7 +205,7 @@ class Progress:
                     return Chunk(line, self._sequence + 1, self.message, informative=True)
                 return None
             case _:
-                edit = Edit(self.message, text, line)
+                edit = UpdatePlaceholder(self.message, text, line)
                 return edit if _told(edit) != self._told else None
 
     def _text(self) -> str:
@@ -213,7 +213,7 @@ class Progress:
         if self._doings.withdrawn != self._withdrawn:
             self._withdrawn = self._doings.withdrawn
             self._before = f"{self.shown}\n\n" if self.shown else ""
-        running = shown_so_far(self._doings.text)
+        running = visible_prefix(self._doings.text)
         text = self._before + running if running else self.shown
         grows = text.startswith(self.shown) and units(text) <= PART_UNITS - _CARD_UNITS
         return text if grows else self.shown
@@ -247,9 +247,9 @@ def _mark_step(seconds: float) -> int:
 
 def _told(step: Step) -> str:
     match step:
-        case Chunk() | Close():
+        case Chunk() | CloseStream():
             return step.text
-        case Place():
+        case PostPlaceholder():
             return f"\n{step.line}"
-        case Edit():
+        case UpdatePlaceholder():
             return f"{step.text}\n{step.line}"

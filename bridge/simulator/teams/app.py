@@ -21,7 +21,7 @@ from bridge.simulator.teams.file_storage import Shelf
 from bridge.simulator.teams.guard import add_headers, guard
 from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.identity_api import IdentityApi
-from bridge.simulator.teams.membership import Whereabouts
+from bridge.simulator.teams.membership import Membership
 from bridge.simulator.teams.onedrive import LINK_SECONDS, OneDrive
 from bridge.simulator.teams.people import People
 from bridge.simulator.teams.stream_endpoint import Streaming
@@ -101,7 +101,7 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
     connector = Connector(tenant, identity, faults, admission, streaming)
     shelf = Shelf(options.data / "files")
     onedrive = OneDrive(shelf, base, identity.service_url, traffic, seconds=options.link_seconds, clock=options.clock)
-    whereabouts = Whereabouts(tenant, identity.app, identity.service_url)
+    whereabouts = Membership(tenant, identity.app, identity.service_url)
     people = People(whereabouts, courier, onedrive)
     clicks = Clicks(whereabouts, courier, streaming, onedrive)
     agent = {"kind": options.agent_kind, "label": options.agent_label}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.simulator.teams.delivery import BotAnswer, Courier
-    from bridge.simulator.teams.membership import Whereabouts
+    from bridge.simulator.teams.membership import Membership
     from bridge.simulator.teams.messages import FileState
     from bridge.simulator.teams.onedrive import OneDrive
     from bridge.simulator.teams.stream_endpoint import Streaming
@@ -44,7 +44,7 @@ _FAILED = Pressed(taken=False, told=UNREACHABLE)
 class Clicks:
     """Clicks of the tenant's people on messages of the bot behind `courier`."""
 
-    def __init__(self, whereabouts: Whereabouts, courier: Courier, streaming: Streaming, onedrive: OneDrive) -> None:
+    def __init__(self, whereabouts: Membership, courier: Courier, streaming: Streaming, onedrive: OneDrive) -> None:
         self._at = whereabouts
         self._tenant = whereabouts.tenant
         self._courier = courier

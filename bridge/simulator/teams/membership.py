@@ -25,7 +25,7 @@ class NotPossible(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class Membership:
     """Finds places and messages for people, or says why not (NotPossible); makes the envelopes of their acts."""
 
     tenant: Tenant

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.simulator.teams.delivery import Courier
     from bridge.simulator.teams.messages import Delivery
     from bridge.simulator.teams.onedrive import OneDrive
-from bridge.simulator.teams.membership import Whereabouts
+from bridge.simulator.teams.membership import Membership
 
 # about what the Teams client takes from a person:
 # learn.microsoft.com/microsoftteams/limits-specifications-teams
@@ -44,7 +44,7 @@ class Chosen:
 class People:
     """Acts of the tenant's people towards the bot behind `courier`."""
 
-    def __init__(self, whereabouts: Whereabouts, courier: Courier, onedrive: OneDrive) -> None:
+    def __init__(self, whereabouts: Membership, courier: Courier, onedrive: OneDrive) -> None:
         self._at = whereabouts
         self._tenant = whereabouts.tenant
         self._courier = courier
