@@ -246,14 +246,14 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         lease=lease,
         merge=settings.merge,
     )
-    reception = Handler(
+    handler = Handler(
         dispatcher=dispatcher,
         policy=policy_of(settings),
         clock=clock,
         gateway_health=lambda: _gateway_health(edges.watch),
         gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
-    inbound = Inbound(edges.verifier, reception.receive)
+    inbound = Inbound(edges.verifier, handler.receive)
     return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files)
 
 

@@ -74,17 +74,17 @@ class Delivery:
         """Show what is not yet shown, one part after the other, then close the turn."""
         outcome, ids, tries = reply.outcome, turn.delivered, _Tries()
         activities = list(reply.activities)
-        landing = reply.live
-        if landing is not None and landing.shrinks_to and not ids:
-            await self.shrink(turn, landing)
-            landing = None
+        live = reply.live
+        if live is not None and live.shrinks_to and not ids:
+            await self.shrink(turn, live)
+            live = None
         while len(ids) < len(activities):
             if control.stopped and ids and outcome is not Outcome.STOPPED:
                 # the rest is dropped; what was shown stays and says so
                 outcome = Outcome.STOPPED
                 activities[len(ids) :] = (stopped(turn.payload.reference, control.stopped_by),)
             try:
-                ids += (await self._send(turn, activities[len(ids)], None if ids else landing),)
+                ids += (await self._send(turn, activities[len(ids)], None if ids else live),)
             except DeliveryFailure as failure:
                 if await self._undelivered(turn, failure, tries, activities, len(ids)):
                     outcome = Outcome.UNDELIVERED
@@ -105,20 +105,20 @@ class Delivery:
         if control.must_settle:
             await control.until_run_ended(self._settle_seconds)
 
-    async def shrink(self, turn: Turn, landing: LiveMessage) -> None:
+    async def shrink(self, turn: Turn, live: LiveMessage) -> None:
         """What was shown of a run becomes one line; that it fails costs no answer."""
         with contextlib.suppress(DeliveryFailure, TimeoutError):
             async with asyncio.timeout(_SHRINK_SECONDS):
-                await self._channel.replace(turn.payload.reference, landing, note(landing.shrinks_to or ENDED))
+                await self._channel.replace(turn.payload.reference, live, note(live.shrinks_to or ENDED))
 
-    async def _send(self, turn: Turn, activity: Activity, landing: LiveMessage | None) -> str:
+    async def _send(self, turn: Turn, activity: Activity, live: LiveMessage | None) -> str:
         to = turn.payload.reference
         try:
-            if landing is not None:
+            if live is not None:
                 try:
-                    return await self._channel.replace(to, landing, activity)
+                    return await self._channel.replace(to, live, activity)
                 except (StreamStopped, DeliveryRejected) as failure:  # the user has stopped or removed it
-                    _log.info("landing_refused", turn=turn.name, detail=failure.detail)
+                    _log.info("replace_refused", turn=turn.name, detail=failure.detail)
             return await self._channel.send(to, activity)
         except DeliveryFailure:
             raise

@@ -88,11 +88,15 @@ class Dispatcher:
         self._tasks = tasks
         self._limits = limits
         self._housekeeping = Tasks()
-        self._gate = Admission(store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience)
-        self._lanes = Runners(store=store, pipeline=pipeline, gate=self._gate, clock=clock, tasks=tasks, merge=merge)
+        self._admission = Admission(
+            store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience
+        )
+        self._runners = Runners(
+            store=store, pipeline=pipeline, admission=self._admission, clock=clock, tasks=tasks, merge=merge
+        )
         self._replica = Replica(
             store=store,
-            lanes=self._lanes,
+            runners=self._runners,
             work=tasks,
             lease=lease,
             clock=clock,
@@ -100,18 +104,18 @@ class Dispatcher:
             new_owner=new_owner,
             heard=self._on_heartbeat,
         )
-        self.edits = Edits(store=store, lanes=self._lanes, clock=clock, unasked=self._unasked)
+        self.edits = Edits(store=store, runners=self._runners, clock=clock, unasked=self._unasked)
         self._waiting = 0
 
     @property
     def ready(self) -> bool:
         """Whether turns can be kept now."""
-        return self._replica.alive and not self._replica.failing and not self._lanes.closing
+        return self._replica.alive and not self._replica.failing and not self._runners.closing
 
     @property
     def paused(self) -> bool:
         """Whether an operator holds all turns."""
-        return self._gate.paused
+        return self._admission.paused
 
     async def start(self) -> None:
         """Take over what lives before this one left, then watch over the lanes. Raises StoreUnavailable."""
@@ -132,18 +136,18 @@ class Dispatcher:
         if bounded and self._waiting >= self._limits.waiting:
             return Accepted(0, full=True)
         gated = new.kind in GATED
-        idle = new.lane not in self._lanes and not self._lanes.closing
-        claim = idle and (not gated or self._gate.try_admit())
+        idle = new.lane not in self._runners and not self._runners.closing
+        claim = idle and (not gated or self._admission.try_admit())
         try:
             accepted = await self._commit(new, claim=claim, room=self._limits.lane if bounded else None)
             ticket = accepted.claimed
-            if ticket is not None and ticket.owner == self._lanes.owner and self._may_run(new.lane):
+            if ticket is not None and ticket.owner == self._runners.owner and self._may_run(new.lane):
                 claim = False  # the place goes with the turn
-                self._lanes.run(_claimed(new, accepted.n, ticket))
+                self._runners.run(_claimed(new, accepted.n, ticket))
                 return accepted
         finally:
             if claim and gated:
-                await self._gate.free_slot(used=False)
+                await self._admission.free_slot(used=False)
         if ticket is not None:
             # a drain began meanwhile, or a runner looked in: whoever comes next finds it in the queue
             await with_retry(lambda: self._store.release(ticket))
@@ -152,7 +156,7 @@ class Dispatcher:
             if new.kind is Kind.ASK:
                 self._pipeline.reactions.question_waits(new.lane, new.payload.reference)
                 self._tell_later(new, accepted.n)
-            self._lanes.wake(new.lane)
+            self._runners.wake(new.lane)
         return accepted
 
     async def stop(self, lane: Lane, note_: NewTurn, by: str, *, only: int = 0) -> StopVerdict:
@@ -162,26 +166,26 @@ class Dispatcher:
         """
         stopped: Stopped = await self._store.stop(lane, note_, by, self._clock.now(), only=only)
         if stopped.verdict is StopVerdict.STOPPING:
-            self._lanes.stop(stopped.n, by)
+            self._runners.stop(stopped.n, by)
         elif stopped.verdict is StopVerdict.WITHDRAWN:
             self._unasked(stopped.n)
-            self._lanes.wake(note_.lane)
+            self._runners.wake(note_.lane)
         return stopped.verdict
 
     async def drop(self, n: int, note_: NewTurn) -> DropVerdict:
         """Close an open turn on an operator's word and tell its people; one that runs is stopped."""
         verdict = await self._store.drop(n, note_, self._clock.now())
         if verdict is DropVerdict.STOPPING:
-            self._lanes.stop(n, "")
+            self._runners.stop(n, "")
         elif verdict is DropVerdict.DROPPED:
             self._unasked(n)
-            self._lanes.wake(note_.lane)
+            self._runners.wake(note_.lane)
         return verdict
 
     async def pause(self, paused: bool) -> None:
         """Hold all turns, or let them go on; other processes follow with their next beat."""
         await self._store.pause(paused)
-        self._gate.paused = paused
+        self._admission.paused = paused
 
     async def find(self, n: int) -> Turn | None:
         """The turn with this number."""
@@ -197,9 +201,9 @@ class Dispatcher:
 
     async def drain(self, grace: float) -> None:
         """Begin nothing new; give what runs `grace` seconds. What is past it is told by whoever runs next."""
-        self._lanes.close()
+        self._runners.close()
         await self._housekeeping.cancel()
-        self._gate.close()
+        self._admission.close()
         self._pipeline.begin_shutdown()
         left = await self._tasks.finish(grace)
         if left:
@@ -219,26 +223,28 @@ class Dispatcher:
 
     async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:
-            return await self._store.accept(new, self._lanes.owner, claim=claim, room=room)
+            return await self._store.accept(new, self._runners.owner, claim=claim, room=room)
         except StoreUnavailable:
             self._replica.failing = True  # until a beat says otherwise, others are better placed
             raise
 
     def _may_run(self, lane: Lane) -> bool:
-        return lane not in self._lanes and not self._lanes.closing and self._replica.alive
+        return lane not in self._runners and not self._runners.closing and self._replica.alive
 
-    def _on_heartbeat(self, beat: Heartbeat) -> None:
-        self._waiting = beat.waiting
-        self._gate.paused = beat.paused
-        self._gate.replicas = max(1, len(beat.counters))
-        self._pipeline.progress.elsewhere = max(0, beat.running - len(self._lanes))
-        metrics.QUEUED.set(beat.waiting)
-        for place in self._gate.unnotified(_NOTES_PER_HEARTBEAT):
+    def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._waiting = heartbeat.waiting
+        self._admission.paused = heartbeat.paused
+        self._admission.replicas = max(1, len(heartbeat.counters))
+        self._pipeline.progress.elsewhere = max(0, heartbeat.running - len(self._runners))
+        metrics.QUEUED.set(heartbeat.waiting)
+        for place in self._admission.unnotified(_NOTES_PER_HEARTBEAT):
             self._housekeeping.start(self._tell(place), "waiting note")
 
     async def _tell(self, place: QueuePosition) -> None:
         """Tell people that their question waits, once for each question."""
-        head = await with_retry(lambda: self._store.head(place.lane))  # the one that got in line may have been taken back
+        head = await with_retry(
+            lambda: self._store.head(place.lane)
+        )  # the one that got in line may have been taken back
         if head is None or head.kind not in GATED:
             return
         locale = head.payload.reference.locale
@@ -258,7 +264,7 @@ class Dispatcher:
             if status.running is not None and status.queued[:1] == (turn_name(n),):
                 await self._say_waiting(new, say("waiting_turn", new.payload.reference.locale))
 
-        if self._pipeline.progress.switches.progress and new.lane in self._lanes:
+        if self._pipeline.progress.switches.progress and new.lane in self._runners:
             loop = asyncio.get_running_loop()
             loop.call_later(_LONG_WAIT, lambda: self._housekeeping.start(tell(), "long wait"))
 

@@ -22,10 +22,10 @@ class Edits:
     `unasked` is told of turns that were closed while they waited.
     """
 
-    def __init__(self, *, store: TurnStore, lanes: Runners, clock: Clock, unasked: Callable[[int], None]) -> None:
+    def __init__(self, *, store: TurnStore, runners: Runners, clock: Clock, unasked: Callable[[int], None]) -> None:
         self._unasked = unasked
         self._store = store
-        self._lanes = lanes
+        self._runners = runners
         self._clock = clock
 
     async def edit(self, change: MessageEdit) -> EditResult:
@@ -45,7 +45,7 @@ class Edits:
     async def withdraw_all(self, place: str) -> None:
         """The bot was removed: whatever is still to be done there would be for nobody."""
         for n in await self._store.withdraw_all(place, self._clock.now()):
-            self._lanes.stop(n, "", withdrawn=True)
+            self._runners.stop(n, "", withdrawn=True)
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
         """The turn that asked what turn `n` was to ask, and what that says now."""
@@ -61,7 +61,7 @@ class Edits:
 
     def _stopping(self, changed: EditResult) -> EditResult:
         if changed.verdict is EditVerdict.STOPPING:
-            self._lanes.stop(changed.n, "", withdrawn=True)
+            self._runners.stop(changed.n, "", withdrawn=True)
         elif changed.verdict is EditVerdict.WITHDRAWN:
             self._unasked(changed.n)
         return changed

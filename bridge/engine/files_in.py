@@ -76,7 +76,9 @@ class FilesIn:
         if not payload.text and len(inlined.left_out) == len(texts):
             return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
         if lines:
-            await with_retry(lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines)))))
+            await with_retry(
+                lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines))))
+            )
         blocks = iter(inlined.blocks)
         added = tuple(next(blocks) if isinstance(read, TextFile) else "" for read in reads)
         asked = replace(payload, text=inlined.text, files=(), inlined=payload.inlined + added)

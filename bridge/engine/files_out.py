@@ -16,7 +16,7 @@ import structlog
 
 from bridge import metrics
 from bridge.core.errors import FileExpired, FileFailure, FileTooLarge, StoreUnavailable
-from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Shown, linked_files, relinked
+from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Replacement, linked_files, relinked
 from bridge.core.files.content_type import is_showable, type_of
 from bridge.core.files.kept import Consent, FileLinks, FileState, KeptFile
 from bridge.core.live_message import LiveMessage
@@ -42,7 +42,7 @@ _WHOLE_SECONDS = 60.0
 class _Passed:
     """A file as people get it: what stands in place of its link, and what is shown beside the answer."""
 
-    shown: Shown
+    replacement: Replacement
     activity: Activity | None = None
 
 
@@ -81,7 +81,7 @@ class FilesOut:
         else:
             linked = linked_files(answer.text, self._base)
         passed = await self._pass_all(turn, linked, answer.files)
-        text = relinked(answer.text, self._base, {one.target: passed[_place(one.file)].shown for one in linked})
+        text = relinked(answer.text, self._base, {one.target: passed[_place(one.file)].replacement for one in linked})
         text += self._listed(linked, answer.files, passed)
         return text, tuple(one.activity for one in passed.values() if one.activity is not None)
 
@@ -132,7 +132,7 @@ class FilesOut:
             late = asyncio.get_running_loop().time() > until
             if late or len(passed) >= MOST_FILES:
                 words = say("file_too_many", turn.payload.reference.locale, most=MOST_FILES)
-                passed[place] = _Passed(Shown(NOWHERE, words))
+                passed[place] = _Passed(Replacement(NOWHERE, words))
             else:
                 passed[place] = await self._pass(turn, file)
         return passed
@@ -145,14 +145,14 @@ class FilesOut:
                 raise FileExpired("empty")
         except FileTooLarge:
             metrics.FILES_OUT.labels("too_large").inc()
-            return _Passed(Shown(NOWHERE, say("file_too_large_out", locale)))
+            return _Passed(Replacement(NOWHERE, say("file_too_large_out", locale)))
         except FileFailure as failure:
             _log.warning("file_not_fetched", turn=turn.name, error=failure.label, detail=failure.detail)
             metrics.FILES_OUT.labels("gone").inc()
-            return _Passed(Shown(NOWHERE, say("file_gone", locale)))
+            return _Passed(Replacement(NOWHERE, say("file_gone", locale)))
         if is_showable(content):
             metrics.FILES_OUT.labels("picture").inc()
-            return _Passed(Shown(NOWHERE), file_cards.picture(file.name, type_of(content), content))
+            return _Passed(Replacement(NOWHERE), file_cards.picture(file.name, type_of(content), content))
         return await self._keep(turn, file, content)
 
     async def _keep(self, turn: Turn, file: AgentFile, content: bytes) -> _Passed:
@@ -162,7 +162,7 @@ class FilesOut:
         if not offered and self._links is None:
             metrics.FILES_OUT.labels("no_way").inc()
             key = "file_no_way" if self._offers else "file_no_way_at_all"
-            return _Passed(Shown(NOWHERE, say(key, reference.locale)))
+            return _Passed(Replacement(NOWHERE, say(key, reference.locale)))
         now = self._clock.now()
         kept = KeptFile(
             id=self._new_id(),
@@ -181,21 +181,21 @@ class FilesOut:
         except StoreUnavailable as error:  # the answer itself is worth waiting for, its file is not
             _log.error("file_not_kept", turn=turn.name, detail=error.detail)
             metrics.FILES_OUT.labels("not_kept").inc()
-            return _Passed(Shown(NOWHERE, say("file_gone", reference.locale)))
+            return _Passed(Replacement(NOWHERE, say("file_gone", reference.locale)))
         if offered or self._links is None:
             metrics.FILES_OUT.labels("offered").inc()
-            return _Passed(Shown(NOWHERE), file_cards.offer(kept.id, kept.name, len(content), reference.locale))
+            return _Passed(Replacement(NOWHERE), file_cards.offer(kept.id, kept.name, len(content), reference.locale))
         metrics.FILES_OUT.labels("linked").inc()
-        return _Passed(Shown(self._links.url(kept.id, kept.expires)))
+        return _Passed(Replacement(self._links.url(kept.id, kept.expires)))
 
     def _listed(self, linked: tuple[Linked, ...], beside: tuple[AgentFile, ...], passed: dict[str, _Passed]) -> str:
         """Lines for the files that the answer does not name and nothing else shows."""
         named = {_place(one.file) for one in linked}
         lines = [
-            f"- [{file.name}]({shown.href}) {shown.words}".rstrip()
+            f"- [{file.name}]({replacement.href}) {replacement.words}".rstrip()
             for place, file in {_place(file): file for file in beside}.items()
             if place not in named and passed[place].activity is None
-            for shown in (passed[place].shown,)
+            for replacement in (passed[place].replacement,)
         ]
         return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
 

@@ -40,14 +40,14 @@ class PacedChannel:
         budget.typed = False
         return id_
 
-    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
+    async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         """An answer in place of its progress; it waits like every answer. Raises DeliveryFailure."""
         budget = await self._room(to)
-        if landing.stream and (pause := budget.streamed + STREAM_INTERVAL - self._monotonic()) > 0:
+        if live.stream and (pause := budget.streamed + STREAM_INTERVAL - self._monotonic()) > 0:
             await asyncio.sleep(pause)
-        if landing.stream and landing.text:
+        if live.stream and live.text:
             budget.spent(self._monotonic())  # the stream's end, and then the edit
-        id_ = await self._spend(budget, self._channel.replace(to, landing, activity))
+        id_ = await self._spend(budget, self._channel.replace(to, live, activity))
         budget.typed = False
         return id_
 

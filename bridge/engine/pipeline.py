@@ -128,7 +128,9 @@ class Pipeline:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
         left, locale = live_message(turn.live), turn.payload.reference.locale
         # the other life's end has closed its request, and nobody hears of the run any more
-        control.must_settle = turn.kind is Kind.ASK and (turn.reply is None or turn.reply.outcome not in _RUN_TO_ITS_END)
+        control.must_settle = turn.kind is Kind.ASK and (
+            turn.reply is None or turn.reply.outcome not in _RUN_TO_ITS_END
+        )
         if turn.state is State.ANSWERED and turn.reply is not None:
             if turn.delivered or turn.reply.live is None or turn.reply.live.shrinks_to:
                 # Nobody knows whether the part after the recorded ones was shown: the window of guarantee 6.
@@ -212,7 +214,9 @@ class Pipeline:
         except TimeoutError:
             control.must_settle = True
             stopped = control.stopped
-            return show.note_with_live_message(self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut()))
+            return show.note_with_live_message(
+                self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut())
+            )
         except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             return show.note_with_live_message(self._failed(turn, InternalError()))
@@ -259,8 +263,8 @@ class Pipeline:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
             control.stopped_by, control.withdrawn = control.stopped_by or row.stopped_by, row.withdrawn
-            landing = reply.live or live_message(row.live)
-            reply = note_below_progress(self._stopped(turn, control), landing, _locale(turn))
+            live = reply.live or live_message(row.live)
+            reply = note_below_progress(self._stopped(turn, control), live, _locale(turn))
             if not await with_retry(lambda: self._store.record_answer(turn.ticket, reply, even_if_stopped=True)):
                 return
         await self._delivery.deliver(turn, reply, control)

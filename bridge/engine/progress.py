@@ -51,15 +51,15 @@ class Switches:
     reactions: bool = True
 
 
-def note_below_progress(note_: Reply, landing: LiveMessage | None, locale: str) -> Reply:
+def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> Reply:
     """A note of the bridge in place of the progress, below what the agent had said before."""
-    if landing is None or landing.shrinks_to:
-        return replace(note_, live=landing)
+    if live is None or live.shrinks_to:
+        return replace(note_, live=live)
     if not note_.activities:  # the question was taken back: nobody waits for words, but its progress must end
-        return replace(note_, live=replace(landing, shrinks_to=landing.text or say("stopped", locale)))
+        return replace(note_, live=replace(live, shrinks_to=live.text or say("stopped", locale)))
     first, *more = note_.activities
-    activities = (below_text(landing.text, first), *more) if landing.text else note_.activities
-    return replace(note_, activities=activities, live=landing)
+    activities = (below_text(live.text, first), *more) if live.text else note_.activities
+    return replace(note_, activities=activities, live=live)
 
 
 class Progress:
@@ -85,19 +85,19 @@ class Progress:
 class TurnProgress:
     """Use as an asynchronous context around the run; then `landed` says where the reply goes."""
 
-    def __init__(self, shows: Progress, turn: Turn, control: RunControl) -> None:
-        self._shows = shows
+    def __init__(self, all_progress: Progress, turn: Turn, control: RunControl) -> None:
+        self._all = all_progress
         self._turn = turn
         self._control = control
         self._to = turn.payload.reference
         self._now = asyncio.get_running_loop().time
-        switches = shows.switches
-        self._progress = ProgressMachine(
+        switches = all_progress.switches
+        self._machine = ProgressMachine(
             self._to.scope,
             self._to.locale,
             self._now(),
             streaming=switches.streaming,
-            interval=lambda: shows.interval(1.5),
+            interval=lambda: all_progress.interval(1.5),
             left=live_message(turn.live),
             spread=turn.n * 0.618 % 1.0,
         )
@@ -110,21 +110,21 @@ class TurnProgress:
     @property
     def listener(self) -> Callable[[AgentEvent], None] | None:
         """What the agent is to tell its news, if anybody looks."""
-        return self._on_event if self._shows.switches.progress else None
+        return self._on_event if self._all.switches.progress else None
 
     async def __aenter__(self) -> Self:
-        self._shows.running += 1
+        self._all.running += 1
         if self._to.scope is not Scope.CHANNEL:  # Teams shows no typing in channels (design section 8)
-            interval = lambda: self._shows.interval(_TYPING_SECONDS)  # noqa: E731
-            self._typing = TypingIndicator(self._shows.channel, self._to, self._shows.tasks, interval)
+            interval = lambda: self._all.interval(_TYPING_SECONDS)  # noqa: E731
+            self._typing = TypingIndicator(self._all.channel, self._to, self._all.tasks, interval)
             await self._typing.__aenter__()
-        if self._shows.switches.progress:
+        if self._all.switches.progress:
             # most answers come before it: a timer costs less than a task
-            self._timer = asyncio.get_running_loop().call_later(self._progress.wait(self._now()) or 0.0, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(self._machine.wait(self._now()) or 0.0, self._begin)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._shows.running -= 1
+        self._all.running -= 1
         self._ended = True
         self._news.set()
         if self._timer is not None:
@@ -137,26 +137,26 @@ class TurnProgress:
 
     def with_live_message(self, reply: Reply) -> Reply:
         """The reply, and where it goes: in place of the progress, or after it."""
-        notify = self._shows.switches.notify
-        landing = self._progress.live_message(self._now(), notify=notify, silent=not reply.activities)
-        return replace(reply, live=landing)
+        notify = self._all.switches.notify
+        live = self._machine.live_message(self._now(), notify=notify, silent=not reply.activities)
+        return replace(reply, live=live)
 
     def note_with_live_message(self, reply: Reply) -> Reply:
         """A note of the bridge, which leaves standing what the agent had said so far."""
-        return note_below_progress(reply, self._progress.live_message(self._now(), notify=False), self._to.locale)
+        return note_below_progress(reply, self._machine.live_message(self._now(), notify=False), self._to.locale)
 
     def _on_event(self, event: AgentEvent) -> None:
         self._control.hears_events = True
         if isinstance(event, RunEnded):
             self._control.run_ended.set()
-        elif self._progress.on_event(event):  # an answer comes in thousands of pieces
+        elif self._machine.on_event(event):  # an answer comes in thousands of pieces
             self._news.set()
 
     def _begin(self) -> None:
-        self._task = self._shows.tasks.start(self._run(), "progress")
+        self._task = self._all.tasks.start(self._run(), "progress")
 
     async def _run(self) -> None:
-        while not self._ended and (pause := self._progress.wait(self._now())) is not None:
+        while not self._ended and (pause := self._machine.wait(self._now())) is not None:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -164,33 +164,33 @@ class TurnProgress:
             await self._take_step()
 
     async def _take_step(self) -> None:
-        step = None if self._ended else self._progress.step(self._now())
+        step = None if self._ended else self._machine.step(self._now())
         if step is None:
             return
-        before = self._progress.message
+        before = self._machine.message
         try:
             id_ = await self._send(step)
         except (LeftOut, Throttled):
-            self._progress.skipped(self._now())
+            self._machine.skipped(self._now())
             return
         except StreamStopped:
-            self._progress.unchangeable()
+            self._machine.unchangeable()
             self._control.stop(speaker(self._turn.payload.person.name))
             return
         except DeliveryFailure as failure:
             # the answer matters, progress does not
             metrics.DELIVERY_FAILURES.labels(failure.label).inc()
             _log.info("progress_ended", turn=self._turn.name, error=failure.label, detail=failure.detail)
-            self._progress.refused(stream_over=isinstance(failure, StreamEnded))
+            self._machine.refused(stream_over=isinstance(failure, StreamEnded))
             return
-        self._progress.sent(step, id_, self._now())
-        if self._progress.message and (self._progress.message != before or isinstance(step, CloseStream)):
-            mark = live_column(self._progress.message, stream=self._progress.streams)
-            if not await with_retry(lambda: self._shows.store.record_live_message(self._turn.ticket, mark)):
-                self._progress.refused()  # stopped showing: somebody else has the turn
+        self._machine.sent(step, id_, self._now())
+        if self._machine.message and (self._machine.message != before or isinstance(step, CloseStream)):
+            mark = live_column(self._machine.message, stream=self._machine.streams)
+            if not await with_retry(lambda: self._all.store.record_live_message(self._turn.ticket, mark)):
+                self._machine.refused()  # stopped showing: somebody else has the turn
 
     async def _send(self, step: Step) -> str:
-        channel, to = self._shows.channel, self._to
+        channel, to = self._all.channel, self._to
         await self._end_typing()  # before a stream starts; and a message that shows progress needs none
         match step:
             case Chunk():

@@ -17,7 +17,17 @@ class RunControl:
     end will, too; `over`: it has come.
     """
 
-    __slots__ = ("_deadline", "asked", "stopped_by", "hears_events", "run_ended", "reached", "must_settle", "stopped", "withdrawn")
+    __slots__ = (
+        "_deadline",
+        "asked",
+        "hears_events",
+        "must_settle",
+        "reached",
+        "run_ended",
+        "stopped",
+        "stopped_by",
+        "withdrawn",
+    )
 
     def __init__(self) -> None:
         self.stopped = False

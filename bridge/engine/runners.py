@@ -56,24 +56,24 @@ class Runners:
     """The runners. `owner` is the life whose turns they are; `merge`: queued messages are asked together."""
 
     def __init__(
-        self, *, store: TurnStore, pipeline: Pipeline, gate: Admission, clock: Clock, tasks: Tasks, merge: bool
+        self, *, store: TurnStore, pipeline: Pipeline, admission: Admission, clock: Clock, tasks: Tasks, merge: bool
     ) -> None:
         self._store = store
         self._pipeline = pipeline
-        self._gate = gate
+        self._admission = admission
         self._clock = clock
         self._tasks = tasks
         self._merge = merge
-        self._runners: dict[Lane, _Runner] = {}
+        self._by_lane: dict[Lane, _Runner] = {}
         self._closing = asyncio.Event()
         self.owner = ""
         self.alive = False
 
     def __contains__(self, lane: Lane) -> bool:
-        return lane in self._runners
+        return lane in self._by_lane
 
     def __len__(self) -> int:
-        return len(self._runners)
+        return len(self._by_lane)
 
     @property
     def closing(self) -> bool:
@@ -90,7 +90,7 @@ class Runners:
 
     def resume(self, turn: Turn) -> None:
         """Go on with a turn that another life had claimed."""
-        runner = self._runners.get(turn.lane)
+        runner = self._by_lane.get(turn.lane)
         if runner is not None:
             runner.taken_over = turn
         else:
@@ -98,7 +98,7 @@ class Runners:
 
     def wake(self, lane: Lane) -> None:
         """Something may be queued in the lane."""
-        runner = self._runners.get(lane)
+        runner = self._by_lane.get(lane)
         if runner is not None:
             runner.look_again = True
         elif self.alive and not self.closing:  # a lost life claims nothing; the next one wakes what it takes over
@@ -106,16 +106,16 @@ class Runners:
 
     def runs(self, n: int) -> bool:
         """Whether this turn runs here and nobody has stopped it yet."""
-        return any(r.turn is not None and r.turn.n == n and not r.control.stopped for r in self._runners.values())
+        return any(r.turn is not None and r.turn.n == n and not r.control.stopped for r in self._by_lane.values())
 
     def stop(self, n: int, by: str, *, withdrawn: bool = False) -> None:
         """Stop this turn, if it runs here. By number: its runner may have gone on to the next."""
-        for runner in self._runners.values():
+        for runner in self._by_lane.values():
             if runner.turn is not None and runner.turn.n == n and not runner.control.stopped:
                 runner.control.stop(by, withdrawn=withdrawn)
 
     def _start(self, lane: Lane, runner: _Runner) -> None:
-        self._runners[lane] = runner
+        self._by_lane[lane] = runner
         metrics.RUNNING.inc()
         self._tasks.start(self._drain(lane, runner), "runner")
 
@@ -127,7 +127,7 @@ class Runners:
                 pass
         finally:
             # no await between the last look and this: an accept after it starts a new runner
-            del self._runners[lane]
+            del self._by_lane[lane]
             metrics.RUNNING.dec()
 
     async def _next(self, lane: Lane, runner: _Runner) -> bool:
@@ -148,13 +148,13 @@ class Runners:
 
     async def _claim(self, lane: Lane, runner: _Runner) -> Turn | None:
         """The head of the lane, with a place in the gateway if it needs one, or with the reason why it gets none."""
-        runner.has_slot = self._gate.try_admit()
+        runner.has_slot = self._admission.try_admit()
         if not runner.has_slot:
             head = await with_retry(lambda: self._store.head(lane))
             if head is None:
                 return None
             if head.kind in GATED:
-                runner.refusal = await self._gate.admit(lane, runner.since)
+                runner.refusal = await self._admission.admit(lane, runner.since)
                 runner.has_slot = runner.refusal is None
         try:
             turn = await with_retry(lambda: self._store.claim(lane, self.owner, merge=self._merge))
@@ -180,16 +180,18 @@ class Runners:
         except Exception as error:  # noqa: BLE001  left open, it would look like an orphan and be asked again, for ever
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             at, broken = self._clock.now(), InternalError.label
-            await with_retry(lambda: self._store.close_turn(turn.ticket, Outcome.UNDELIVERED, turn.delivered, at, broken))
+            await with_retry(
+                lambda: self._store.close_turn(turn.ticket, Outcome.UNDELIVERED, turn.delivered, at, broken)
+            )
         finally:
             admitted, control = runner.has_slot, runner.control
             await self._free(runner, used=control.asked)
             runner.turn, runner.control = None, RunControl()
         if admitted and (released is not None or control.reached):
-            await self._gate.report(released)
+            await self._admission.report(released)
         await self._put_back(runner, released, began)
         if turn.kind is Kind.WELCOME:
-            await self._hold_lane(WELCOME_SECONDS * self._gate.replicas)
+            await self._hold_lane(WELCOME_SECONDS * self._admission.replicas)
 
     async def _hold_lane(self, seconds: float) -> None:
         """Keep the lane to oneself, so that what is queued or accepted in it meanwhile waits."""
@@ -209,4 +211,4 @@ class Runners:
     async def _free(self, runner: _Runner, *, used: bool) -> None:
         if runner.has_slot:
             runner.has_slot = False
-            await self._gate.free_slot(used=used)
+            await self._admission.free_slot(used=used)

@@ -57,12 +57,28 @@ def step(now: float, what: str, by: str = "") -> str:
 
 def dump_payload(payload: Payload) -> bytes:
     """The `payload` column."""
-    return orjson.dumps(payload)
+    return orjson.dumps(
+        {
+            "reference": payload.reference,
+            "person": payload.person,
+            "agent": payload.agent,
+            "user": payload.user,
+            "text": payload.text,
+            "show": payload.activities,
+            "files": payload.files,
+            "consent": payload.consent,
+            "inlined": payload.inlined,
+        }
+    )
 
 
 def dump_reply(reply: Reply) -> bytes:
     """The `reply` column."""
-    return orjson.dumps(reply)
+    live = reply.live
+    kept = live and {"id": live.id, "stream": live.stream, "shown": live.text, "becomes": live.shrinks_to}
+    return orjson.dumps(
+        {"outcome": reply.outcome, "activities": reply.activities, "error": reply.error, "landing": kept}
+    )
 
 
 def dump_ids(ids: tuple[str, ...]) -> bytes | None:
@@ -136,7 +152,6 @@ def _reply(raw: bytes | None) -> Reply | None:
     if not raw:
         return None
     data: dict[str, Any] = orjson.loads(raw)
-    landing = data.get("landing")  # the version before knew none
-    return Reply(
-        Outcome(data["outcome"]), tuple(data["activities"]), data["error"], LiveMessage(**landing) if landing else None
-    )
+    kept = data.get("landing")  # missing in rows of version 0.1
+    live = kept and LiveMessage(kept["id"], kept["stream"], text=kept["shown"], shrinks_to=kept["becomes"])
+    return Reply(Outcome(data["outcome"]), tuple(data["activities"]), data["error"], live)

@@ -97,7 +97,7 @@ def release(held: dict[str, Any], now: float) -> Operation[bool]:
     return True
 
 
-def restated(n: int) -> Operation[tuple[Turn, str] | None]:
+def current_question(n: int) -> Operation[tuple[Turn, str] | None]:
     """See ports.TurnStore.restated."""
     rows = yield "find", {"n": n}
     if not rows:
@@ -113,9 +113,9 @@ def restated(n: int) -> Operation[tuple[Turn, str] | None]:
     return carrier, reworded(group) if group[-1].payload.text else carrier.payload.text
 
 
-def abandon(place: str, now: float) -> Operation[tuple[int, ...]]:
+def withdraw_all(place: str, now: float) -> Operation[tuple[int, ...]]:
     """See ports.TurnStore.abandon."""
-    rows = yield "abandon", {"there": f"{clean(place)}|", "threads": f"{clean(place)};", **_withdrawn(now)}
+    rows = yield "withdraw_all", {"there": f"{clean(place)}|", "threads": f"{clean(place)};", **_withdrawn(now)}
     return tuple(row["n"] for row in rows if row["state"] == State.RUNNING)
 
 

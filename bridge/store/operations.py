@@ -154,11 +154,11 @@ def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]
     return DropVerdict.NOTHING
 
 
-def beat(owner: str, running: int, *, counted: bool) -> Operation[Heartbeat]:
+def heartbeat(owner: str, running: int, *, counted: bool) -> Operation[Heartbeat]:
     """`counted`: the beat is written; a store of one process need not."""
-    if counted and not (yield "beat", {"owner": owner, "running": running}):
+    if counted and not (yield "count_heartbeat", {"owner": owner, "running": running}):
         return Heartbeat(alive=False)
-    living = yield "living", {}
+    living = yield "owners", {}
     (around,) = yield "look_around", {}
     stops = yield "stops", {"owner": owner}
     return Heartbeat(
@@ -171,13 +171,13 @@ def beat(owner: str, running: int, *, counted: bool) -> Operation[Heartbeat]:
     )
 
 
-def adopt(owner: str, dead: frozenset[str], now: float) -> Operation[Orphans]:
+def take_over(owner: str, expired: frozenset[str], now: float) -> Operation[Orphans]:
     """See ports.TurnStore.adopt; atomic: adopted rows that are not told to the caller would be lost to it."""
-    yield "adopt_in_turn", {}
-    for life in sorted(dead):
-        yield "bury", {"owner": life}
-    claimed = yield "adopt_claimed", {"owner": owner, "step": step(now, "adopted", owner)}
-    queued = yield "adopt_queued", {"owner": owner}
+    yield "take_over_in_turn", {}
+    for expired_owner in sorted(expired):
+        yield "remove_owner", {"owner": expired_owner}
+    claimed = yield "take_over_claimed", {"owner": owner, "step": step(now, "adopted", owner)}
+    queued = yield "take_over_queued", {"owner": owner}
     return Orphans(tuple(turn_of(row) for row in claimed), tuple({Lane(row["lane"]): None for row in queued}))
 
 

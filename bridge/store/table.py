@@ -24,7 +24,7 @@ from bridge.core.turn import (
     Ticket,
     Turn,
 )
-from bridge.store import edits, feedback, operations
+from bridge.store import edits, operations
 from bridge.store.codec import clean, dump_ids, dump_payload, dump_reply, step, turn_of
 from bridge.store.database import Database
 from bridge.store.files import FileTable
@@ -52,19 +52,19 @@ class TurnTable:
     async def join(self, owner: str) -> None:
         self._owner = owner
         if not self.shared:  # the file is this process's alone, so nobody else is alive
-            await self._one("bury_all", {})
+            await self._one("remove_all_owners", {})
         await self._one("join", {"owner": owner})
 
     async def leave(self, owner: str) -> None:
-        await self._one("bury", {"owner": owner})
+        await self._one("remove_owner", {"owner": owner})
 
     async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         counted = self.shared or self._database.failing
-        return await self._database.run(lambda: operations.beat(owner, running, counted=counted))
+        return await self._database.run(lambda: operations.heartbeat(owner, running, counted=counted))
 
-    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+    async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
         now = self._now()
-        return await self._database.run(lambda: operations.adopt(owner, dead, now), atomic=True)
+        return await self._database.run(lambda: operations.take_over(owner, expired, now), atomic=True)
 
     async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
         now = self._now()
@@ -90,22 +90,24 @@ class TurnTable:
 
     async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
-        return await self._write("answer", ticket, "answered", more)
+        return await self._write("record_answer", ticket, "answered", more)
 
     async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
-        return await self._write("rewrite", ticket, "", {"payload": dump_payload(payload)})
+        return await self._write("replace_payload", ticket, "", {"payload": dump_payload(payload)})
 
     async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
-        return await self._write("shown", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})
+        return await self._write("record_delivered", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})
 
     async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
-        return await self._write("live", ticket, "", {"live": mark})
+        return await self._write("record_live_message", ticket, "", {"live": mark})
 
     async def count_attempt(self, ticket: Ticket) -> int:
-        row = await self._one("attempted", _held(ticket) | {"step": step(self._now(), "attempted")})
+        row = await self._one("count_attempt", _held(ticket) | {"step": step(self._now(), "attempted")})
         return row["attempts"] if row else 0
 
-    async def close_turn(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+    async def close_turn(
+        self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = ""
+    ) -> bool:
         more = {
             "outcome": outcome.value,
             "delivery": dump_ids(ids),
@@ -113,7 +115,7 @@ class TurnTable:
             "at": at,
             "error": error,
         }
-        return await self._write("settle", ticket, f"closed:{outcome.value}", more)
+        return await self._write("close_turn", ticket, f"closed:{outcome.value}", more)
 
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         owner = self._owner
@@ -136,19 +138,19 @@ class TurnTable:
         return await self._told(await self._database.run(lambda: edits.withdraw(seen, at)))
 
     async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
-        stopping = await self._database.run(lambda: edits.abandon(place, at))
+        stopping = await self._database.run(lambda: edits.withdraw_all(place, at))
         for n in stopping:
             await self._database.tell(n)
         return stopping
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
-        return await self._database.run(lambda: edits.restated(n))
+        return await self._database.run(lambda: edits.current_question(n))
 
     async def rate(self, rating: Rating) -> int:
-        return await self._database.run(lambda: feedback.rate(rating))
+        return await self._database.run(lambda: operations.rate(rating))
 
     async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
-        return await self._database.run(lambda: feedback.ratings(after, limit))
+        return await self._database.run(lambda: operations.ratings(after, limit))
 
     def on_stop(self, heard: Callable[[int], None]) -> None:
         self._database.listen(heard)

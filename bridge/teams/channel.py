@@ -166,20 +166,20 @@ class TeamsChannel:
         body = _addressed(to, activity | {"id": message})
         await self._call("PUT", self._message(to, message), body)
 
-    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
+    async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
         A stream is ended by its rules first. However that goes, the edit after it makes sure. Raises DeliveryFailure:
         StreamStopped where the user has stopped it, DeliveryRejected where the message cannot be changed.
         """
-        if landing.stream:
+        if live.stream:
             # a stream takes nothing back, and its end must have a text: else it ends with what it shows, and the edit
             # puts the other content in its place
             text = str(activity.get("text", ""))
-            goes_on = bool(text) and text.startswith(landing.text)
-            words = landing.text or activity.get("summary") or "…"
+            goes_on = bool(text) and text.startswith(live.text)
+            words = live.text or activity.get("summary") or "…"
             last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": words}
-            body = _addressed(to, final_activity(last, landing.id))
+            body = _addressed(to, final_activity(last, live.id))
             post = partial(self._call, "POST", self._activities(to), body, stream=True)
             try:
                 await self._repeated(WHILE_DELAYED, post)
@@ -189,8 +189,8 @@ class TeamsChannel:
                 pass  # it had ended already, or nobody knows
             else:
                 if goes_on:
-                    return landing.id
-        return await self.update(to, landing.id, activity)
+                    return live.id
+        return await self.update(to, live.id, activity)
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
         """Put the reaction on the message that the reference answers, or take it off. Raises DeliveryFailure."""

@@ -40,14 +40,14 @@ class Chat:
     count: int = 0
 
     async def gets(self, event: Event) -> Click | None:
-        reception = Handler(
+        handler = Handler(
             dispatcher=self.world.dispatcher,
             policy=self.policy,
             clock=self.world.clock,
             gateway_health=lambda: "gateway_well",
             gateway_memory=lambda: "memory_kept",
         )
-        return await reception.receive(event)
+        return await handler.receive(event)
 
     def message(self, name: str, text: str, who: Person = ANN, *, mentioned: bool = True) -> UserMessage:
         facts = Facts(who, self.where.scope, "tenant")

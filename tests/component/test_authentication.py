@@ -45,12 +45,12 @@ class Microsoft:
     metadata: dict[str, Any] = field(default_factory=lambda: {"issuer": ISSUER})
     status: int = 200
     fetches: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    admission: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def openid(self, _request: web.Request) -> web.Response:
         self.fetches += 1
-        await self.gate.wait()
+        await self.admission.wait()
         document = {"jwks_uri": f"{self.url}/keys", **self.metadata}
         return web.json_response(document, status=self.status)
 
@@ -122,7 +122,7 @@ class Bench:
 async def bench(microsoft: Microsoft | None = None) -> AsyncIterator[Bench]:
     if microsoft is None:
         microsoft = Microsoft()
-        microsoft.gate.set()
+        microsoft.admission.set()
     app = web.Application()
     app.router.add_get("/openid", microsoft.openid)
     app.router.add_get("/keys", microsoft.jwks)
@@ -480,7 +480,7 @@ async def test_many_that_wait_for_the_first_keys_make_one_fetch() -> None:
     async with bench(slow) as b:
         waiting = [asyncio.create_task(b.verdict(slow.token(jti=str(n)))) for n in range(20)]
         await until(lambda: slow.fetches == 1)
-        slow.gate.set()
+        slow.admission.set()
 
         assert await asyncio.gather(*waiting) == [200] * 20
         assert slow.fetches == 1
@@ -489,7 +489,7 @@ async def test_many_that_wait_for_the_first_keys_make_one_fetch() -> None:
 async def test_slow_metadata_does_not_hold_up_those_whose_key_is_known() -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
-        b.microsoft.gate.clear()
+        b.microsoft.admission.clear()
         b.times.monotonic += 30
         stranger = asyncio.create_task(b.verdict(b.microsoft.token(KEYS[1], "k1")))
         await until(lambda: b.microsoft.fetches == 2)
@@ -498,7 +498,7 @@ async def test_slow_metadata_does_not_hold_up_those_whose_key_is_known() -> None
             assert await b.verdict(b.microsoft.token(jti="another")) == 200
         assert not stranger.done()
 
-        b.microsoft.gate.set()
+        b.microsoft.admission.set()
         assert await stranger == 401
 
 
@@ -509,7 +509,7 @@ async def test_a_caller_that_goes_away_does_not_take_the_fetch_with_it() -> None
         stayer = asyncio.create_task(b.verdict(slow.token(jti="2")))
         await until(lambda: slow.fetches == 1)
         leaver.cancel()
-        slow.gate.set()
+        slow.admission.set()
 
         assert await stayer == 200
         with pytest.raises(asyncio.CancelledError):

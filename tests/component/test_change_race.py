@@ -110,7 +110,7 @@ async def test_a_run_that_is_put_back_while_the_bot_is_removed_is_withdrawn(name
         accepted = await store.accept(new_turn(f"{PLACE}|message|1", lane=Lane("there")), ME, claim=True)
         ticket = accepted.claimed
         assert ticket is not None
-        work = lambda: meanwhile(changes.abandon(PLACE, AT), lambda: released(ticket), 1)  # noqa: E731
+        work = lambda: meanwhile(changes.withdraw_all(PLACE, AT), lambda: released(ticket), 1)  # noqa: E731
         await store._database.run(work)  # noqa: SLF001
         found = await row(store, accepted.n)
         assert found.state is State.CLOSED or found.withdrawn

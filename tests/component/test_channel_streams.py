@@ -90,9 +90,9 @@ async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> No
 
 async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold() -> None:
     async with bench(Say(202, text="")) as b:
-        landed = await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER | FEEDBACK)
+        replaced = await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER | FEEDBACK)
 
-        assert landed == "s1"
+        assert replaced == "s1"
         (seen,) = b.connector.seen
         assert (seen.method, seen.path) == POST
         assert (seen.body["type"], seen.body["text"]) == ("message", "One two three")
@@ -162,8 +162,8 @@ async def test_the_words_of_a_refusal_stay_out_of_the_logs() -> None:
 )
 async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(says: Say) -> None:
     async with bench(says, Say(200, text="{}")) as b:
-        landing = LiveMessage("s1", stream=True, text="One two")
-        assert await b.channel.replace(b.to, landing, ANSWER) == "s1"
+        live = LiveMessage("s1", stream=True, text="One two")
+        assert await b.channel.replace(b.to, live, ANSWER) == "s1"
 
         assert requests(b) == [POST, PUT]
         last = b.connector.seen[1].body

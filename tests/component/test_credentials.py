@@ -30,7 +30,7 @@ class Entra:
     answer: web.Response | None = None
     secret: str = SECRET
     scheme: str = "http"
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    admission: asyncio.Event = field(default_factory=asyncio.Event)
     forms: list[dict[str, Any]] = field(default_factory=list)
 
     async def discovery(self, request: web.Request) -> web.Response:
@@ -50,7 +50,7 @@ class Entra:
         number = self.requests
         form = dict(await request.post())
         self.forms.append(form)
-        await self.gate.wait()
+        await self.admission.wait()
         if self.answer is not None:
             return self.answer
         if form.get("client_secret") != self.secret:
@@ -90,7 +90,7 @@ class Bench:
 @asynccontextmanager
 async def bench(*, secret: str = SECRET, tenant: str = TENANT, scheme: str = "http") -> AsyncIterator[Bench]:
     entra = Entra(scheme=scheme)
-    entra.gate.set()
+    entra.admission.set()
     app = web.Application()
     app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", entra.discovery)
     app.router.add_post("/{tenant}/oauth2/v2.0/token", entra.token)
@@ -138,11 +138,11 @@ async def test_a_token_is_got_once_and_then_at_hand(scheme: str) -> None:
 
 async def test_fifty_callers_make_one_request() -> None:
     async with bench() as b:
-        b.entra.gate.clear()
+        b.entra.admission.clear()
         callers = [asyncio.create_task(b.token.header()) for _ in range(50)]
         await until(lambda: b.entra.requests == 1)
         callers[0].cancel()
-        b.entra.gate.set()
+        b.entra.admission.set()
 
         assert set(await asyncio.gather(*callers[1:])) == {"Bearer token.1"}
         assert b.entra.requests == 1
@@ -152,13 +152,13 @@ async def test_fifty_callers_make_one_request() -> None:
 async def test_a_slow_entra_does_not_hold_up_the_loop() -> None:
     """The loop turns while msal, which blocks, waits in its thread."""
     async with bench() as b:
-        b.entra.gate.clear()
+        b.entra.admission.clear()
         caller = asyncio.create_task(b.token.header())
         await until(lambda: b.entra.requests == 1)
         assert not caller.done()
         assert threading.active_count() > 1
 
-        b.entra.gate.set()
+        b.entra.admission.set()
         assert await caller == "Bearer token.1"
 
 

@@ -476,7 +476,7 @@ async def test_a_start_that_failed_may_be_made_again() -> None:
         await world.ask("q")
         await until(lambda: world.agent.asked)
         await world.kill()
-        world.memory.outages["adopt"] = 1
+        world.memory.outages["take_over"] = 1
         with pytest.raises(StoreUnavailable):
             await world.start()
         ready = [world.dispatcher.ready]

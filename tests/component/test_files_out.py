@@ -109,7 +109,7 @@ class Stage:
     @property
     def replaced(self) -> list[tuple[str, str]]:
         """What stands in place of which message now."""
-        return [(landing.id, str(activity["text"])) for landing, activity in self.world.channel.landed]
+        return [(live.id, str(activity["text"])) for live, activity in self.world.channel.replaced]
 
     async def accept(self, consent: Consent, id_: str = "consent", **changes: Any) -> None:
         new = new_turn(id_, kind=Kind.FILE, lane="chat", accepted=self.world.clock.now())
@@ -446,7 +446,7 @@ async def test_a_crash_after_the_upload_does_not_upload_again() -> None:
     here = Stage()
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
-        world.memory.outages["answer"] = 1_000_000
+        world.memory.outages["record_answer"] = 1_000_000
         await here.accept(yes())
         await until(lambda: here.state() is FileState.SAVED)
         assert world.row("consent").state is State.RUNNING

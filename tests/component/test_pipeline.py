@@ -454,7 +454,7 @@ async def test_a_restart_between_parts_sends_only_the_rest() -> None:
 # the store away
 
 
-@pytest.mark.parametrize("method", ["answer", "settle", "shown"])
+@pytest.mark.parametrize("method", ["record_answer", "close_turn", "record_delivered"])
 @virtual_time
 async def test_an_answer_is_held_while_the_store_is_away_and_written_later(method: str) -> None:
     async with World() as world:
@@ -471,11 +471,11 @@ async def test_an_answer_is_held_while_the_store_is_away_and_written_later(metho
 @virtual_time
 async def test_an_answer_that_is_not_stored_is_not_shown() -> None:
     async with World() as world:
-        world.memory.outages["answer"] = 10**6
+        world.memory.outages["record_answer"] = 10**6
         await world.ask("q")
         await asyncio.sleep(300)
         assert world.channel.tries == []
-        world.memory.outages["answer"] = 0
+        world.memory.outages["record_answer"] = 0
         await world.closed("q")
         assert world.channel.texts() == ["echo q"]
 

@@ -38,7 +38,7 @@ async def test_a_quick_answer_is_one_message_and_nothing_else() -> None:
         world.agent.takes["q"] = 0.9
         await world.ask("q")
         await world.closed("q")
-        assert (world.channel.texts(), world.channel.progress, world.channel.landed) == (["echo q"], [], [])
+        assert (world.channel.texts(), world.channel.progress, world.channel.replaced) == (["echo q"], [], [])
 
 
 @virtual_time
@@ -49,7 +49,7 @@ async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
         await world.ask("q")
         row = await world.closed("q")
         assert world.channel.progress[0].text == "Searching: penguins …"
-        assert [landing for landing, _ in world.channel.landed] == [LiveMessage("stream-1", stream=True)]
+        assert [live for live, _ in world.channel.replaced] == [LiveMessage("stream-1", stream=True)]
         assert world.channel.texts() == ["echo q"]
         assert (row.outcome, row.delivered, row.live) == (Outcome.DELIVERED, ("stream-1",), "stream:stream-1")
         # typing has ended before the stream began
@@ -70,9 +70,9 @@ class Slow(ScriptedChannel):
         self.under_way -= 1
         return await super().stream(to, chunk)
 
-    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
+    async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         self.most = max(self.most, self.under_way + 1)
-        return await super().replace(to, landing, activity)
+        return await super().replace(to, live, activity)
 
 
 @virtual_time
@@ -151,7 +151,7 @@ async def test_stop_in_the_client_ends_the_run_and_leaves_the_stream_alone() -> 
         row = await world.closed("q")
         assert row.outcome is Outcome.STOPPED
         assert world.agent.cancelled == ["q"]
-        assert (world.channel.landed, world.channel.texts()) == ([], [say("stopped")])
+        assert (world.channel.replaced, world.channel.texts()) == ([], [say("stopped")])
 
 
 @virtual_time
@@ -190,7 +190,7 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> No
             assert [bool(shown.activity.get("placed")) for shown in world.channel.progress[:1]] == [True]
             assert world.channel.progress[0].at >= 3.0
             assert not row.live.startswith("stream")
-            assert [landing.stream for landing, _ in world.channel.landed] == [False]
+            assert [live.stream for live, _ in world.channel.replaced] == [False]
             assert world.channel.texts() == ["echo q"]
 
 
@@ -204,7 +204,7 @@ async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> No
         row = await world.closed("q", seconds=40.0)
         assert row.outcome is Outcome.STOPPED
         assert world.agent.cancelled == ["q"]
-        assert (world.channel.landed, world.channel.texts()) == ([], [say("stopped")])
+        assert (world.channel.replaced, world.channel.texts()) == ([], [say("stopped")])
 
 
 @virtual_time
@@ -214,7 +214,7 @@ async def test_an_answer_to_a_stream_that_was_stopped_meanwhile_is_a_message_of_
         world.channel.land_failures.append(StreamStopped())
         await world.ask("q")
         row = await world.closed("q")
-        assert (world.channel.texts(), world.channel.landed, row.outcome) == (["echo q"], [], Outcome.DELIVERED)
+        assert (world.channel.texts(), world.channel.replaced, row.outcome) == (["echo q"], [], Outcome.DELIVERED)
 
 
 @virtual_time
@@ -225,7 +225,7 @@ async def test_a_stream_that_teams_has_ended_goes_on_as_edits() -> None:
         await asyncio.sleep(2.0)
         world.channel.progress_failures.append(StreamEnded())
         await world.closed("q")
-        assert world.channel.landed[-1][0] == LiveMessage("stream-1")
+        assert world.channel.replaced[-1][0] == LiveMessage("stream-1")
         assert world.channel.texts() == ["echo q"]
 
 
@@ -260,7 +260,7 @@ async def test_after_a_crash_the_note_takes_the_place_of_the_progress() -> None:
         await world.restart()
         row = await world.closed("q")
         assert row.outcome is Outcome.INTERRUPTED
-        assert [landing for landing, _ in world.channel.landed] == [LiveMessage("stream-1", stream=True)]
+        assert [live for live, _ in world.channel.replaced] == [LiveMessage("stream-1", stream=True)]
         assert world.channel.texts() == [say("interrupted")]
 
 
@@ -274,7 +274,7 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
         assert world.row("q").state is State.ANSWERED
         await world.restart()
         await world.closed("q")
-        assert {landing for landing, _ in world.channel.landed} == {LiveMessage("stream-1", stream=True)}
+        assert {live for live, _ in world.channel.replaced} == {LiveMessage("stream-1", stream=True)}
         assert world.channel.texts() == ["echo q"]
 
 
@@ -301,7 +301,7 @@ async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -
         assert row.error == "gateway_down"
         assert len(world.channel.texts()) == 1
         assert say("gateway_down") in str(world.channel.sent[0].activity)
-        assert {landing.id for landing, _ in world.channel.landed} == {"stream-1"}
+        assert {live.id for live, _ in world.channel.replaced} == {"stream-1"}
 
 
 @virtual_time
@@ -328,7 +328,7 @@ async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_
         assert world.row("q").state is State.QUEUED
         await world.dispatcher.stop(new_turn("q").lane, STOP, "Ann")
         await asyncio.sleep(1.0)
-        assert world.channel.landed[-1][1]["text"] == "✓"
+        assert world.channel.replaced[-1][1]["text"] == "✓"
 
 
 @virtual_time
@@ -384,7 +384,7 @@ async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress()
         row = await world.closed("q")
         assert len(row.delivered) == len(world.channel.sent) > 1
         assert row.delivered[0] == "stream-1"
-        assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
+        assert [live.id for live, _ in world.channel.replaced] == ["stream-1"]
 
 
 @virtual_time
@@ -405,7 +405,7 @@ async def test_without_notices_a_late_answer_takes_the_place_of_the_progress() -
         await world.ask("q")
         await world.closed("q", seconds=100.0)
         assert world.channel.texts() == ["echo q"]
-        assert [landing.shrinks_to for landing, _ in world.channel.landed] == [""]
+        assert [live.shrinks_to for live, _ in world.channel.replaced] == [""]
 
 
 @virtual_time
@@ -415,7 +415,7 @@ async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
         await world.ask("q")
         await world.closed("q")
         assert "placed" in world.channel.progress[0].activity
-        assert world.channel.landed[0][0] == LiveMessage("placed-1")
+        assert world.channel.replaced[0][0] == LiveMessage("placed-1")
 
 
 @virtual_time
@@ -488,7 +488,7 @@ async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
         await world.ask("one")
         await world.ask("two")
         await world.closed("one", "two", seconds=300.0)
-        assert (world.channel.progress, world.channel.reactions, world.channel.landed) == ([], [], [])
+        assert (world.channel.progress, world.channel.reactions, world.channel.replaced) == ([], [], [])
         assert world.channel.texts() == ["echo one", "echo two"]
 
 
@@ -501,7 +501,7 @@ async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> N
         assert (await world.dispatcher.edits.withdraw(world.row("q"))).verdict is EditVerdict.STOPPING
         row = await world.closed("q")
         assert (row.outcome, row.error) == (Outcome.WITHDRAWN, "")
-        assert [landing.id for landing, _ in world.channel.landed] == ["stream-1"]
+        assert [live.id for live, _ in world.channel.replaced] == ["stream-1"]
         assert world.channel.texts() == [say("stopped")]
 
 

@@ -33,7 +33,7 @@ class Desk:
     count: int = 0
 
     @property
-    def reception(self) -> Handler:
+    def handler(self) -> Handler:
         policy = Policy(AccessPolicy(frozenset({"tenant"})), "helper")
         return Handler(
             dispatcher=self.world.dispatcher,
@@ -48,7 +48,7 @@ class Desk:
         self.count += 1
         key = id_ or f"message-{self.count}"
         to = where or reference()
-        await self.reception.receive(UserMessage(key, to, Facts(who, to.scope, "tenant"), text, mentioned=True))
+        await self.handler.receive(UserMessage(key, to, Facts(who, to.scope, "tenant"), text, mentioned=True))
         return key
 
     async def clicks(
@@ -57,7 +57,7 @@ class Desk:
         self.count += 1
         to = where or reference()
         facts = Facts(who, to.scope, "tenant")
-        return await self.reception.receive(CardAction(id_ or f"click-{self.count}", to, facts, verb, {"turn": turn}))
+        return await self.handler.receive(CardAction(id_ or f"click-{self.count}", to, facts, verb, {"turn": turn}))
 
     @property
     def read(self) -> list[str]:
@@ -108,7 +108,7 @@ async def test_a_repeated_message_is_answered_once() -> None:
 @virtual_time
 async def test_what_is_ignored_leaves_no_trace() -> None:
     async with desk() as at:
-        assert await at.reception.receive(Ignored("type_typing")) is None
+        assert await at.handler.receive(Ignored("type_typing")) is None
         assert at.world.memory.rows == {}
 
 
@@ -116,8 +116,8 @@ async def test_what_is_ignored_leaves_no_trace() -> None:
 async def test_a_welcome_is_shown_once() -> None:
     async with desk() as at:
         event = Installed("installed", reference(), Facts(ANN, Scope.PERSONAL, "tenant"))
-        await at.reception.receive(event)
-        await at.reception.receive(event)
+        await at.handler.receive(event)
+        await at.handler.receive(event)
         await at.quiet()
         assert at.read == [say("welcome", agent="helper", commands=help_lines())]
 

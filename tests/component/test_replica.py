@@ -155,7 +155,7 @@ async def test_who_dies_is_followed_after_one_lease_and_not_before() -> None:
 @virtual_time
 async def test_what_the_dead_had_accepted_and_not_begun_is_answered() -> None:
     async with pair() as two:
-        await two.store.accept(new_turn("q"), two.a.dispatcher._lanes.owner, claim=False)  # noqa: SLF001
+        await two.store.accept(new_turn("q"), two.a.dispatcher._runners.owner, claim=False)  # noqa: SLF001
         await two.a.kill()
         await two.b.closed("q", seconds=LEASE_SECONDS + 5)
         assert two.channel.texts() == ["echo q"]
@@ -190,11 +190,11 @@ async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() ->
 
 
 class _Facade:
-    """The store, but for the beat."""
+    """The store with a heartbeat of the test's own."""
 
-    def __init__(self, store: MemoryStore, beat: object) -> None:
+    def __init__(self, store: MemoryStore, heartbeat: object) -> None:
         self._store = store
-        self.beat = beat
+        self.heartbeat = heartbeat
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -206,7 +206,7 @@ async def test_who_was_declared_dead_while_alive_begins_a_new_life_and_shows_not
         two.agent.takes["q"] = 100
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
-        owner = two.a.dispatcher._lanes.owner  # noqa: SLF001
+        owner = two.a.dispatcher._runners.owner  # noqa: SLF001
         adopted = await two.store.take_over("c", frozenset({owner}))
         assert [turn.id for turn in adopted.turns] == ["q"]
         await until(lambda: two.agent.cancelled == ["q"], 2)
@@ -431,8 +431,8 @@ async def test_a_life_that_was_given_up_begins_nothing_that_was_accepted_meanwhi
 class _Forgetful(MemoryStore):
     """The answer to an adoption is lost; tried once more, there is nothing left to adopt."""
 
-    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
-        adopted = await super().take_over(owner, dead)
+    async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
+        adopted = await super().take_over(owner, expired)
         return Orphans() if adopted.turns else adopted
 
 

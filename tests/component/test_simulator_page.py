@@ -260,7 +260,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
-from simulator_stage import stage
+from support.simulator_world import stage
 
 async def main() -> None:
     async with stage(Path(sys.argv[1])) as teams:

@@ -32,7 +32,7 @@ TESTS = Path(__file__).parent.parent
 ACKNOWLEDGING = """
 import asyncio, itertools, sys
 from pathlib import Path
-from engine_world import new_turn
+from support.engine_world import new_turn
 from bridge.store.sqlite import sqlite_store
 
 async def one(store, count):

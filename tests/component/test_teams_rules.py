@@ -62,21 +62,21 @@ class RuledChannel(ScriptedChannel):
         self._take(to, "edit")
         await super().update_placeholder(to, message, activity)
 
-    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
+    async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         self._take(to, "land")
-        if landing.stream and self.streams.open_in(to.conversation):
+        if live.stream and self.streams.open_in(to.conversation):
             text = str(activity.get("text") or activity.get("summary"))
-            last = activity | {"text": text if text.startswith(landing.text) else landing.text}
+            last = activity | {"text": text if text.startswith(live.text) else live.text}
             try:
-                part = self._judged(to, final_activity(last, landing.id))
+                part = self._judged(to, final_activity(last, live.id))
             except StreamEnded:
                 # another life knows nothing of the text that was streamed; the edit that follows ends it, too
-                if landing.text or "previously streamed" not in self.refusals.pop():
+                if live.text or "previously streamed" not in self.refusals.pop():
                     raise
                 self.streams.end(to.conversation, "replaced")
             else:
                 self.streams.take(to.conversation, part, "final", asyncio.get_running_loop().time())
-        return await super().replace(to, landing, activity)
+        return await super().replace(to, live, activity)
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
         if self.reacted.take("all", asyncio.get_running_loop().time()) > 0:

@@ -176,7 +176,7 @@ class ScriptedChannel:
     typed: list[Shown] = field(default_factory=list)
     progress: list[Shown] = field(default_factory=list)
     progress_failures: list[Exception] = field(default_factory=list)
-    landed: list[tuple[LiveMessage, Activity]] = field(default_factory=list)
+    replaced: list[tuple[LiveMessage, Activity]] = field(default_factory=list)
     land_failures: list[Exception] = field(default_factory=list)
     reactions: list[tuple[str, str, bool]] = field(default_factory=list)
 
@@ -202,18 +202,18 @@ class ScriptedChannel:
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         await self._progress(to, activity | {"edited": message})
 
-    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
+    async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         now = asyncio.get_running_loop().time()
         self.tries.append(Shown(now, to.conversation, activity))
         if self.on_send is not None:
             await self.on_send(activity)
         if self.land_failures:
             raise self.land_failures.pop(0)
-        self.landed.append((landing, activity))
+        self.replaced.append((live, activity))
         # in place of what the message showed before
-        self.sent = [shown for shown in self.sent if shown.activity.get("id") != landing.id]
-        self.sent.append(Shown(now, to.conversation, activity | {"id": landing.id}))
-        return landing.id
+        self.sent = [shown for shown in self.sent if shown.activity.get("id") != live.id]
+        self.sent.append(Shown(now, to.conversation, activity | {"id": live.id}))
+        return live.id
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
         self.reactions.append((to.activity, reaction, on))

@@ -89,7 +89,7 @@ class MemoryStore:
         await self._commit()
 
     async def heartbeat(self, owner: str, running: int) -> Heartbeat:
-        self._enter("beat")
+        self._enter("heartbeat")
         if self.shared and owner not in self.replicas:
             await self._commit()
             return Heartbeat(alive=False)
@@ -107,9 +107,9 @@ class MemoryStore:
         await self._commit()
         return beat
 
-    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
-        self._enter("adopt")
-        for life in dead:
+    async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
+        self._enter("take_over")
+        for life in expired:
             self.replicas.pop(life, None)
         left = [
             row
@@ -185,7 +185,7 @@ class MemoryStore:
         return done
 
     async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
-        self._enter("answer")
+        self._enter("record_answer")
         row = self._held(ticket, *_CLAIMED)
         done = row is not None and (even_if_stopped or not row.stop or row.state is State.ANSWERED)
         if row is not None and done and row.state is State.RUNNING:
@@ -194,7 +194,7 @@ class MemoryStore:
         return done
 
     async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
-        self._enter("rewrite")
+        self._enter("replace_payload")
         row = self._held(ticket, State.RUNNING)
         if row is not None:
             self._put(replace(row, payload=payload))
@@ -202,7 +202,7 @@ class MemoryStore:
         return row is not None
 
     async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
-        self._enter("shown")
+        self._enter("record_delivered")
         row = self._held(ticket, State.ANSWERED)
         if row is not None:
             self._put(replace(row, delivered=ids))
@@ -210,7 +210,7 @@ class MemoryStore:
         return row is not None
 
     async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
-        self._enter("live")
+        self._enter("record_live_message")
         row = self._held(ticket, State.RUNNING)
         if row is not None:
             self._put(replace(row, live=mark))
@@ -218,7 +218,7 @@ class MemoryStore:
         return row is not None
 
     async def count_attempt(self, ticket: Ticket) -> int:
-        self._enter("attempted")
+        self._enter("count_attempt")
         row = self._held(ticket, State.ANSWERED)
         attempts = row.attempts + 1 if row is not None else 0
         if row is not None:
@@ -226,8 +226,10 @@ class MemoryStore:
         await self._commit()
         return attempts
 
-    async def close_turn(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
-        self._enter("settle")
+    async def close_turn(
+        self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = ""
+    ) -> bool:
+        self._enter("close_turn")
         row = self._held(ticket, *_CLAIMED)
         if row is not None:
             closed = replace(row, state=State.CLOSED, outcome=outcome, delivered=ids, closed=at, error=error)
@@ -258,7 +260,7 @@ class MemoryStore:
         return verdict
 
     async def edit(self, change: MessageEdit, at: float) -> EditResult:
-        self._enter("change")
+        self._enter("edit")
         return await self._told(self.changes.edit(change, _now(), at))
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
@@ -266,7 +268,7 @@ class MemoryStore:
         return await self._told(self.changes.withdraw(seen, at))
 
     async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
-        self._enter("abandon")
+        self._enter("withdraw_all")
         stopping = self.changes.withdraw_all(place, at)
         await self._commit()
         for n in stopping:
@@ -274,7 +276,7 @@ class MemoryStore:
         return stopping
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
-        self._enter("restated")
+        self._enter("current_question")
         found = self.changes.current_question(n)
         await self._commit()
         return found

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Shown, fetchable, linked_files, relinked
+from bridge.core.files.answer_links import NOWHERE, AgentFile, Linked, Replacement, fetchable, linked_files, relinked
 from bridge.core.files.kept import FileLinks
 from bridge.core.markdown.render import render_answer
 
@@ -75,8 +75,8 @@ def test_nothing_else_is(markdown: str) -> None:
 
 def test_a_link_is_replaced_and_what_is_no_link_stays() -> None:
     markdown = f"See [my notes]({NOTES}) and ![]( <{NOTES}> 'x') and `{NOTES}`, [b](/v1/files/b.txt)"
-    shown = {NOTES: Shown("https://b.example/files/1?exp=2&sig=3")}
-    assert relinked(markdown, BASE, shown) == (
+    replacement = {NOTES: Replacement("https://b.example/files/1?exp=2&sig=3")}
+    assert relinked(markdown, BASE, replacement) == (
         "See [my notes](https://b.example/files/1?exp=2&sig=3) and ![](https://b.example/files/1?exp=2&sig=3) "
         f"and `{NOTES}`, [b](/v1/files/b.txt)"
     )
@@ -84,13 +84,13 @@ def test_a_link_is_replaced_and_what_is_no_link_stays() -> None:
 
 
 def test_people_see_the_label_of_a_link_that_leads_nowhere_and_why() -> None:
-    markdown = relinked(f"See [my notes]({NOTES}).", BASE, {NOTES: Shown(NOWHERE, "(file no longer available)")})
+    markdown = relinked(f"See [my notes]({NOTES}).", BASE, {NOTES: Replacement(NOWHERE, "(file no longer available)")})
     assert render_answer(markdown) == ("See my notes (file no longer available).",)
 
 
 def test_people_see_a_working_link_as_it_is() -> None:
     url = FileLinks("https://bridge.example", b"key").url("Ab_-1", 1_800_000_000.9)
-    markdown = relinked(f"See [my notes]({NOTES}).", BASE, {NOTES: Shown(url)})
+    markdown = relinked(f"See [my notes]({NOTES}).", BASE, {NOTES: Replacement(url)})
     assert render_answer(markdown) == (f"See [my notes]({url}).",)
 
 
@@ -129,7 +129,7 @@ def test_no_answer_breaks_it(text: str) -> None:
     markdown = f"[a]({NOTES})\n\n{text}[b]({NOTES}){text}"
     found = linked_files(markdown, BASE)
     assert found
-    assert NOTES not in relinked(f"[a]({NOTES})", BASE, {one.target: Shown(NOWHERE) for one in found})
+    assert NOTES not in relinked(f"[a]({NOTES})", BASE, {one.target: Replacement(NOWHERE) for one in found})
 
 
 # -- the bridge's own links --

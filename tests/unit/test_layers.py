@@ -90,6 +90,7 @@ def test_only_the_composition_root_and_what_operators_use_know_the_settings() ->
     assert users == {
         *ROOT_FILES,
         "server.py",
+        "settings/model.py",
         "settings/load.py",
         "cli/main.py",
         "admin/doctor.py",

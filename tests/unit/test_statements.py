@@ -62,7 +62,7 @@ def test_each_statement_is_one_statement_without_comments() -> None:
 
 
 def test_every_write_of_a_claimed_row_names_number_owner_and_fence() -> None:
-    for name in ("release", "answer", "rewrite", "shown", "attempted", "settle"):
+    for name in ("release", "record_answer", "replace_payload", "record_delivered", "count_attempt", "close_turn"):
         assert "WHERE n = :n AND owner = :owner AND fence = :fence" in STATEMENTS[name], name
 
 

@@ -153,16 +153,18 @@ def test_an_answer_takes_the_place_of_what_was_shown() -> None:
 def test_an_answer_that_nobody_has_seen_coming_is_a_message_of_its_own() -> None:
     shown = progress()
     play(shown, 45.0, {5.0: ToolBegan("web_search", "penguins"), 9.0: ToolEnded("web_search", failed=False)})
-    assert shown.live_message(45.0, notify=True) == LiveMessage("m1", stream=True, shrinks_to="✓ Searching: penguins · 45 s")
+    assert shown.live_message(45.0, notify=True) == LiveMessage(
+        "m1", stream=True, shrinks_to="✓ Searching: penguins · 45 s"
+    )
     assert shown.live_message(45.0, notify=False) == LiveMessage("m1", stream=True)
 
 
 def test_whoever_reads_along_needs_no_second_message() -> None:
     shown = progress()
     play(shown, 45.0, {5.0: TextCame("First of all, the good news.\n\nThen")})
-    landing = shown.live_message(45.0, notify=True)
-    assert landing is not None
-    assert (landing.shrinks_to, landing.text[:5]) == ("", "First")
+    live = shown.live_message(45.0, notify=True)
+    assert live is not None
+    assert (live.shrinks_to, live.text[:5]) == ("", "First")
 
 
 def test_silence_leaves_a_line_in_place_of_a_placeholder() -> None:

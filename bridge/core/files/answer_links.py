@@ -41,7 +41,7 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Replacement:
     """What stands in place of a link: where it leads now, and words behind it."""
 
     href: str
@@ -61,16 +61,16 @@ def linked_files(markdown: str, base: str) -> tuple[Linked, ...]:
     )
 
 
-def relinked(markdown: str, base: str, shown: Mapping[str, Shown]) -> str:
+def relinked(markdown: str, base: str, replacement: Mapping[str, Replacement]) -> str:
     """The answer, each of these targets replaced where it is a link's."""
 
     def replaced(match: re.Match[str]) -> str:
-        new = shown.get(match["target"])
+        new = replacement.get(match["target"])
         if new is None:
             return match[0]
         return f"]({new.href})" + (f" {new.words}" if new.words else "")
 
-    return _links(base).sub(replaced, markdown) if shown else markdown
+    return _links(base).sub(replaced, markdown) if replacement else markdown
 
 
 def name_of(target: str) -> str:

@@ -45,7 +45,7 @@ class Channel(Protocol):
         """Show progress in place of what the message shows. Raises LeftOut, DeliveryFailure."""
         ...
 
-    async def replace(self, to: Reference, landing: LiveMessage, activity: Activity) -> str:
+    async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         """Show the activity in place of what was shown under the landing's message; gives its id.
 
         Repeated, it changes nothing. Raises DeliveryFailure: StreamStopped where the user has stopped the stream,

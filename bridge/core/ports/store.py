@@ -112,7 +112,7 @@ class TurnStore(Protocol):
         """Count one beat of a life that runs so many turns, and look around."""
         ...
 
-    async def take_over(self, owner: str, dead: frozenset[str] = frozenset()) -> Orphans:
+    async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
         """Declare `dead` dead, and take over every open row whose owner is not among the living.
 
         The lanes are those of the queued rows that were taken over.
@@ -165,7 +165,9 @@ class TurnStore(Protocol):
         """Count a failed delivery; gives the number of them, 0 when the ticket is void."""
         ...
 
-    async def close_turn(self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = "") -> bool:
+    async def close_turn(
+        self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = ""
+    ) -> bool:
         """Close the turn with its outcome."""
         ...
 

@@ -93,7 +93,7 @@ class ProgressMachine:
         self._streaming = streaming and scope is Scope.PERSONAL
         self._interval = interval
         self._spread = spread
-        self._doings = ActivityLine(locale)
+        self._activity_line = ActivityLine(locale)
         self._phase = _Phase.NOTHING
         self._not_before = began + (STREAM_AFTER if self._streaming else PLACEHOLDER_AFTER)
         self._sequence = 0
@@ -110,7 +110,7 @@ class ProgressMachine:
 
     def on_event(self, event: AgentEvent) -> bool:
         """News of the agent; whether they change how long to `wait`: only the first since the last step do."""
-        self._doings.on_event(event)
+        self._activity_line.on_event(event)
         first, self._news = not self._news, True
         return first
 
@@ -187,7 +187,7 @@ class ProgressMachine:
         stream = self.streams or self._left_stream
         unseen = notify and not self.shown and now - self._began > ATTENTION_SECONDS
         if unseen or silent:
-            return LiveMessage(self.message, stream, self.shown, self._doings.done(now - self._began))
+            return LiveMessage(self.message, stream, self.shown, self._activity_line.done(now - self._began))
         return LiveMessage(self.message, stream, self.shown)
 
     def _next(self, now: float) -> Step | None:
@@ -210,10 +210,10 @@ class ProgressMachine:
 
     def _text(self) -> str:
         """All text that may be shown. What was an announcement before a tool stays: a stream takes nothing back."""
-        if self._doings.withdrawn != self._withdrawn:
-            self._withdrawn = self._doings.withdrawn
+        if self._activity_line.withdrawn != self._withdrawn:
+            self._withdrawn = self._activity_line.withdrawn
             self._before = f"{self.shown}\n\n" if self.shown else ""
-        running = visible_prefix(self._doings.text)
+        running = visible_prefix(self._activity_line.text)
         text = self._before + running if running else self.shown
         grows = text.startswith(self.shown) and units(text) <= PART_UNITS - _CARD_UNITS
         return text if grows else self.shown
@@ -221,7 +221,7 @@ class ProgressMachine:
     def _line(self, now: float) -> str:
         """What goes on and, in steps that grow, for how long."""
         passed = self._next_mark(now) - _mark_step(now - self._began)
-        words = self._doings.now()
+        words = self._activity_line.now()
         return f"{words} · {duration(passed, self._locale)}" if passed else f"{words} …"
 
     def _next_mark(self, now: float) -> int:

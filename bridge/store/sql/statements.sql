@@ -63,7 +63,7 @@ UPDATE turns SET state = 'queued',
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' AND stop = 0
 RETURNING n;
 
--- name: answer
+-- name: record_answer
 -- Written once more it changes nothing: after a broken connection nobody knows whether it was.
 UPDATE turns SET state = 'answered', reply = coalesce(reply, :reply),
   parts = CASE WHEN state = 'running' THEN :parts ELSE parts END,
@@ -72,25 +72,25 @@ WHERE n = :n AND owner = :owner AND fence = :fence
   AND (state = 'answered' OR state = 'running' AND (stop = 0 OR :anyway))
 RETURNING n;
 
--- name: rewrite
+-- name: replace_payload
 UPDATE turns SET payload = :payload
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running'
 RETURNING n;
 
--- name: shown
+-- name: record_delivered
 UPDATE turns SET delivery = :delivery, sent = :sent
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
 RETURNING n;
 
--- name: live
+-- name: record_live_message
 UPDATE turns SET live = :live WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' RETURNING n;
 
--- name: attempted
+-- name: count_attempt
 UPDATE turns SET attempts = attempts + 1, history = history || :step
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
 RETURNING attempts;
 
--- name: settle
+-- name: close_turn
 UPDATE turns SET state = 'closed', outcome = :outcome, delivery = :delivery, sent = :sent, error = :error, closed = :at,
   history = history || :step
 WHERE n = :n AND owner = :owner AND fence = :fence AND state IN ('running', 'answered')
@@ -147,7 +147,7 @@ UPDATE turns SET <withdrawn>
 WHERE n = :n AND fence = :fence AND <may be withdrawn>
 RETURNING n, state;
 
--- name: abandon
+-- name: withdraw_all
 -- The same with all of a place. All that is open is looked at: this is rare, and they are few.
 UPDATE turns SET <withdrawn>
 WHERE state <> 'closed' AND <may be withdrawn>
@@ -201,16 +201,16 @@ UPDATE turns SET stop = 1, history = history || :step WHERE n = :n AND state = '
 -- name: join
 INSERT INTO replicas (owner) VALUES (:owner);
 
--- name: bury
+-- name: remove_owner
 DELETE FROM replicas WHERE owner = :owner;
 
--- name: bury_all
+-- name: remove_all_owners
 DELETE FROM replicas;
 
--- name: beat
+-- name: count_heartbeat
 UPDATE replicas SET beats = beats + 1, running = :running WHERE owner = :owner RETURNING beats;
 
--- name: living
+-- name: owners
 SELECT owner, beats, running FROM replicas;
 
 -- name: look_around
@@ -222,18 +222,18 @@ SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued' 
 -- name: stops
 SELECT n FROM turns WHERE state <> 'closed' AND state IN ('running', 'answered') AND owner = :owner AND stop <> 0;
 
--- name: adopt_in_turn
+-- name: take_over_in_turn
 -- One at a time: of two that update the same orphan, the second would not look again whether its owner lives by then.
 INSERT INTO switches (name, value) VALUES ('adoptions', 1)
 ON CONFLICT (name) DO UPDATE SET value = switches.value + 1;
 
--- name: adopt_claimed
+-- name: take_over_claimed
 UPDATE turns SET owner = :owner, fence = fence + 1, history = history || :step
 WHERE state IN ('running', 'answered') AND owner <> :owner
   AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)
 RETURNING *;
 
--- name: adopt_queued
+-- name: take_over_queued
 -- Without an owner are those of the first version.
 UPDATE turns SET owner = :owner
 WHERE state <> 'closed' AND state = 'queued' AND coalesce(owner, '') <> :owner
