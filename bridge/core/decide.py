@@ -22,7 +22,7 @@ from bridge.core.inbound.activities import (
     UserMessage,
 )
 from bridge.core.inbound.feedback import Rated
-from bridge.core.outbound.answers_and_notes import note
+from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Edit, Kind, Lane, NewTurn, Payload, Scope
@@ -193,7 +193,9 @@ def _command(event: UserMessage, command: Command, policy: Policy, now: float) -
         case Command.STATUS:
             return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
         case Command.STOP:
-            return Stop(lane, _notice(event, note(say("stop_nothing", locale)), now), readable(event.facts.person.name))
+            return Stop(
+                lane, _notice(event, note(say("stopped_early", locale)), now), readable(event.facts.person.name)
+            )
         case Command.NEW:
             if _session(event, policy) not in ("session_personal", "session_sender"):
                 return Accept(_notice(event, confirm_new(locale), now))
@@ -213,8 +215,8 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if not isinstance(n, int) or isinstance(n, bool) or not 0 < n < 2**63:
         return Ignored("invoke_malformed")
     if event.verb == STOP:
-        nothing = _notice(event, note(say("stop_nothing", event.reference.locale)), now)
-        return Stop(lane, nothing, readable(event.facts.person.name), n)
+        early = _notice(event, note(say("stopped_early", event.reference.locale)), now)
+        return Stop(lane, early, readable(event.facts.person.name), n)
     if event.verb in (ASK_AGAIN, ASK_INSTEAD):
         turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
         return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)
@@ -255,8 +257,7 @@ def _payload(event: UserMessage | CardAction | Installed | Rated, policy: Policy
 
 
 def _notice(event: UserMessage | CardAction, show: Activity, now: float, payload: Payload | None = None) -> NewTurn:
-    base = payload or Payload(event.reference, event.facts.person)
-    return NewTurn(event.id, Kind.NOTE, notice_lane(event.reference), replace(base, activities=(show,)), now)
+    return note_turn(event.id, payload or Payload(event.reference, event.facts.person), show, now)
 
 
 def _help(event: UserMessage, policy: Policy) -> Activity:

@@ -124,6 +124,11 @@ class NewTurn:
     accepted: float
     again_of: int | None = None
 
+    @property
+    def locale(self) -> str:
+        """The language of whoever asked, as Teams names it (`vi-VN`); "" where Teams does not tell."""
+        return self.payload.reference.locale
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -181,6 +186,11 @@ class Turn:
     withdrawn: bool = False
     merged_into: int | None = None
     edit: Edit | None = None
+
+    @property
+    def locale(self) -> str:
+        """The language of whoever asked, as Teams names it (`vi-VN`); "" where Teams does not tell."""
+        return self.payload.reference.locale
 
     @property
     def words(self) -> str:

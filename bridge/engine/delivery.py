@@ -90,12 +90,12 @@ class Delivery:
                     outcome = Outcome.UNDELIVERED
                     break
                 shown = ids
-                if not await with_retry(lambda: self._store.record_delivered(turn.ticket, shown)):
+                if not await with_retry(self._store.record_delivered, turn.ticket, shown):
                     return  # dropped by an operator, or taken over, while it waited
                 continue
             if len(ids) < len(activities) or control.must_settle:
                 shown = ids
-                if not await with_retry(lambda: self._store.record_delivered(turn.ticket, shown)):
+                if not await with_retry(self._store.record_delivered, turn.ticket, shown):
                     return
         await self.settle(control)
         await self._close(turn, outcome, ids, reply.error)
@@ -141,7 +141,7 @@ class Delivery:
             return False
         pause = _DELIVERY_BACKOFF[min(tries.failed, len(_DELIVERY_BACKOFF)) - 1]
         if isinstance(failure, DeliveryRejected | DeliveryUnknown):
-            attempts = await with_retry(lambda: self._store.count_attempt(turn.ticket))
+            attempts = await with_retry(self._store.count_attempt, turn.ticket)
             if isinstance(failure, DeliveryUnknown):
                 # the channel has sent it twice already: rarely again, since each time it may be shown once more
                 if attempts == 0 or attempts > len(_UNKNOWN_PAUSES):
@@ -173,7 +173,7 @@ class Delivery:
 
     async def _close(self, turn: Turn, outcome: Outcome, ids: tuple[str, ...], error: str) -> None:
         at = self._clock.now()
-        if await with_retry(lambda: self._store.close_turn(turn.ticket, outcome, ids, at, error)):
+        if await with_retry(self._store.close_turn, turn.ticket, outcome, ids, at, error):
             self._closed(turn)
             metrics.TURNS.labels(turn.kind.value, outcome.value, error).inc()
             metrics.TURN_SECONDS.observe(at - turn.accepted)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
 from bridge import metrics
 from bridge.core.errors import StoreUnavailable
-from bridge.core.identity import notice_lane
 from bridge.core.lease import Lease
-from bridge.core.outbound.answers_and_notes import note
+from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import Heartbeat, TurnFilter, TurnStore
 from bridge.core.texts import say, span
@@ -150,7 +149,7 @@ class Dispatcher:
                 await self._admission.free_slot(used=False)
         if ticket is not None:
             # a drain began meanwhile, or a runner looked in: whoever comes next finds it in the queue
-            await with_retry(lambda: self._store.release(ticket))
+            await with_retry(self._store.release, ticket)
         if not accepted.duplicate and not accepted.full:
             self._waiting += counts
             if new.kind is Kind.ASK:
@@ -215,7 +214,7 @@ class Dispatcher:
         """A turn was closed while it waited: whatever of it is still to be seen goes."""
 
         async def tidy() -> None:
-            row = await with_retry(lambda: self._store.find(n))
+            row = await with_retry(self._store.find, n)
             if row is not None and row.state is State.CLOSED:
                 await self._pipeline.clean_up(row)
 
@@ -242,12 +241,10 @@ class Dispatcher:
 
     async def _tell(self, place: QueuePosition) -> None:
         """Tell people that their question waits, once for each question."""
-        head = await with_retry(
-            lambda: self._store.head(place.lane)
-        )  # the one that got in line may have been taken back
+        head = await with_retry(self._store.head, place.lane)  # the one that got in line may have been taken back
         if head is None or head.kind not in GATED:
             return
-        locale = head.payload.reference.locale
+        locale = head.locale
         if place.paused:
             words = say("waiting_paused", locale)
         elif place.seconds is None:
@@ -260,29 +257,23 @@ class Dispatcher:
         """A mark says that a question waits behind another; a long wait deserves words."""
 
         async def tell() -> None:
-            status = await with_retry(lambda: self._store.lane_status(new.lane))
+            status = await with_retry(self._store.lane_status, new.lane)
             if status.running is not None and status.queued[:1] == (turn_name(n),):
-                await self._say_waiting(new, say("waiting_turn", new.payload.reference.locale))
+                await self._say_waiting(new, say("waiting_turn", new.locale))
 
         if self._pipeline.progress.switches.progress and new.lane in self._runners:
             loop = asyncio.get_running_loop()
             loop.call_later(_LONG_WAIT, lambda: self._housekeeping.start(tell(), "long wait"))
 
     async def _say_waiting(self, question: Turn | NewTurn, words: str) -> None:
-        waiting = NewTurn(
-            id=f"{question.id}|waiting",
-            kind=Kind.NOTE,
-            lane=notice_lane(question.payload.reference),
-            payload=replace(question.payload, activities=(note(words),), text="", files=()),
-            accepted=self._clock.now(),
-        )
-        await with_retry(lambda: self.accept(waiting))
+        waiting = note_turn(f"{question.id}|waiting", question.payload, note(words), self._clock.now())
+        await with_retry(self.accept, waiting)
 
     async def _retain(self) -> None:
         while True:
             now = self._clock.now()
             limits = self._limits
-            done = await with_retry(lambda: self._store.forget_old(now - limits.keep_text, now - limits.keep_ids, now))
+            done = await with_retry(self._store.forget_old, now - limits.keep_text, now - limits.keep_ids, now)
             # small batches, so that retention never holds up the traffic
             await asyncio.sleep(0.5 if done else _RETENTION_SECONDS)
 

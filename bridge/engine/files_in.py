@@ -17,13 +17,13 @@ from bridge import metrics
 from bridge.core.errors import FileFailure, Interrupted
 from bridge.core.files.prompt import TextFile, text_file, with_files
 from bridge.core.files.shared import FileKind, SharedFile
-from bridge.core.identity import notice_lane, spoken
-from bridge.core.outbound.answers_and_notes import note
+from bridge.core.identity import spoken
+from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.files import SharedFiles
 from bridge.core.ports.store import TurnStore
 from bridge.core.texts import say
-from bridge.core.turn import Accepted, Kind, NewTurn, Outcome, Payload, Reply, Scope, Turn
+from bridge.core.turn import Accepted, NewTurn, Outcome, Payload, Reply, Scope, Turn
 from bridge.engine.store_retry import with_retry
 
 _log = structlog.get_logger()
@@ -54,7 +54,7 @@ class FilesIn:
         People are told at once of what could not be passed on, in a note of its own. Raises Interrupted where the turn
         was taken over meanwhile.
         """
-        payload, locale = turn.payload, turn.payload.reference.locale
+        payload, locale = turn.payload, turn.locale
         texts: list[TextFile] = []
         missing: list[str] = []
         lines: list[str] = []
@@ -76,13 +76,11 @@ class FilesIn:
         if not payload.text and len(inlined.left_out) == len(texts):
             return Reply(Outcome.DELIVERED, (note(say("files_only", locale, files="\n".join(lines))),))
         if lines:
-            await with_retry(
-                lambda: self._accept(self._note(turn, say("files_missed", locale, files="\n".join(lines))))
-            )
+            await with_retry(self._accept, self._note(turn, say("files_missed", locale, files="\n".join(lines))))
         blocks = iter(inlined.blocks)
         added = tuple(next(blocks) if isinstance(read, TextFile) else "" for read in reads)
         asked = replace(payload, text=inlined.text, files=(), inlined=payload.inlined + added)
-        if not await with_retry(lambda: self._store.replace_payload(turn.ticket, asked)):
+        if not await with_retry(self._store.replace_payload, turn.ticket, asked):
             raise Interrupted
         return asked
 
@@ -91,7 +89,7 @@ class FilesIn:
 
     async def _read(self, turn: Turn, file: SharedFile) -> TextFile | str:
         """The file as text, or the reason why not, in words."""
-        scope, locale = turn.payload.reference.scope, turn.payload.reference.locale
+        scope, locale = turn.payload.reference.scope, turn.locale
         if file.kind is FileKind.WITHHELD:
             metrics.FILES_IN.labels("withheld").inc()
             return say("file_withheld_here" if scope is Scope.PERSONAL else "file_withheld", locale)
@@ -111,9 +109,7 @@ class FilesIn:
         return say("file_no_text", locale) if text is None else text
 
     def _note(self, turn: Turn, words: str) -> NewTurn:
-        payload = Payload(turn.payload.reference, turn.payload.person, activities=(note(words),))
-        lane = notice_lane(turn.payload.reference)
-        return NewTurn(f"{turn.id}|files", Kind.NOTE, lane, payload, self._clock.now())
+        return note_turn(f"{turn.id}|files", turn.payload, note(words), self._clock.now())
 
 
 def _line(name: str, reason: str) -> str:

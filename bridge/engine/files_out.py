@@ -90,12 +90,12 @@ class FilesOut:
         consent, reference = turn.payload.consent, turn.payload.reference
         if consent is None:
             return Reply(Outcome.DELIVERED, ())
-        kept = await with_retry(lambda: self._store.find(consent.file, self._clock.now()))
+        kept = await with_retry(self._store.find, consent.file, self._clock.now())
         mine = (reference.conversation, turn.payload.person.aad_id)
         if kept is None or (kept.conversation, kept.person) != mine or kept.state is FileState.LINKED:
             return _instead(turn, consent, "file_offer_gone", "")
         if not consent.accepted:
-            await with_retry(lambda: self._store.finish(kept.id, FileState.DECLINED))
+            await with_retry(self._store.finish, kept.id, FileState.DECLINED)
             return _instead(turn, consent, "file_declined", kept.name)
         if kept.state is FileState.DECLINED:
             return _instead(turn, consent, "file_offer_gone", "")
@@ -107,7 +107,7 @@ class FilesOut:
                 metrics.FILES_OUT.labels("not_saved").inc()
                 return _instead(turn, consent, "file_not_saved", kept.name)
             # before anything is shown: repeated after a crash, the upload would be refused
-            await with_retry(lambda: self._store.finish(kept.id, FileState.SAVED))
+            await with_retry(self._store.finish, kept.id, FileState.SAVED)
         metrics.FILES_OUT.labels("saved").inc()
         return _instead(turn, consent, "file_saved", kept.name)
 
@@ -131,14 +131,14 @@ class FilesOut:
         for place, file in files.items():
             late = asyncio.get_running_loop().time() > until
             if late or len(passed) >= MOST_FILES:
-                words = say("file_too_many", turn.payload.reference.locale, most=MOST_FILES)
+                words = say("file_too_many", turn.locale, most=MOST_FILES)
                 passed[place] = _Passed(Replacement(NOWHERE, words))
             else:
                 passed[place] = await self._pass(turn, file)
         return passed
 
     async def _pass(self, turn: Turn, file: AgentFile) -> _Passed:
-        locale = turn.payload.reference.locale
+        locale = turn.locale
         try:
             content = await self._made.fetch(file.path)
             if not content:
@@ -202,7 +202,7 @@ class FilesOut:
 
 def _instead(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
     """A sentence in place of the card, so that nobody clicks it again; a saved file is shown after it."""
-    words = note(say(key, turn.payload.reference.locale, name=name))
+    words = note(say(key, turn.locale, name=name))
     activities = (words, file_cards.saved(name, consent)) if key == "file_saved" else (words,)
     return Reply(Outcome.DELIVERED, activities, live=LiveMessage(consent.card) if consent.card else None)
 

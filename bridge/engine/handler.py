@@ -10,10 +10,9 @@ from bridge import metrics
 from bridge.core.decide import Accept, ApplyEdit, AskAgain, Policy, ShowStatus, Stop, WithdrawAll, decide
 from bridge.core.edits import EditVerdict, offer
 from bridge.core.feedback import Rating
-from bridge.core.identity import notice_lane
 from bridge.core.inbound.activities import Event, Ignored
 from bridge.core.outbound import cards
-from bridge.core.outbound.answers_and_notes import note
+from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.texts import say
 from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict, Turn
@@ -83,26 +82,25 @@ class Handler:
         if accepted.full:
             metrics.INBOUND.labels("overloaded").inc()
             if new.kind in (Kind.ASK, Kind.NEW):  # of notes that wait, people have had enough already
-                overloaded = self._note_instead(new, say("overloaded", _locale(new)))
+                overloaded = self._note_instead(new, say("overloaded", new.locale))
                 await self._dispatcher.accept(overloaded, bounded=False)
             return None
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "accepted").inc()
         # only a click on a card reads this
-        return Click(say("new_asked", _locale(new)), replaces=True) if new.kind is Kind.NEW else None
+        return Click(say("new_asked", new.locale), replaces=True) if new.kind is Kind.NEW else None
 
     async def _stop(self, decision: Stop) -> Click | None:
         if decision.n:
             return await self._stop_by_button(decision)
-        early = self._note_instead(decision.turn, say("stopped_early", _locale(decision.turn)))
-        verdict = await self._dispatcher.stop(decision.lane, early, decision.by)
+        verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by)
         metrics.INBOUND.labels(f"stop_{verdict}").inc()
         if verdict is StopVerdict.NOTHING:
-            await self._dispatcher.accept(decision.turn)
+            await self._dispatcher.accept(self._note_instead(decision.turn, say("stop_nothing", decision.turn.locale)))
         return None
 
     async def _stop_by_button(self, decision: Stop) -> Click:
         """The button stands under one turn's progress, and stops no other."""
-        locale = _locale(decision.turn)
+        locale = decision.turn.locale
         verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by, only=decision.n)
         if verdict is StopVerdict.NOTHING:
             return Click(say("stop_nothing", locale), replaces=False)
@@ -110,7 +108,7 @@ class Handler:
         return Click(say("stop_asked", locale), replaces=False)
 
     async def _status(self, decision: ShowStatus) -> None:
-        locale = _locale(decision.turn)
+        locale = decision.turn.locale
         status = await self._dispatcher.status(decision.lane)
         now = say("status_idle", locale)
         if status.running:
@@ -132,7 +130,7 @@ class Handler:
         await self._accept(self._note_instead(decision.turn, words))
 
     async def _ask_again(self, decision: AskAgain) -> Click:
-        locale = _locale(decision.turn)
+        locale = decision.turn.locale
         restated = await self._afterthoughts.current_question(decision.n)
         mine = decision.turn.payload
         if restated is None or not (restated[1] or restated[0].payload.files):
@@ -187,8 +185,7 @@ class Handler:
         if offered is None:
             return
         card = cards.edited(offered, n, turn.name, about.reference.locale)
-        lane, payload = notice_lane(about.reference), replace(about, activities=(card,))
-        await self._accept(NewTurn(f"edited|{n}|{offered}", Kind.NOTE, lane, payload, now))
+        await self._accept(note_turn(f"edited|{n}|{offered}", about, card, now))
 
     async def _rate(self, rating: Rating) -> None:
         changed = await self._afterthoughts.rate(rating)
@@ -197,9 +194,4 @@ class Handler:
             metrics.FEEDBACK.labels("taken_back" if rating.taken_back else rating.reaction.value).inc()
 
     def _note_instead(self, new: NewTurn, words: str) -> NewTurn:
-        payload = replace(new.payload, activities=(note(words),), text="", files=())
-        return replace(new, kind=Kind.NOTE, lane=notice_lane(new.payload.reference), payload=payload, again_of=None)
-
-
-def _locale(new: NewTurn) -> str:
-    return new.payload.reference.locale
+        return note_turn(new.id, new.payload, note(words), new.accepted)

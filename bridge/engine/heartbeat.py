@@ -153,7 +153,7 @@ class Replica:
             self._work.start(self._stop(n), "stop")
 
     async def _stop(self, n: int) -> None:
-        turn = await with_retry(lambda: self._store.find(n))
+        turn = await with_retry(self._store.find, n)
         if turn is not None and turn.stop:
             self._runners.stop(n, turn.stopped_by, withdrawn=turn.withdrawn)
 

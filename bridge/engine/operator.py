@@ -16,8 +16,7 @@ import structlog
 from bridge.core.edits import changed_since
 from bridge.core.feedback import After, KeptRating
 from bridge.core.history import steps
-from bridge.core.identity import notice_lane
-from bridge.core.outbound.answers_and_notes import note
+from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnFilter
 from bridge.core.texts import say
@@ -106,10 +105,8 @@ class Operator:
         _log.info("operator_pause", paused=paused)
 
     def _farewell(self, turn: Turn) -> NewTurn:
-        reference = turn.payload.reference
-        words = f"{say(_DROPPED.get(turn.kind, 'dropped_message'), reference.locale)}\n\n*{turn.name}*"
-        payload = replace(turn.payload, activities=(note(words),), text="")
-        return NewTurn(f"drop|{turn.n}", Kind.NOTE, notice_lane(reference), payload, self._clock.now())
+        words = f"{say(_DROPPED.get(turn.kind, 'dropped_message'), turn.locale)}\n\n*{turn.name}*"
+        return note_turn(f"drop|{turn.n}", turn.payload, note(words), self._clock.now())
 
 
 def _summary(turn: Turn, now: float) -> dict[str, Any]:

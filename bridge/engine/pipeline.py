@@ -42,7 +42,7 @@ from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn
 from bridge.engine.delivery import Delivery
 from bridge.engine.files import NO_FILES, Files
 from bridge.engine.progress import Progress, Switches, note_below_progress
-from bridge.engine.run_control import RunControl
+from bridge.engine.run_control import RunControl, StopRequested
 from bridge.engine.store_retry import with_retry
 from bridge.engine.waiting import WaitingReactions
 from bridge.tasks import Tasks
@@ -104,7 +104,7 @@ class Pipeline:
             reply = await self._work(turn, control)
         except RunNotStarted as failure:
             _log.warning("turn_released", turn=turn.name, error=failure.label, detail=failure.detail)
-            if await with_retry(lambda: self._store.release(turn.ticket)):
+            if await with_retry(self._store.release, turn.ticket):
                 return failure
             reply = self._failed(turn, failure)  # stopped meanwhile, or replaced: what is stored next finds out which
         await self._finish(turn, reply, control)
@@ -113,7 +113,7 @@ class Pipeline:
     async def refuse(self, turn: Turn, control: RunControl, failure: TurnFailure) -> None:
         """End a turn without asking the agent, with the failure's sentence."""
         await self._finish(
-            turn, note_below_progress(self._failed(turn, failure), live_message(turn.live), _locale(turn)), control
+            turn, note_below_progress(self._failed(turn, failure), live_message(turn.live), turn.locale), control
         )
 
     async def clean_up(self, turn: Turn) -> None:
@@ -126,7 +126,7 @@ class Pipeline:
         """Take a turn that another life had claimed to its outcome; True: it is back in the queue instead."""
         if turn.stop:
             control.stop(turn.stopped_by, withdrawn=turn.withdrawn)
-        left, locale = live_message(turn.live), turn.payload.reference.locale
+        left, locale = live_message(turn.live), turn.locale
         # the other life's end has closed its request, and nobody hears of the run any more
         control.must_settle = turn.kind is Kind.ASK and (
             turn.reply is None or turn.reply.outcome not in _RUN_TO_ITS_END
@@ -145,7 +145,7 @@ class Pipeline:
         elif turn.kind in (Kind.ASK, Kind.NEW):
             # deleting a session twice changes nothing; asking again is the operator's word
             await self._delivery.settle(control)
-            return await with_retry(lambda: self._store.release(turn.ticket))
+            return await with_retry(self._store.release, turn.ticket)
         else:
             await self.run(turn, control)  # nobody was asked, and nothing was shown before it was stored
         return False
@@ -195,28 +195,25 @@ class Pipeline:
         payload = turn.payload
         show = self.progress.of(turn, control)
         try:
-            async with show, asyncio.timeout(self._whole_turn) as deadline:
-                with control.armed(deadline):
-                    await self._admit(turn)
-                    asked = await self._files.prepare(turn)
-                    control.asked = not isinstance(asked, Reply)
-                    said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.listener)
-                    control.reached = control.asked
+            async with show, control.limit(self._whole_turn):
+                await self._admit(turn)
+                asked = await self._files.prepare(turn)
+                control.asked = not isinstance(asked, Reply)
+                said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.listener)
+                control.reached = control.asked
             if isinstance(said, Reply):  # nothing was left to ask
                 return show.note_with_live_message(said)
             reply = show.with_live_message(await self._answer(turn, said))
             return reply if payload.reference.scope is Scope.PERSONAL else await self._addressed(turn, reply)
         except RunNotStarted:
             raise
+        except StopRequested:
+            return show.note_with_live_message(self._stopped(turn, control))
+        except RunTimedOut as failure:
+            return show.note_with_live_message(self._failed(turn, failure))
         except TurnFailure as failure:
             control.reached = control.asked and not isinstance(failure, _BEFORE_ANY_REQUEST)
             return show.note_with_live_message(self._failed(turn, failure))
-        except TimeoutError:
-            control.must_settle = True
-            stopped = control.stopped
-            return show.note_with_live_message(
-                self._stopped(turn, control) if stopped else self._failed(turn, RunTimedOut())
-            )
         except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             return show.note_with_live_message(self._failed(turn, InternalError()))
@@ -228,7 +225,7 @@ class Pipeline:
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
         text, files = await self._files.publish(turn, said)
         # a long answer takes a while to render, and everybody else shares this loop
-        locale = turn.payload.reference.locale
+        locale = turn.locale
         tell = partial(answer, text, locale, cards=self._agent_cards, feedback=self._feedback)
         activities = await asyncio.to_thread(tell) if len(text) > _RENDERED_AT_ONCE else tell()
         if not activities and not files:
@@ -256,21 +253,21 @@ class Pipeline:
     async def _finish(self, turn: Turn, reply: Reply, control: RunControl) -> None:
         """Store the reply, then show it. A stop that came first wins over the answer, never over itself."""
         stopped = reply.outcome in (Outcome.STOPPED, Outcome.WITHDRAWN)
-        stored = await with_retry(lambda: self._store.record_answer(turn.ticket, reply, even_if_stopped=stopped))
+        stored = await with_retry(self._store.record_answer, turn.ticket, reply, even_if_stopped=stopped)
         if not stored:
-            row = await with_retry(lambda: self._store.find(turn.n))
+            row = await with_retry(self._store.find, turn.n)
             if row is None or row.ticket != turn.ticket or not row.stop:
                 _log.warning("turn_replaced", turn=turn.name)
                 return
             control.stopped_by, control.withdrawn = control.stopped_by or row.stopped_by, row.withdrawn
             live = reply.live or live_message(row.live)
-            reply = note_below_progress(self._stopped(turn, control), live, _locale(turn))
-            if not await with_retry(lambda: self._store.record_answer(turn.ticket, reply, even_if_stopped=True)):
+            reply = note_below_progress(self._stopped(turn, control), live, turn.locale)
+            if not await with_retry(self._store.record_answer, turn.ticket, reply, even_if_stopped=True):
                 return
         await self._delivery.deliver(turn, reply, control)
 
     def _says(self, turn: Turn, outcome: Outcome, key: str, error: str = "") -> Reply:
-        return Reply(outcome, (note(say(key, turn.payload.reference.locale)),), error)
+        return Reply(outcome, (note(say(key, turn.locale)),), error)
 
     def _stopped(self, turn: Turn, control: RunControl) -> Reply:
         if control.withdrawn:
@@ -280,10 +277,6 @@ class Pipeline:
     def begin_shutdown(self) -> None:
         """The process is about to end: wait for nothing that the next one can do as well."""
         self._delivery.begin_shutdown()
-
-
-def _locale(turn: Turn) -> str:
-    return turn.payload.reference.locale
 
 
 def _question(payload: Payload) -> Question:

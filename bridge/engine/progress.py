@@ -186,7 +186,7 @@ class TurnProgress:
         self._machine.sent(step, id_, self._now())
         if self._machine.message and (self._machine.message != before or isinstance(step, CloseStream)):
             mark = live_column(self._machine.message, stream=self._machine.streams)
-            if not await with_retry(lambda: self._all.store.record_live_message(self._turn.ticket, mark)):
+            if not await with_retry(self._all.store.record_live_message, self._turn.ticket, mark):
                 self._machine.refused()  # stopped showing: somebody else has the turn
 
     async def _send(self, step: Step) -> str:

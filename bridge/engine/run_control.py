@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
+from bridge.core.errors import RunTimedOut
 from bridge.core.ports.agent import END_WITHIN
+
+
+class StopRequested(Exception):
+    """The run was ended because its turn is stopped or withdrawn."""
 
 
 class RunControl:
@@ -40,17 +45,27 @@ class RunControl:
         self.run_ended = asyncio.Event()
         self._deadline: asyncio.Timeout | None = None
 
-    @contextmanager
-    def armed(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        """The run, under this limit; one that was stopped before ends at its first await."""
-        self._deadline = deadline
-        if self.stopped:
-            deadline.reschedule(0)
+    @asynccontextmanager
+    async def limit(self, seconds: float) -> AsyncIterator[None]:
+        """Let the run in this block take `seconds` at most, and end it at once when the turn is stopped.
+
+        A turn that was stopped before ends at its first await. Raises StopRequested, RunTimedOut.
+        """
         try:
-            yield
-        finally:
-            # a stop from now on changes only what is still to be shown
-            self._deadline = None
+            async with asyncio.timeout(seconds) as deadline:
+                self._deadline = deadline
+                if self.stopped:
+                    deadline.reschedule(0)
+                try:
+                    yield
+                finally:
+                    # a stop from now on changes only what is still to be shown
+                    self._deadline = None
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            self.must_settle = True
+            raise StopRequested if self.stopped else RunTimedOut from None
 
     async def until_run_ended(self, seconds: float) -> None:
         """Wait until the run has ended; `seconds` where nobody tells, which is as long as most tools take to notice."""

@@ -150,14 +150,14 @@ class Runners:
         """The head of the lane, with a place in the gateway if it needs one, or with the reason why it gets none."""
         runner.has_slot = self._admission.try_admit()
         if not runner.has_slot:
-            head = await with_retry(lambda: self._store.head(lane))
+            head = await with_retry(self._store.head, lane)
             if head is None:
                 return None
             if head.kind in GATED:
                 runner.refusal = await self._admission.admit(lane, runner.since)
                 runner.has_slot = runner.refusal is None
         try:
-            turn = await with_retry(lambda: self._store.claim(lane, self.owner, merge=self._merge))
+            turn = await with_retry(self._store.claim, lane, self.owner, merge=self._merge)
         except asyncio.CancelledError:
             await self._free(runner, used=False)
             raise
@@ -180,9 +180,7 @@ class Runners:
         except Exception as error:  # noqa: BLE001  left open, it would look like an orphan and be asked again, for ever
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             at, broken = self._clock.now(), InternalError.label
-            await with_retry(
-                lambda: self._store.close_turn(turn.ticket, Outcome.UNDELIVERED, turn.delivered, at, broken)
-            )
+            await with_retry(self._store.close_turn, turn.ticket, Outcome.UNDELIVERED, turn.delivered, at, broken)
         finally:
             admitted, control = runner.has_slot, runner.control
             await self._free(runner, used=control.asked)

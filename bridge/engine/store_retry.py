@@ -1,10 +1,10 @@
-"""Writes that must happen: a finished answer is held in memory until the store takes it."""
+"""Retries of store calls: a finished answer is held in memory until the store takes it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from bridge.core.errors import StoreUnavailable
 
 _log = structlog.get_logger()
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -21,7 +22,7 @@ def _report(state: RetryCallState) -> None:
         _log.error("store_unavailable", attempt=state.attempt_number, error=str(state.outcome.exception()))
 
 
-_UNTIL_WRITTEN = AsyncRetrying(
+_WHILE_UNAVAILABLE = AsyncRetrying(
     retry=retry_if_exception_type(StoreUnavailable),
     wait=wait_exponential_jitter(multiplier=0.1, max=5.0),
     after=_report,
@@ -30,14 +31,15 @@ _UNTIL_WRITTEN = AsyncRetrying(
 )
 
 
-async def with_retry(write: Callable[[], Awaitable[_T]]) -> _T:
-    """The result of `write`, repeated while the store is unavailable. Ends early only by cancellation."""
+async def with_retry(call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call the store, and again while the store is unavailable; give the call's result.
+
+    Ends early only by cancellation. The arguments stay the same for every try.
+    """
     try:
-        return await write()  # the ordinary case pays nothing for the retry machinery
+        return await call(*args, **kwargs)  # the ordinary case pays nothing for tenacity
     except StoreUnavailable:
-        return await _UNTIL_WRITTEN.copy()(_awaited, write)
-
-
-async def _awaited(write: Callable[[], Awaitable[_T]]) -> _T:
-    # tenacity awaits only what is a coroutine function by its looks, which a lambda is not
-    return await write()
+        async for attempt in _WHILE_UNAVAILABLE.copy():
+            with attempt:
+                return await call(*args, **kwargs)
+        raise AssertionError("unreachable: the retries end by success or cancellation") from None

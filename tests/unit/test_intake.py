@@ -195,7 +195,7 @@ def test_stop_is_for_the_lane_in_which_questions_run_here(scope: Scope) -> None:
 
     assert isinstance(decision, Stop)
     assert (decision.lane, decision.by) == (asked.lane, "Ann")
-    assert noted(Accept(decision.turn)) == note(say("stop_nothing"))
+    assert noted(Accept(decision.turn)) == note(say("stopped_early"))
 
 
 def test_who_stopped_without_a_name_is_not_named() -> None:
@@ -317,7 +317,7 @@ def test_greetings_have_lanes_of_their_own_few_enough_to_pace_and_in_which_nothi
         (message("/help"), "help"),
         (message("/help", Scope.GROUP), "help_group"),
         (message("/reset"), "unknown_command"),
-        (message("/stop"), "stop_nothing"),
+        (message("/stop"), "stopped_early"),
         (message("hi", tenant="strangers"), "denied_tenant"),
         (installed(), "welcome"),
     ],

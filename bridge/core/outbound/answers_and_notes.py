@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import orjson
 
+from bridge.core.identity import notice_lane
 from bridge.core.markdown.agent_cards import CARD_TYPE, AgentCard
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.markdown.render import render_answer, render_with_cards
 from bridge.core.markdown.split import PART_UNITS, units
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Reference, Scope
+from bridge.core.turn import Activity, Kind, NewTurn, Payload, Reference, Scope
 
 # Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
@@ -34,6 +35,15 @@ _LONGEST_SUMMARY = 200
 def note(words: str) -> Activity:
     """A sentence of the bridge itself, in Markdown that Teams shows."""
     return {"type": "message", "textFormat": "markdown", "text": words}
+
+
+def note_turn(id_: str, about: Payload, activity: Activity, accepted: float) -> NewTurn:
+    """A turn that shows one message of the bridge in the conversation of `about`, beside its lane.
+
+    Whose session the note is about stays on the row, for operators; questions, files and consents do not.
+    """
+    payload = Payload(about.reference, about.person, about.agent, about.user, activities=(activity,))
+    return NewTurn(id_, Kind.NOTE, notice_lane(about.reference), payload, accepted)
 
 
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content#feedback-buttons

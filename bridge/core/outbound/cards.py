@@ -37,7 +37,7 @@ def failed(turn: Turn, failure: TurnFailure) -> Activity:
     """The sentence of an error; with *Ask again*, where it was a question and asking again may help."""
     # what the other sentences say of a question does not fit `/new`; that the old session may be there does
     about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
-    locale = turn.payload.reference.locale
+    locale = turn.locale
     words = say(SessionNotDeleted.label if about_session else failure.label, locale)
     if turn.kind is Kind.ASK and failure.again:
         return _card(words, say("ask_again", locale), ASK_AGAIN, {"turn": turn.n}, turn.name)
