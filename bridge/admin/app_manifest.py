@@ -5,7 +5,7 @@ The model knows only the properties the bridge uses; anything else in a manifest
 the pen in the template is found here and not in a Teams admin's upload dialog.
 
 Source of all numbers: https://learn.microsoft.com/microsoft-365/extensibility/schema/ (version 1.25),
-reference page teams-platform.md §8. Stricter than the schema on purpose: it lets http addresses, empty texts,
+reference page docs/reference/teams.md, "App manifest". Stricter than the schema on purpose: it lets http addresses, empty texts,
 an app without a bot and any version string pass, which a later step in Teams refuses.
 """
 

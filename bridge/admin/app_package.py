@@ -1,9 +1,9 @@
 """The Teams app package: template and details in, a validated, byte-reproducible zip out.
 
-The zip is flat and holds manifest.json and the two icons, as Teams wants it (teams-platform.md §8,
+The zip is flat and holds manifest.json and the two icons, as Teams wants it (docs/reference/teams.md, "App manifest",
 https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-package). The same details
 give the same bytes on every machine. An admin updates an installed app with a higher version of the same id
-(§7), so given the previous package the version goes up exactly when something else in the package changed.
+(docs/reference/teams.md, "Registration and installation"), so given the previous package the version goes up exactly when something else in the package changed.
 """
 
 from __future__ import annotations

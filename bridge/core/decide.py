@@ -1,4 +1,4 @@
-"""What to do about an event: policy in, decision out. The order is design section 6: access, commands, accept."""
+"""What to do about an event: policy in, decision out. The order is docs/architecture.md, "Order of checks": access, commands, accept."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from bridge.core.turn import Lane, Reference, Scope
 
 # The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when it names the
-# user's folder, so anything else would let two ids share files (goclaw-gateway.md section 2).
+# user's folder, so anything else would let two ids share files (docs/reference/goclaw.md, "Request").
 _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="

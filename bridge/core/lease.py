@@ -1,4 +1,4 @@
-"""Who is alive, decided without any wall clock (design section 4): each life counts beats, others watch the counters.
+"""Who is alive, decided without any wall clock (docs/architecture.md, "A turn's states"): each life counts beats, others watch the counters.
 
 A life is dead when its counter has not changed for one lease of the watcher's own monotonic time, in unbroken contact
 with the store. A life that has not beaten for a while stops its own work before anybody may think it dead.

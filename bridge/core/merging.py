@@ -1,4 +1,4 @@
-"""Several messages that one person queued while a turn ran are asked together (design section 7)."""
+"""Several messages that one person queued while a turn ran are asked together (docs/architecture.md, "Sessions and lanes")."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bridge.core.turn import Edit, Kind, Payload, Turn
 
-# The gateway refuses questions above 32,000 bytes (goclaw-gateway.md section 2); what fits alone must not fail merged.
+# The gateway refuses questions above 32,000 bytes (docs/reference/goclaw.md, "Request"); what fits alone must not fail merged.
 MOST_BYTES = 30_000
 MOST_TURNS = 20
 _MOST_FILES = 10

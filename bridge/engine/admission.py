@@ -1,4 +1,4 @@
-"""What a lane's head waits for before it is claimed (design section 4), so that a crash meanwhile interrupts nothing.
+"""What a lane's head waits for before it is claimed (docs/architecture.md, "A turn's states"), so that a crash meanwhile interrupts nothing.
 
 A place among the running turns, the gateway being there, its shared rate limit, and no pause. Whoever waits stands in
 one line over all lanes, one head of each: a lane with many turns queued gets in line again for each of them.
@@ -31,7 +31,7 @@ class Rate:
     burst: int
 
 
-# What a gateway allows that says nothing else: 20 a minute, 5 at once (goclaw-gateway.md section 5).
+# What a gateway allows that says nothing else: 20 a minute, 5 at once (docs/reference/goclaw.md, "Errors").
 GATEWAY_DEFAULT = Rate(3.0, 5)
 
 

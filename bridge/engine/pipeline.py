@@ -49,7 +49,7 @@ from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
-# After a request was closed early the gateway may still finish a tool and keep the turn (goclaw-gateway.md section 4),
+# After a request was closed early the gateway may still finish a tool and keep the turn (docs/reference/goclaw.md, "Sessions"),
 # so the next question waits: for the run's end where the agent tells it, else so long.
 SETTLE_SECONDS = 3.0
 _RUN_TO_ITS_END = (Outcome.DELIVERED, Outcome.SILENT)

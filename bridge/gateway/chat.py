@@ -1,7 +1,7 @@
 """One run of the agent: `POST /v1/chat/completions`.
 
 Plain, since only there an error is unmistakable; streamed where somebody looks on and the gateway's events come, since
-only for such runs the text comes with them piece by piece (goclaw-gateway.md §7). The answer is the same.
+only for such runs the text comes with them piece by piece (docs/reference/goclaw.md, "Agent events"). The answer is the same.
 
 It is made once. Where the run provably did not start (no connection was made, or the gateway's rate limit refused),
 RunNotStarted says so, and the engine asks again in its time (guarantee 5); aiohttp does not repeat a POST by itself
@@ -49,7 +49,7 @@ class GatewayAgent:
     `http` is shared and stays open (see `connection.gateway_connector`). `refusal` says why nothing may be
     asked now, if so; `look` sees that somebody has looked (`GatewayWatch`). `observer` hears what runs do, where there
     is one; `live_text`: runs that are listened to are streamed. `connect`: seconds for a connection; `verdict`: seconds
-    that a run's last event may come after its reply (observed at about the same time, §7).
+    that a run's last event may come after its reply (observed at about the same time, docs/reference/goclaw.md, "Agent events").
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class GatewayAgent:
     ) -> None:
         self._http = http
         self._url = URL(base_url.rstrip("/") + CHAT_PATH)
-        # never Accept-Language: it translates the error texts that must be told apart (§2)
+        # never Accept-Language: it translates the error texts that must be told apart (docs/reference/goclaw.md, "Request")
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         # no limit for the whole: the engine cancels, and that closes the request
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import AddrInfoType
 
 REUSE_WITHIN = 4.0
-"""Seconds an idle connection may be reused. GoClaw itself keeps idle ones open (goclaw-gateway.md §5), but
+"""Seconds an idle connection may be reused. GoClaw itself keeps idle ones open (docs/reference/goclaw.md, "Errors"), but
 proxies do not: the shortest usual limit is 5 s (`keepAliveTimeout` of https://nodejs.org/api/http.html)."""
 
 _PROBE_AFTER, _PROBE_EVERY, _PROBES = 30, 10, 6

@@ -1,4 +1,4 @@
-"""One socket to the gateway for the whole process, over which everybody's `agent` events come (goclaw-gateway.md §7).
+"""One socket to the gateway for the whole process, over which everybody's `agent` events come (docs/reference/goclaw.md, "Agent events").
 
 Only a token with admin rights is sent them. They are for show: late, lost and foreign events are normal, nothing is
 replayed, and no answer depends on them.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_HEARTBEAT = 30.0  # seconds between our pings; the gateway's own come as often (§6)
+_HEARTBEAT = 30.0  # seconds between our pings; the gateway's own come as often (docs/reference/goclaw.md, "WebSocket")
 
 
 class Listening:
@@ -171,7 +171,7 @@ class GatewayObserver:
             self._now("no: nothing may be asked of the gateway yet")
             await asyncio.sleep(self._first)
         try:
-            # as no user in particular: that is who is told of everybody (§7)
+            # as no user in particular: that is who is told of everybody (docs/reference/goclaw.md, "Agent events")
             async with connected(
                 self._http, self._base_url, token=self._token, user="", within=self._step, heartbeat=_HEARTBEAT
             ) as rpc:

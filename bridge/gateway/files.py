@@ -1,4 +1,4 @@
-"""Files of the agents' workspaces: fetched by their own ticket (goclaw-gateway.md §10).
+"""Files of the agents' workspaces: fetched by their own ticket (docs/reference/goclaw.md, "Files").
 
 Never with our bearer, which could read any user's file: the path is the model's word.
 """

@@ -1,6 +1,6 @@
 """What this gateway is and does, found out by asking it: version numbers prove nothing.
 
-The questions are those of goclaw-gateway.md §11. They go over the same aiohttp session as the runs, so that a
+The questions are those of docs/reference/goclaw.md, "Health and doctor". They go over the same aiohttp session as the runs, so that a
 verdict is about the same route, TLS and connections. A check that could not be made is `not_checked`, with
 the reason: never passed, never failed.
 """
@@ -205,7 +205,7 @@ async def _run(asker: Agent, question: Question) -> None:
 
 
 def persistence_by(keys: frozenset[str], agent: str, user: str) -> Check:
-    """The verdict by the keys a gateway shows after one run of this user (§4)."""
+    """The verdict by the keys a gateway shows after one run of this user (docs/reference/goclaw.md, "Sessions")."""
     if session_key(agent, user) in keys:
         return Check(PERSISTS, "ok", "one session for each user")
     once = re.compile(re.escape(f"agent:{agent}:http-{user}-") + "[0-9a-f]{8}")
@@ -216,7 +216,7 @@ def persistence_by(keys: frozenset[str], agent: str, user: str) -> Check:
 
 
 def _passed_the_bearer(reply: _Reply) -> bool:
-    """The gateway refuses for want of messages, or for its rate: both come after token and role (§2)."""
+    """The gateway refuses for want of messages, or for its rate: both come after token and role (docs/reference/goclaw.md, "Request")."""
     return (reply.status == 400 and b"messages is required" in reply.body) or (
         reply.status == 429 and b"rate_limit_error" in reply.body
     )

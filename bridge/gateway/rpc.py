@@ -1,6 +1,6 @@
 """The gateway's WebSocket RPC: one socket, connected as one user, opened for a purpose and closed after it.
 
-goclaw-gateway.md §6. Calls skip the events that come between: nothing here depends on them.
+docs/reference/goclaw.md, "WebSocket". Calls skip the events that come between: nothing here depends on them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ADMINS = frozenset({"admin", "owner"})
-"""The roles that are sent everybody's events (§7)."""
+"""The roles that are sent everybody's events (docs/reference/goclaw.md, "Agent events")."""
 
 _MAX_FRAME = 8 * 1024 * 1024  # a preview holds a whole history
 _CLOSE_WITHIN = 1.0

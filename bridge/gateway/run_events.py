@@ -1,4 +1,4 @@
-"""What the gateway's `agent` events say of one run (goclaw-gateway.md §7). Pure: frames in, values of core out."""
+"""What the gateway's `agent` events say of one run (docs/reference/goclaw.md, "Agent events"). Pure: frames in, values of core out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdraw
 Ending = Literal["completed", "failed", "cancelled"]
 
 _MAX_FRAME = 512 * 1024
-"""Larger ones are passed over; the gateway itself takes none above that (§6)."""
+"""Larger ones are passed over; the gateway itself takes none above that (docs/reference/goclaw.md, "WebSocket")."""
 
 _ENDINGS: dict[str, Ending] = {
     "run.completed": "completed",
@@ -128,7 +128,7 @@ class HeardRun:
 
 
 def delivered(media: object) -> tuple[AgentFile, ...]:
-    """The files that the agent hands over, at most twenty; the reply itself does not name them (§7)."""
+    """The files that the agent hands over, at most twenty; the reply itself does not name them (docs/reference/goclaw.md, "Agent events")."""
     files = []
     for entry in media[:_MOST_FILES] if isinstance(media, list) else ():
         path = entry.get("path") if isinstance(entry, dict) else None

@@ -19,12 +19,12 @@ _NEWEST = 100
 
 
 def session_key(agent: str, user: str) -> str:
-    """The key of the user's one session on a gateway that remembers (goclaw-gateway.md §4)."""
+    """The key of the user's one session on a gateway that remembers (docs/reference/goclaw.md, "Sessions")."""
     return f"agent:{agent}:http:direct:{user}"
 
 
 class GatewaySessions:
-    """Sessions over the WebSocket RPC (§6). `step`: time limit of every single step, in seconds."""
+    """Sessions over the WebSocket RPC (docs/reference/goclaw.md, "WebSocket"). `step`: time limit of every single step, in seconds."""
 
     def __init__(self, *, http: aiohttp.ClientSession, base_url: str, token: str, step: float = 5.0) -> None:
         self._http = http

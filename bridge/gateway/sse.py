@@ -1,7 +1,7 @@
 """Server-sent events, decoded as they come: bytes in any cuts in, the data of whole events out. Pure.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream: names, ids and comments are
-passed over, since the gateway sends none that matter (goclaw-gateway.md §3). The caller bounds how much is fed, and
+passed over, since the gateway sends none that matter (docs/reference/goclaw.md, "Reply"). The caller bounds how much is fed, and
 demands the last event itself: an event without its blank line is no event.
 """
 

@@ -26,12 +26,12 @@ CHAT_PATH = "/v1/chat/completions"
 USER_HEADER = "X-GoClaw-User-Id"
 
 MAX_TEXT_BYTES = 32_000
-"""More is cut silently, with status 200 (goclaw-gateway.md §2)."""
+"""More is cut silently, with status 200 (docs/reference/goclaw.md, "Request")."""
 
 _USER = re.compile(r"(?!system$|group:|guild:)[!-~]{1,255}")
-"""User ids that reach the gateway as they are. The three exceptions get rights of their own there (§2)."""
+"""User ids that reach the gateway as they are. The three exceptions get rights of their own there (docs/reference/goclaw.md, "Request")."""
 
-_EMPTY = "..."  # what the gateway shows when the model said nothing (§3)
+_EMPTY = "..."  # what the gateway shows when the model said nothing (docs/reference/goclaw.md, "Reply")
 
 _HTML = "text/html"
 
@@ -42,11 +42,11 @@ _MEDIA = re.compile(r"^MEDIA:\S.*(?:\n|\Z)", re.MULTILINE)
 
 _ERROR = "Error: "
 _ERROR_OF_A_RUN = re.compile(r"Error: (?:iter \d+ \w+: |.*?\biter \d+ .{0,40}: llm call\b)")
-"""How the gateway says what failed in a run (§3); an agent does not begin so."""
+"""How the gateway says what failed in a run (docs/reference/goclaw.md, "Reply"); an agent does not begin so."""
 
 
 def request_body(question: Question, *, stream: bool = False) -> bytes:
-    """The JSON body of one run (§2). Raises QuestionTooLong and QuestionRejected, before anything is sent."""
+    """The JSON body of one run (docs/reference/goclaw.md, "Request"). Raises QuestionTooLong and QuestionRejected, before anything is sent."""
     if not _USER.fullmatch(question.user):
         raise QuestionRejected("user id not usable")
     # lone surrogates cannot be sent; as `?` the rest of the text still can
@@ -63,7 +63,7 @@ def request_body(question: Question, *, stream: bool = False) -> bytes:
 
 
 def answer_from(body: bytes) -> Answer:
-    """The answer in the body of a 200 (§3). Raises AnswerEmpty, AnswerUnreadable."""
+    """The answer in the body of a 200 (docs/reference/goclaw.md, "Reply"). Raises AnswerEmpty, AnswerUnreadable."""
     try:
         reply: Any = orjson.loads(body)
         content = reply["choices"][0]["message"]["content"]
@@ -85,7 +85,7 @@ def answer_in(content: str) -> Answer:
 
 
 class StreamedAnswer:
-    """The answer in the events of a stream (§3), put together.
+    """The answer in the events of a stream (docs/reference/goclaw.md, "Reply"), put together.
 
     Today's gateways send it whole, as the last chunk. Older ones send raw pieces, which `raw` tells: of these is taken
     out what today's take out themselves.
@@ -137,7 +137,7 @@ class StreamedAnswer:
 
 
 def _run_in(id_: object) -> str:
-    """An answer's id ends in the first 8 digits of its run's (§3)."""
+    """An answer's id ends in the first 8 digits of its run's (docs/reference/goclaw.md, "Reply")."""
     found = re.fullmatch(r"chatcmpl-([0-9a-f]{8})", id_) if isinstance(id_, str) else None
     return found[1] if found else ""
 
@@ -149,7 +149,7 @@ def _cleaned(raw: str) -> str:
 
 
 def failure_of(status: int, content_type: str, body: bytes) -> TurnFailure:
-    """The leaf for every status but 200 (§5), also for those that only proxies send.
+    """The leaf for every status but 200 (docs/reference/goclaw.md, "Errors"), also for those that only proxies send.
 
     `body` may be cut or empty. Nothing of it goes into the error: a 500 carries the provider's raw words.
     """

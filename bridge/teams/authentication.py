@@ -1,6 +1,6 @@
 """The verdict on an inbound request: did Microsoft's connector sign it, for us, and for this very activity?
 
-Rules: teams-platform.md §6.1 and design §6, which follow
+Rules: docs/reference/teams.md, "Authentication" and docs/architecture.md, "Order of checks", which follow
 learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication#connector-to-bot.
 Whatever is not exactly right is `Refused`; no bad token causes another kind of exception. A request waits for
 the network only when its token names a key that nobody has seen yet.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bridge.teams.clouds import Cloud
 
 CHANNEL = "msteams"
-SKEW = 300.0  # seconds two clocks may differ: §6.1
+SKEW = 300.0  # seconds two clocks may differ: docs/reference/teams.md, "Authentication"
 LONGEST_TOKEN = 8192  # real ones are about 1 kB
 CACHED_TOKENS = 4096  # Teams uses one token for many activities; a tenant shows a handful at a time
 
@@ -119,7 +119,7 @@ class Verifier:
     def bind(self, claims: Claims, activity: dict[str, Any]) -> None:
         """Hold the token's claims against the activity it came with. Raises Refused (403).
 
-        botbuilder skips these checks where a field is missing (§6.3); here a missing field is refused.
+        botbuilder skips these checks where a field is missing (docs/reference/teams.md, "botbuilder's inbound path"); here a missing field is refused.
         """
         service_url = activity.get("serviceUrl")
         if not isinstance(service_url, str) or not _same_url(service_url, claims.service_url):
@@ -169,7 +169,7 @@ class Verifier:
             _refuse(401, "other_issuer")
 
     def _check_claims(self, values: dict[str, Any]) -> tuple[float, str]:
-        # A list of audiences is valid in a JWT, but Bot Framework never sends one (refused in §6.3, too).
+        # A list of audiences is valid in a JWT, but Bot Framework never sends one (refused in docs/reference/teams.md, "botbuilder's inbound path", too).
         if values.get("aud") != self._app_id:
             _refuse(401, "other_audience")
         now = self._wall()
@@ -223,7 +223,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _same_url(one: str, other: str) -> bool:
-    # Teams writes the same address with and without its last slash (§6.1, SDK 2.1.1 does the same).
+    # Teams writes the same address with and without its last slash (docs/reference/teams.md, "Authentication", SDK 2.1.1 does the same).
     return one.removesuffix("/") == other.removesuffix("/")
 
 

@@ -2,7 +2,7 @@
 
 Content comes in, addressing is added from the conversation reference, and every answer of the connector is
 one leaf of the error tree. The policies for sending again are the objects at the top. Limits and codes:
-teams-platform.md §4; protocol:
+docs/reference/teams.md, "Rate limits and retries"; protocol:
 learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference
 """
 
@@ -61,13 +61,13 @@ if TYPE_CHECKING:
 
 CONNECT_LIMIT = 5.0  # seconds, TLS included
 CALL_LIMIT = 15.0  # seconds for one call
-PATIENCE = 60.0  # seconds for sending one thing again; then the lane waits (design §4), not this call
+PATIENCE = 60.0  # seconds for sending one thing again; then the lane waits (docs/architecture.md, "A turn's states"), not this call
 
 _backoff = wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
 
 
 def _wait(state: RetryCallState) -> float:
-    """Teams' own `Retry-After` where it gave one, else exponential backoff with jitter (§4)."""
+    """Teams' own `Retry-After` where it gave one, else exponential backoff with jitter (docs/reference/teams.md, "Rate limits and retries")."""
     failure = state.outcome.exception() if state.outcome is not None else None
     if isinstance(failure, Throttled) and failure.retry_after is not None:
         return failure.retry_after + wait_random(0, 0.2)(state)
@@ -287,7 +287,7 @@ def _addressed(to: Reference, activity: Activity) -> bytes:
     if to.user:
         addressed["recipient"] = {"id": to.user}
     if to.activity and to.scope is not Scope.CHANNEL:
-        # In channels the conversation's id names the thread, and replyToId routes nothing (§5).
+        # In channels the conversation's id names the thread, and replyToId routes nothing (docs/reference/teams.md, "Inbound activities").
         addressed["replyToId"] = to.activity
     if to.locale:
         addressed["locale"] = to.locale
@@ -310,7 +310,7 @@ def segment(id_: str) -> str:
     """An id as one path segment. Raises DeliveryRefused for one that a path cannot hold.
 
     What RFC 3986 §3.3 allows in a segment stays raw: Teams' ids hold `:`, `@`, `;messageid=`, and Microsoft's
-    SDK 2.1.1 sends them so (§6.4). The rest is escaped, so that no id reaches beyond its segment.
+    SDK 2.1.1 sends them so (docs/reference/teams.md, "botbuilder's outbound path"). The rest is escaped, so that no id reaches beyond its segment.
     """
     if not id_.strip("."):
         raise DeliveryRefused("an id that no path can hold")

@@ -1,7 +1,7 @@
 """The Microsoft clouds a bot can live in: where its keys, its tokens and its connector are.
 
 A `Cloud` also answers the one question that keeps our outbound token at home: may a request go to this
-serviceUrl? Values are from teams-platform.md §5 (connector hosts) and §6.1 (the rest), which follow
+serviceUrl? Values are from docs/reference/teams.md, "Inbound activities" (connector hosts) and docs/reference/teams.md, "Authentication" (the rest), which follow
 learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication.
 """
 
@@ -28,7 +28,7 @@ _URL = re.compile(
 )
 # The address of a file may carry anything behind its host, but no sign that URL parsers read in two ways.
 _FILE_URL = re.compile(r"(https?://[^/?#]+)(?:[/?#][!#-;=?-\[\]-~]*)?", re.ASCII)
-# What the connector gives the bytes of a picture under (§5); our token opens much more there than pictures.
+# What the connector gives the bytes of a picture under (docs/reference/teams.md, "Inbound activities"); our token opens much more there than pictures.
 _PICTURE_PATH = re.compile(
     r"(?:/[A-Za-z0-9_-]+)*/v3/attachments/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*/views/[A-Za-z0-9_-]+", re.ASCII
 )
@@ -56,7 +56,7 @@ class Cloud:
     # SharePoint and OneDrive, with the service that hands their contents out: "SharePoint Online and OneDrive" on
     # learn.microsoft.com/microsoft-365/enterprise/urls-and-ip-address-ranges
     file_hosts: frozenset[str] = frozenset({".sharepoint.com", ".svc.ms"})
-    # Whether bots and people exchange files there at all (§9):
+    # Whether bots and people exchange files there at all (docs/reference/teams.md, "File exchange"):
     # learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
     exchanges_files: bool = True
 
@@ -84,7 +84,7 @@ PUBLIC = Cloud(
     openid_url="https://login.botframework.com/v1/.well-known/openidconfiguration",
     login_url="https://login.microsoftonline.com",
     scope="https://api.botframework.com/.default",
-    # The exact name: any Azure customer may own another name under trafficmanager.net (§5).
+    # The exact name: any Azure customer may own another name under trafficmanager.net (docs/reference/teams.md, "Inbound activities").
     service_hosts=frozenset({"smba.trafficmanager.net"}),
     authority_fallback_tenant="botframework.com",
 )
@@ -103,7 +103,7 @@ _GCC_HIGH = Cloud(
 
 CLOUDS: dict[str, Cloud] = {
     "public": PUBLIC,
-    # GCC uses the public cloud's identity services and a connector of its own (§5).
+    # GCC uses the public cloud's identity services and a connector of its own (docs/reference/teams.md, "Inbound activities").
     "gcc": replace(PUBLIC, name="gcc", service_hosts=frozenset({"smba.infra.gcc.teams.microsoft.com"})),
     "gcc-high": _GCC_HIGH,
     "dod": replace(

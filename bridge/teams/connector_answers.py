@@ -1,4 +1,4 @@
-"""What the Bot Connector answers: ids, codes, and which leaf of the error tree a refusal is (teams-platform.md §4)."""
+"""What the Bot Connector answers: ids, codes, and which leaf of the error tree a refusal is (docs/reference/teams.md, "Rate limits and retries")."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Answer = dict[str, Any]
 
 LONGEST_ANSWER = 64 * 1024  # bytes of an answer that are worth reading: it holds an id or a code
 
-# 403 that hold for the whole conversation (§4). InvalidBotApiHost: the reference's host is not its tenant's.
+# 403 that hold for the whole conversation (docs/reference/teams.md, "Rate limits and retries"). InvalidBotApiHost: the reference's host is not its tenant's.
 _NEVER_HERE = frozenset(
     {
         "BotDisabledByAdmin",
@@ -37,7 +37,7 @@ _NEVER_HERE = frozenset(
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
-    """The object in a 2xx answer. 202 and streams may have an empty body (§1)."""
+    """The object in a 2xx answer. 202 and streams may have an empty body (docs/reference/teams.md, "Streaming")."""
     try:
         return _json(await read_body(response))
     except (aiohttp.ClientError, TimeoutError, OSError):
@@ -84,7 +84,7 @@ def error_words(answer: bytes) -> str:
 
 
 def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
-    """The connector's status and code as a leaf of the error tree: the table of §4, with design §4 and §5."""
+    """The connector's status and code as a leaf of the error tree: the table of docs/reference/teams.md, "Rate limits and retries", with docs/architecture.md, "A turn's states" and docs/architecture.md, "Guarantees"."""
     detail = f"HTTP {status} {code}".rstrip()
     if status in (412, 429):
         return Throttled(detail, wait)

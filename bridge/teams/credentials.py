@@ -2,7 +2,7 @@
 
 msal gets it from Entra ID with the client secret, in a thread because msal blocks; the event loop only reads
 a string. It is fetched ahead of its expiry by `run`, in single flight, and no oftener than Entra ID deserves.
-Protocol: teams-platform.md §6.1 and §6.4, and "bot to connector" on
+Protocol: docs/reference/teams.md, "Authentication" and docs/reference/teams.md, "botbuilder's outbound path", and "bot to connector" on
 learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication
 """
 

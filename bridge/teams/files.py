@@ -2,7 +2,7 @@
 
 Every address comes from outside, so each is held against the cloud's hosts before anything is sent to it, after every
 redirect again. Our token goes with requests for pictures at the connector and with nothing else: a download link opens
-by itself (teams-platform.md §5), and so does the place for an upload (§9).
+by itself (docs/reference/teams.md, "Inbound activities"), and so does the place for an upload (docs/reference/teams.md, "File exchange").
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CONNECT_SECONDS = 5.0
 # Each may hold MOST_BYTES in memory.
 _AT_ONCE = 8
 _REDIRECTS = (301, 302, 303, 307, 308)
-# A link whose ticket has run out is answered 401 or 403; a file that was moved or deleted meanwhile 404 or 410 (§5).
+# A link whose ticket has run out is answered 401 or 403; a file that was moved or deleted meanwhile 404 or 410 (docs/reference/teams.md, "Inbound activities").
 _GONE = (401, 403, 404, 410)
 # The size that is announced must be the size that arrives.
 _PLAIN = {"Accept-Encoding": "identity"}

@@ -1,6 +1,6 @@
 """A POST of the Bot Connector, from its bearer to the turn on disk: botbuilder's adapter behind our own verdict.
 
-Order (design section 6): bearer -> size and type -> JSON object -> claims bound to the body -> event. Before the
+Order (docs/architecture.md, "Order of checks"): bearer -> size and type -> JSON object -> claims bound to the body -> event. Before the
 verdict nothing of the body is used. Which symbols of botbuilder are in use, and what replaces each: docs/decisions.md.
 """
 

@@ -1,7 +1,7 @@
 """The keys with which Microsoft signs activities: fetched from the cloud's OpenID metadata, kept fresh.
 
 Everything is asynchronous, in single flight and limited in time and size. Keys are parsed once, refreshed
-ahead in the background, and kept when a refresh fails. Rules: teams-platform.md §6.1, design §6.
+ahead in the background, and kept when a refresh fails. Rules: docs/reference/teams.md, "Authentication", docs/architecture.md, "Order of checks".
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from bridge.teams.clouds import CLOUDS, Cloud, origin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-REFRESH_EVERY = 12 * 3600.0  # keys live 24 h (§6.1); half of it leaves time for a bad day at Microsoft
+REFRESH_EVERY = 12 * 3600.0  # keys live 24 h (docs/reference/teams.md, "Authentication"); half of it leaves time for a bad day at Microsoft
 REFETCH_PAUSE = 30.0  # an unknown key id makes us ask at most this often, however many strangers invent one
-FETCH_LIMIT = 10.0  # both documents together; Teams waits 15 s for our answer (§5)
+FETCH_LIMIT = 10.0  # both documents together; Teams waits 15 s for our answer (docs/reference/teams.md, "Inbound activities")
 LARGEST_DOCUMENT = 512 * 1024  # Microsoft's key list has about 50 kB
 SMALLEST_KEY = 2048  # bits: RFC 7518 §3.3
 

@@ -1,6 +1,6 @@
 """The wire shapes of Teams' streamed messages, and what the connector's refusals of them mean.
 
-https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux (teams-platform.md section 1). Microsoft's SDKs
+https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux (docs/reference/teams.md, "Streaming"). Microsoft's SDKs
 write the three values into an entity and into `channelData`; so does this.
 """
 

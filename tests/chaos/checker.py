@@ -1,6 +1,6 @@
 """What happened, and what of it the guarantees forbid. Pure: records in, violations out.
 
-Every exception must be explained by a recorded fact that opens one of the windows of design section 5: a fault that was
+Every exception must be explained by a recorded fact that opens one of the windows of docs/architecture.md, "Guarantees": a fault that was
 put into that very send, or a kill or freeze at that moment. What is explained is counted by window.
 """
 

@@ -41,7 +41,7 @@ from chaos.runs import Run
 from chaos.screen import Screen, card_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-# A tool that the gateway still finishes after its caller has hung up (goclaw-gateway.md section 4).
+# A tool that the gateway still finishes after its caller has hung up (docs/reference/goclaw.md, "Sessions").
 TAIL_SECONDS = 0.8
 _TOKEN = re.compile(r"\[(t\d+)\]")
 _EDITED = re.compile(r"\[(t\d+)\] edited")

@@ -1,4 +1,4 @@
-"""One run of the agent: what its events tell meanwhile, and how it answers (goclaw-gateway.md sections 3 and 7)."""
+"""One run of the agent: what its events tell meanwhile, and how it answers (docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Agent events")."""
 
 from __future__ import annotations
 

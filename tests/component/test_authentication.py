@@ -517,7 +517,7 @@ async def test_a_caller_that_goes_away_does_not_take_the_fetch_with_it() -> None
 
 
 async def test_without_an_app_id_there_is_no_verifier() -> None:
-    """botbuilder lets everybody in then (teams-platform.md §6.3)."""
+    """botbuilder lets everybody in then (docs/reference/teams.md, "botbuilder's inbound path")."""
     async with bench() as b, httpx.AsyncClient() as http:
         cloud = custom(f"{b.microsoft.url}/openid", b.microsoft.url, ["127.0.0.1:1"])
         with pytest.raises(ValueError, match="app id"):

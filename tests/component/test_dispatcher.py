@@ -21,7 +21,7 @@ from bridge.store.sqlite import sqlite_store
 CHAT = Lane("chat")
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "withdrawn"},))
 INTERRUPTED = say("interrupted")
-# Three messages: one holds under 80 KB (design section 8).
+# Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 

@@ -38,7 +38,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class RpcGateway:
-    """The session methods of goclaw-gateway.md §6. `faults` overrides a method: a code, or what befalls the socket."""
+    """The session methods of docs/reference/goclaw.md, "WebSocket". `faults` overrides a method: a code, or what befalls the socket."""
 
     role: str = "operator"
     owner: str = ""
@@ -170,7 +170,7 @@ async def test_an_ok_that_deleted_nothing_is_noticed(role: str, key: str) -> Non
 
 
 async def test_a_session_that_lost_its_owner_is_not_said_to_be_deleted() -> None:
-    """The end of a turn re-creates a deleted session without its owner (§4)."""
+    """The end of a turn re-creates a deleted session without its owner (docs/reference/goclaw.md, "Sessions")."""
     async with using(RpcGateway(sessions={OWN: ("", HISTORY)})) as sessions:
         with pytest.raises(SessionNotDeleted):
             await sessions.delete_session("sales", "u1")

@@ -425,7 +425,7 @@ async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> Non
 
 
 async def test_feedback_is_heard_and_answered_with_an_empty_object() -> None:
-    """Teams shows an error for anything else (teams-platform.md section 2)."""
+    """Teams shows an error for anything else (docs/reference/teams.md, "Labels and feedback")."""
     async with door() as at:
         assert await at.post(at.activity("feedback_like")) == (200, b"{}")
         assert await at.post(at.activity("feedback_malformed")) == (200, b"{}")

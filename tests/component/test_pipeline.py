@@ -35,7 +35,7 @@ from bridge.engine.run_control import RunControl, StopRequested
 
 HOUR = 3600.0
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
-# Three messages: one holds under 80 KB (design section 8).
+# Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 

@@ -1,4 +1,4 @@
-"""The shape of answers, plain and streamed, and of a provider's failure (goclaw-gateway.md §3, §5, §10)."""
+"""The shape of answers, plain and streamed, and of a provider's failure (docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Files")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests meet: checks and their bodies, user ids, agents, rate limit, health (goclaw-gateway.md §2, §5, §11)."""
+"""What requests meet: checks and their bodies, user ids, agents, rate limit, health (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Health and doctor")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sessions keep: keys, who shares one, errors, cuts, restarts, two at once (goclaw-gateway.md §4, §8)."""
+"""What sessions keep: keys, who shares one, errors, cuts, restarts, two at once (docs/reference/goclaw.md, "Sessions" and docs/reference/goclaw.md, "Wake")."""
 
 from __future__ import annotations
 

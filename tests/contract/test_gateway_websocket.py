@@ -1,4 +1,4 @@
-"""The WebSocket: connect, sessions and their rights, events, errors (goclaw-gateway.md §6, §7)."""
+"""The WebSocket: connect, sessions and their rights, events, errors (docs/reference/goclaw.md, "WebSocket" and docs/reference/goclaw.md, "Agent events")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every turn store promises the engine (core/ports.py, design section 4)."""
+"""What every turn store promises the engine (core/ports.py, docs/architecture.md, "A turn's states")."""
 
 from __future__ import annotations
 

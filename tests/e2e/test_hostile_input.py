@@ -85,7 +85,7 @@ def claims(here: Hostile, **changes: Any) -> dict[str, Any]:
 
 
 def bad_tokens(here: Hostile) -> dict[str, str]:
-    """Tokens that must not open the door, by what is wrong with them (teams-platform.md §6.3 and more)."""
+    """Tokens that must not open the door, by what is wrong with them (docs/reference/teams.md, "botbuilder's inbound path" and more)."""
     identity, now = here.world.teams.identity, int(time.time())
     sign, app = identity.sign_as_channel, identity.app
     good = sign(now)
@@ -239,7 +239,7 @@ class Attempt:
 
 
 def lawful(activity: object, good: dict[str, Any]) -> bool:
-    """Whether the token's claims fit this activity (design section 6), in words of the test's own."""
+    """Whether the token's claims fit this activity (docs/architecture.md, "Order of checks"), in words of the test's own."""
     if not isinstance(activity, dict):
         return False
     data, conversation = activity.get("channelData"), activity.get("conversation")

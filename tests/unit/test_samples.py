@@ -1,6 +1,6 @@
 """The recorded forms of Teams activities, and what each of them means.
 
-Written from the documented field tables (teams-platform.md section 5), in full: names, ids and times are made up.
+Written from the documented field tables (docs/reference/teams.md, "Inbound activities"), in full: names, ids and times are made up.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def test_chosen_silence_is_never_shown(raw: str) -> None:
 
 
 def without_hidden(raw: str) -> str:
-    """What the gateway makes of the model's text (goclaw-gateway.md §3)."""
+    """What the gateway makes of the model's text (docs/reference/goclaw.md, "Reply")."""
     seen = re.sub(r"<think>.*?</think>", "", raw, flags=re.DOTALL).strip()
     return re.sub(r"^MEDIA:.*\n?", "", seen, flags=re.MULTILINE)
 

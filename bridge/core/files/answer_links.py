@@ -1,7 +1,7 @@
 """The files that an answer links to: found, and their links replaced. Pure.
 
 The gateway signs the links of an answer (`?ft=…`) and leaves them relative, so nothing but the bridge can open them
-(goclaw-gateway.md section 10). A link to anywhere else is left to the renderer, and never fetched.
+(docs/reference/goclaw.md, "Files"). A link to anywhere else is left to the renderer, and never fetched.
 """
 
 from __future__ import annotations

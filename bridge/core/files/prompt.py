@@ -10,7 +10,7 @@ from bridge.core.files.content_type import text_of
 from bridge.core.texts import say
 
 MOST_BYTES = 32_000
-"""Of a longer question the gateway cuts the end without a word (goclaw-gateway.md section 2)."""
+"""Of a longer question the gateway cuts the end without a word (docs/reference/goclaw.md, "Request")."""
 
 # A file of which less than this would be left says nothing.
 _LEAST_BYTES = 200

@@ -1,7 +1,7 @@
 """Activity JSON in, one of a closed set of events out. Total: no JSON makes it raise.
 
 Unknown types, names and shapes become `Ignored` with a reason; Teams adds new ones at any time.
-Fields: teams-platform.md section 5; https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference#activity-object
+Fields: docs/reference/teams.md, "Inbound activities"; https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference#activity-object
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Eve
 
 
 def _file_consent(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
-    """Shape: teams-platform.md section 9; https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4"""
+    """Shape: docs/reference/teams.md, "File exchange"; https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4"""
     value = _dict(activity.get("value"))
     file, action = _str(_dict(value.get("context")).get("file")), value.get("action")
     if not file or action not in ("accept", "decline") or reference.scope is not Scope.PERSONAL:

@@ -1,7 +1,7 @@
 """The files that a message of Teams brings, as far as it says so. Pure; fetching is the edge's.
 
 Shapes: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4#receive-files-in-personal-chat
-and https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images (teams-platform.md section 5).
+and https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images (docs/reference/teams.md, "Inbound activities").
 """
 
 from __future__ import annotations

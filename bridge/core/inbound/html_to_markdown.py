@@ -1,7 +1,7 @@
 """The `text/html` attachment of a Teams message becomes text that an agent reads well.
 
 Pure. Lists, code, tables, links, emphasis and quotes become Markdown, mentions what the caller says, the rest
-its words. Shapes of such attachments: teams-platform.md §5.
+its words. Shapes of such attachments: docs/reference/teams.md, "Inbound activities".
 """
 
 from __future__ import annotations

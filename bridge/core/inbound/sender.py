@@ -1,4 +1,4 @@
-"""Who sent an activity, and where an answer would go (teams-platform.md section 5)."""
+"""Who sent an activity, and where an answer would go (docs/reference/teams.md, "Inbound activities")."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.turn import Person, Reference, Scope
 _SCOPES = {scope.value: scope for scope in Scope}
 
 # Other words in this place would be a user id with a meaning of its own to the gateway: `system` is its owner,
-# `group:…` a group (goclaw-gateway.md section 2). Who has none is refused by access.py.
+# `group:…` a group (docs/reference/goclaw.md, "Request"). Who has none is refused by access.py.
 _AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 

@@ -4,7 +4,7 @@ Pure. Bold, italic, strike, code, quotes, links and lists stay as they were writ
 (headings, rules, images, tables, task boxes, formulas, single line breaks) becomes something that reads well, and
 what could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No word is dropped. What Teams
 shows: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
-(teams-platform.md §3).
+(docs/reference/teams.md, "Message format").
 
 The parse is markdown-it's (`parser`); text is written back as its source, so that what was no markup becomes none.
 """
@@ -129,7 +129,7 @@ def _list(tokens: Iterator[Token], source: Sequence[str], end: str) -> str:
 def _fence(code: str, info: str = "") -> str:
     """A fenced block. Its info string names a language or nothing; further words of it stand before the block.
 
-    "html-widget" would make the code an interactive widget (teams-platform.md §3, §10).
+    "html-widget" would make the code an interactive widget (docs/reference/teams.md, "Message format" and docs/reference/teams.md, "Typing, reactions, quotes").
     """
     info = unescapeAll(info.strip())
     language, _, words = info.partition(" ")

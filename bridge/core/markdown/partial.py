@@ -1,7 +1,7 @@
 """What may be shown of an answer that is still being written.
 
 Pure. Teams lets a streamed text only grow, and the answer must in the end begin with what was streamed: "each chunk
-must start with what was already streamed" (teams-platform.md §1). So of the agent's Markdown that much is shown of
+must start with what was already streamed" (docs/reference/teams.md, "Streaming"). So of the agent's Markdown that much is shown of
 which nothing that may follow changes the rendering: blocks that are over, and of the block that is being written
 its lines of plain words, links and code, up to the last whole word. `tests/unit/test_unfinished.py` holds the laws.
 """
@@ -19,7 +19,7 @@ from bridge.core.markdown.split import PART_UNITS, beginning, units
 VISIBLE_UNITS = PART_UNITS // 2 - 1000
 _MOST_READ = 100_000
 
-# What the gateway leaves out of the answer (goclaw-gateway.md §3), as is known before the last character is there.
+# What the gateway leaves out of the answer (docs/reference/goclaw.md, "Reply"), as is known before the last character is there.
 _THOUGHT = re.compile(r"\s*<(think(?:ing)?|thought|antthinking)\b[^>]*>.*?</\1\s*>\s*", re.DOTALL | re.IGNORECASE)
 _HIDDEN = re.compile(r"(?i:</?(?:think|thought|antthinking))|MEDIA:")
 _SILENCE = "NO_REPLY"

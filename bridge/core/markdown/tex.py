@@ -1,6 +1,6 @@
 r"""TeX formulas as people write them in plain text: `x^2 \leq \frac{1}{2}` becomes "x² ≤ 1/2".
 
-Pure. Teams' Markdown shows no math (teams-platform.md §3). What is not known here is left as the agent wrote it, as
+Pure. Teams' Markdown shows no math (docs/reference/teams.md, "Message format"). What is not known here is left as the agent wrote it, as
 a whole: half a translation would be neither TeX nor text.
 """
 

@@ -1,7 +1,7 @@
 """What Teams shows of a file: a picture beside the answer, an offer, and the file itself once it is saved. Pure.
 
 File cards work in personal chats only: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
-(teams-platform.md section 9). Pictures go as data, in every scope and cloud:
+(docs/reference/teams.md, "File exchange"). Pictures go as data, in every scope and cloud:
 https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images
 """
 

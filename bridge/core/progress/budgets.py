@@ -1,4 +1,4 @@
-"""How much may leave for one conversation, so that Teams never has to refuse an answer (design section 8).
+"""How much may leave for one conversation, so that Teams never has to refuse an answer (docs/architecture.md, "Progress and budgets").
 
 Everything counts: answers, their parts, notes, typing. Answers wait until they fit; progress is left out where it would
 take from what answers may need. Time comes in as a number of seconds that only grows.

@@ -19,7 +19,7 @@ from bridge.core.ports.channel import Chunk
 from bridge.core.progress.activity_line import ActivityLine, duration
 from bridge.core.turn import Scope
 
-# What is ready within these seconds is shown as it is, without any progress before it (design section 8).
+# What is ready within these seconds is shown as it is, without any progress before it (docs/architecture.md, "Progress and budgets").
 STREAM_AFTER = 1.0
 PLACEHOLDER_AFTER = 3.0
 # A stream ends after two minutes, whatever its bot does; the last word must be there before.

@@ -1,4 +1,4 @@
-"""Who calls: bearer to role, the user id header, API keys and the rate limit (goclaw-gateway.md §2, §5, §11)."""
+"""Who calls: bearer to role, the user id header, API keys and the rate limit (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Health and doctor")."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Role = Literal["viewer", "operator", "admin", "owner"]
 _RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2, "owner": 3}
 _SCOPES: dict[str, Role] = {"operator.read": "viewer", "operator.write": "operator", "operator.admin": "admin"}
-OWNER_ID = "system"  # the default owner id of a gateway (§2)
+OWNER_ID = "system"  # the default owner id of a gateway (docs/reference/goclaw.md, "Request")
 USER_HEADER = "X-GoClaw-User-Id"
-_BURST = 5  # tokens of a full bucket (§5)
+_BURST = 5  # tokens of a full bucket (docs/reference/goclaw.md, "Errors")
 _BUCKETS = 10_000  # bearers remembered at once; an idle one is full again and may be forgotten
 
 
@@ -94,13 +94,13 @@ def _digest(bearer: str) -> str:
 
 
 def bearer_of(headers: Mapping[str, str]) -> str | None:
-    """The bearer token of a request; the scheme word is case-sensitive in the real gateway (§2)."""
+    """The bearer token of a request; the scheme word is case-sensitive in the real gateway (docs/reference/goclaw.md, "Request")."""
     value = headers.get("Authorization", "")
     return value.removeprefix("Bearer ") if value.startswith("Bearer ") else None
 
 
 def user_id_of(headers: Mapping[str, str], caller: Caller) -> str:
-    """The user a request acts for; "" when the header is missing or invalid, which the gateway treats alike (§2)."""
+    """The user a request acts for; "" when the header is missing or invalid, which the gateway treats alike (docs/reference/goclaw.md, "Request")."""
     raw = headers.get(USER_HEADER, "").encode("utf-8", "surrogateescape")
     user = raw.decode("utf-8", "replace").strip(" \t")
     if not user or len(raw) > 255 or any(unicodedata.category(char) in {"Cc", "Cf"} for char in user):
@@ -110,7 +110,7 @@ def user_id_of(headers: Mapping[str, str], caller: Caller) -> str:
 
 @dataclass(slots=True)
 class RateLimit:
-    """A token bucket per bearer: a burst of five, then ``rpm`` a minute; ``rpm`` <= 0 turns it off (§5)."""
+    """A token bucket per bearer: a burst of five, then ``rpm`` a minute; ``rpm`` <= 0 turns it off (docs/reference/goclaw.md, "Errors")."""
 
     rpm: int
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Request bodies as the gateway reads them: the limit, and Go's words of refusal (goclaw-gateway.md §2, §5)."""
+"""Request bodies as the gateway reads them: the limit, and Go's words of refusal (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Errors")."""
 
 from __future__ import annotations
 

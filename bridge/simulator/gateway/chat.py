@@ -1,4 +1,4 @@
-"""``POST /v1/chat/completions``, plain and streamed (goclaw-gateway.md §2, §3, §5)."""
+"""``POST /v1/chat/completions``, plain and streamed (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Errors")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small HTTP endpoints: health, agents, sessions, wake, API keys, files, and what is not there (§8, §10, §11)."""
+"""The small HTTP endpoints: health, agents, sessions, wake, API keys, files, and what is not there (docs/reference/goclaw.md, "Wake", docs/reference/goclaw.md, "Files", docs/reference/goclaw.md, "Health and doctor")."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def as_go_answers(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def agent(request: web.Request) -> web.Response:
-    """``GET /v1/agents/{A}``: with a user id this asks for a grant, and nobody but the owner has one here (§11)."""
+    """``GET /v1/agents/{A}``: with a user id this asks for a grant, and nobody but the owner has one here (docs/reference/goclaw.md, "Health and doctor")."""
     gateway = request.app[GATEWAY]
     caller = gateway.caller(request)
     if caller is None:
@@ -85,7 +85,7 @@ def _number(text: str, otherwise: int) -> int:
 
 
 async def wake(request: web.Request) -> web.Response:  # noqa: PLR0911 - one return per check
-    """``POST /v1/agents/{A}/wake``: a turn in any session the caller names, also on gateways that forget (§8)."""
+    """``POST /v1/agents/{A}/wake``: a turn in any session the caller names, also on gateways that forget (docs/reference/goclaw.md, "Wake")."""
     gateway = request.app[GATEWAY]
     caller = gateway.caller(request)
     if caller is None:

@@ -1,4 +1,4 @@
-"""The gateway's events on their way to the sockets that may see them (goclaw-gateway.md §7).
+"""The gateway's events on their way to the sockets that may see them (docs/reference/goclaw.md, "Agent events").
 
 Every socket has a buffer of 256 events; what does not fit is lost, and nothing is replayed: so says the real gateway.
 """

@@ -1,4 +1,4 @@
-"""Files of the gateway's workspace and the signed links to them (goclaw-gateway.md §10)."""
+"""Files of the gateway's workspace and the signed links to them (docs/reference/goclaw.md, "Files")."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bridge.simulator.gateway.replies import plain_error, text_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LIFE = 24 * 3600  # seconds a signed link is good for (§10)
+_LIFE = 24 * 3600  # seconds a signed link is good for (docs/reference/goclaw.md, "Files")
 _LINK = re.compile(r"/v1/(?:files|media)/[^\s)\]\"'<>?]+(?!\?ft=)(?=[\s)\]\"'<>]|$)")
 # Folders of the gateway's own machine, refused by name; everything outside the workspace is simply not there.
 _SYSTEM = {"bin", "boot", "dev", "etc", "lib", "proc", "root", "run", "sbin", "sys", "usr", "var"}

@@ -1,7 +1,7 @@
 """JSON as Go's ``encoding/json`` writes and refuses it: the escapes of an answer and the words of a refusal.
 
 Pure. The refusal sentences are those of Go's scanner, since clients see them in ``invalid request: …``
-(goclaw-gateway.md §5); the reader accepts what a Go ``Decoder`` accepts, which is one value and anything behind it.
+(docs/reference/goclaw.md, "Errors"); the reader accepts what a Go ``Decoder`` accepts, which is one value and anything behind it.
 """
 
 from __future__ import annotations

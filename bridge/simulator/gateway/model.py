@@ -1,6 +1,6 @@
 """A real model behind the stand-in: any OpenAI-compatible endpoint, asked as the real gateway asks its own.
 
-Tries, delays and the words of a failure are the gateway's (goclaw-gateway.md §5). Tools are not offered to the model,
+Tries, delays and the words of a failure are the gateway's (docs/reference/goclaw.md, "Errors"). Tools are not offered to the model,
 and its reasoning is not shown as ``thinking`` events.
 """
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from bridge.simulator.gateway.sessions import Message
 
 TRIES = 3
-_DELAYS = ((0.2, 0.3), (0.5, 0.7))  # seconds between the tries, observed (§5)
+_DELAYS = ((0.2, 0.3), (0.5, 0.7))  # seconds between the tries, observed (docs/reference/goclaw.md, "Errors")
 _LONGEST_RETRY_AFTER = 60.0  # seconds; the page shows 2 s honoured and names no limit
-_SILENCE = 180.0  # seconds until a silent model counts as failed (§5)
+_SILENCE = 180.0  # seconds until a silent model counts as failed (docs/reference/goclaw.md, "Errors")
 _CONNECT = 10.0
 _SYSTEM = (
     "You are a helpful agent that people talk with in a chat. Answer in Markdown. Messages of a group begin with"
@@ -52,7 +52,7 @@ class Completion:
 
 
 def is_retried(status: int) -> bool:
-    """Whether the gateway asks again after this HTTP status of its provider (§5)."""
+    """Whether the gateway asks again after this HTTP status of its provider (docs/reference/goclaw.md, "Errors")."""
     return status == 429 or status >= 500
 
 

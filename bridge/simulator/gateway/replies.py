@@ -1,4 +1,4 @@
-"""The forms of the gateway's HTTP answers: which content type, which line end, which error body (goclaw-gateway.md §5).
+"""The forms of the gateway's HTTP answers: which content type, which line end, which error body (docs/reference/goclaw.md, "Errors").
 
 Three writers live in the real gateway: Go's ``http.Error`` (text, ``nosniff``), its JSON encoder (a line end after
 the value) and a few plain writes without line end. A bridge meets all three.

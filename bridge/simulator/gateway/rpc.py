@@ -1,4 +1,4 @@
-"""The WebSocket ``/ws``: connect, sessions, health, and the `agent` events on their way out (goclaw-gateway.md §6, §7).
+"""The WebSocket ``/ws``: connect, sessions, health, and the `agent` events on their way out (docs/reference/goclaw.md, "WebSocket" and docs/reference/goclaw.md, "Agent events").
 
 Left out, and answered like an unknown method: ``chat.send``, ``chat.abort``, ``chat.inject`` and ``sessions.compact``.
 A client that needs them finds out at once instead of being lied to.
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from bridge.simulator.gateway.sessions import Session
 
-_LARGEST_FRAME = 512 * 1024  # beyond it the socket is closed with 1009 (§6)
+_LARGEST_FRAME = 512 * 1024  # beyond it the socket is closed with 1009 (docs/reference/goclaw.md, "WebSocket")
 _PING = 30.0
 _CLOSE_WITHIN = 1.0  # a client that does not answer the close must not hold up the gateway's end
 _SERVER = {"name": "goclaw", "version": "dev"}
-_TENANT = "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway (§6)
-_PENDING_PAIRINGS = 3  # at most, then sockets without token are refused (§6)
+_TENANT = "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway (docs/reference/goclaw.md, "WebSocket")
+_PENDING_PAIRINGS = 3  # at most, then sockets without token are refused (docs/reference/goclaw.md, "WebSocket")
 _PAIRING_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _LIST_LIMIT = 20
 
@@ -219,7 +219,7 @@ class _Peer:
         return {"ok": True}
 
     def _status(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """Always idle: HTTP and wake runs are not known to this call in the real gateway either (§9)."""
+        """Always idle: HTTP and wake runs are not known to this call in the real gateway either (docs/reference/goclaw.md, "chat.send and chat.abort")."""
         self._touch(caller, _text(params, "sessionKey"))
         return {"activity": None, "isRunning": False, "runId": ""}
 

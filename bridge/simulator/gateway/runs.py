@@ -1,4 +1,4 @@
-"""One run: the agent's work on one message, its events, and what the session keeps of it (goclaw-gateway.md §4, §7)."""
+"""One run: the agent's work on one message, its events, and what the session keeps of it (docs/reference/goclaw.md, "Sessions" and docs/reference/goclaw.md, "Agent events")."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Runs:
     async def run(self, turn: Turn) -> Outcome:
         """Lets the agent work and keeps the turn.
 
-        A cancelled run (the client closed its request) keeps nothing, unless a tool was at work (§4).
+        A cancelled run (the client closed its request) keeps nothing, unless a tool was at work (docs/reference/goclaw.md, "Sessions").
 
         Raises:
             RunFailed: the provider failed; the session keeps nothing of the turn.
@@ -220,7 +220,7 @@ async def _use(progress: _Progress, tool: UseTool, prompt_tokens: int) -> None:
 
 
 async def _fail(status: int, words: str) -> None:
-    """Fails as slowly as the real gateway, whose tries take their time (§5)."""
+    """Fails as slowly as the real gateway, whose tries take their time (docs/reference/goclaw.md, "Errors")."""
     for failed in range(1, TRIES if is_retried(status) else 1):
         await asyncio.sleep(retry_delay(failed))
     raise ProviderFailure(f"HTTP {status}: openai: {words}", retried=False)

@@ -1,4 +1,4 @@
-"""What the gateway takes out of a model's text before anybody sees it (goclaw-gateway.md §3). Pure."""
+"""What the gateway takes out of a model's text before anybody sees it (docs/reference/goclaw.md, "Reply"). Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def visible(sanitised: str) -> str:
     return "" if sanitised.startswith(SILENCE) else sanitised
 
 
-_KEPT_BYTES = 32_000  # of a user's message (§2)
+_KEPT_BYTES = 32_000  # of a user's message (docs/reference/goclaw.md, "Request")
 
 
 def cut_for_model(text: str) -> str:
-    """A message over 32,000 bytes as the model gets it: cut, with the gateway's remark behind it (§2)."""
+    """A message over 32,000 bytes as the model gets it: cut, with the gateway's remark behind it (docs/reference/goclaw.md, "Request")."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= _KEPT_BYTES:
         return text

@@ -1,4 +1,4 @@
-"""Sessions on disk: who owns them, what they hold, and what a restart finds (goclaw-gateway.md §4, §6).
+"""Sessions on disk: who owns them, what they hold, and what a restart finds (docs/reference/goclaw.md, "Sessions" and docs/reference/goclaw.md, "WebSocket").
 
 One file per session, one JSON line per completed turn, appended with a single write. That is a few hundred bytes into
 the page cache, so it runs on the event loop, and it survives ``kill -9`` the instant after the reply (not a power cut:
@@ -36,7 +36,7 @@ class Session:
     input_tokens: int = 0
     output_tokens: int = 0
     saved: bool = False
-    stale_rows: bool = False  # after a reset the old rows still lie on disk, until a turn replaces them (§6)
+    stale_rows: bool = False  # after a reset the old rows still lie on disk, until a turn replaces them (docs/reference/goclaw.md, "WebSocket")
 
 
 def message(role: str, content: str, **more: Any) -> Message:
@@ -84,7 +84,7 @@ class Sessions:
     def append(self, key: str, agent: str, channel: str, messages: Iterable[Message], tokens: tuple[int, int]) -> None:
         """Keeps one turn, all of its messages together.
 
-        A session that was deleted while the turn ran is made again, with this turn alone and without an owner (§4).
+        A session that was deleted while the turn ran is made again, with this turn alone and without an owner (docs/reference/goclaw.md, "Sessions").
         """
         now = rfc3339()
         session = self._sessions.get(key) or self._new(key, "", agent, channel, now)

@@ -26,7 +26,7 @@ class GatewayOptions:
     """How a stand-in gateway is to behave.
 
     ``token`` is the gateway token ("" makes a gateway without one), ``agent`` the key of its only agent, ``data`` the
-    folder of its sessions. ``persistent`` False plays a gateway that forgets (§4). ``rate_limit_rpm`` <= 0 is off.
+    folder of its sessions. ``persistent`` False plays a gateway that forgets (docs/reference/goclaw.md, "Sessions"). ``rate_limit_rpm`` <= 0 is off.
     ``llm_url`` puts a real model behind it; without ``llm_model`` the first that the endpoint lists.
     """
 
@@ -60,14 +60,14 @@ class Gateway:
         return user_id_of(request.headers, caller)
 
     def agent_id(self) -> str:
-        """The agent's UUID, under which it may be asked as well: with a session of its own (§2)."""
+        """The agent's UUID, under which it may be asked as well: with a session of its own (docs/reference/goclaw.md, "Request")."""
         return str(uuid5(NAMESPACE_URL, f"stand-in:{self.options.agent}"))
 
     def has_agent(self, name: str) -> bool:
         return name in {self.options.agent, self.agent_id()}
 
     def chat_key(self, agent: str, user: str) -> str:
-        """The key of the session that an HTTP turn of this user runs in (§4)."""
+        """The key of the session that an HTTP turn of this user runs in (docs/reference/goclaw.md, "Sessions")."""
         if self.options.persistent:
             return f"agent:{agent}:http:direct:{user}"
         return f"agent:{agent}:http-{user}-{secrets.token_hex(4)}"

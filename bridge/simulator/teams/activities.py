@@ -2,7 +2,7 @@
 
 Sources: learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-basics and
 …/subscribe-to-conversation-events, learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/
-universal-actions-for-adaptive-cards (reference: teams-platform.md §5).
+universal-actions-for-adaptive-cards (reference: docs/reference/teams.md, "Inbound activities").
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def reaction(envelope: Envelope, activity_id: str, message_id: str, kind: str, *
 
 
 def installation(envelope: Envelope, activity_id: str, action: str) -> dict[str, Any]:
-    """`action` is `add`, `remove` or `add-upgrade` (botframework-sdk issue 6139, §5)."""
+    """`action` is `add`, `remove` or `add-upgrade` (botframework-sdk issue 6139, docs/reference/teams.md, "Inbound activities")."""
     activity = envelope.activity(
         "installationUpdate",
         activity_id,
@@ -166,7 +166,7 @@ def card_execute(envelope: Envelope, activity_id: str, message_id: str, action: 
 def feedback(envelope: Envelope, activity_id: str, message_id: str, reaction: str, text: str) -> dict[str, Any]:
     """Feedback on a message of the bot; the person's words travel as JSON inside the JSON.
 
-    learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (§2 "Feedback").
+    learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (docs/reference/teams.md, "Labels and feedback" "Feedback").
     """
     words = orjson.dumps({"feedbackText": text}).decode()
     value = {"actionName": "feedback", "actionValue": {"reaction": reaction, "feedback": words}}

@@ -10,7 +10,7 @@ from typing import Any
 from bridge.simulator.teams import markdown, rules
 from bridge.simulator.teams.messages import File, Quote
 
-# what Teams shows in messages: format-your-bot-messages, "Picture messages" (teams-platform.md §3)
+# what Teams shows in messages: format-your-bot-messages, "Picture messages" (docs/reference/teams.md, "Message format")
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 # the lasting address of a file in the simulated OneDrive (onedrive.py); the page has one of its own for it
 _DOCUMENT = re.compile(r"/onedrive/Documents/([0-9a-f-]{36}/[^/?#]{1,500})$")

@@ -1,7 +1,7 @@
 """What people press in the bot's messages: card buttons, Stop, feedback, a file's Accept and Decline.
 
 Most of these are invokes: the client waits for the bot's answer, and shows the click as failed when it is late or
-wrong (reference: teams-platform.md §2 "Feedback", §5, §9).
+wrong (reference: docs/reference/teams.md, "Labels and feedback" "Feedback", docs/reference/teams.md, "Inbound activities", docs/reference/teams.md, "File exchange").
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Clicks:
             raise NotPossible("This message is not being streamed.", 404)
 
     async def give_feedback(self, chat_id: str, who: str, message_id: str, reaction: str, text: str) -> Pressed:
-        """Send `like` or `dislike` with some words. The bot must answer 200 and nothing, else it has failed (§2)."""
+        """Send `like` or `dislike` with some words. The bot must answer 200 and nothing, else it has failed (docs/reference/teams.md, "Labels and feedback")."""
         message, envelope = self._at.bots(chat_id, who, message_id)
         if not message.feedback:
             raise NotPossible("This message has no feedback buttons.", 404)
@@ -98,7 +98,7 @@ class Clicks:
         return Pressed(taken=True, told=None)
 
     async def consent(self, chat_id: str, who: str, message_id: str, *, accepted: bool) -> Pressed:
-        """Take or refuse a file that the bot offers. The card stays: to take it away is the bot's part (§9)."""
+        """Take or refuse a file that the bot offers. The card stays: to take it away is the bot's part (docs/reference/teams.md, "File exchange")."""
         message, envelope = self._at.bots(chat_id, who, message_id)
         if message.consent is None:
             raise NotPossible("This message offers no file.", 404)

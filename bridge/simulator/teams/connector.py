@@ -1,7 +1,7 @@
 """The Bot Connector: what a bot may do in Teams' conversations, with the refusals of the real service.
 
 Source: learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference (reference:
-teams-platform.md §3, §4).
+docs/reference/teams.md, "Message format" and docs/reference/teams.md, "Rate limits and retries").
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from bridge.simulator.teams.stream_endpoint import Streaming
     from bridge.simulator.teams.tenant import Tenant
 
-# how long the typing indicator stays: teams-platform.md §10 "Typing"
+# how long the typing indicator stays: docs/reference/teams.md, "Typing, reactions, quotes" "Typing"
 TYPING_SHOWN_MS = 3000
-# `like`, `1f440_eyes` and the like, custom ones too (teams-platform.md §10 "Reactions by bot")
+# `like`, `1f440_eyes` and the like, custom ones too (docs/reference/teams.md, "Typing, reactions, quotes" "Reactions by bot")
 _REACTION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -170,9 +170,9 @@ class Connector:
         return found
 
     def _show_typing(self, request: web.Request, place: Place) -> None:
-        if place.chat.kind == "channel":  # teams-platform.md §10 "Typing"
+        if place.chat.kind == "channel":  # docs/reference/teams.md, "Typing, reactions, quotes" "Typing"
             explain(request, "Accepted and not shown: Teams shows no typing in channels.")
-        elif self._streaming.is_open(place.chat.id):  # §1
+        elif self._streaming.is_open(place.chat.id):  # docs/reference/teams.md, "Streaming"
             explain(request, "Accepted and not shown: no typing while a stream is open.")
         else:
             event = {"type": "typing", "chat": place.chat.id, "thread": place.thread, "name": BOT_NAME}

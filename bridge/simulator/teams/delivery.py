@@ -1,7 +1,7 @@
 """Takes people's activities to the bot's endpoint and tells how the bot answered.
 
 An activity that is not answered in about 15 s is sent again with the same id, as Teams does (reference:
-teams-platform.md §5 "Timeouts and duplicates"). Beyond that the simulator is kinder than what is documented
+docs/reference/teams.md, "Inbound activities" "Timeouts and duplicates"). Beyond that the simulator is kinder than what is documented
 of Teams: while the bot is down (no connection, or 5xx) it tries again for about a minute before the activity
 is lost, so that nobody's words vanish while the bridge is being restarted. What waits in one conversation is
 tried again in order.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # a card's button gives up much sooner than a message: the docs' figure for invokes of message extensions
-# (teams-platform.md §5)
+# (docs/reference/teams.md, "Inbound activities")
 INVOKE_TIMEOUT = 5.0
 # the bot's answer to an invoke may hold a card; anything larger is no answer
 _MOST_ANSWER = 256 * 1024

@@ -2,7 +2,7 @@
 endpoint.
 
 All tokens are real RS256 tokens. Sources: learn.microsoft.com/azure/bot-service/rest-api/
-bot-framework-rest-connector-authentication (reference: teams-platform.md §6.1) and
+bot-framework-rest-connector-authentication (reference: docs/reference/teams.md, "Authentication") and
 learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
 """
 
@@ -104,7 +104,7 @@ class Identity:
 
     def __init__(self, data: Path, public_base: str) -> None:
         self.app = credentials(data)
-        # a region, then the tenant: teams-platform.md §5 "serviceUrl"
+        # a region, then the tenant: docs/reference/teams.md, "Inbound activities" "serviceUrl"
         self.service_url = f"{public_base}/emea/{self.app.tenant_id}/"
         self._bot_framework = SigningKey("simulated-teams-1", _load_key(data / "bot-framework.pem"))
         self._entra = SigningKey("simulated-entra-1", _load_key(data / "entra.pem"))

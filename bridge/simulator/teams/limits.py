@@ -1,6 +1,6 @@
 """The rate limits of the Bot Connector as sliding windows. Pure: the caller brings the clock.
 
-Numbers: learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit (reference: teams-platform.md §4).
+Numbers: learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit (reference: docs/reference/teams.md, "Rate limits and retries").
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Window:
 SENDS = (Window(1, 7), Window(2, 8), Window(30, 60), Window(3600, 1800))
 # per bot and thread: get conversation members, get conversations
 READS = (Window(1, 14), Window(2, 16), Window(30, 120), Window(3600, 3600))
-# per app, over all conversations: bots' reactions (teams-platform.md §4 and §10)
+# per app, over all conversations: bots' reactions (docs/reference/teams.md, "Rate limits and retries" and docs/reference/teams.md, "Typing, reactions, quotes")
 REACTIONS = (Window(1, 2),)
 # per app and tenant, whatever the operation
 REQUESTS = (Window(1, 50),)

@@ -1,7 +1,7 @@
 """What Teams shows of a message's text, as sanitised HTML for the chat page.
 
 Source: learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages (reference:
-teams-platform.md §3 "textFormat"). Headers, rules, images and tables are no part of Teams' Markdown: their
+docs/reference/teams.md, "Message format" "textFormat"). Headers, rules, images and tables are no part of Teams' Markdown: their
 source text is shown.
 """
 

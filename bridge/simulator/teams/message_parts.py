@@ -1,7 +1,7 @@
 """What a person's message holds beside its text - a quotation, pictures, files - in the forms that Teams sends. Pure.
 
 Sources: learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4; a quotation has the HTML of Teams' own
-clients and the entity of the Teams SDK (reference: teams-platform.md §5 "Files and pictures inbound", §10).
+clients and the entity of the Teams SDK (reference: docs/reference/teams.md, "Inbound activities" "Files and pictures inbound", docs/reference/teams.md, "Typing, reactions, quotes").
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _blockquote(quoted: Quoted) -> str:
 
 
 def _reply(quoted: Quoted) -> dict[str, str]:
-    """The form of the Teams SDK's QuotedReplyData (reference: teams-platform.md §10)."""
+    """The form of the Teams SDK's QuotedReplyData (reference: docs/reference/teams.md, "Typing, reactions, quotes")."""
     return {
         "messageId": quoted.id,
         "senderId": quoted.sender,

@@ -1,7 +1,7 @@
 """Where people's files lie: a OneDrive with pre-authenticated links, and Teams' own store of inline pictures.
 
 Sources: learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4 and learn.microsoft.com/graph/api/
-driveitem-createuploadsession, "Upload bytes to the upload session" (reference: teams-platform.md §5, §9). Uploads
+driveitem-createuploadsession, "Upload bytes to the upload session" (reference: docs/reference/teams.md, "Inbound activities" and docs/reference/teams.md, "File exchange"). Uploads
 come in one piece, as in Microsoft's sample.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.simulator.teams.traffic import Traffic
 
 MOST_BYTES = 10 * 1024 * 1024
-# a download link lives about an hour; how long exactly is not documented (§5)
+# a download link lives about an hour; how long exactly is not documented (docs/reference/teams.md, "Inbound activities")
 LINK_SECONDS = 3600.0
 _RANGE = re.compile(r"bytes 0-(\d{1,12})/(\d{1,12})")
 # by their first bytes: what people may look at on the page is what it says it is

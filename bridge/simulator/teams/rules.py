@@ -1,7 +1,7 @@
 """What the Bot Connector refuses in an activity that a bot sends. Pure.
 
 Codes and limits: learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages and
-…/build-conversational-capability, "status codes" (reference: teams-platform.md §2 to §4).
+…/build-conversational-capability, "status codes" (reference: docs/reference/teams.md, "Labels and feedback" and docs/reference/teams.md, "Rate limits and retries").
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
-# bots-filesv4 (teams-platform.md §9)
+# bots-filesv4 (docs/reference/teams.md, "File exchange")
 FILE_CONSENT = "application/vnd.microsoft.teams.card.file.consent"
 FILE_INFO = "application/vnd.microsoft.teams.card.file.info"
 ROOT_MESSAGE = "https://schema.org/Message"
@@ -51,7 +51,7 @@ def attachments(activity: dict[str, Any]) -> list[dict[str, Any]]:
 def asks_feedback(activity: dict[str, Any]) -> bool:
     """Whether Teams shows its own feedback buttons. `custom` ones open a dialog of the bot, which is not simulated.
 
-    Source: learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (§2).
+    Source: learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (docs/reference/teams.md, "Labels and feedback").
     """
     data = activity.get("channelData") or {}
     loop = data.get("feedbackLoop")
@@ -59,7 +59,7 @@ def asks_feedback(activity: dict[str, Any]) -> bool:
 
 
 def quoted_id(activity: dict[str, Any]) -> str | None:
-    """The message that a bot's reply quotes: named by an entity and by a tag in the text (teams-platform.md §10)."""
+    """The message that a bot's reply quotes: named by an entity and by a tag in the text (docs/reference/teams.md, "Typing, reactions, quotes")."""
     for entity in entities(activity):
         reply = entity.get("quotedReply") if entity.get("type") == "quotedReply" else None
         if isinstance(reply, dict) and isinstance(reply.get("messageId"), str):

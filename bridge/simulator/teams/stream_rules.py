@@ -1,7 +1,7 @@
 """The rules of streamed messages. Pure: the caller brings the clock, and shows what is accepted.
 
 Source: learn.microsoft.com/microsoftteams/platform/bots/streaming-ux, the words of the refusals too (reference:
-teams-platform.md §1).
+docs/reference/teams.md, "Streaming").
 """
 
 from __future__ import annotations

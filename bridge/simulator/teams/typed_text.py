@@ -1,8 +1,7 @@
 """What becomes of a text that a person types in Teams. Pure.
 
 The client turns a code fence into a code block and `@Name` into a mention. Every other character stays as it
-was typed, Markdown's too. A message goes to the bot twice: as text and as HTML (reference: teams-platform.md
-§5 "Fields").
+was typed, Markdown's too. A message goes to the bot twice: as text and as HTML (reference: docs/reference/teams.md, "Inbound activities" "Fields").
 """
 
 from __future__ import annotations

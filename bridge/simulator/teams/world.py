@@ -1,6 +1,6 @@
 """The demo world's words: who works at Contoso, and which chats they have.
 
-Ids have the shapes that Teams gives them (reference: teams-platform.md §5 "Fields") and are derived from the
+Ids have the shapes that Teams gives them (reference: docs/reference/teams.md, "Inbound activities" "Fields") and are derived from the
 names, so that they are the same after every restart.
 """
 

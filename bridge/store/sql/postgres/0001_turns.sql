@@ -1,4 +1,4 @@
--- The turn table (design section 4). n is the order of acceptance; it is never reused.
+-- The turn table (docs/architecture.md, "A turn's states"). n is the order of acceptance; it is never reused.
 CREATE TABLE turns (
     n          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id         TEXT NOT NULL UNIQUE,             -- dedupe: a repeated activity changes nothing

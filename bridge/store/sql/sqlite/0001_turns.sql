@@ -1,4 +1,4 @@
--- The turn table (design section 4). n is the order of acceptance; it is never reused.
+-- The turn table (docs/architecture.md, "A turn's states"). n is the order of acceptance; it is never reused.
 CREATE TABLE turns (
     n        INTEGER PRIMARY KEY AUTOINCREMENT,
     id       TEXT NOT NULL UNIQUE,             -- dedupe: a repeated activity changes nothing

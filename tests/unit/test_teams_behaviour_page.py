@@ -1,4 +1,4 @@
-"""What docs/teams.md says of Teams has a rule and a test that exists, and what can be seen is looked at."""
+"""What docs/teams-behaviour.md says of Teams has a rule and a test that exists, and what can be seen is looked at."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "teams.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "teams-behaviour.md").read_text(encoding="utf-8")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 HEAD = ["Behaviour", "Rule", "Test", "In a browser"]
 
