@@ -114,7 +114,9 @@ class TurnProgress:
 
     async def __aenter__(self) -> Self:
         self._all.running += 1
-        if self._to.scope is not Scope.CHANNEL:  # Teams shows no typing in channels (docs/architecture.md, "Progress and budgets")
+        if (
+            self._to.scope is not Scope.CHANNEL
+        ):  # Teams shows no typing in channels (docs/architecture.md, "Progress and budgets")
             interval = lambda: self._all.interval(_TYPING_SECONDS)  # noqa: E731
             self._typing = TypingIndicator(self._all.channel, self._to, self._all.tasks, interval)
             await self._typing.__aenter__()

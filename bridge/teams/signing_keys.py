@@ -25,9 +25,13 @@ from bridge.teams.clouds import CLOUDS, Cloud, origin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-REFRESH_EVERY = 12 * 3600.0  # keys live 24 h (docs/reference/teams.md, "Authentication"); half of it leaves time for a bad day at Microsoft
+REFRESH_EVERY = (
+    12 * 3600.0
+)  # keys live 24 h (docs/reference/teams.md, "Authentication"); half of it leaves time for a bad day at Microsoft
 REFETCH_PAUSE = 30.0  # an unknown key id makes us ask at most this often, however many strangers invent one
-FETCH_LIMIT = 10.0  # both documents together; Teams waits 15 s for our answer (docs/reference/teams.md, "Inbound activities")
+FETCH_LIMIT = (
+    10.0  # both documents together; Teams waits 15 s for our answer (docs/reference/teams.md, "Inbound activities")
+)
 LARGEST_DOCUMENT = 512 * 1024  # Microsoft's key list has about 50 kB
 SMALLEST_KEY = 2048  # bits: RFC 7518 §3.3
 

@@ -14,7 +14,8 @@ ENDINGS = {".py", ".sql", ".js", ".css", ".html", ".sh", ".md", ".toml", ".yml",
 FOLLOWED = re.compile(r'\bdocs/[\w./-]+\.md\b(?:, "([^"\n]+)")?')
 # A paragraph sign belongs to an RFC; a page of the team's own that is not in this repository is no source.
 DANGLING = re.compile(
-    r"(?<!RFC \d{4} )§|\b[Dd]esign(?:'s)? (?:section|§)|\bthe design\b|teams-platform\.md|goclaw-gateway\.md|pitfalls\.md|\bdesign\.md"
+    r"(?<!RFC \d{4} )§|\b[Dd]esign(?:'s)? (?:section|§)|\bthe design\b"
+    r"|teams-platform\.md|goclaw-gateway\.md|pitfalls\.md|\bdesign\.md"
 )
 
 

@@ -31,7 +31,9 @@ _LARGEST_FRAME = 512 * 1024  # beyond it the socket is closed with 1009 (docs/re
 _PING = 30.0
 _CLOSE_WITHIN = 1.0  # a client that does not answer the close must not hold up the gateway's end
 _SERVER = {"name": "goclaw", "version": "dev"}
-_TENANT = "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway (docs/reference/goclaw.md, "WebSocket")
+_TENANT = (
+    "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway (docs/reference/goclaw.md, "WebSocket")
+)
 _PENDING_PAIRINGS = 3  # at most, then sockets without token are refused (docs/reference/goclaw.md, "WebSocket")
 _PAIRING_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _LIST_LIMIT = 20

@@ -74,7 +74,9 @@ class Streaming:
         """The answer to an activity that is a part of a stream. Raises Refused."""
         at = self._clock()
         chat = place.chat
-        if chat.kind == "groupChat":  # the answer seen in groups: microsoft/teams-sdk issue 2316 (docs/reference/teams.md, "Streaming")
+        if (
+            chat.kind == "groupChat"
+        ):  # the answer seen in groups: microsoft/teams-sdk issue 2316 (docs/reference/teams.md, "Streaming")
             raise Refused(405, "MethodNotAllowed", "Method Not Allowed", rule="Streaming is for personal chats only.")
         if chat.kind != "personal":
             words = "Streaming api is not enabled."
