@@ -54,7 +54,7 @@ async def pump(here: Storm) -> None:
     asked = 0
     async with asyncio.TaskGroup() as under_way:
         while True:
-            if asked - len(here.field.shown) < OUTSTANDING * len(here.replicas):
+            if asked - len(here.outside.bot_messages) < OUTSTANDING * len(here.replicas):
                 asked += 1
                 replica = here.replicas[asked % len(here.replicas)]
                 under_way.create_task(here.people.say(f"lane-{asked % _LANES}", to=replica))
@@ -73,9 +73,9 @@ async def turns_a_second(replicas: int) -> float:
             with share([replica.pid for replica in here.replicas]):
                 pumping = asyncio.ensure_future(pump(here))
                 await asyncio.sleep(WARM_UP)
-                before, began = len(here.field.shown), time.monotonic()
+                before, began = len(here.outside.bot_messages), time.monotonic()
                 await asyncio.sleep(SECONDS)
-                done = (len(here.field.shown) - before) / (time.monotonic() - began)
+                done = (len(here.outside.bot_messages) - before) / (time.monotonic() - began)
                 pumping.cancel()
                 await asyncio.wait({pumping})
     return done
