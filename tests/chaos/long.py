@@ -1,7 +1,7 @@
 """The long form of the chaos suite: `make chaos`. Exit code 1 if a guarantee was broken.
 
-Storms ("legs") follow each other until enough turns and kills were seen: one process on a SQLite file, then two and
-three replicas on a PostgreSQL that restarts, with freezes longer than the lease.
+Runs storms ("legs") in turn until enough turns and kills were seen: a single process on a SQLite file, then two and
+three replicas on a restarting PostgreSQL, with freezes longer than the lease.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEGS = ((1, 0.0), (2, 26.0), (3, 26.0))
 
 
 async def leg(seed: int, replicas: int, freeze: float, minutes: float) -> tuple[Storm, Verdict]:
-    """Run one storm of `minutes` and print its report; give the storm and its verdict."""
+    """Run a storm of `minutes` minutes and print the report; give the storm and its verdict."""
     lanes, messages = 60, int(minutes * 60)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, database() as server:
         where = (server.dsn, "teams_bridge") if replicas > 1 else None

@@ -50,7 +50,7 @@ async def killed_while_the_agent_works(here: Storm, lane: str) -> None:
 
 
 async def one_question(here: Storm, lane: str) -> None:
-    """One question, without any trouble."""
+    """A question without any trouble."""
     await here.people.say(lane)
 
 
@@ -94,7 +94,7 @@ async def deleted_while_it_streams(here: Storm, lane: str) -> None:
 
 
 async def frozen_owner(here: Storm, lane: str) -> None:
-    """The replica that runs a turn is frozen for longer than the lease, and wakes with the answer of its run."""
+    """The replica with a running turn is frozen for longer than the lease, and wakes with the run's answer."""
     owner = here.replicas[0]
     await here.people.say(lane, takes=1.5, to=owner)
     await eventually(lambda: here.outside.running[lane], "the agent is asked")

@@ -1,7 +1,7 @@
 """Many people share the gateway's rate limit: all are answered, no person waits for a flooder, and people are notified.
 
-No judgement depends on seconds, so that a busy machine changes no result: the bucket is judged by its ledger, a wait by
-the number of runs in between.
+No judgement depends on seconds, so a busy machine changes no result: the bucket is judged by the ledger, a wait by the
+number of runs in between.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 INTERVAL, BURST = 0.05, 5
 FLOODER, FLOOD = "lane-1000", 10
-# Without reactions: removals leave at 1.5 a second at most, and a replica's shutdown waits for them.
+# Without reactions: removals leave at 1.5 a second at most, and a replica's shutdown waits until all have left.
 LIMIT = {"GOCLAW_RATE_LIMIT": "1200", "GOCLAW_RATE_BURST": "5", "BRIDGE_MERGE": "false", "BRIDGE_REACTIONS": "false"}
 
 
 def passed_by(here: Storm) -> list[Counter[str]]:
-    """For each question not of the flooder: runs by lane between the question's 200 and its own run.
+    """For each question not of the flooder: runs by lane between the question's 200 and the question's run.
 
-    Divided by the number of own runs in between plus one, since each own question waits for a round of its own.
+    With n runs of the same lane in between, the counts are divided by n + 1: each question waits for a round of runs.
     """
     asked = sorted((run for run in here.outside.runs if not run.refused), key=lambda run: run.began)
     began = {token: run.began for run in asked for token in run.tokens}
@@ -68,7 +68,7 @@ async def _rush(here: Storm, users: int, again: int) -> list[Counter[str]]:
 async def _one_replica(folder: Path) -> None:
     async with storm(folder / "w", 1, settings=LIMIT) as here:
         passed = await _rush(here, users=260, again=20)
-        # a lane has one position in the queue, and may have a run on its way to the gateway as well
+        # at most two runs of each lane: a run on the way to the gateway, and a position in the queue
         assert max(max(lanes.values(), default=0) for lanes in passed) <= 2
         notes = [shown for shown in here.outside.bot_messages if "in line" in shown.text]
         assert notes

@@ -1,4 +1,4 @@
-"""Answers, files, failures and edits as people see them: the whole product with the chat page in a real Chromium."""
+"""The whole product with the chat page in a real Chromium: answers, files, failures, edits and switched-off features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress, late answers and Stop as people see them: the whole product with the chat page in a real Chromium."""
+"""The whole product with the chat page in a real Chromium: progress, late answers and Stop."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def meanwhile(stage: Scene) -> Meanwhile:
     chen, bob = await stage.person("chen"), await stage.person("bob")
     await chen.say("late")
     for words in ("announce", "be quiet", "a card alone", "a long one"):
-        await bob.say(words)  # one after the other
+        await bob.say(words)  # asked in sequence, since Bob's lane runs a single turn
     group, channel = await stage.person("alice", "launch-team"), await stage.person("alice", "general")
     await group.say("late")
     await expect(group.own("late").get_by_test_id("delivery")).to_have_text("Delivered", timeout=SLOWEST)
@@ -221,7 +221,7 @@ async def test_a_late_answer_is_a_new_message_with_a_mention_of_the_asker(meanwh
     assert {"typing": True} in await group.diary()
     assert {"typing": True} not in await meanwhile.channel.diary()
 
-    # silence leaves nothing in a group, and a command may mention the bot
+    # chosen silence shows no message in a group, and a command may mention the bot
     await group.say("stay silent")
     await group.ask("What's my name?", "Teams says your name is Alice Nguyen.")
     await group.ask("/stop", "there is nothing to stop")
