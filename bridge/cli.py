@@ -53,9 +53,11 @@ def run() -> None:
     """Run the bridge in production until SIGTERM."""
     from bridge import (  # noqa: PLC0415  `--help` must not pay for botbuilder
         logs,
+        output,
         server,
     )
 
+    output.detach()
     settings = _settings()
     logs.configure(settings.log, settings.log_level)
     try:
