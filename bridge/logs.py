@@ -45,18 +45,22 @@ def configure(form: Literal["json", "console"], level: str) -> None:
 
 
 class Rendering:
-    """Makes a line of an event by these processors; of an event that they fail on, a line that says so."""
+    """The processor that renders an event as a log line, by calling `processors` in order.
+
+    An event on which a processor fails becomes the line `log_line_not_rendered`.
+    """
 
     def __init__(self, *processors: Processor) -> None:
         self._processors = processors
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str | bytes:
-        name = str(event["event"]).encode("ascii", "backslashreplace").decode()
+        name = event["event"]  # a renderer may take the name out of the event
         try:
             return self._rendered(logger, method, event)
-        except Exception as error:  # noqa: BLE001  a caller's work must not end for a line of the log
+        except Exception as error:  # noqa: BLE001  a log line must not end the caller's work
             metrics.LOG_LINES_LOST.add(1)
-            known = {"event": "log_line_not_rendered", "name": name, "error": type(error).__name__}
+            ascii_name = str(name).encode("ascii", "backslashreplace").decode()
+            known = {"event": "log_line_not_rendered", "name": ascii_name, "error": type(error).__name__}
             return self._rendered(logger, method, known)
 
     def _rendered(self, logger: WrappedLogger, method: str, event: EventDict) -> str | bytes:
@@ -67,14 +71,17 @@ class Rendering:
 
 
 class _StandardOutput:
-    """The logger that structlog hands lines to. Has no lock: the garbage collector may log within a log call."""
+    """The logger that structlog gives rendered lines to; prints to standard output.
+
+    Without a lock: the garbage collector may log in the middle of a log call.
+    """
 
     def __init__(self, *_: object) -> None:
-        """Takes the arguments of get_logger(), and needs none."""
+        """Ignore the arguments of structlog.get_logger()."""
 
     def msg(self, line: str | bytes) -> None:
-        """Print a line at once."""
-        if sys.stdout is not None:  # as with `>&-`
+        """Print a line and flush."""
+        if sys.stdout is not None:  # None where the shell closed standard output (`>&-`)
             data = line.encode("utf-8", "backslashreplace") if isinstance(line, str) else line
             sys.stdout.buffer.write(data + b"\n")
             sys.stdout.buffer.flush()
@@ -96,7 +103,7 @@ class Libraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._tell(record)
-        except Exception:  # noqa: BLE001  a library must not fail for a line of the log
+        except Exception:  # noqa: BLE001  a log line must not make a library fail
             metrics.LOG_LINES_LOST.add(1)
 
     def _tell(self, record: logging.LogRecord) -> None:

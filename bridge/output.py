@@ -1,4 +1,4 @@
-"""Standard output and standard error that neither block nor fail, for a process that must outlive their readers."""
+"""Standard output and standard error that neither block nor fail, whether or not their readers read."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from bridge import metrics
 
 _log = structlog.get_logger()
 
-# Some megabytes of log: minutes of a busy bridge.
+# Some megabytes of memory, minutes of a busy bridge's log.
 MOST_WAITING: Final = 10_000
 _MOST_AT_ONCE: Final = 256
-# Waking the thread for every single line costs more than writing it.
+# The thread waits for further lines before a write: waking for each line would cost more CPU than writing the line.
 _GATHER_SECONDS: Final = 0.01
-# A pipe may be shared with a process that has made writing to it non-blocking.
+# The pause before a retry where a process with the same pipe has set O_NONBLOCK.
 _RETRY_SECONDS: Final = 0.05
 _FINISH_SECONDS: Final = 1.0
 
 
 class LossyFile(io.RawIOBase):
-    """A binary file for whole lines, whose writes return at once and raise nothing.
+    """A binary file for whole lines; a write returns at once and raises no error.
 
-    A thread writes the lines to the descriptor in order. Lines are lost and counted (`metrics.LOG_LINES_LOST`) where
-    `most` of them wait already, and where the descriptor refuses them.
+    A thread writes the lines to the descriptor, in order. Lines are lost and counted (`metrics.LOG_LINES_LOST`) while
+    `most` lines wait, and when the descriptor refuses the write.
     """
 
     def __init__(self, descriptor: int, most: int = MOST_WAITING) -> None:
@@ -47,7 +47,7 @@ class LossyFile(io.RawIOBase):
 
     @property
     def waiting(self) -> int:
-        """The number of writes that the thread has not begun with."""
+        """The number of queued writes."""
         return self._waiting.qsize()
 
     def writable(self) -> bool:
@@ -57,7 +57,7 @@ class LossyFile(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: Any, /) -> int:
-        """Queue lines; gives the number of bytes, as all files do."""
+        """Queue whole lines for the thread. Returns the number of bytes."""
         lines = bytes(data)
         if self.waiting < self._most:
             self._waiting.put(lines)
@@ -66,7 +66,7 @@ class LossyFile(io.RawIOBase):
         return len(lines)
 
     def finish(self, seconds: float) -> None:
-        """Write the lines that wait, which takes up to `seconds`. Later lines are not written."""
+        """Write the queued lines, for at most `seconds`, and end the thread."""
         self._waiting.put(None)
         self._thread.join(max(0.0, seconds))
 
@@ -79,7 +79,7 @@ class LossyFile(io.RawIOBase):
         os.close(self._descriptor)
 
     def _gathered(self) -> list[bytes | None]:
-        """The next lines in order, once there are any."""
+        """Wait for lines, and take them from the queue in order."""
         lines = [self._waiting.get()]
         if self._waiting.empty():
             time.sleep(_GATHER_SECONDS)
@@ -90,7 +90,7 @@ class LossyFile(io.RawIOBase):
     def _write(self, lines: bytes) -> None:
         rest = lines
         try:
-            if self._torn:  # what comes next begins a line of its own
+            if self._torn:  # the part of a line that was written before an error must not run into the next line
                 self._torn = not self._write_some(b"\n")
             while rest:
                 rest = rest[self._write_some(rest) :]
@@ -111,9 +111,9 @@ class LossyFile(io.RawIOBase):
 
 
 def detach() -> None:
-    """From now on nothing that this process prints or logs blocks or fails, its end included.
+    """Replace sys.stdout and sys.stderr: printing and logging neither block nor fail until the process has ended.
 
-    At exit, what was printed last is written if that takes no longer than a second.
+    At exit, queued lines are written for at most one second.
     """
     _occupy_standard_descriptors()
     files = [LossyFile(descriptor) for descriptor in (1, 2)]
@@ -127,7 +127,7 @@ def detach() -> None:
 def _occupy_standard_descriptors() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Else the next file or socket gets the free number, and libraries in C print into it.
+    Otherwise the next file or socket would get the free number, and C libraries would print into that file.
     """
     for descriptor in (0, 1, 2):
         try:

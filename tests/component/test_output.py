@@ -1,4 +1,4 @@
-"""Standard output and standard error that neither block nor fail: against real pipes, files and processes."""
+"""bridge/output.py against real pipes, files and processes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def lost() -> Lost:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe of the smallest size: the reading end, the writing end."""
+    """A pipe of the smallest size: reading end, writing end."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     if sys.platform == "linux":
@@ -67,7 +67,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def drained(reader: int) -> bytes:
-    """Everything that is in the pipe."""
+    """Read the pipe until the pipe is empty."""
     read = b""
     while True:
         try:
@@ -98,9 +98,7 @@ def test_lines_come_out_whole_and_in_order(pipe: tuple[int, int], lost: Lost) ->
     file.finish(1)
 
 
-def test_what_waits_for_a_reader_is_bounded_and_the_reader_is_told_of_the_rest(
-    pipe: tuple[int, int], lost: Lost
-) -> None:
+def test_queued_lines_are_bounded_and_a_line_tells_how_many_were_lost(pipe: tuple[int, int], lost: Lost) -> None:
     reader, writer = pipe
     os.write(writer, b"-" * 4095 + b"\n")
     file = LossyFile(writer, most=10)
@@ -110,7 +108,7 @@ def test_what_waits_for_a_reader_is_bounded_and_the_reader_is_told_of_the_rest(
         file.write(line)
         kept += [line] if lost.count == before else []
     assert file.waiting == 10
-    # beside those that wait, the thread may hold what it is about to write
+    # beside the queue, the thread may hold up to 256 lines for the next write
     assert 10 <= len(kept) <= 10 + 256
 
     with capture_logs() as told:
@@ -142,7 +140,7 @@ def test_lines_without_a_reader_are_lost_and_counted(lost: Lost) -> None:
 def test_after_a_full_disk_lines_are_whole_again_and_the_lost_ones_are_told(tmp_path: Path, lost: Lost) -> None:
     path = tmp_path / "log"
     with path.open("ab") as opened:
-        os.truncate(opened.fileno(), 1 << 26)  # behind the end of what others write meanwhile
+        os.truncate(opened.fileno(), 1 << 26)  # the limit must hit no other file of the test run
         file = LossyFile(opened.fileno())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, ((1 << 26) + 10, before[1]))
@@ -161,7 +159,7 @@ def test_after_a_full_disk_lines_are_whole_again_and_the_lost_ones_are_told(tmp_
     assert [line["lines"] for line in told] == [3]
 
 
-def test_a_pipe_that_another_process_made_non_blocking_loses_nothing(pipe: tuple[int, int], lost: Lost) -> None:
+def test_a_pipe_with_o_nonblock_set_by_another_process_loses_no_line(pipe: tuple[int, int], lost: Lost) -> None:
     reader, writer = pipe
     os.set_blocking(writer, False)
     file = LossyFile(writer)
@@ -214,7 +212,7 @@ def test_the_metric_is_a_counter() -> None:
         ("1 / 0", ("", "ZeroDivisionError")),
     ],
 )
-def test_what_a_process_prints_last_is_not_lost(code: str, printed: tuple[str, str]) -> None:
+def test_the_last_words_of_a_process_are_printed(code: str, printed: tuple[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DETACHED + code], capture_output=True, text=True, timeout=30, check=False
     )
@@ -249,7 +247,7 @@ print("no end of line", end="")
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
 @pytest.mark.parametrize("output", ["closed", "full disk", "not read", "none"])
 @pytest.mark.parametrize(("code", "exit_code"), [("", 0), ("sys.exit(2)", 2), ("1 / 0", 1)])
-def test_a_process_whose_output_cannot_be_written_ends_as_the_others_do(output: str, code: str, exit_code: int) -> None:
+def test_a_process_whose_output_cannot_be_written_keeps_its_exit_code(output: str, code: str, exit_code: int) -> None:
     reader, writer = os.pipe()
     command = [sys.executable, "-c", DETACHED + PRINTING + code]
     if output == "closed":
@@ -273,3 +271,24 @@ def test_a_closed_standard_stream_leaves_its_number_to_no_other_file() -> None:
     code = DETACHED + "import os; sys.exit(os.open('/dev/null', os.O_RDONLY) < 3)"
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code]
     assert subprocess.run(command, timeout=20, check=False).returncode == 0
+
+
+def test_the_garbage_collector_may_log_in_the_middle_of_a_log_call() -> None:
+    """As asyncio does for a task whose exception was never retrieved: a lock in the log call would be a deadlock."""
+    code = """
+import gc, structlog
+log = structlog.get_logger()
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        log.info("collected")
+gc.set_threshold(1)
+for number in range(500):
+    Cycle()
+    log.info("line", number=number)
+gc.collect()
+"""
+    done = subprocess.run([sys.executable, "-c", DETACHED + code], capture_output=True, timeout=20, check=True)
+    assert sorted({line[:9] for line in done.stdout.splitlines()}) == [b'{"event":', b'{"number"']
+    assert (done.stdout.count(b"\n"), done.stderr) == (1000, b"")

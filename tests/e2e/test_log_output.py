@@ -1,4 +1,4 @@
-"""A log that cannot be written, or that is not read, costs lines of the log: turns and health checks go on."""
+"""Turns and health checks go on while the log cannot be written or is not read."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ pytestmark = [
 ]
 
 CHAT = "personal-alice"
-# The log file begins behind the end of every other file of the bridge: a limit here hits the log alone.
+# The log file begins behind the end of every other file of the bridge, so that a limit of file size hits the log alone.
 FILE_START = 1 << 26
 
 
 class Output(Protocol):
-    """Standard output and standard error of a bridge, and the fault in them."""
+    """The target of a bridge's standard output and standard error, with a fault."""
 
     descriptor: int
 
     def fail(self, pid: int, /) -> None:
-        """From now on the process `pid` cannot write."""
+        """Begin the fault for the process `pid`."""
 
     def close(self) -> None: ...
 
@@ -58,7 +58,7 @@ class Pipe:
             os.close(self._reader)
 
     def fill(self) -> None:
-        """Write until the pipe is full. Over a descriptor of its own, so that the bridge's end stays a blocking one."""
+        """Write until the pipe is full. The new descriptor leaves the bridge's end of the pipe blocking."""
         filler = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
         for size in (4096, 1):
             with contextlib.suppress(BlockingIOError):
@@ -67,7 +67,7 @@ class Pipe:
         os.close(filler)
 
     def read(self) -> list[bytes]:
-        """The lines in the pipe, which is empty then."""
+        """Empty the pipe: the lines that were in the pipe."""
         read = b""
         with contextlib.suppress(BlockingIOError):
             while part := os.read(self._reader, 1 << 16):
@@ -132,13 +132,13 @@ async def bridge(output: Output, folder: Path, settings: dict[str, Any]) -> Asyn
 
 
 async def ask(here: World, text: str) -> None:
-    """A question, and the answer to it."""
+    """Ask a question and wait for the answer."""
     question = await here.say(CHAT, "alice", f"Remember: {text}")
     await eventually(lambda: here.listen(CHAT, question) == [f"Noted: {text}"], f"{text!r} is answered", 10)
 
 
 async def work(here: World) -> None:
-    """Turns that leave lines in the log: two answered ones, and between them one whose answer Teams refuses."""
+    """Turns that write log lines: two answered questions, and between them a question whose answer Teams refuses."""
     await ask(here, "the first")
     here.teams.faults.order("message", Fault(status=403))
     await here.say(CHAT, "alice", "Remember: the refused one")
@@ -155,7 +155,7 @@ async def status(here: World, path: str) -> int:
 
 
 async def lost(here: World, least: int) -> float:
-    """The number of lines that the bridge counts as lost, once they are so many."""
+    """Wait until the bridge has counted `least` lost lines; returns the count."""
 
     async def count() -> float:
         return (await here.bridge.metric(here.http, "bridge_log_lines_lost_total"))[""]
@@ -177,7 +177,7 @@ def events(lines: list[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [Pipe, FullDisk])
-async def test_a_log_that_cannot_be_written_from_the_start_costs_only_its_lines(
+async def test_a_log_that_cannot_be_written_from_the_start_keeps_turns_going(
     kind: type[Pipe | FullDisk], tmp_path: Path, store: dict[str, Any]
 ) -> None:
     output = kind(tmp_path)
@@ -190,7 +190,7 @@ async def test_a_log_that_cannot_be_written_from_the_start_costs_only_its_lines(
         await end_in_order(here)
 
 
-async def test_a_log_whose_reader_goes_away_costs_only_its_lines(tmp_path: Path, store: dict[str, Any]) -> None:
+async def test_a_log_whose_reader_goes_away_keeps_turns_going(tmp_path: Path, store: dict[str, Any]) -> None:
     output = Pipe(tmp_path)
     async with bridge(output, tmp_path, store) as here:
         await here.start()
@@ -201,7 +201,7 @@ async def test_a_log_whose_reader_goes_away_costs_only_its_lines(tmp_path: Path,
         await end_in_order(here)
 
 
-async def test_a_log_whose_disk_is_full_for_a_while_costs_the_lines_of_that_time_and_counts_them(
+async def test_a_log_whose_disk_is_full_for_a_while_tells_how_many_lines_were_lost(
     tmp_path: Path, store: dict[str, Any]
 ) -> None:
     output = File(tmp_path)
@@ -219,14 +219,14 @@ async def test_a_log_whose_disk_is_full_for_a_while_costs_the_lines_of_that_time
         assert told["lines"] == told["total"] == await lost(here, 4)
         await end_in_order(here)
 
-    # a line that was written in part is the only broken one
+    # only the line that was written in part is broken
     whole = [line for line in output.lines() if line.endswith(b"}")]
     assert len(output.lines()) == len(whole) + 1
     assert events(whole)[-3:] == ["log_lines_lost", "stopping", "stopped"]
 
 
 @pytest.mark.parametrize("from_start", [True, False])
-async def test_a_log_that_is_not_read_holds_nothing_up_and_is_whole_once_it_is_read(
+async def test_a_log_that_is_not_read_keeps_turns_going_and_is_whole_when_read_later(
     from_start: bool, tmp_path: Path, store: dict[str, Any]
 ) -> None:
     output = Pipe(tmp_path)
