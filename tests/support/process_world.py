@@ -94,11 +94,15 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
 
 class Process:
-    """`python -m bridge …` with its output in a file. One object may be started again and again."""
+    """`python -m bridge …`. One object may be started again and again.
+
+    Standard output and standard error go to the file `log`, unless `output_to` names another descriptor for both.
+    """
 
     def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
         self.environment = environment
         self.log = log
+        self.output_to: int | None = None
         self._command = ["-m", "bridge", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -106,8 +110,9 @@ class Process:
         """Start it without waiting for anything."""
         assert not self.alive, "it runs already"
         with self.log.open("ab") as log:
+            output = log if self.output_to is None else self.output_to
             self._process = subprocess.Popen(
-                [sys.executable, *self._command], env=self.environment, stdout=log, stderr=log
+                [sys.executable, *self._command], env=self.environment, stdout=output, stderr=output
             )
 
     @property
