@@ -90,43 +90,43 @@ class _StandardOutput:
 
 
 class Libraries(logging.Handler):
-    """What libraries log, without what they put into it: aiohttp quotes headers, asyncio an exception's words.
+    """The log lines of libraries, without their values: aiohttp quotes headers, asyncio an exception's message.
 
-    Strangers make them log as well, as with bad requests: the same from the same place is told once a minute.
+    Strangers can cause such lines, for example by bad requests: a line from the same place is logged once a minute.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._told: dict[tuple[str, ...], float] = {}
+        self._logged_at: dict[tuple[str, ...], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._tell(record)
+            self._log(record)
         except Exception:  # noqa: BLE001  a log line must not make a library fail
             metrics.LOG_LINES_LOST.add(1)
 
-    def _tell(self, record: logging.LogRecord) -> None:
+    def _log(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         where = f"{record.module}:{record.lineno}"
-        if not self._is_news((record.name, where, type(error).__name__)):
+        if not self._is_due((record.name, where, type(error).__name__)):
             return
         fields: dict[str, Any] = {"error": type(error).__name__, "exc_info": error} if error else {}
-        if record.args:  # else the sentence may have been put together before
+        if record.args:  # without arguments the message may already hold values
             fields["template"] = str(record.msg)
         level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
         structlog.get_logger().log(level, "library", library=record.name, where=where, **fields)
 
-    def _is_news(self, what: tuple[str, ...]) -> bool:
+    def _is_due(self, line: tuple[str, ...]) -> bool:
         now = self._clock()
-        if now < self._told.get(what, float("-inf")) + _QUIET_SECONDS:
+        if now < self._logged_at.get(line, float("-inf")) + _QUIET_SECONDS:
             return False
-        self._told[what] = now
+        self._logged_at[line] = now
         return True
 
 
 def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Where an error came from, without its words: an exception's message may quote what a user wrote."""
+    """Add the places where an error came from, without its message, which may quote a person's text."""
     error = event.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]

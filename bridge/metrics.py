@@ -67,16 +67,16 @@ class LostLines(Collector):
 
     def __init__(self) -> None:
         self.total = 0
-        self._told = 0
+        self._reported = 0
 
     def add(self, lines: int) -> None:
         """Count lines as lost."""
         self.total += lines
 
-    def untold(self) -> int:
+    def unreported(self) -> int:
         """The lines lost since the last call."""
-        lost = self.total - self._told
-        self._told += lost
+        lost = self.total - self._reported
+        self._reported += lost
         return lost
 
     def collect(self) -> Iterator[CounterMetricFamily]:

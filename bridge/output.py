@@ -99,7 +99,7 @@ class LossyFile(io.RawIOBase):
             written = lines[: len(lines) - len(rest)]
             self._torn = self._torn or bool(written and not written.endswith(b"\n"))
         else:
-            if lost := metrics.LOG_LINES_LOST.untold():
+            if lost := metrics.LOG_LINES_LOST.unreported():
                 _log.error("log_lines_lost", lines=lost, total=metrics.LOG_LINES_LOST.total)
 
     def _write_some(self, data: bytes) -> int:
