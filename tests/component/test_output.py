@@ -40,7 +40,7 @@ class Lost:
 
     def __init__(self) -> None:
         self._before = metrics.LOG_LINES_LOST.total
-        metrics.LOG_LINES_LOST.untold()
+        metrics.LOG_LINES_LOST.unreported()
 
     @property
     def count(self) -> int:
