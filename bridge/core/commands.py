@@ -44,10 +44,21 @@ COMMANDS: tuple[CommandInfo, ...] = (
     CommandInfo(Command.HELP, "about_help"),
 )
 
-# A command list of the app package takes 12 entries (manifest 1.24 and newer), the title of each 128 characters:
+# Entries of one command list in the app package, and characters of an entry's title (manifest 1.24 and newer):
 # https://learn.microsoft.com/microsoft-365/extensibility/schema/root-bots-command-lists-commands
-MOST_STARTERS: Final = 12 - len(COMMANDS)
+LONGEST_COMMAND_LIST: Final = 12
 LONGEST_STARTER: Final = 128
+# Fixed, not computed from the commands: a further command must not make an admin's valid BRIDGE_STARTERS invalid.
+MOST_STARTERS: Final = 8
+
+
+def starters_beside(commands: int) -> int:
+    """The number of example questions for which a command list with so many commands has room, 0 or more.
+
+    Commands go first: a person can read the questions in the greeting as well.
+    """
+    return max(0, min(MOST_STARTERS, LONGEST_COMMAND_LIST - commands))
+
 
 # What keyboards and Teams add by themselves: a full stop after a double blank, a full-width slash, invisible marks.
 _SLASHES: Final = "/\uff0f"

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.commands import COMMANDS, LONGEST_STARTER, MOST_STARTERS, Command, Unknown, help_lines, parse_command
+from bridge.core.commands import (
+    COMMANDS,
+    LONGEST_COMMAND_LIST,
+    LONGEST_STARTER,
+    MOST_STARTERS,
+    Command,
+    Unknown,
+    help_lines,
+    parse_command,
+    starters_beside,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +89,12 @@ def test_every_command_is_in_the_table_once_and_in_the_help() -> None:
         assert f"**{info.word}** – {info.about()}" in help_lines()
 
 
-def test_commands_and_starters_fit_together_into_teams_command_list() -> None:
-    assert len(COMMANDS) + MOST_STARTERS == 12
-    assert LONGEST_STARTER == 128
+def test_all_commands_and_the_starters_that_fit_make_up_teams_command_list() -> None:
+    assert (LONGEST_COMMAND_LIST, LONGEST_STARTER) == (12, 128)
+    for commands in range(len(COMMANDS), LONGEST_COMMAND_LIST + 1):
+        assert commands + starters_beside(commands) == 12
+
+
+def test_a_further_command_takes_nothing_from_the_starters_that_a_configuration_may_name() -> None:
+    assert MOST_STARTERS == 8
+    assert [starters_beside(commands) for commands in (0, 4, 5, 12, 13)] == [8, 8, 7, 0, 0]
