@@ -20,7 +20,7 @@ from bridge.core.commands import COMMANDS, CommandInfo, help_lines
 from bridge.core.errors import BridgeError
 from bridge.core.outbound.answers_and_notes import LONGEST_ANSWER, answer
 from bridge.core.outbound.cards import confirm_new, interrupted
-from bridge.core.texts import ENGLISH, SHIPPED, faults, holes, say, span
+from bridge.core.texts import ENGLISH, SHIPPED, faults, fields_of, say, span
 
 BRIDGE = Path(errors.__file__).parent.parent
 LABELS = {kind.label for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BridgeError)}
@@ -96,7 +96,7 @@ def test_a_sentence_has_no_words_of_programmers(key: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(ENGLISH))
 def test_a_sentence_is_said_with_its_holes_filled(key: str) -> None:
-    names = holes(ENGLISH[key])
+    names = fields_of(ENGLISH[key])
     values = {name: f"<{name}>" for name in names}
 
     words = say(key, **values)
@@ -154,7 +154,7 @@ def test_a_file_in_the_folder_is_a_language() -> None:
 def test_a_language_has_every_sentence_with_the_same_holes(language: str) -> None:
     assert list(SHIPPED[language]) == list(ENGLISH)
     for key, sentence in SHIPPED[language].items():
-        assert holes(sentence) == holes(ENGLISH[key]), key
+        assert fields_of(sentence) == fields_of(ENGLISH[key]), key
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
