@@ -1,4 +1,4 @@
-"""What the engine needs of the world for files. Each port has one real implementation and stand-ins in tests."""
+"""The ports for files: people's files in Teams, agents' files at the gateway, and the store of files on their way."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bridge.core.files.shared import SharedFile
 
 
 class SharedFiles(Protocol):
-    """The files of people's messages, and people's OneDrive."""
+    """The files in people's messages, and people's OneDrive."""
 
     async def fetch(self, file: SharedFile) -> bytes:
-        """The file's bytes. Raises FileFailure."""
+        """Download a file of a message; returns its bytes, limited in size. Raises: FileFailure."""
         ...
 
     async def save(self, upload_url: str, content: bytes) -> None:
-        """Put a file where its person agreed to have it. Raises FileFailure."""
+        """Upload a file to the address that Teams gave after the person's consent. Raises: FileFailure."""
         ...
 
 
@@ -24,24 +24,34 @@ class AgentFiles(Protocol):
     """The files that agents make, at the gateway."""
 
     async def fetch(self, path: str) -> bytes:
-        """The bytes under a signed path. Raises FileFailure."""
+        """Download a file by its signed path (`/v1/files/…?ft=…`); returns its bytes, limited in size.
+
+        Raises: FileFailure.
+        """
         ...
 
 
 class FileStore(Protocol):
-    """The files on their way to people. Every method raises StoreUnavailable; every write is on disk when it returns.
+    """The files on their way from agents to people. Every write is on disk when its method returns.
 
-    They go when they expire, or with their turns' texts if that is sooner (`TurnStore.forget_old`).
+    A file is dropped when it expires or with its turn's texts, at the earlier moment (`TurnStore.forget_old`). Every
+    method may raise StoreUnavailable.
     """
 
     async def keep(self, file: KeptFile, most: int) -> None:
-        """Keep the file; of all files together at most `most` bytes stay, the newest. Repeated, it changes nothing."""
+        """Store the file, and drop the oldest files until all together have at most `most` bytes.
+
+        A repeat changes nothing.
+        """
         ...
 
     async def find(self, id_: str, now: float) -> KeptFile | None:
-        """The file, until it expires."""
+        """The file with this id; None: unknown, or expired at `now` (epoch seconds)."""
         ...
 
     async def finish(self, id_: str, state: FileState) -> bool:
-        """An offered file has found its end; its bytes are dropped. False where it had found one already."""
+        """Record the end of an offered file (saved, declined, …) and drop its bytes.
+
+        False: the file is unknown or has ended before, and nothing changed.
+        """
         ...
