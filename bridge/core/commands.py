@@ -1,4 +1,4 @@
-"""The bot's own commands: one table that parses, renders the help text and fills the manifest's command list."""
+"""The bot's commands: a table for parsing, for the help text and for the command list of the app package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.texts import say
 
 
 class Command(StrEnum):
-    """What a user can tell the bridge itself."""
+    """A command that people send to the bridge itself."""
 
     NEW = "new"
     STOP = "stop"
@@ -22,18 +22,18 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommandInfo:
-    """A row of the table: `about` is what the help and Teams' command menu say of it."""
+    """A row of the table; `about_key` is the text key of the command's description."""
 
     command: Command
     about_key: str
 
     @property
     def word(self) -> str:
-        """As people type it, in every language."""
+        """The command as people type it (`/new`), the same in every language."""
         return f"/{self.command}"
 
     def about(self, locale: str = "") -> str:
-        """What it does, in at most 128 characters."""
+        """The description in the help and in Teams' command menu, at most 128 characters."""
         return say(self.about_key, locale)
 
 
@@ -60,7 +60,7 @@ def starters_beside(commands: int) -> int:
     return max(0, min(MOST_STARTERS, LONGEST_COMMAND_LIST - commands))
 
 
-# What keyboards and Teams add by themselves: a full stop after a double blank, a full-width slash, invisible marks.
+# Additions of keyboards and Teams: a full stop after a double blank, a full-width slash, invisible characters.
 _SLASHES: Final = "/\uff0f"
 _TRAILING: Final = ".\u2026,!\u3002\uff0e\uff0c\uff01"
 _QUESTION: Final = "?\uff1f"
@@ -69,19 +69,19 @@ _LONGEST_WORD: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A word that looks like a command and is none. `word` has its slash and nothing but letters behind it."""
+    """A message that looks like a command but is not in the table; `word`: a slash and letters only."""
 
     word: str
 
 
 def parse_command(text: str) -> Command | Unknown | None:
-    """The command a message consists of, or None: case and blanks around do not matter, further words do.
+    """The command a message consists of; None: a message for the agent.
 
-    `/new idea for the launch` is a message to the agent, not a command, and so is a path such as `/etc/hosts`. In a
-    reply, the message it quotes (the lines with `>` at its beginning, as html_text.py writes them) does not count:
-    pitfalls.md 21. `/new?` asks what it does, so nothing is done.
+    Case and surrounding blanks do not matter, further words do: `/new idea for the launch` and the path `/etc/hosts`
+    go to the agent. `/new?` is a question about the command, so `Unknown`. Quoted lines (`>`) at the beginning of a
+    reply are skipped, as `inbound.html_to_markdown` writes them (docs/reference/teams.md, "Quotes").
     """
-    if not any(slash in text for slash in _SLASHES):  # almost every message: what follows looks at each character
+    if not any(slash in text for slash in _SLASHES):  # saves almost every message the loop over its characters
         return None
     own = dropwhile(lambda line: not line.strip() or line.startswith(">"), text.splitlines())
     typed = "".join(c for c in "\n".join(own).strip() if unicodedata.category(c) != "Cf").strip()
@@ -96,5 +96,5 @@ def parse_command(text: str) -> Command | Unknown | None:
 
 
 def help_lines(locale: str = "") -> str:
-    """The table as a Markdown list."""
+    """The table as a Markdown list in the locale's language."""
     return "\n".join(f"- **{info.word}** – {info.about(locale)}" for info in COMMANDS)
