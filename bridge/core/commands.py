@@ -12,7 +12,7 @@ from bridge.core.texts import say
 
 
 class Command(StrEnum):
-    """A command that people send to the bridge itself."""
+    """A command for the bridge, not for the agent."""
 
     NEW = "new"
     STOP = "stop"
@@ -78,8 +78,9 @@ def parse_command(text: str) -> Command | Unknown | None:
     """The command a message consists of; None: a message for the agent.
 
     Case and surrounding blanks do not matter, further words do: `/new idea for the launch` and the path `/etc/hosts`
-    go to the agent. `/new?` is a question about the command, so `Unknown`. Quoted lines (`>`) at the beginning of a
-    reply are skipped, as `inbound.html_to_markdown` writes them (docs/reference/teams.md, "Quotes").
+    go to the agent. `/new?` is a question about the command, so `Unknown`. Skipped are quoted lines (`>`) at the
+    beginning of a reply, written by `inbound.html_to_markdown`; docs/reference/teams.md, "What breaks in comparable
+    bridges".
     """
     if not any(slash in text for slash in _SLASHES):  # saves almost every message the loop over its characters
         return None

@@ -27,7 +27,7 @@ class MessageEdit:
     """The edit or deletion of a message; `message` is the turn's id (`Turn.id`).
 
     `person` is the AAD object id of the editor, who must be the asker; None for a deletion, also by a moderator.
-    `keep`: an edit that arrives before its message is kept until the message arrives.
+    `keep`: an edit before the message's arrival is kept for the message.
     """
 
     message: str
@@ -37,7 +37,7 @@ class MessageEdit:
 
 
 class EditVerdict(StrEnum):
-    """The effect of an edit on its turn."""
+    """The effect of an edit on the turn."""
 
     KEPT = "kept"
     """The message has not arrived yet, and will be asked with the new text."""

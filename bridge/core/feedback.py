@@ -21,7 +21,7 @@ class Reaction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A person's rating of the answer with message id `message`, in this lane. `at`: epoch seconds.
+    """A person's rating of the answer with message id `message`, in `lane`. `at`: epoch seconds.
 
     `person` is the AAD object id in small letters. `taken_back`: the person removed the reaction.
     """
@@ -37,7 +37,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class KeptRating:
-    """A stored rating with its turn's number; the turn's `outcome` and `session` are "" once the row is deleted."""
+    """A stored rating with the turn's number; the turn's `outcome` and `session` are "" once the row is deleted."""
 
     turn: int
     person: str

@@ -1,4 +1,4 @@
-"""The history column of a turn's row, for operators: each change of state with its time."""
+"""The history column of a turn's row, for operators: each change of state with the time."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def synthetic_id(conversation: str) -> str:
 
 
 def lane_of(agent: str, user: str) -> Lane:
-    """The lane of questions: one for each session, across all conversations that share the session."""
+    """The lane of a session's questions, across all conversations with the same session."""
     return Lane(f"session:{agent}:{user}")
 
 
@@ -68,9 +68,9 @@ def notice_lane(reference: Reference) -> Lane:
 
 
 def welcome_lane(reference: Reference) -> Lane:
-    """A lane for greetings, which go out one after the other, so that a roll-out to thousands is paced.
+    """A lane for greetings, which go out in a row, so that a roll-out to thousands is paced.
 
-    There are several lanes, so that a chat that refuses messages for minutes holds up some greetings only.
+    There are several lanes, since a chat may refuse messages for minutes and hold up all greetings of a lane.
     """
     return Lane(f"welcome:{zlib.crc32(reference.conversation.encode()) % WELCOME_LANES}")
 

@@ -1,7 +1,7 @@
 """Expired replicas, found without a wall clock: each owner counts heartbeats, and all replicas watch the counters.
 
-An owner has expired when its counter stood still for one lease of the watcher's monotonic time, in unbroken contact
-with the store. A replica whose heartbeats fail stops its own work earlier, before any replica can take over
+An owner has expired when the counter stood still for a whole lease of the watcher's monotonic time, in unbroken
+contact with the store. A replica whose heartbeats fail stops all work earlier, before a takeover is possible
 (docs/architecture.md, "A turn's states").
 """
 
@@ -16,7 +16,7 @@ _UNBROKEN_SECONDS = 5.0
 
 
 class Lease:
-    """A replica's own lease and its view of all owners' counters. Times in seconds of one monotonic clock."""
+    """A replica's own lease, and the counters of all owners as seen here. Times in seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self._sent: float | None = None  # when the last successful heartbeat was sent
@@ -39,7 +39,7 @@ class Lease:
         return frozenset(known for known, (_, since) in seen.items() if known != owner and now - since >= LEASE_SECONDS)
 
     def certain(self, now: float) -> bool:
-        """Whether the replica surely still holds its rows: the last heartbeat is younger than `CERTAIN_SECONDS`."""
+        """Whether the replica surely still holds the rows: the last heartbeat is younger than `CERTAIN_SECONDS`."""
         return self._sent is not None and now - self._sent < CERTAIN_SECONDS
 
     def lost(self) -> None:

@@ -1,4 +1,4 @@
-"""The live message of a turn, and its column in the turn table."""
+"""The live message of a turn, and the column in the turn table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn: one user request and its one outcome, a row of the turn table (docs/architecture.md, "A turn's states")."""
+"""A turn: a user request with a single outcome, a row of the turn table (docs/architecture.md, "A turn's states")."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Outcome(StrEnum):
 class Reference:
     """Conversation reference: the addresses with which any replica can answer later.
 
-    `activity`: the id of the message to answer, "" for none. `locale`: as Teams names it (`vi-VN`).
+    `activity`: the id of the message to answer, "" for none. `locale`: the language in Teams' form (`vi-VN`).
     """
 
     service_url: str
@@ -87,10 +87,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The input of a turn, kept as one JSON value in the row.
+    """The input of a turn, kept as a JSON value in the row.
 
     `user`: the value of X-GoClaw-User-Id. `text`: the question to the agent (kind ask). `files`: files of the question
-    still to be fetched; `inlined`: the contents of fetched files, as they stand in `text`. `activities`: the finished
+    still to be fetched; `inlined`: the contents of fetched files, as inserted in `text`. `activities`: the finished
     content of turns without a question.
     """
 
@@ -107,7 +107,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The text of an edited message, "" for a deleted one; `stamp`: when, in epoch seconds by Teams' clock.
+    """The text of an edited message, "" after a deletion; `stamp`: when, in epoch seconds by Teams' clock.
 
     0.0: not an edit; set when messages are merged, with the text of the turn's own message.
     """
@@ -118,7 +118,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class NewTurn:
-    """A turn to be accepted; `accepted` in epoch seconds; `again_of`: the number of the turn that is asked again."""
+    """A turn to be accepted; `accepted` in epoch seconds; `again_of`: the number of the turn asked again."""
 
     id: str
     kind: Kind
@@ -129,7 +129,7 @@ class NewTurn:
 
     @property
     def locale(self) -> str:
-        """The person's language, as Teams names it (`vi-VN`); "" where Teams names none."""
+        """The person's language in Teams' form (`vi-VN`); "" where Teams names none."""
         return self.payload.reference.locale
 
 
@@ -144,9 +144,9 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The finished activities of a turn, and the outcome with which the turn closes once they are delivered.
+    """The finished activities of a turn, and the outcome with which the turn closes once all are delivered.
 
-    `error`: an error's label, "" for none. `live`: the message that the activities replace, if progress was shown.
+    `error`: an error's label, "" for none. `live`: the message to replace, if progress was shown.
     """
 
     outcome: Outcome
@@ -159,11 +159,11 @@ class Reply:
 class Turn:
     """A row of the turn table; times in epoch seconds.
 
-    `owner`: holds the claimed row; wakes a queued one. `fence`: the number of claims and takeovers, see `Ticket`.
+    `owner`: holds the claimed row; wakes a queued row. `fence`: the number of claims and takeovers, see `Ticket`.
     `stop`: the turn is marked to be stopped; `withdrawn`: because the asker withdrew the question. `attempts`: failed
     deliveries. `delivered`: the ids of the parts already in Teams, in order. `live`: see `core.live_message`. `session`
     and `history` (`core.history`) are for operators. `edit`: the text of the turn's own message, where the payload
-    has a different one.
+    has a different text.
     """
 
     n: int
@@ -193,7 +193,7 @@ class Turn:
 
     @property
     def locale(self) -> str:
-        """The person's language, as Teams names it (`vi-VN`); "" where Teams names none."""
+        """The person's language in Teams' form (`vi-VN`); "" where Teams names none."""
         return self.payload.reference.locale
 
     @property
@@ -237,7 +237,7 @@ class StopVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The result of `/stop`; `n`: the number of the turn that is stopping or was withdrawn, 0 for none."""
+    """The result of `/stop`; `n`: the number of the turn stopping or withdrawn, 0 for none."""
 
     verdict: StopVerdict
     n: int = 0

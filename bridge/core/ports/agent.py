@@ -20,7 +20,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The agent's words as Markdown, and the files beside them. `silent`: the agent chose not to reply."""
+    """The agent's words as Markdown, and the files of the answer. `silent`: the agent chose not to reply."""
 
     text: str
     silent: bool = False
@@ -34,7 +34,7 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class TextCame:
-    """A further piece of the answer's text, raw Markdown; pieces may have been lost before it."""
+    """A further piece of the answer's text, raw Markdown; earlier pieces may have been lost."""
 
     text: str
 
@@ -80,21 +80,21 @@ class Agent(Protocol):
     """The agent behind the gateway."""
 
     async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
-        """Run the agent on the question and return its answer.
+        """Run the agent on the question and return the answer.
 
         Cancelling closes the request, the gateway's only way to stop a run; a run may go on for a moment afterwards.
-        There is no time limit here: the caller sets one.
+        The time limit is the caller's.
 
-        `on_event` gets the run's events in order. It must be fast and must not raise. After `ask` has returned it is
-        not called any more; after a cancellation it gets one last event, `RunEnded`, if the run ends in `END_WITHIN`.
-        `RunNotStarted` and its subclasses mean that the run provably did not begin. Raises: TurnFailure.
+        `on_event` gets the run's events in order, must be fast and must not raise. Calls end when `ask` returns; after
+        a cancellation a last call brings `RunEnded`, if the run ends in `END_WITHIN`.
+        `RunNotStarted` with its subclasses: the run provably did not begin. Raises: TurnFailure.
         """
         ...
 
     async def delete_session(self, agent: str, user: str) -> None:
         """Delete the user's session with the agent and verify that the session is gone.
 
-        A session that does not exist counts as deleted. `SessionNotDeleted`: the gateway refused, or the session was
+        An unknown session counts as deleted. `SessionNotDeleted`: the gateway refused, or the session was
         still there. Raises: TurnFailure.
         """
         ...

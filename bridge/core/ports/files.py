@@ -1,4 +1,4 @@
-"""The ports for files: people's files in Teams, agents' files at the gateway, and the store of files on their way."""
+"""The ports for files: people's files in Teams, agents' files at the gateway, the store of files to deliver."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ class SharedFiles(Protocol):
     """The files in people's messages, and people's OneDrive."""
 
     async def fetch(self, file: SharedFile) -> bytes:
-        """Download a file of a message; returns its bytes, limited in size. Raises: FileFailure."""
+        """Download a file of a message; returns the bytes, limited in size. Raises: FileFailure."""
         ...
 
     async def save(self, upload_url: str, content: bytes) -> None:
-        """Upload a file to the address that Teams gave after the person's consent. Raises: FileFailure."""
+        """Upload a file to the address from Teams after the person's consent. Raises: FileFailure."""
         ...
 
 
 class AgentFiles(Protocol):
-    """The files that agents make, at the gateway."""
+    """The files of agents, at the gateway."""
 
     async def fetch(self, path: str) -> bytes:
-        """Download a file by its signed path (`/v1/files/…?ft=…`); returns its bytes, limited in size.
+        """Download the file under a signed path (`/v1/files/…?ft=…`); returns the bytes, limited in size.
 
         Raises: FileFailure.
         """
@@ -32,9 +32,9 @@ class AgentFiles(Protocol):
 
 
 class FileStore(Protocol):
-    """The files on their way from agents to people. Every write is on disk when its method returns.
+    """The files on the way from agents to people. Every write is on disk when the method returns.
 
-    A file is dropped when it expires or with its turn's texts, at the earlier moment (`TurnStore.forget_old`). Every
+    A file is dropped on expiry or together with the turn's texts, at the earlier moment (`TurnStore.forget_old`). Every
     method may raise StoreUnavailable.
     """
 
@@ -50,7 +50,7 @@ class FileStore(Protocol):
         ...
 
     async def finish(self, id_: str, state: FileState) -> bool:
-        """Record the end of an offered file (saved, declined, …) and drop its bytes.
+        """Record the end of an offered file (saved or declined) and drop the bytes.
 
         False: the file is unknown or has ended before, and nothing changed.
         """

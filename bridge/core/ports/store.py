@@ -1,4 +1,4 @@
-"""The port to the turn table: every turn as one row, shared by the replicas that work on the same table."""
+"""The port to the turn table: a row for each turn, shared by all replicas on the same table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bridge.core.turn import (
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """The rows of a takeover: claimed turns, now under the new owner, and the lanes of the queued rows among them."""
+    """The rows of a takeover: claimed turns, now under the new owner, and the lanes of the queued rows."""
 
     turns: tuple[Turn, ...] = ()
     lanes: tuple[Lane, ...] = field(default=())
@@ -50,7 +50,7 @@ class Heartbeat:
     """The state of the turn table at an owner's heartbeat.
 
     `alive`: the owner is still registered; False after a takeover. `counters`: heartbeats so far of each owner.
-    `orphans`: open rows exist whose owner is not registered. `running`: turns of all replicas that run now. `waiting`:
+    `orphans`: open rows exist whose owner is not registered. `running`: running turns of all replicas. `waiting`:
     queued turns of all replicas, greetings excepted. `paused`: an operator holds all turns. `stops`: numbers of the
     owner's claimed turns marked to be stopped.
     """
@@ -81,18 +81,18 @@ class TurnFilter:
 class TurnStore(Protocol):
     """The turn table (states of a row: docs/architecture.md, "A turn's states").
 
-    Every write is on disk when its method returns. Every coroutine may raise StoreUnavailable; the write may then have
+    Every write is on disk when the method returns. Every coroutine may raise StoreUnavailable; the write may then have
     happened or not, and may be repeated.
 
     An *owner* is the id under which a replica holds rows. A claim gives a `Ticket`; writes take the ticket and return
     False, without any change, when the ticket is void: a takeover or an earlier write ended the claim. The caller then
-    drops its work on the turn. Each change of a row's state is appended to the row's history. Times are seconds since
+    drops all work on the turn. Each change of a row's state is appended to the row's history. Times are seconds since
     the epoch unless named otherwise.
     """
 
     @property
     def shared(self) -> bool:
-        """Whether other replicas may work on the same table: True for PostgreSQL, False for a SQLite file."""
+        """Whether further replicas may work on the same table: True for PostgreSQL, False for a SQLite file."""
         ...
 
     @property
@@ -103,7 +103,7 @@ class TurnStore(Protocol):
     async def open(self) -> None:
         """Open or create the store and bring the schema up to date.
 
-        `StoreInUse`: another process holds the file. Raises: StoreInUse, StoreUnavailable.
+        `StoreInUse`: a second process holds the file. Raises: StoreInUse, StoreUnavailable.
         """
         ...
 
@@ -112,11 +112,11 @@ class TurnStore(Protocol):
         ...
 
     async def join(self, owner: str) -> None:
-        """Register the owner; its rows are its own until it leaves or is taken over."""
+        """Register the owner, which holds rows until `leave` or a takeover."""
         ...
 
     async def leave(self, owner: str) -> None:
-        """Remove the owner, so that its open rows can be taken over at once.
+        """Remove the owner, whose open rows can then be taken over at once.
 
         An unknown owner changes nothing.
         """
@@ -134,22 +134,22 @@ class TurnStore(Protocol):
         ...
 
     async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
-        """Insert a turn: running if `claim` and its lane has no open row, else queued.
+        """Insert a turn: running if `claim` and the lane has no open row, else queued.
 
         A known id changes nothing (`duplicate`). With `room` or more turns queued in the lane, nothing is kept
-        (`full`). An edit kept for the message decides its text; a deleted one is inserted as withdrawn.
+        (`full`). A kept edit of the message replaces the text; a message deleted before is inserted as withdrawn.
         """
         ...
 
     async def head(self, lane: Lane) -> Turn | None:
-        """The queued turn that a claim would take; None: the lane is empty, or its first open turn is claimed."""
+        """The queued turn for the next claim; None: the lane is empty, or the first open turn is claimed."""
         ...
 
     async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
         """Claim the head of the lane for the owner; None: nothing is queued, or a turn of the lane is claimed.
 
-        `merge`: messages that `core.merging` asks together become one turn: the last is claimed with the text of all,
-        the earlier ones are closed as merged, in one transaction.
+        `merge`: messages to be asked together (`core.merging`) become a single turn: the last is claimed with the text
+        of all, the earlier turns are closed as merged, in the same transaction.
         """
         ...
 
@@ -195,7 +195,7 @@ class TurnStore(Protocol):
     async def close_turn(
         self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = ""
     ) -> bool:
-        """Close the claimed turn at `at` with its outcome, the ids of all delivered parts and an error's label.
+        """Close the claimed turn at `at` with the outcome, the ids of all delivered parts and an error's label.
 
         False: the ticket is void.
         """
@@ -204,7 +204,7 @@ class TurnStore(Protocol):
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         """Stop the question at the front of the lane, for the command with `note.id`; a repeat does nothing.
 
-        A running question, or an answered one with more than one part to deliver, is marked, and its owner is called
+        A running question, or an answered question with two or more parts to deliver, is marked, and the owner is called
         (`on_stop`). A queued head is closed as stopped, and `note`, which tells people, is queued in the same
         transaction. `by`: the name of the person who stops. `only`: if not 0, the number of the turn to stop; a queued
         turn is then left alone.
@@ -220,23 +220,23 @@ class TurnStore(Protocol):
         ...
 
     async def edit(self, change: MessageEdit, at: float) -> EditResult:
-        """Apply an edit or deletion of a message to its turn; a repeat has the same result.
+        """Apply an edit or deletion of a message to the turn; a repeat has the same result.
 
-        A question that was not asked yet is asked with the new text; without any text and files left, the question is
+        A question not asked yet is asked with the new text; without any text and files left, the question is
         withdrawn.
         """
         ...
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
-        """Close a queued turn as withdrawn; mark a running turn and call its owner (`on_stop`).
+        """Close a queued turn as withdrawn; mark a running turn and call the owner (`on_stop`).
 
-        A turn claimed after it was `seen` goes on (verdict `NOTHING`), since further messages may have been merged
+        A turn claimed after the caller read `seen` goes on (verdict `NOTHING`), since further messages may have been merged
         into the turn.
         """
         ...
 
     async def withdraw_all(self, id_prefix: str, at: float) -> tuple[int, ...]:
-        """Withdraw all queued and running turns of a conversation, its threads included.
+        """Withdraw all queued and running turns of a conversation, threads included.
 
         `id_prefix`: the conversation's part of the turns' ids. Returns the numbers of the running turns, which are
         marked.
@@ -259,14 +259,14 @@ class TurnStore(Protocol):
         ...
 
     def on_stop(self, callback: Callable[[int], None]) -> None:
-        """Call `callback` with the number of each turn that another replica marks to be stopped.
+        """Call `callback` with the number of each turn marked to be stopped by a different replica.
 
         The callback must be fast and must not raise. Calls may get lost; `Heartbeat.stops` names every marked turn.
         """
         ...
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
-        """The owner's open rows that were accepted before these times; cheap, since called every second."""
+        """The owner's open rows accepted before the two times; cheap, since called every second."""
         ...
 
     async def find(self, n: int) -> Turn | None:
@@ -289,7 +289,7 @@ class TurnStore(Protocol):
         ...
 
     async def refund(self, budget: str, interval: float) -> None:
-        """Put a token back that was taken and not used."""
+        """Put back a token taken and not used."""
         ...
 
     async def exhaust(self, budget: str, interval: float, burst: int) -> None:
@@ -301,10 +301,10 @@ class TurnStore(Protocol):
         ...
 
     async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
-        """Forget one batch of old data; returns the number of rows and files concerned, 0 when all is done.
+        """Forget a batch of old data; returns the number of rows and files concerned, 0 when all is done.
 
         Texts of turns closed before `blank_before` are blanked, rows closed before `delete_before` deleted. Ratings go
-        with the rows; files with the texts, or when expired at `now`; edits for messages that have not arrived after an
+        with the rows; files with the texts, or when expired at `now`; edits kept for messages not arrived within an
         hour.
         """
         ...
