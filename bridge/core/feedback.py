@@ -1,5 +1,6 @@
 """People's ratings of answers, by the feedback buttons below an answer or by a reaction.
 
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
 docs/reference/teams.md, "Feedback buttons and their invoke" and docs/reference/teams.md, "Reactions".
 """
 

@@ -1,4 +1,4 @@
-"""What counts as a command, and that help says all of them."""
+"""Commands: parsing, help text, room for example questions beside the commands."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ from bridge.core.commands import (
         ("", None),
     ],
 )
-def test_a_command_is_a_whole_message_of_its_own(text: str, command: Command | Unknown | None) -> None:
+def test_a_command_is_a_whole_message(text: str, command: Command | Unknown | None) -> None:
     assert parse_command(text) == command
 
 
@@ -78,7 +78,7 @@ def test_an_unknown_word_is_safe_to_show(text: str) -> None:
 
 
 @given(st.text())
-def test_any_other_text_goes_to_the_agent(text: str) -> None:
+def test_text_without_a_leading_slash_goes_to_the_agent(text: str) -> None:
     assert parse_command("x" + text) is None
 
 

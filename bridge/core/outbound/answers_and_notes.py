@@ -15,8 +15,8 @@ from bridge.core.markdown.split import PART_UNITS, units
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, NewTurn, Payload, Reference, Scope
 
-# The AI label is for the agent's words, not for notes; at most one such entity in an activity
-# (docs/reference/teams.md, "The label for what a model wrote").
+# The AI label is for the agent's words, not for notes; at most one such entity in an activity.
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
 AI_LABEL: Activity = {
     "type": "https://schema.org/Message",
     "@type": "Message",
@@ -47,7 +47,7 @@ def note_turn(id_: str, about: Payload, activity: Activity, accepted: float) -> 
     return NewTurn(id_, Kind.NOTE, notice_lane(about.reference), payload, accepted)
 
 
-# docs/reference/teams.md, "Feedback buttons and their invoke"
+# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content#feedback-buttons
 FEEDBACK: Activity = {"channelData": {"feedbackLoop": {"type": "default"}}}
 
 

@@ -1,7 +1,8 @@
 """The bridge's own Adaptive Cards.
 
 Buttons are Action.Execute: a click is the invoke `adaptiveCard/action`, which must be answered at once, so the click is
-stored first and handled afterwards (docs/reference/teams.md, "Pictures and cards").
+stored first and handled afterwards.
+https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Messages about an agent's file: a picture, an offer to save, the saved file.
 
-Offers work in personal chats only (docs/reference/teams.md, "File exchange"); pictures go as data, in every scope and
-cloud (docs/reference/teams.md, "Pictures and cards").
+Offers work in personal chats only: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
+Pictures go as data, in every scope and cloud: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images
+docs/reference/teams.md, "File exchange".
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from bridge.core.turn import Activity, Person, Reference
 def quoting(activity: Activity, reference: Reference) -> Activity:
     """The answer as a reply that quotes the question; unchanged without text or without a message id.
 
-    docs/reference/teams.md, "Quotes".
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/quoted-replies
     """
     text = activity.get("text")
     if not text or not reference.activity.isalnum():

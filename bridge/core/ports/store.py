@@ -204,8 +204,8 @@ class TurnStore(Protocol):
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         """Stop the question at the front of the lane, for the command with `note.id`; a repeat does nothing.
 
-        A running question, or an answered question with two or more parts to deliver, is marked, and the owner is called
-        (`on_stop`). A queued head is closed as stopped, and `note`, which tells people, is queued in the same
+        A running question, or an answered question with two or more parts to deliver, is marked, and the owner is
+        called (`on_stop`). A queued head is closed as stopped, and `note`, which tells people, is queued in the same
         transaction. `by`: the name of the person who stops. `only`: if not 0, the number of the turn to stop; a queued
         turn is then left alone.
         """
@@ -230,8 +230,8 @@ class TurnStore(Protocol):
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
         """Close a queued turn as withdrawn; mark a running turn and call the owner (`on_stop`).
 
-        A turn claimed after the caller read `seen` goes on (verdict `NOTHING`), since further messages may have been merged
-        into the turn.
+        A turn claimed after the caller read `seen` goes on (verdict `NOTHING`), since further messages may have been
+        merged into the turn.
         """
         ...
 

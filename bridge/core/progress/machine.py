@@ -2,7 +2,8 @@
 
 The driver (`engine.progress`) sends the requests that `step` returns, one at a time, and reports each result. Personal
 chats get Teams' native stream, closed before two minutes have passed and continued as edits of the same message;
-elsewhere a placeholder is edited (docs/reference/teams.md, "Streaming"; docs/architecture.md, "Progress and budgets").
+elsewhere a placeholder is edited. https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux
+docs/reference/teams.md, "Streaming"; docs/architecture.md, "Progress and budgets".
 """
 
 from __future__ import annotations
