@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from bridge.core.markdown.blocks import blocks
 from bridge.core.markdown.dialect import to_teams
-from bridge.core.markdown.render import as_it_is, render_answer
+from bridge.core.markdown.render import without_parsing, render_answer
 from bridge.core.markdown.split import PART_UNITS, units
 
 PROSE = (
@@ -38,7 +38,7 @@ def rendered(markdown: str) -> str:
         "It costs 5 - 3 = 2 (really)!",
     ],
 )
-def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
+def test_ordinary_prose_is_sent_without_parsing(text: str) -> None:
     (part,) = render_answer(text)
 
     assert part is text
@@ -79,7 +79,7 @@ def test_what_is_not_parsed_is_what_the_parser_makes_of_it(pieces: list[str]) ->
     text = "".join(pieces)
     parsed = "\n\n".join(filter(None, (to_teams(block).strip("\n ") for block, _ in blocks(text))))
 
-    assert as_it_is(text) in (None, parsed)
+    assert without_parsing(text) in (None, parsed)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_is_not_parsed_is_what_the_parser_makes_of_it(pieces: list[str]) ->
     ],
 )
 def test_prose_and_flat_lists_need_no_parser(text: str) -> None:
-    lines = as_it_is(text)
+    lines = without_parsing(text)
 
     assert lines is not None
     assert lines.replace("\n\n", "\n") == text.replace("\n\n", "\n")
