@@ -160,46 +160,46 @@ def test_no_card_raises_or_passes_an_action_besides_opening_a_page(change: dict[
     found = card_in(block({**GOOD, **change}))
 
     if found:
-        shown = orjson.dumps(found.content).decode()
-        assert "Action." not in shown.replace("Action.OpenUrl", "")
+        source = orjson.dumps(found.content).decode()
+        assert "Action." not in source.replace("Action.OpenUrl", "")
         assert found.words
 
 
 def test_a_card_is_code_unless_the_operator_opted_in() -> None:
-    (shown,) = answer(f"Here:\n\n{block(GOOD)}")
+    (message,) = answer(f"Here:\n\n{block(GOOD)}")
 
-    assert "attachments" not in shown
-    assert "```adaptive-card" in shown["text"]
+    assert "attachments" not in message
+    assert "```adaptive-card" in message["text"]
 
 
 def test_a_card_is_attached_to_the_part_in_which_it_stands() -> None:
-    (shown,) = answer(f"Before.\n\n{block(GOOD)}\n\nAfter.", cards=True)
+    (message,) = answer(f"Before.\n\n{block(GOOD)}\n\nAfter.", cards=True)
 
-    assert shown["text"] == "Before.\n\nAfter."
-    assert shown["summary"] == "Before.\n\nAfter."
-    assert [item["content"]["body"] for item in shown["attachments"]] == [GOOD["body"]]
+    assert message["text"] == "Before.\n\nAfter."
+    assert message["summary"] == "Before.\n\nAfter."
+    assert [item["content"]["body"] for item in message["attachments"]] == [GOOD["body"]]
 
 
 def test_an_answer_with_a_card_begins_with_the_streamed_text() -> None:
     source = f"First some words that are long enough to be shown.\n\n{block(GOOD)}\n\nAfter it, more words.\n\nEnd."
 
     for cards in (True, False):
-        (shown, *_) = answer(source, cards=cards)
-        assert all(shown["text"].startswith(visible_prefix(source[:end])) for end in range(len(source)))
+        (message, *_) = answer(source, cards=cards)
+        assert all(message["text"].startswith(visible_prefix(source[:end])) for end in range(len(source)))
 
 
 def test_a_refused_card_stays_code() -> None:
-    (shown,) = answer(block({**GOOD, "version": "2.0"}), cards=True)
+    (message,) = answer(block({**GOOD, "version": "2.0"}), cards=True)
 
-    assert shown["text"].startswith("```adaptive-card\n")
-    assert "attachments" not in shown
+    assert message["text"].startswith("```adaptive-card\n")
+    assert "attachments" not in message
 
 
 def test_an_answer_of_a_card_alone_is_a_message_without_text() -> None:
-    (shown,) = answer(block(GOOD), cards=True)
+    (message,) = answer(block(GOOD), cards=True)
 
-    assert "text" not in shown
-    assert shown["summary"].startswith("Order 4711")
+    assert "text" not in message
+    assert message["summary"].startswith("Order 4711")
 
 
 def test_a_card_in_a_long_answer_stands_with_its_words_or_follows_them() -> None:

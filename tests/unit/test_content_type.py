@@ -71,7 +71,7 @@ def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "shown"),
+    ("content", "showable"),
     [
         (png(1024, 1024), True),
         (png(1025, 10), False),
@@ -92,8 +92,8 @@ def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
         (b"words", False),
     ],
 )
-def test_a_picture_is_shown_within_teams_limits(content: bytes, shown: bool) -> None:
-    assert is_showable(content) is shown
+def test_a_picture_is_shown_within_teams_limits(content: bytes, showable: bool) -> None:
+    assert is_showable(content) is showable
 
 
 @pytest.mark.parametrize(

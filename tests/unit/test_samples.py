@@ -141,8 +141,8 @@ def _turn(turn: NewTurn) -> str:
         return f"ask: {turn.payload.text}{files}"
     if not turn.payload.activities:
         return str(turn.kind)
-    (shown,) = turn.payload.activities
-    return f"card: {_key(shown['summary'])}" if "summary" in shown else f"note: {_key(shown['text'])}"
+    (activity,) = turn.payload.activities
+    return f"card: {_key(activity['summary'])}" if "summary" in activity else f"note: {_key(activity['text'])}"
 
 
 def _key(words: str) -> str:
