@@ -94,11 +94,15 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
 
 class Process:
-    """A process `python -m bridge …` with its output in a file; may be started again and again."""
+    """A process `python -m bridge …`; may be started again and again.
+
+    Standard output and standard error go to the file `log`, unless `output_to` names a different descriptor for both.
+    """
 
     def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
         self.environment = environment
         self.log = log
+        self.output_to: int | None = None
         self._command = ["-m", "bridge", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -106,8 +110,9 @@ class Process:
         """Start the process without waiting."""
         assert not self.alive, "the process runs already"
         with self.log.open("ab") as log:
+            output = log if self.output_to is None else self.output_to
             self._process = subprocess.Popen(
-                [sys.executable, *self._command], env=self.environment, stdout=log, stderr=log
+                [sys.executable, *self._command], env=self.environment, stdout=output, stderr=output
             )
 
     @property
