@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bridge.core.gateway_facts import MERGED_BYTES
 from bridge.core.turn import Edit, Kind, Payload, Turn
 
-# The gateway refuses questions above 32,000 bytes (docs/reference/goclaw.md, "Request"); what fits alone must not fail merged.
-MOST_BYTES = 30_000
 MOST_TURNS = 20
 _MOST_FILES = 10
 
@@ -27,7 +26,7 @@ def together(queued: Sequence[Turn]) -> int:
         following = queued[count]
         size += 2 + len(following.payload.text.encode())
         files += len(following.payload.files)
-        if not _plain(following) or _who(following) != _who(head) or size > MOST_BYTES or files > _MOST_FILES:
+        if not _plain(following) or _who(following) != _who(head) or size > MERGED_BYTES or files > _MOST_FILES:
             break
         count += 1
     return count

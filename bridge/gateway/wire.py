@@ -20,13 +20,11 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
+from bridge.core.gateway_facts import HIDDEN_TO_THE_END, QUESTION_BYTES, SILENCE
 from bridge.core.ports.agent import Answer, Question
 
 CHAT_PATH = "/v1/chat/completions"
 USER_HEADER = "X-GoClaw-User-Id"
-
-MAX_TEXT_BYTES = 32_000
-"""More is cut silently, with status 200 (docs/reference/goclaw.md, "Request")."""
 
 _USER = re.compile(r"(?!system$|group:|guild:)[!-~]{1,255}")
 """User ids that reach the gateway as they are. The three exceptions get rights of their own there (docs/reference/goclaw.md, "Request")."""
@@ -36,8 +34,6 @@ _EMPTY = "..."  # what the gateway shows when the model said nothing (docs/refer
 _HTML = "text/html"
 
 
-_SILENCE = "NO_REPLY"
-_HIDDEN = re.compile(r"<(think|thinking|thought)>.*?(?:</\1>|\Z)\s*", re.DOTALL | re.IGNORECASE)
 _MEDIA = re.compile(r"^MEDIA:\S.*(?:\n|\Z)", re.MULTILINE)
 
 _ERROR = "Error: "
@@ -51,7 +47,7 @@ def request_body(question: Question, *, stream: bool = False) -> bytes:
         raise QuestionRejected("user id not usable")
     # lone surrogates cannot be sent; as `?` the rest of the text still can
     text = question.text.encode("utf-8", "replace")
-    if len(text) > MAX_TEXT_BYTES:
+    if len(text) > QUESTION_BYTES:
         raise QuestionTooLong(f"{len(text)} bytes")
     return orjson.dumps(
         {
@@ -144,8 +140,8 @@ def _run_in(id_: object) -> str:
 
 def _cleaned(raw: str) -> str:
     """A model's text without what is not for people; empty where the agent chose silence."""
-    text = _MEDIA.sub("", _HIDDEN.sub("", raw)).strip() or _EMPTY
-    return "" if text.startswith(_SILENCE) else text
+    text = _MEDIA.sub("", HIDDEN_TO_THE_END.sub("", raw)).strip() or _EMPTY
+    return "" if text.startswith(SILENCE) else text
 
 
 def failure_of(status: int, content_type: str, body: bytes) -> TurnFailure:

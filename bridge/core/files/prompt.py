@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.core.files.content_type import text_of
+from bridge.core.gateway_facts import QUESTION_BYTES
 from bridge.core.texts import say
-
-MOST_BYTES = 32_000
-"""Of a longer question the gateway cuts the end without a word (docs/reference/goclaw.md, "Request")."""
 
 # A file of which less than this would be left says nothing.
 _LEAST_BYTES = 200
@@ -44,10 +42,10 @@ def text_file(name: str, content: bytes) -> TextFile | None:
     if text is None:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return TextFile(name, text[:MOST_BYTES], len(text.encode()))
+    return TextFile(name, text[:QUESTION_BYTES], len(text.encode()))
 
 
-def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = MOST_BYTES) -> Inlined:
+def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = QUESTION_BYTES) -> Inlined:
     """The question with each file after it as a fenced block, one after the other as far as there is room.
 
     `missing`: files that could not be passed, which the agent is told of; so it is of those there is no room for.
