@@ -72,20 +72,16 @@ async def test_without_token_three_sockets_may_wait_for_pairing_and_have_no_righ
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
-    [
-        (
-            '{"type":"req","id":7,"method":"health"}',
-            "malformed request: json: cannot unmarshal number into Go struct field RequestFrame.id of type string",
-        ),
-        ("nope", "invalid frame: invalid character 'o' in literal null (expecting 'u')"),
-    ],
+    ("frame", "prefix"),
+    [('{"type":"req","id":7,"method":"health"}', "malformed request: "), ("nope", "invalid frame: ")],
 )
-async def test_a_malformed_frame_is_refused_and_the_socket_stays(
-    gateway: Gateway, open_socket: Callable[..., Any], frame: str, said: str
+async def test_a_malformed_frame_is_refused_and_the_socket_stays_open(
+    gateway: Gateway, open_socket: Callable[..., Any], frame: str, prefix: str
 ) -> None:
     socket = await open_socket(gateway, "somebody")
-    assert await socket.send(frame) == error("INVALID_REQUEST", said, "")
+    answer = await socket.send(frame)
+    assert answer == error("INVALID_REQUEST", answer["error"]["message"], "")
+    assert answer["error"]["message"].startswith(prefix)
     assert (await socket.call("health"))["payload"]["status"] == "ok"
 
 

@@ -157,26 +157,32 @@ def test_a_text_over_32000_bytes_is_cut_with_a_remark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    "body",
     [
-        (b"", "EOF"),
-        (b" ", "EOF"),
-        (b'{"a":', "unexpected EOF"),
-        (b'{"a":"x', "unexpected EOF"),
-        (b"{'a':1}", "invalid character '\\'' looking for beginning of object key string"),
-        (b'{"a" 1}', "invalid character '1' after object key"),
-        (b'{"a":1 "b"}', "invalid character '\"' after object key:value pair"),
-        (b"[1 2]", "invalid character '2' after array element"),
-        (b"\x1f", "invalid character '\\x1f' looking for beginning of value"),
+        b"",
+        b" ",
+        b'{"a":',
+        b'{"a":"x',
+        b"{'a':1}",
+        b'{"a" 1}',
+        b'{"a":1 "b"}',
+        b"[1 2]",
+        b"\x1f",
+        b"NaN",
+        b"[-Infinity]",
+        b"[" * 200_000,
     ],
 )
-def test_a_body_is_refused_in_gos_words(body: bytes, words: str) -> None:
-    with pytest.raises(go_json.GoJsonError) as refused:
+def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(go_json.NotJsonError):
         go_json.decode(body)
-    assert str(refused.value) == words
 
 
-def test_a_value_is_read_whatever_stands_behind_it() -> None:
+def test_a_number_of_any_length_is_read() -> None:
+    assert go_json.decode(b"1" * 10_000) == float("inf")
+
+
+def test_the_first_value_of_a_body_is_read_and_bytes_behind_it_are_ignored() -> None:
     assert go_json.decode(b'{"a":[1,-2.5e1,true,null,"\\u00e9"]} junk') == {"a": [1, -25.0, True, None, "é"]}
 
 

@@ -94,7 +94,7 @@ async def wake(request: web.Request) -> web.Response:  # noqa: PLR0911 - one ret
         return plain_error(403, f"permission denied: {request.path}")
     try:
         body = await read_object(request)
-        text, key, user = (text_field(body, name, "wakeRequest") for name in ("message", "session_key", "user_id"))
+        text, key, user = (text_field(body, name) for name in ("message", "session_key", "user_id"))
     except InvalidBodyError as error:
         return error.reply()
     if not text:
@@ -117,7 +117,7 @@ async def create_key(request: web.Request) -> web.Response:
         return refusal
     try:
         body = await read_object(request)
-        name, owner_id = (text_field(body, field, "apiKeyRequest") for field in ("name", "owner_id"))
+        name, owner_id = (text_field(body, field) for field in ("name", "owner_id"))
     except InvalidBodyError as error:
         return error.reply()
     scopes = body.get("scopes")

@@ -240,16 +240,14 @@ class _Peer:
 def _frame(data: bytes) -> dict[str, Any]:
     """The checked frame: ``id`` and ``method`` are strings, ``params`` an object.
 
-    Raises:
-        RpcError: in Go's words, as the gateway passes them on.
+    Raises: RpcError.
     """
     try:
         frame = go_json.decode(data)
-    except go_json.GoJsonError as error:
-        raise RpcError("INVALID_REQUEST", f"invalid frame: {error}") from error
+    except go_json.NotJsonError as error:
+        raise RpcError("INVALID_REQUEST", "invalid frame: no JSON") from error
     if not isinstance(frame, dict):
-        words = f"json: cannot unmarshal {go_json.kind(frame)} into Go value of type protocol.RequestFrame"
-        raise RpcError("INVALID_REQUEST", f"malformed request: {words}")
+        raise RpcError("INVALID_REQUEST", "malformed request: no object")
     checked = {name: _frame_text(frame, name) for name in ("type", "id", "method")}
     params = frame.get("params")
     return {**checked, "params": params if isinstance(params, dict) else {}}
@@ -259,8 +257,7 @@ def _frame_text(frame: dict[str, Any], name: str) -> str:
     value = frame.get(name)
     if value is None or isinstance(value, str):
         return value or ""
-    words = f"json: cannot unmarshal {go_json.kind(value)} into Go struct field RequestFrame.{name} of type string"
-    raise RpcError("INVALID_REQUEST", f"malformed request: {words}")
+    raise RpcError("INVALID_REQUEST", f"malformed request: wrong type in {name}")
 
 
 def _text(params: dict[str, Any], name: str) -> str:
