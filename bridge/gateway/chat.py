@@ -11,25 +11,22 @@ either (`aiohttp.client.IDEMPOTENT_METHODS`).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import structlog
 from yarl import URL
 
 from bridge.core.errors import AnswerUnreadable, GatewayDown, ProviderFailed, RunLost, TurnFailure
+from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.connection import read_up_to
+from bridge.gateway.events import GatewayObserver, Listening
+from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.sse import SseDecoder
 from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_from, failure_of, request_body
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.core.ports.agent import AgentEvent, Answer, Question
-    from bridge.gateway.events import GatewayObserver, Listening
-    from bridge.gateway.sessions import GatewaySessions
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")

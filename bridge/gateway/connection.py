@@ -7,12 +7,9 @@ lost without anybody knowing whether it was read. Both are settled here, below H
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
 import aiohttp
-
-if TYPE_CHECKING:
-    from aiohttp.connector import AddrInfoType
+from aiohttp.connector import AddrInfoType
 
 REUSE_WITHIN = 4.0
 """Seconds an idle connection may be reused. GoClaw itself keeps idle ones open (docs/reference/goclaw.md, "Errors"), but

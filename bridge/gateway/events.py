@@ -9,24 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+import aiohttp
 import structlog
 
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
-from bridge.core.ports.agent import END_WITHIN, RunEnded
+from bridge.core.files.answer_links import AgentFile
+from bridge.core.ports.agent import END_WITHIN, AgentEvent, RunEnded
 from bridge.gateway.rpc import ADMINS, RpcError, connected
-from bridge.gateway.run_events import HeardRun, RunEvent, run_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import aiohttp
-
-    from bridge.core.files.answer_links import AgentFile
-    from bridge.core.ports.agent import AgentEvent
-    from bridge.gateway.run_events import Ending
+from bridge.gateway.run_events import Ending, HeardRun, RunEvent, run_event
 
 _log = structlog.get_logger()
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import structlog
 
 from bridge.core.errors import TurnFailure
+from bridge.core.ports.agent import Agent, AgentEvent, Answer, Question
 from bridge.gateway.probe import PERSISTS, Check, not_checked, persistence_by
 from bridge.gateway.rpc import RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.core.ports.agent import Agent, AgentEvent, Answer, Question
-    from bridge.gateway.sessions import GatewaySessions
-    from bridge.tasks import Tasks
+from bridge.gateway.sessions import GatewaySessions
+from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 

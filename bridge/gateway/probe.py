@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote
 
 import aiohttp
@@ -19,15 +19,11 @@ import orjson
 from yarl import URL
 
 from bridge.core.errors import AnswerEmpty, GatewayTokenRejected, TurnFailure
-from bridge.core.ports.agent import Question
+from bridge.core.ports.agent import Agent, Question
 from bridge.gateway.connection import read_up_to
 from bridge.gateway.rpc import ADMINS, RpcError
-from bridge.gateway.sessions import session_key
+from bridge.gateway.sessions import GatewaySessions, session_key
 from bridge.gateway.wire import CHAT_PATH
-
-if TYPE_CHECKING:
-    from bridge.core.ports.agent import Agent
-    from bridge.gateway.sessions import GatewaySessions
 
 Verdict = Literal["ok", "failed", "not_checked"]
 

@@ -6,17 +6,15 @@ docs/reference/goclaw.md, "WebSocket". Calls skip the events that come between: 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import orjson
 
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 ADMINS = frozenset({"admin", "owner"})
 """The roles that are sent everybody's events (docs/reference/goclaw.md, "Agent events")."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+
+import aiohttp
 
 from bridge.core.errors import GatewayForbidden, GatewayMergesUsers, SessionNotDeleted
 from bridge.gateway.rpc import Rpc, RpcError, connected
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import aiohttp
 
 _NEWEST = 100
 """How many sessions are looked through, newest first (admins see everybody's): ours was used last."""

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 
 from bridge.core.errors import GatewayMergesUsers, TurnFailure
-from bridge.gateway.probe import REACHABLE, USERS, Check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.gateway.probe import GatewayProbe
+from bridge.gateway.probe import REACHABLE, USERS, Check, GatewayProbe
 
 _log = structlog.get_logger()
 

@@ -6,14 +6,12 @@ Like those of `operations`; not atomic, each may be begun again after any of its
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit, emptied, files_left, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
 from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
-
-if TYPE_CHECKING:
-    from bridge.store.database import Operation
+from bridge.store.database import Operation
 
 _TRIES = 5
 _LONGEST_CHAIN = 20

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bridge.core.files.kept import FileState, KeptFile
 from bridge.store.codec import clean
-from bridge.store.database import Operation
+from bridge.store.database import Database, Operation
 from bridge.store.operations import one
-
-if TYPE_CHECKING:
-    from bridge.store.database import Database
 
 
 class FileTable:

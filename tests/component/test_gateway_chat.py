@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -31,13 +30,10 @@ from bridge.core.errors import (
     RunLost,
     TurnFailure,
 )
-from bridge.core.ports.agent import Answer, Question
+from bridge.core.ports.agent import Agent, Answer, Question
 from bridge.gateway.chat import MAX_ANSWER_BYTES, GatewayAgent
 from bridge.gateway.connection import gateway_connector, watched_socket
 from bridge.gateway.sessions import GatewaySessions
-
-if TYPE_CHECKING:
-    from bridge.core.ports.agent import Agent
 
 HELLO = Question("sales", "teams-u1", "hello")
 WITHIN = 10.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,11 +16,6 @@ from aiohttp import web
 
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.simulator.gateway.model import Model, ProviderFailure
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 
 GATE = web.AppKey("gate", asyncio.Event)
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Answer, Gateway, StandIn
+from support.gateway_contract import Answer, Gateway, StandIn
 
 CHAT = "/v1/chat/completions"
 TEXT = "text/plain; charset=utf-8"

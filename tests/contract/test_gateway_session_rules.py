@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Gateway, Socket, StandIn
+from support.gateway_contract import Gateway, Socket, StandIn
 
 
 async def history(socket: Socket, key: str) -> list[tuple[str, str]]:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from support.gateway_contract import Gateway, StandIn
 from support.gateway_world import count
 
 from bridge.core.files.answer_links import AgentFile
 from bridge.gateway.run_events import delivered
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Gateway, StandIn
 
 
 def error(code: str, message: str, request_id: str = "1") -> dict[str, Any]:

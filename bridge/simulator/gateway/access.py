@@ -7,15 +7,13 @@ import hmac
 import json
 import secrets
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 from uuid import uuid4
 
 from bridge.simulator.gateway.clock import rfc3339
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 Role = Literal["viewer", "operator", "admin", "owner"]
 _RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2, "owner": 3}

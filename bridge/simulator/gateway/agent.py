@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from bridge.simulator.gateway.samples import CODE, MARKDOWN, TABLE, long_answer
 from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Step, Think, UseTool, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
-
-    from bridge.simulator.gateway.sessions import Message
+from bridge.simulator.gateway.sessions import Message
 
 _LONGEST_WAIT = 600.0  # seconds; a demo needs no more, and a typing error shall not hold a session for days
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
@@ -20,9 +20,6 @@ from bridge.simulator.gateway.replies import without_server_header
 from bridge.simulator.gateway.runs import Runs
 from bridge.simulator.gateway.sessions import Sessions
 from bridge.simulator.gateway.state import GATEWAY, Gateway, GatewayOptions
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 __all__ = ["GatewayOptions", "build_app", "phrases"]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from aiohttp import web
 
 from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.replies import coded_error
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 _LIMIT = 1 << 20
 _T = TypeVar("_T")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from bridge.simulator.gateway import go_json
-from bridge.simulator.gateway.access import bearer_of
+from bridge.simulator.gateway.access import Caller, bearer_of
 from bridge.simulator.gateway.body import ChatRequest, InvalidBodyError, chat_request, read_object
 from bridge.simulator.gateway.replies import chat_error, json_reply, text_error, typed_error
 from bridge.simulator.gateway.runs import RunFailed, Turn
 from bridge.simulator.gateway.state import GATEWAY, Gateway
-
-if TYPE_CHECKING:
-    from bridge.simulator.gateway.access import Caller
 
 _INVALID = "invalid_request_error"
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bridge.simulator.gateway.access import OWNER_ID, USER_HEADER
 from bridge.simulator.gateway.body import InvalidBodyError, read_object, text_field
 from bridge.simulator.gateway.replies import bare_json, coded_error, in_chunks_when_long, json_reply, plain_error
 from bridge.simulator.gateway.runs import RunFailed, Turn
 from bridge.simulator.gateway.state import GATEWAY
-
-if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
 
 _LIST_LIMIT = 20
 _ENDPOINTS = ("/v1/chat/completions", "/v1/agents", "/v1/sessions", "/v1/files", "/ws", "/health")

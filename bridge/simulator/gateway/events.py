@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bridge.simulator.gateway.access import Caller
+from bridge.simulator.gateway.access import Caller
 
 _BUFFER = 256
 

@@ -10,15 +10,12 @@ import mimetypes
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
 from bridge.simulator.gateway.replies import plain_error, text_error
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LIFE = 24 * 3600  # seconds a signed link is good for (docs/reference/goclaw.md, "Files")
 _LINK = re.compile(r"/v1/(?:files|media)/[^\s)\]\"'<>?]+(?!\?ft=)(?=[\s)\]\"'<>]|$)")

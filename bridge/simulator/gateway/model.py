@@ -10,17 +10,15 @@ import asyncio
 import json
 import random
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from bridge.simulator.gateway.sessions import Message
+from bridge.simulator.gateway.sessions import Message
 
 TRIES = 3
 _DELAYS = ((0.2, 0.3), (0.5, 0.7))  # seconds between the tries, observed (docs/reference/goclaw.md, "Errors")

@@ -6,14 +6,11 @@ the value) and a few plain writes without line end. A bridge meets all three.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 
 from bridge.simulator.gateway import go_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # net/http buffers this much before it must choose between a length and chunks: https://pkg.go.dev/net/http#ResponseWriter
 _GO_BUFFER = 2048

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import WSMsgType, web
@@ -20,12 +21,8 @@ from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.access import OWNER_ID, Caller
 from bridge.simulator.gateway.events import Subscriber
 from bridge.simulator.gateway.replies import text_error
+from bridge.simulator.gateway.sessions import Session
 from bridge.simulator.gateway.state import GATEWAY, Gateway
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.simulator.gateway.sessions import Session
 
 _LARGEST_FRAME = 512 * 1024  # beyond it the socket is closed with 1009 (docs/reference/goclaw.md, "WebSocket")
 _PING = 30.0

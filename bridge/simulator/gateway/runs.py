@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from bridge.simulator.gateway.agent import reply
 from bridge.simulator.gateway.clock import rfc3339
+from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.files import Files
 from bridge.simulator.gateway.model import TRIES, Model, ProviderFailure, is_retried, retry_delay
 from bridge.simulator.gateway.sanitise import NOTHING, cut_for_model, sanitise, visible
 from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Think, UseTool, Wait
 from bridge.simulator.gateway.sessions import Message, Sessions, message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from bridge.simulator.gateway.events import Events
-    from bridge.simulator.gateway.files import Files
 
 _PIECES = 60  # a scripted text is streamed in at most so many pieces
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from bridge.simulator.gateway.clock import rfc3339
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 Message = dict[str, Any]  # {"id","role","content","created_at","tool_calls"?,"tool_call_id"?} as sessions.preview shows
 

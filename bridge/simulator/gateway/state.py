@@ -5,20 +5,16 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from aiohttp import web
 
 from bridge.simulator.gateway.access import Caller, Keyring, RateLimit, bearer_of, user_id_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bridge.simulator.gateway.events import Events
-    from bridge.simulator.gateway.files import Files
-    from bridge.simulator.gateway.runs import Runs
-    from bridge.simulator.gateway.sessions import Sessions
+from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.files import Files
+from bridge.simulator.gateway.runs import Runs
+from bridge.simulator.gateway.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
