@@ -32,7 +32,7 @@ from bridge.core.errors import (
 )
 from bridge.core.ports.agent import Agent, Answer, Question
 from bridge.gateway.chat import MAX_ANSWER_BYTES, GatewayAgent
-from bridge.gateway.connection import gateway_connector, watched_socket
+from bridge.gateway.connection import gateway_connector, keepalive_socket
 from bridge.gateway.sessions import GatewaySessions
 
 HELLO = Question("sales", "teams-u1", "hello")
@@ -374,7 +374,7 @@ async def test_fifty_runs_at_once_each_get_their_own_answer() -> None:
 
 
 def test_the_sockets_of_runs_notice_a_peer_that_vanished() -> None:
-    with watched_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as sock:
+    with keepalive_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if option := getattr(socket, "TCP_KEEPIDLE", None):
             assert sock.getsockopt(socket.IPPROTO_TCP, option) == 30

@@ -236,7 +236,7 @@ async def test_a_proxy_that_lets_no_websocket_through_is_named() -> None:
         with pytest.raises(SessionNotDeleted, match="handshake"):
             await sessions.delete_session("sales", "u1")
         with pytest.raises(RpcError, match="handshake"):
-            await sessions.user_seen("u1")
+            await sessions.effective_user("u1")
 
 
 async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:

@@ -287,9 +287,9 @@ async def test_a_gateway_that_was_never_reached_is_looked_at_before_it_is_asked(
         assert watch.refusal() is None
         gateway.down = False
 
-        await asyncio.gather(*(watch.look() for _ in range(20)))
+        await asyncio.gather(*(watch.ensure_probed() for _ in range(20)))
 
         assert isinstance(watch.refusal(), GatewayMergesUsers)
         before = gateway.slots
-        await watch.look()
+        await watch.ensure_probed()
         assert gateway.slots == before

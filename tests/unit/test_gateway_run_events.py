@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.core.files.answer_links import AgentFile
 from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.gateway.run_events import HeardRun, RunEvent, delivered, hint, one_line, run_event
+from bridge.gateway.run_events import FollowedRun, RunEvent, delivered, hint, one_line, run_event
 
 RUN = "b742eb2f-0000-4000-8000-000000000001"
 OTHER = "c0ffee00-0000-4000-8000-000000000002"
@@ -20,8 +20,8 @@ def event(kind: str, run: str = RUN, **payload: object) -> RunEvent:
 
 
 def heard(*events: RunEvent) -> list[AgentEvent]:
-    run = HeardRun()
-    return [told for event in events if run.owns(event) for told in run.told(event)]
+    run = FollowedRun()
+    return [told for event in events if run.owns(event) for told in run.progress_in(event)]
 
 
 def frame(**changes: object) -> str:
@@ -131,15 +131,15 @@ def test_a_run_is_the_first_that_starts_and_no_other() -> None:
 
 
 def test_the_streams_own_id_tells_the_run_more_surely() -> None:
-    run = HeardRun()
+    run = FollowedRun()
     assert run.owns(event("run.started", OTHER))
-    run.told(event("run.failed", OTHER))
-    run.known_as(RUN[:8])
+    run.progress_in(event("run.failed", OTHER))
+    run.identify(RUN[:8])
     assert run.ending is None
     assert not run.owns(event("chunk", OTHER, content="a"))
     assert run.owns(event("chunk", content="its start was lost"))
-    run.known_as(RUN[:8])
-    run.told(event("run.completed"))
+    run.identify(RUN[:8])
+    run.progress_in(event("run.completed"))
     assert run.ending == "completed"
 
 
@@ -148,8 +148,8 @@ def test_the_streams_own_id_tells_the_run_more_surely() -> None:
     [("run.completed", "completed"), ("run.failed", "failed"), ("run.cancelled", "cancelled"), ("chunk", None)],
 )
 def test_a_run_has_one_of_three_endings(kind: str, ending: str | None) -> None:
-    run = HeardRun()
-    run.told(event(kind))
+    run = FollowedRun()
+    run.progress_in(event(kind))
     assert run.ending == ending
 
 
@@ -189,21 +189,21 @@ FT = "?ft=" + "A" * 43 + ".1800000000"
 
 
 def test_the_last_event_names_the_files_that_the_agent_hands_over() -> None:
-    run = HeardRun()
+    run = FollowedRun()
     media = [{"path": f"/v1/files/workspace/a%20b.txt{FT}", "content_type": "text/plain", "size": 10}]
     for each in (event("run.started"), event("tool.call", name="write"), event("run.completed", media=media)):
         assert run.owns(each)
-        run.told(each)
+        run.progress_in(each)
     assert run.files == (AgentFile(f"/v1/files/workspace/a%20b.txt{FT}", "a b.txt", "text/plain"),)
     assert run.used_tools
 
 
 def test_the_files_of_another_run_are_forgotten() -> None:
-    run = HeardRun()
+    run = FollowedRun()
     for each in (event("run.started"), event("run.completed", media=[{"path": f"/v1/files/a{FT}"}])):
         assert run.owns(each)
-        run.told(each)
-    run.known_as("another")
+        run.progress_in(each)
+    run.identify("another")
     assert run.files == ()
     assert run.ending is None
 

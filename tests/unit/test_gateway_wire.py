@@ -215,7 +215,7 @@ def test_the_raw_pieces_of_older_gateways_are_cleaned_as_a_plain_reply_is(
 )
 def test_the_gateways_word_of_a_failure_is_told_by_its_wording(text: str, suspect: bool, told: bool) -> None:
     for said in (streamed(chunk(text, "stop")), streamed(chunk("some text"), chunk(text, "stop"))):
-        assert (said.suspect, said.told_by_the_gateway) == (suspect, told)
+        assert (said.suspect, said.worded_as_failure) == (suspect, told)
 
 
 @pytest.mark.parametrize(
