@@ -35,7 +35,7 @@ def test_every_statement_is_used_and_every_use_exists() -> None:
     folder = Path(bridge.store.sqlite.__file__).parent
     source = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
     words = set(re.findall(r'"([a-z_]+)"', source))
-    fetched = set(re.findall(r'(?:yield|yield \(\n\s*|one\(|_write\()\s*"([a-z_]+)"', source))
+    fetched = set(re.findall(r'(?:yield|yield \(\n\s*|first_row\(|_write\()\s*"([a-z_]+)"', source))
     assert set(STATEMENTS) <= words
     assert fetched <= set(STATEMENTS)
     assert len(fetched) > 10
