@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class InvalidBodyError(ValueError):
-    """The body cannot be used. ``reason`` follows ``invalid request: ``, in words of the stand-in's own where the real
+    """An unusable body. ``reason`` follows ``invalid request: ``, in words of the stand-in's own where the real
     gateway repeats Go's (docs/reference/goclaw.md, "Errors"). ``closing``: the connection is closed behind the answer.
     """
 
@@ -55,14 +55,14 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """The part of a chat completion request that the gateway uses."""
+    """The fields of a chat completion request that the gateway reads."""
 
     model: str
     stream: bool
     messages: tuple[tuple[str, str], ...]  # (role, content)
 
     def text(self) -> str:
-        """The last user message, "" when there is none."""
+        """The last user message, "" without user messages."""
         return next((content for role, content in reversed(self.messages) if role == "user"), "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# Go escapes these so that JSON may stand inside HTML: https://pkg.go.dev/encoding/json#Marshal
+# Go escapes the characters, so JSON may stand inside HTML: https://pkg.go.dev/encoding/json#Marshal
 _ESCAPES = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"},
 )
