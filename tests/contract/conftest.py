@@ -4,8 +4,8 @@
     GOCLAW_CONTRACT_TOKEN  the gateway token (admin: the suite makes and revokes API keys and deletes its sessions)
     GOCLAW_CONTRACT_AGENT  key of an agent that may be talked to; each chat costs a model call
 
-Without them every test runs against a stand-in of its own on a free port. Against a real gateway the tests that need
-the stand-in's phrases, its restart or its options are skipped with that reason, and the rate limit should be off.
+Without the variables each test runs against a stand-in of its own on a free port. Against a real gateway, tests of the
+stand-in's phrases, restart or options are skipped with a reason, and the rate limit should be off.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
 
 @pytest.fixture
 async def stand_in(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> StandIn:
-    """A maker of stand-ins; skipped against a real gateway, which has neither its phrases nor its options."""
+    """A maker of stand-ins; skipped against a real gateway."""
     _skip_against_a_real_gateway()
     return StandIn(stack, http, tmp_path)
 
@@ -65,14 +65,14 @@ async def gateway(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: 
 
 @pytest.fixture
 def scripted(gateway: Gateway) -> Gateway:
-    """The gateway under test where it has the stand-in agent's phrases."""
+    """The stand-in under test, with the stand-in agent's phrases; skipped against a real gateway."""
     _skip_against_a_real_gateway()
     return gateway
 
 
 @pytest.fixture
 def open_socket(stack: AsyncExitStack, http: aiohttp.ClientSession) -> Callable[..., Any]:
-    """Opens a WebSocket to a gateway; with ``user`` it is connected with the gateway token (or ``token``)."""
+    """Opens a WebSocket to a gateway; with ``user`` connects with the gateway token (or ``token``)."""
 
     async def opened(gateway: Gateway, user: str | None = None, token: str | None = None) -> Socket:
         socket = Socket(await stack.enter_async_context(http.ws_connect(gateway.url + "/ws")))
@@ -86,7 +86,7 @@ def open_socket(stack: AsyncExitStack, http: aiohttp.ClientSession) -> Callable[
 
 @pytest.fixture
 def api_key(stack: AsyncExitStack) -> Callable[..., Any]:
-    """Makes an API key on a gateway and revokes it in the end."""
+    """Makes an API key on a gateway and revokes the key in the end."""
 
     async def made(gateway: Gateway, scope: str, **more: str) -> str:
         asked = {"name": "contract", "scopes": [scope], **more}

@@ -1,4 +1,7 @@
-"""The shape of answers, plain and streamed, and of a provider's failure (docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Files")."""
+"""The form of answers, plain and streamed, of provider failures and of files.
+
+docs/reference/goclaw.md, "Reply", "Stream", "Errors" and "Files".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What requests meet: checks and their bodies, user ids, agents, rate limit, health (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Health and doctor")."""
+"""Requests to the gateway: checks and refusals, user ids, agents, rate limit, health.
+
+docs/reference/goclaw.md, "Request", "User id", "Errors" and "Health and doctor".
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def refused(answer: Answer, status: int, kind: str, body: str) -> None:
 
 
 def invalid(answer: Answer) -> None:
-    """A refusal of the body itself: status, content type and code; the words behind the prefix are Go's own."""
+    """A refusal of the body: status, content type and code; the words behind the prefix are Go's and not checked."""
     error = json.loads(answer.body)["error"]
     assert (answer.status, answer.headers["Content-Type"], error["code"]) == (400, JSON, "INVALID_REQUEST")
     assert error["message"].startswith("invalid request: ")

@@ -1,4 +1,7 @@
-"""The WebSocket: connect, sessions and their rights, events, errors (docs/reference/goclaw.md, "WebSocket" and docs/reference/goclaw.md, "Agent events")."""
+"""The WebSocket: connect, sessions and rights, events, errors.
+
+docs/reference/goclaw.md, "WebSocket" and "Agent events".
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ async def test_an_owner_bound_key_shows_its_owner(
     assert answer["payload"]["user_id"] == "owner-1"
 
 
-async def test_one_socket_may_connect_again_as_another_and_a_failed_one_is_nobody(
+async def test_a_socket_may_connect_again_as_another_user_and_a_failed_connect_has_no_rights(
     gateway: Gateway, open_socket: Callable[..., Any]
 ) -> None:
     socket = await open_socket(gateway, "first")
@@ -201,7 +204,7 @@ async def test_a_failed_run_tells_the_raw_error(scripted: Gateway, open_socket: 
     assert failed["payload"]["error"].startswith("iter 0 think: llm call: HTTP 400: openai: {")
 
 
-async def test_others_see_no_event_of_a_users_run(
+async def test_other_users_see_no_event_of_a_users_run(
     scripted: Gateway, open_socket: Callable[..., Any], api_key: Callable[..., Any]
 ) -> None:
     token = await api_key(scripted, "operator.write")
@@ -223,8 +226,8 @@ async def test_an_admin_without_a_user_sees_everybodys_events(
     assert started["payload"] == {"message": "hello"}
 
 
-def told(socket: Any) -> list[tuple[str, Any]]:
-    """The agent events that came over a socket: type and payload, text pieces of one text put together."""
+def agent_events(socket: Any) -> list[tuple[str, Any]]:
+    """Type and payload of the agent events on a socket; consecutive pieces of text are joined."""
     events: list[tuple[str, Any]] = []
     for frame in socket.events:
         if frame["event"] != "agent":
@@ -245,7 +248,7 @@ async def test_thoughts_tools_and_their_failures_show_in_order(
     await scripted.chat("research penguins", stream=stream)
     answer = (await socket.agent_event("run.completed"))["payload"]
     thought, search, fetch = "I should look up penguins first.", "Let me search.", "I open the first result."
-    events = told(socket)
+    events = agent_events(socket)
     for _, payload in events[4:9]:
         if isinstance(payload, dict):
             payload.pop("id", None)

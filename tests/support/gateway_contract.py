@@ -1,4 +1,4 @@
-"""A gateway under test, as the contract suite calls it: HTTP answers, sockets, and a maker of stand-ins."""
+"""Helpers of the gateway contract suite: the gateway under test, HTTP answers, sockets, a maker of stand-ins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.simulator.gateway.app import GatewayOptions, build_app
 
 @dataclass(slots=True)
 class Answer:
-    """One HTTP answer, whole."""
+    """A whole HTTP answer."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Gateway:
-    """A gateway under test, with the few calls that the suite makes of it."""
+    """A gateway under test, with the calls of the suite."""
 
     http: aiohttp.ClientSession
     url: str
@@ -60,7 +60,7 @@ class Gateway:
 
 @dataclass(slots=True)
 class Socket:
-    """One WebSocket to the gateway; events that come between answers are kept in ``events``."""
+    """A WebSocket to the gateway; events between answers are kept in ``events``."""
 
     ws: aiohttp.ClientWebSocketResponse
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Socket:
         return await self.send(jsonlib.dumps(asked))
 
     async def agent_event(self, kind: str) -> dict[str, Any]:
-        """The next ``agent`` event of this type, seen already or still to come."""
+        """The next ``agent`` event of the given type, received already or still to come."""
         while True:
             for frame in self.events:
                 if frame["event"] == "agent" and frame["payload"]["type"] == kind:

@@ -32,14 +32,14 @@ BLANKS = st.sampled_from(["", " ", "\n", "\n\n"])
 
 @st.composite
 def thoughts(draw: st.DrawFn) -> str:
-    """A hidden thought as models write it; the case of the closing tag is free too."""
+    """A hidden thought as models write thoughts; the case of the closing tag is free too."""
     tag = draw(TAGS)
     closing = draw(any_case(tag))
     return f"<{tag}{draw(ATTRIBUTES)}>{draw(BLANKS)}{SECRET}{draw(BLANKS)}</{closing}{draw(BLANKS)}>{draw(BLANKS)}"
 
 
 def final_answer(raw: str) -> str:
-    """The answer that the bridge makes of a stream of raw pieces."""
+    """The bridge's answer for a stream of raw pieces."""
     answer = StreamedAnswer()
     for content, finish in ((raw, None), ("", "stop")):
         choice = {"delta": {"content": content}, "finish_reason": finish, "index": 0}

@@ -25,7 +25,7 @@ _SYSTEM = {"bin", "boot", "dev", "etc", "lib", "proc", "root", "run", "sbin", "s
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The workspace folder and the secret that signs links; the secret follows from the token: links survive a restart."""
+    """The workspace folder and the secret that signs links; the secret follows from the token, so links stay valid."""
 
     folder: Path
     secret: bytes
