@@ -73,7 +73,7 @@ def dump_payload(payload: Payload) -> bytes:
 
 
 def dump_reply(reply: Reply) -> bytes:
-    """The `reply` column."""
+    """The `reply` column. The keys are stored names: they stay although the code's names have changed."""
     live = reply.live
     kept = live and {"id": live.id, "stream": live.stream, "shown": live.text, "becomes": live.shrinks_to}
     return orjson.dumps(

@@ -86,7 +86,10 @@ def open_socket(stack: AsyncExitStack, http: aiohttp.ClientSession) -> Callable[
 
 @pytest.fixture
 def api_key(stack: AsyncExitStack) -> Callable[..., Any]:
-    """Makes an API key on a gateway and revokes the key in the end."""
+    """Makes an API key on a gateway and revokes the key in the end.
+
+    ``owner_id`` binds the key on the stand-in only (docs/reference/goclaw.md, "Where the stand-in differs").
+    """
 
     async def made(gateway: Gateway, scope: str, **more: str) -> str:
         asked = {"name": "contract", "scopes": [scope], **more}
