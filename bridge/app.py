@@ -161,7 +161,7 @@ def _edges(
             base_url=base,
             token=secret,
             refusal=watch.refusal,
-            look=watch.look,
+            ensure_probed=watch.ensure_probed,
             sessions=sessions,
             observer=observer,
             live_text=settings.live_text,

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bridge.core.gateway_facts import MERGED_BYTES
 from bridge.core.turn import Edit, Kind, Payload, Turn
 
-# The gateway cuts questions above 32,000 bytes (docs/reference/goclaw.md, "Request"). The limit here leaves room for
-# file contents: a question short enough alone must not fail when merged.
-MOST_BYTES = 30_000
 MOST_TURNS = 20
 _MOST_FILES = 10
 
@@ -35,7 +33,7 @@ def together(queued: Sequence[Turn]) -> int:
         if (
             not _is_mergeable(following)
             or _asker(following) != _asker(head)
-            or size > MOST_BYTES
+            or size > MERGED_BYTES
             or files > _MOST_FILES
         ):
             break

@@ -1,55 +1,54 @@
-"""One run of the agent: `POST /v1/chat/completions`.
+"""The agent behind the gateway: each question is a `POST /v1/chat/completions`.
 
-Plain, since only there an error is unmistakable; streamed where somebody looks on and the gateway's events come, since
-only for such runs the text comes with them piece by piece (docs/reference/goclaw.md, "Agent events"). The answer is the same.
+The request is plain, since only a plain reply tells an error without doubt. The request is streamed where progress is
+watched and events come: only streamed runs send their text piece by piece as events (docs/reference/goclaw.md,
+"Agent events"). The answer is the same both ways.
 
-It is made once. Where the run provably did not start (no connection was made, or the gateway's rate limit refused),
-RunNotStarted says so, and the engine asks again in its time (guarantee 5); aiohttp does not repeat a POST by itself
-either (`aiohttp.client.IDEMPOTENT_METHODS`).
+A request is sent once. If the run provably did not start (no connection, or refused by the rate limit), RunNotStarted
+is raised, and the engine asks again later (docs/architecture.md, "Guarantees"). aiohttp does not repeat a POST either
+(`aiohttp.client.IDEMPOTENT_METHODS`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import structlog
 from yarl import URL
 
 from bridge.core.errors import AnswerUnreadable, GatewayDown, ProviderFailed, RunLost, TurnFailure
+from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.connection import read_up_to
+from bridge.gateway.events import GatewayObserver, Listening
+from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.sse import SseDecoder
 from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_from, failure_of, request_body
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.core.ports.agent import AgentEvent, Answer, Question
-    from bridge.gateway.events import GatewayObserver, Listening
-    from bridge.gateway.sessions import GatewaySessions
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""No agent writes that much; a proxy gone mad, or a bomb of compressed zeros, might."""
+"""Longest body of an answer. No agent writes so much; a broken proxy, or a bomb of compressed zeros, might."""
 
 _MAX_ERROR_BYTES = 64 * 1024
-_ERROR_BODY_WITHIN = 5.0  # the status has said enough; a body that does not come is done without
-_END_WITHIN = 0.2
+_ERROR_BODY_SECONDS = 5.0  # the status alone names the failure, so a late body is given up
+_STREAM_END_SECONDS = 0.2
 _STREAM = "text/event-stream"
 
 
 class GatewayAgent:
-    """The agent behind the gateway; implements `ports.Agent`.
+    """Implements `core.ports.agent.Agent` over HTTP.
 
-    `http` is shared and stays open (see `connection.gateway_connector`). `refusal` says why nothing may be
-    asked now, if so; `look` sees that somebody has looked (`GatewayWatch`). `observer` hears what runs do, where there
-    is one; `live_text`: runs that are listened to are streamed. `connect`: seconds for a connection; `verdict`: seconds
-    that a run's last event may come after its reply (observed at about the same time, docs/reference/goclaw.md, "Agent events").
+    `http` is shared and stays open (see `connection.gateway_connector`). `refusal` gives the reason why questions are
+    refused now, or None; `ensure_probed` probes a gateway never probed before (`GatewayWatch`). `observer` receives the
+    events of runs; with `live_text`, runs whose events are followed are streamed. `connect`: seconds for a connection;
+    `verdict`: seconds that a run's last event may come after the reply (observed: at about the same time,
+    docs/reference/goclaw.md, "Agent events").
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class GatewayAgent:
         base_url: str,
         token: str,
         refusal: Callable[[], TurnFailure | None],
-        look: Callable[[], Awaitable[None]] | None = None,
+        ensure_probed: Callable[[], Awaitable[None]] | None = None,
         sessions: GatewaySessions,
         observer: GatewayObserver | None = None,
         live_text: bool = True,
@@ -68,23 +67,23 @@ class GatewayAgent:
     ) -> None:
         self._http = http
         self._url = URL(base_url.rstrip("/") + CHAT_PATH)
-        # never Accept-Language: it translates the error texts that must be told apart (docs/reference/goclaw.md, "Request")
+        # no Accept-Language: the gateway would translate the error texts that `failure_of` compares
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        # no limit for the whole: the engine cancels, and that closes the request
+        # no limit for the whole request: the engine cancels at the turn's limit, and so closes the request
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect)
         self._refusal = refusal
-        self._look = look
+        self._ensure_probed = ensure_probed
         self._sessions = sessions
         self._observer = observer
         self._live_text = live_text
         self._verdict = verdict
-        self._raw_on = 0  # the observer's connection on which the gateway turned out to stream raw text
+        self._raw_on = 0  # number of the observer's connection during which the gateway streamed raw text
 
     async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
-        """One run. Cancelling closes the request, which is the gateway's only stop.
+        """Run the agent once, and call `heard` with the run's events. Cancelling closes the request: the run stops.
 
-        Raises TurnFailure: QuestionTooLong and QuestionRejected before any request, GatewayDown and GatewayBusy where
-        the run did not start, and every other leaf.
+        QuestionTooLong and QuestionRejected come before any request, GatewayDown and GatewayBusy if the run did not
+        start. Raises: TurnFailure.
         """
         plain = request_body(question)
         await self._admit()
@@ -102,7 +101,7 @@ class GatewayAgent:
     async def _streamed(self, question: Question, listening: Listening, observer: GatewayObserver) -> Answer:
         async def read(response: aiohttp.ClientResponse) -> StreamedAnswer | bytes:
             if response.content_type != _STREAM:
-                return await _whole(response)  # something in between has made it a plain reply
+                return await _whole(response)  # a proxy between made the stream a plain reply
             return await _stream(response, listening)
 
         connection = observer.connection
@@ -110,12 +109,12 @@ class GatewayAgent:
         if isinstance(said, bytes):
             return answer_from(said)
         if said.suspect:
-            # the same words can be the agent's; the run's last event knows
+            # an agent's answer may begin with the same words; the run's last event decides
             ending = await listening.ending(self._verdict if observer.live else 0.0)
-            if ending == "failed" or (ending != "completed" and said.told_by_the_gateway):
+            if ending == "failed" or (ending != "completed" and said.worded_as_failure):
                 raise ProviderFailed("HTTP 200, and the run failed")
         if said.raw:
-            # pieces hold announcements too, which only the gateway can tell from the answer
+            # raw pieces hold announcements of tools too, which only the gateway can tell from the answer
             self._raw_on = connection
             _log.warning("gateway_streams_raw_text")
         return said.answer()
@@ -123,7 +122,7 @@ class GatewayAgent:
     async def _post(
         self, question: Question, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[_T]]
     ) -> _T:
-        """One request; `read` is given the response of a 200. Raises TurnFailure."""
+        """Send a request, and read the response of a 200 with `read`. Raises: TurnFailure."""
         headers = {**self._headers, USER_HEADER: question.user}
         try:
             async with self._http.post(
@@ -140,64 +139,65 @@ class GatewayAgent:
             raise GatewayDown(type(error).__name__) from error
         except aiohttp.ClientResponseError as error:  # not HTTP
             raise AnswerUnreadable(type(error).__name__) from error
-        except aiohttp.ClientError as error:  # closed or reset: on a kept-alive connection too, nobody knows
+        except aiohttp.ClientError as error:  # closed or reset: whether the request was read is not known
             raise RunLost(type(error).__name__) from error
 
     async def delete_session(self, agent: str, user: str) -> None:
-        """Delete the session, and see that it is gone.
+        """Delete the user's session with the agent, and check the deletion.
 
-        Raises SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers.
+        Raises: SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers.
         """
         await self._admit()
         await self._sessions.delete_session(agent, user)
 
     async def _admit(self) -> None:
-        """Guarantee 7: a gateway that merges users is not asked, and one that nobody has looked at is looked at."""
-        if self._look is not None:
-            await self._look()
+        """Probe a gateway that was never probed, and refuse a gateway that merges users (docs/architecture.md,
+        "Guarantees"). Raises: TurnFailure."""
+        if self._ensure_probed is not None:
+            await self._ensure_probed()
         if refusal := self._refusal():
             raise refusal
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """The body of a 200. Raises AnswerUnreadable."""
+    """The body of a 200. Raises: AnswerUnreadable."""
     body = await read_up_to(response, MAX_ANSWER_BYTES)
     if len(body) > MAX_ANSWER_BYTES:
-        raise _endless()
+        raise _too_long()
     return body
 
 
 async def _stream(response: aiohttp.ClientResponse, listening: Listening) -> StreamedAnswer:
-    """The stream up to its last word. Raises RunLost where that does not come, and AnswerUnreadable."""
+    """The answer in a stream. Raises: RunLost (the stream broke off before `[DONE]`), AnswerUnreadable."""
     decoder, said, size = SseDecoder(), StreamedAnswer(), 0
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
-            raise _endless()
+            raise _too_long()
         for data in decoder.feed(piece):
             said.take(data)
             if said.done:
                 await _rest_of(response)
                 return said
             if said.run:
-                listening.known_as(said.run)
+                listening.identify(said.run)
     raise RunLost("a stream without its end")
 
 
 async def _rest_of(response: aiohttp.ClientResponse) -> None:
-    """The end of a body that has said everything: once it was read, the connection can be used again."""
+    """Read the end of the body behind `[DONE]`: only then the connection can be used again."""
     with suppress(aiohttp.ClientError, TimeoutError):
-        async with asyncio.timeout(_END_WITHIN):
+        async with asyncio.timeout(_STREAM_END_SECONDS):
             await response.content.readany()
 
 
-def _endless() -> AnswerUnreadable:
+def _too_long() -> AnswerUnreadable:
     return AnswerUnreadable(f"HTTP 200 with more than {MAX_ANSWER_BYTES} bytes")
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:
     try:
-        async with asyncio.timeout(_ERROR_BODY_WITHIN):
+        async with asyncio.timeout(_ERROR_BODY_SECONDS):
             return await read_up_to(response, _MAX_ERROR_BYTES)
     except (aiohttp.ClientError, TimeoutError):
         return b""

@@ -1,7 +1,7 @@
-"""One socket to the gateway for the whole process, over which everybody's `agent` events come (docs/reference/goclaw.md, "Agent events").
+"""The process's socket to the gateway for the `agent` events of all users (docs/reference/goclaw.md, "Agent events").
 
-Only a token with admin rights is sent them. They are for show: late, lost and foreign events are normal, nothing is
-replayed, and no answer depends on them.
+Only a token with admin rights receives the events. Events are for progress only: late, lost and foreign events are
+normal, the gateway replays none, and no answer depends on events.
 """
 
 from __future__ import annotations
@@ -9,50 +9,43 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+import aiohttp
 import structlog
 
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
-from bridge.core.ports.agent import END_WITHIN, RunEnded
+from bridge.core.files.answer_links import AgentFile
+from bridge.core.ports.agent import END_WITHIN, AgentEvent, RunEnded
 from bridge.gateway.rpc import ADMINS, RpcError, connected
-from bridge.gateway.run_events import HeardRun, RunEvent, run_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import aiohttp
-
-    from bridge.core.files.answer_links import AgentFile
-    from bridge.core.ports.agent import AgentEvent
-    from bridge.gateway.run_events import Ending
+from bridge.gateway.run_events import Ending, FollowedRun, RunEvent, run_event
 
 _log = structlog.get_logger()
 
-_HEARTBEAT = 30.0  # seconds between our pings; the gateway's own come as often (docs/reference/goclaw.md, "WebSocket")
+_PING_SECONDS = 30.0  # between our pings; the gateway pings as often (docs/reference/goclaw.md, "WebSocket")
 
 
 class Listening:
-    """One run that is listened to."""
+    """A run whose events are followed. `heard` is called with each event, never after an exception of its own."""
 
     def __init__(self, heard: Callable[[AgentEvent], None]) -> None:
         self._heard: Callable[[AgentEvent], None] | None = heard
-        self._run = HeardRun()
+        self._run = FollowedRun()
         self._changed = asyncio.Event()
-        self._hung_up = False
+        self._only_end = False
 
-    def hang_up(self) -> bool:
-        """Tell only the run's end from now on; whether that is still to come."""
-        self._hung_up = True
+    def only_end(self) -> bool:
+        """From now on pass on the run's end only. True if the run's end is still to come."""
+        self._only_end = True
         return self._run.under_way
 
-    def known_as(self, beginning: str) -> None:
-        """The run's id begins so."""
-        self._run.known_as(beginning)
+    def identify(self, beginning: str) -> None:
+        """Note the first characters of the run's id."""
+        self._run.identify(beginning)
 
     async def ending(self, within: float) -> Ending | None:
-        """How the run ended; None if that is not known after so many seconds."""
+        """How the run ended; None if the run's last event did not come within `within` seconds."""
         try:
             async with asyncio.timeout(within):
                 while self._run.ending is None:
@@ -63,36 +56,37 @@ class Listening:
         return self._run.ending
 
     async def files(self, within: float) -> tuple[AgentFile, ...]:
-        """What the run handed over, as its last event says; that is waited for only where a tool may have done so."""
+        """The files that the run delivered, by its last event. Waits `within` seconds, if a tool was used."""
         if self._run.used_tools:
             await self.ending(within)
         return self._run.files
 
-    def takes(self, event: RunEvent) -> bool:
-        """Whether the event was of this run."""
+    def take(self, event: RunEvent) -> bool:
+        """Pass the event on to the listener. False if the event belongs to another run."""
         if not self._run.owns(event):
             return False
-        for told in self._run.told(event):
-            if not self._hung_up or isinstance(told, RunEnded):
-                self._tell(told)
+        for progress in self._run.progress_in(event):
+            if not self._only_end or isinstance(progress, RunEnded):
+                self._pass_on(progress)
         self._changed.set()
         return True
 
-    def _tell(self, event: AgentEvent) -> None:
+    def _pass_on(self, event: AgentEvent) -> None:
         if self._heard is None:
             return
         try:
             self._heard(event)
-        except Exception as error:  # noqa: BLE001  everybody else's events come over the same socket
+        except Exception as error:  # noqa: BLE001  a failing listener must not stop the events of all users
             _log.error("listener_failed", error=type(error).__name__)
             self._heard = None
 
 
 class GatewayObserver:
-    """Holds the socket, and hands each run's events to whoever listens for it.
+    """Keeps the socket open, and passes each run's events to the run's listener.
 
-    `admits`: nothing is opened while it says no (guarantee 7). Pauses in seconds: `first` to `longest` after a
-    connection was lost, growing; `refused` where the token has no right to see events. `step`: limit of each step.
+    No socket is opened while `admits` gives False (docs/architecture.md, "Guarantees"). Pauses in seconds: `first` to
+    `longest` after a lost connection, growing; `refused` if the token may not see events. `step`: seconds for each
+    step of connecting.
     """
 
     def __init__(
@@ -116,23 +110,23 @@ class GatewayObserver:
         self._listening: dict[tuple[str, str], list[Listening]] = {}
         self._state = "no: not connected yet"
         self.connection = 0
-        """Counts connections: behind another one there may be another gateway."""
+        """Number of the present connection: a new connection may lead to another gateway."""
 
     @property
     def live(self) -> bool:
-        """Whether events come now."""
+        """Whether events are being received."""
         return self._state == "yes"
 
     @property
     def state(self) -> str:
-        """`yes`, or `no` and why; for operators."""
+        """`yes`, or `no` with the reason; for operators."""
         return self._state
 
     @contextmanager
     def listening(self, agent: str, user: str, heard: Callable[[AgentEvent], None]) -> Iterator[Listening]:
-        """Tell `heard` of the run that this user is about to start with this agent, until the end of the context.
+        """Call `heard` with the events of the user's next run with the agent, until the end of the context.
 
-        Cancellation closes the request; then the run's end is still told, if it comes within some seconds.
+        Cancellation closes the request; the run's end is still passed on if the event comes within END_WITHIN seconds.
         """
         listening, ends_later = Listening(heard), False
         key = (agent, user)
@@ -140,7 +134,7 @@ class GatewayObserver:
         try:
             yield listening
         except asyncio.CancelledError:
-            ends_later = listening.hang_up()
+            ends_later = listening.only_end()
             raise
         finally:
             if ends_later:
@@ -154,43 +148,43 @@ class GatewayObserver:
             del self._listening[key]
 
     async def run(self) -> None:
-        """Observe until cancelled; a lost socket is opened again, for ever."""
+        """Observe until cancelled; a lost socket is opened again each time."""
         pause = self._first
         while True:
             began = time.monotonic()
             seconds = self._refused if await self._observe() else pause
-            # a gateway that takes connections only to drop them is not well again
-            lived = time.monotonic() - began > self._longest
-            pause = self._first if lived else min(2 * pause, self._longest)
-            # spread out, so that replicas that lost the gateway together do not come back together
-            await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311
+            # pauses start anew only after a lasting connection: a failing gateway may accept and drop at once
+            lasting = time.monotonic() - began > self._longest
+            pause = self._first if lasting else min(2 * pause, self._longest)
+            # spread out, so that all replicas do not come back at the same time
+            await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311  a pause, no secret
 
     async def _observe(self) -> bool:
-        """One connection, to its end. True where trying again soon is of no use."""
+        """Keep a connection until its end. True if trying again soon is useless."""
         while not self._admits():
-            self._now("no: nothing may be asked of the gateway yet")
+            self._set_state("no: nothing may be asked of the gateway yet")
             await asyncio.sleep(self._first)
         try:
-            # as no user in particular: that is who is told of everybody (docs/reference/goclaw.md, "Agent events")
+            # without a user id: such an admin receives the events of all users
             async with connected(
-                self._http, self._base_url, token=self._token, user="", within=self._step, heartbeat=_HEARTBEAT
+                self._http, self._base_url, token=self._token, user="", within=self._step, heartbeat=_PING_SECONDS
             ) as rpc:
                 if rpc.role not in ADMINS:
-                    self._now(f"no: the token's role is {_known(rpc.role)}, and only an admin is sent events")
+                    self._set_state(f"no: the token's role is {_known(rpc.role)}, and only an admin is sent events")
                     return True
                 self.connection += 1
-                self._now("yes")
+                self._set_state("yes")
                 async for frame in rpc.frames():
                     if self._listening and (event := run_event(frame)) is not None:
                         self._hand_over(event)
-            self._now("no: the connection was lost")
+            self._set_state("no: the connection was lost")
         except GatewayTokenRejected:
-            self._now("no: the token is not accepted")
+            self._set_state("no: the token is not accepted")
             return True
         except RpcError as error:
-            self._now(f"no: WebSocket: {error.code}")
+            self._set_state(f"no: WebSocket: {error.code}")
         except GatewayDown as error:
-            self._now(f"no: {error.detail}")
+            self._set_state(f"no: {error.detail}")
         finally:
             if self.live:  # cancelled
                 self._state = "no: stopped"
@@ -198,10 +192,10 @@ class GatewayObserver:
 
     def _hand_over(self, event: RunEvent) -> None:
         for listening in self._listening.get((event.agent, event.user), ()):
-            if listening.takes(event):
+            if listening.take(event):
                 return
 
-    def _now(self, state: str) -> None:
+    def _set_state(self, state: str) -> None:
         if state != self._state:
             self._state = state
             _log.info("gateway_events", state=state)

@@ -1,6 +1,6 @@
-"""Files of the agents' workspaces: fetched by their own ticket (docs/reference/goclaw.md, "Files").
+"""Fetches files of the agents' workspaces with the ticket of their signed links (docs/reference/goclaw.md, "Files").
 
-Never with our bearer, which could read any user's file: the path is the model's word.
+The bridge's bearer is never sent: a model wrote the path, and the bearer opens the files of all users.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from bridge.gateway.connection import read_up_to
 
 MOST_BYTES = 25 * 1024 * 1024
 _SECONDS = 20.0
-# Each may hold MOST_BYTES in memory.
-_AT_ONCE = 4
+_AT_ONCE = 4  # fetches; each may hold MOST_BYTES in memory
 _GONE = (401, 403, 404, 410)
 
 
 class GatewayFiles:
-    """Implements ports.AgentFiles below the configured address, and nowhere else. `seconds` for one file."""
+    """Implements `core.ports.files.AgentFiles`, below the configured address only. `seconds`: time limit of a file."""
 
     def __init__(self, *, http: aiohttp.ClientSession, base_url: str, seconds: float = _SECONDS) -> None:
         self._http = http
         self._base = base_url.rstrip("/")
         self._seconds = seconds
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(self, path: str) -> bytes:
-        """The bytes under a signed path. Raises FileExpired, FileRefused, FileTooLarge, FileUnreachable."""
-        opened = fetchable(path)
-        if opened is None:
+        """The bytes under a signed path. Raises: FileExpired, FileRefused, FileTooLarge, FileUnreachable."""
+        parts = fetchable(path)
+        if parts is None:
             raise FileRefused("not a path of files")
-        place, ticket = opened
+        unsigned, ticket = parts
         if not ticket:
-            raise FileExpired("a link without ticket")  # the gateway signs those that it means
-        url = URL(self._base + place).with_query({"ft": ticket})
+            raise FileExpired("a link without ticket")  # the gateway signs all links to its files
+        url = URL(self._base + unsigned).with_query({"ft": ticket})
         try:
             async with (
-                self._places,
+                self._slots,
                 asyncio.timeout(self._seconds),
                 self._http.get(url, headers={"Accept-Encoding": "identity"}, allow_redirects=False) as answer,
             ):

@@ -1,8 +1,8 @@
-"""What this gateway is and does, found out by asking it: version numbers prove nothing.
+"""Checks of the gateway and the agent by requests, since version numbers are no proof.
 
-The questions are those of docs/reference/goclaw.md, "Health and doctor". They go over the same aiohttp session as the runs, so that a
-verdict is about the same route, TLS and connections. A check that could not be made is `not_checked`, with
-the reason: never passed, never failed.
+The requests are listed in docs/reference/goclaw.md, "Health and doctor", and use the aiohttp session of the runs, so
+a verdict holds for the same route, TLS and connections. A check that could not be made is `not_checked` with the
+reason, neither passed nor failed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote
 
 import aiohttp
@@ -19,35 +19,31 @@ import orjson
 from yarl import URL
 
 from bridge.core.errors import AnswerEmpty, GatewayTokenRejected, TurnFailure
-from bridge.core.ports.agent import Question
+from bridge.core.ports.agent import Agent, Question
 from bridge.gateway.connection import read_up_to
 from bridge.gateway.rpc import ADMINS, RpcError
-from bridge.gateway.sessions import session_key
+from bridge.gateway.sessions import GatewaySessions, session_key
 from bridge.gateway.wire import CHAT_PATH
-
-if TYPE_CHECKING:
-    from bridge.core.ports.agent import Agent
-    from bridge.gateway.sessions import GatewaySessions
 
 Verdict = Literal["ok", "failed", "not_checked"]
 
 REACHABLE = "gateway reachable"
-TOKEN = "gateway token accepted"  # noqa: S105 - the name of a check
+TOKEN = "gateway token accepted"  # noqa: S105  the name of a check
 AGENT = "agent exists"
 USERS = "user ids honoured"
 PERSISTS = "sessions persist"
 EVENTS = "agent events"
 
-_NO_MESSAGES = b'{"messages":[]}'  # refused after bearer, role and rate limit: tells of them without a run
-_MAX_BODY = 64 * 1024  # what tells bodies apart stands at their beginning
-_RUN_WITHIN = 120.0
+_NO_MESSAGES = b'{"messages":[]}'  # refused behind bearer, role and rate limit, so without a run
+_MAX_BODY = 64 * 1024  # bytes; bodies differ at the beginning
+_RUN_SECONDS = 120.0
 _FIX_URL = "Set GOCLAW_URL to the gateway's own address and start the gateway."
-_FIX_TOKEN = "Set GOCLAW_TOKEN to the gateway token, or to an API key of scope operator.write without an owner."  # noqa: S105
+_FIX_TOKEN = "Set GOCLAW_TOKEN to the gateway token, or to an API key of scope operator.write without an owner."  # noqa: S105  advice
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line for operators: what was looked at, what was seen, and what to do (empty where all is well)."""
+    """A check's result for operators: name, verdict, finding, and advice (empty if all is well)."""
 
     name: str
     verdict: Verdict
@@ -55,9 +51,9 @@ class Check:
     fix: str = ""
 
 
-def not_checked(name: str, why: str) -> Check:
-    """A check that could not be made."""
-    return Check(name, "not_checked", why)
+def not_checked(name: str, reason: str) -> Check:
+    """The result of a check that could not be made."""
+    return Check(name, "not_checked", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class _Reply:
 
 
 class GatewayProbe:
-    """The checks of one gateway and one agent. `step`: time limit of each request, in seconds."""
+    """The checks of a gateway and an agent. `step`: time limit of each request, in seconds."""
 
     def __init__(
         self,
@@ -87,7 +83,7 @@ class GatewayProbe:
         self._step = step
 
     async def cheap(self) -> tuple[Check, ...]:
-        """Reachable, token, agent, user ids: no model call, at most one slot of the rate limit."""
+        """Check reachability, token, agent and user ids: no model call, at most one slot of the rate limit."""
         reachable = await self._reachable()
         if reachable.verdict != "ok":
             return reachable, *(not_checked(name, "gateway not reachable") for name in (TOKEN, AGENT, USERS))
@@ -99,10 +95,10 @@ class GatewayProbe:
         )
 
     async def persistence(self, asker: Agent) -> Check:
-        """Does a session outlive its request? Costs a model call; its session is deleted afterwards."""
+        """Check whether a session outlives its request. Costs a model call; the session is deleted afterwards."""
         user = f"teams-probe-{secrets.token_hex(8)}"
         try:
-            async with asyncio.timeout(_RUN_WITHIN):
+            async with asyncio.timeout(_RUN_SECONDS):
                 await _run(asker, Question(self._agent, user, "Please answer with the one word: ready"))
                 keys = await self._sessions.keys(self._agent, user)
         except TurnFailure as failure:
@@ -110,7 +106,7 @@ class GatewayProbe:
         except RpcError as error:
             return not_checked(PERSISTS, f"WebSocket: {error.code}")
         except TimeoutError:
-            return not_checked(PERSISTS, f"no answer within {_RUN_WITHIN:.0f} s")
+            return not_checked(PERSISTS, f"no answer within {_RUN_SECONDS:.0f} s")
         check = persistence_by(keys, self._agent, user)
         try:
             await asker.delete_session(self._agent, user)
@@ -119,7 +115,7 @@ class GatewayProbe:
         return check
 
     async def events(self) -> Check:
-        """Would what agents do be told us? Nothing depends on it but what people see meanwhile."""
+        """Check whether the token receives agent events. The check is ok without events: only progress is missing."""
         try:
             role = await self._sessions.role()
         except (TurnFailure, RpcError) as error:
@@ -172,7 +168,7 @@ class GatewayProbe:
             return not_checked(USERS, "a wrong token was neither refused nor let in")
         user = f"teams-probe-{secrets.token_hex(8)}"
         try:
-            seen = await self._sessions.user_seen(user)
+            seen = await self._sessions.effective_user(user)
         except GatewayTokenRejected:
             return not_checked(USERS, "the token is not accepted")
         except (TurnFailure, RpcError) as error:
@@ -201,22 +197,23 @@ async def _run(asker: Agent, question: Question) -> None:
     try:
         await asker.ask(question)
     except AnswerEmpty:
-        return  # the run ended well, and that is all it was for
+        return  # the run ended well, so there is a session to look for
 
 
 def persistence_by(keys: frozenset[str], agent: str, user: str) -> Check:
-    """The verdict by the keys a gateway shows after one run of this user (docs/reference/goclaw.md, "Sessions")."""
+    """The verdict by the session keys after a run of the user (docs/reference/goclaw.md, "Sessions")."""
     if session_key(agent, user) in keys:
         return Check(PERSISTS, "ok", "one session for each user")
-    once = re.compile(re.escape(f"agent:{agent}:http-{user}-") + "[0-9a-f]{8}")
-    if any(once.fullmatch(key) for key in keys):
+    single_use = re.compile(re.escape(f"agent:{agent}:http-{user}-") + "[0-9a-f]{8}")
+    if any(single_use.fullmatch(key) for key in keys):
         fix = "Use a gateway that keeps one session per user (GoClaw pull request 713)."
         return Check(PERSISTS, "failed", "a new session for every message: the agent remembers nothing", fix)
     return not_checked(PERSISTS, "the gateway shows no session of the probe")
 
 
 def _passed_the_bearer(reply: _Reply) -> bool:
-    """The gateway refuses for want of messages, or for its rate: both come after token and role (docs/reference/goclaw.md, "Request")."""
+    """Whether the refusal is for missing messages or for the rate: the gateway checks both behind token and role
+    (docs/reference/goclaw.md, "Request")."""
     return (reply.status == 400 and b"messages is required" in reply.body) or (
         reply.status == 429 and b"rate_limit_error" in reply.body
     )

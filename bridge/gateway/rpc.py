@@ -1,36 +1,34 @@
-"""The gateway's WebSocket RPC: one socket, connected as one user, opened for a purpose and closed after it.
+"""The gateway's WebSocket RPC (docs/reference/goclaw.md, "WebSocket"): a socket connected as a given user.
 
-docs/reference/goclaw.md, "WebSocket". Calls skip the events that come between: nothing here depends on them.
+A socket is opened for a purpose and closed afterwards. Calls skip the events before the answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import orjson
 
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 ADMINS = frozenset({"admin", "owner"})
-"""The roles that are sent everybody's events (docs/reference/goclaw.md, "Agent events")."""
+"""The roles that receive the events of all users (docs/reference/goclaw.md, "Agent events")."""
 
 _MAX_FRAME = 8 * 1024 * 1024  # a preview holds a whole history
-_CLOSE_WITHIN = 1.0
+_CLOSE_SECONDS = 1.0
 _CODES = frozenset({"NOT_FOUND", "UNAUTHORIZED", "INVALID_REQUEST", "INTERNAL"})
 
 
 class RpcError(Exception):
     """A call that got no payload.
 
-    `code` is the gateway's, or one of ours: `handshake`, `closed`, `timeout`, `frame`, `other`.
-    Never holds words of the gateway, which name sessions and so users.
+    `code` is a code of the gateway, or `handshake`, `closed`, `timeout`, `frame`, `other`. The gateway's words are
+    left out, since words of the gateway name sessions and so users.
     """
 
     def __init__(self, code: str) -> None:
@@ -39,7 +37,7 @@ class RpcError(Exception):
 
 
 class Rpc:
-    """A connected socket. `user` and `role` are what the gateway made of us, not what was asked for."""
+    """A connected socket. `user` and `role` come from the gateway; the user may differ from the wanted user."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, within: float) -> None:
         self._socket = socket
@@ -49,7 +47,10 @@ class Rpc:
         self.role = ""
 
     async def connect(self, token: str, user: str) -> None:
-        """Say who we are. Raises GatewayTokenRejected: wrong token, or a pairing offered and no role."""
+        """Connect the socket as `user`.
+
+        Raises: GatewayTokenRejected (wrong token, or a pairing is offered instead of a role), RpcError.
+        """
         try:
             payload = await self.call("connect", token=token, user_id=user)
         except RpcError as error:
@@ -61,8 +62,8 @@ class Rpc:
             raise GatewayTokenRejected("WebSocket connect gave no role")
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """One call; gives the payload. Raises RpcError, at the latest after the step's time limit."""
-        id_ = str(next(self._ids))  # a number would be malformed
+        """Call a method and return the payload, within the step's time limit. Raises: RpcError."""
+        id_ = str(next(self._ids))  # a string; the gateway refuses a number
         frame = orjson.dumps({"type": "req", "id": id_, "method": method, "params": params}).decode()
         try:
             async with asyncio.timeout(self._within):
@@ -75,11 +76,11 @@ class Rpc:
         return _payload(answer)
 
     async def frames(self) -> AsyncIterator[str]:
-        """The text of whatever comes from now on, until the socket is closed."""
+        """The text of each frame, until the socket is closed."""
         while True:
             try:
                 message = await self._socket.receive()
-            except (aiohttp.ClientError, ConnectionError):  # closed under the answer to a ping
+            except (aiohttp.ClientError, ConnectionError):  # closed while a ping was being answered
                 return
             if message.type is aiohttp.WSMsgType.TEXT:
                 yield message.data
@@ -112,10 +113,10 @@ def _payload(answer: dict[str, Any]) -> dict[str, Any]:
 async def connected(
     http: aiohttp.ClientSession, base_url: str, *, token: str, user: str, within: float, heartbeat: float | None = None
 ) -> AsyncIterator[Rpc]:
-    """A socket connected as `user`, closed at the end; every step gets `within` seconds.
+    """A socket connected as `user`, closed at the end of the context; each step gets `within` seconds.
 
-    `heartbeat`: seconds between pings, where the socket stays open for long. Raises GatewayDown,
-    GatewayTokenRejected, RpcError.
+    `heartbeat`: seconds between pings, for a socket that stays open.
+    Raises: GatewayDown, GatewayTokenRejected, RpcError.
     """
     socket = await _open(http, base_url, within, heartbeat)
     try:
@@ -133,11 +134,11 @@ async def _open(
         async with asyncio.timeout(within):
             socket = await http.ws_connect(
                 base_url.rstrip("/") + "/ws",
-                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_WITHIN),
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 max_msg_size=_MAX_FRAME,
                 heartbeat=heartbeat,
             )
-            # aiohttp has no switch for it here: a redirect would carry the token, sent next, to another host
+            # ws_connect follows redirects without a switch; the token, sent next, would reach a foreign host
             if socket._response.history:  # noqa: SLF001  no public way to the handshake's response
                 await socket.close()
                 raise RpcError("handshake")

@@ -1,4 +1,7 @@
-"""What the gateway's `agent` events say of one run (docs/reference/goclaw.md, "Agent events"). Pure: frames in, values of core out."""
+"""Reads the gateway's `agent` events of a run (docs/reference/goclaw.md, "Agent events").
+
+Pure: frames in, values of core out.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdraw
 Ending = Literal["completed", "failed", "cancelled"]
 
 _MAX_FRAME = 512 * 1024
-"""Larger ones are passed over; the gateway itself takes none above that (docs/reference/goclaw.md, "WebSocket")."""
+"""Characters; longer frames are ignored. A limit of the bridge's own, since the gateway states no size of the frames
+that it sends (docs/reference/goclaw.md, "Not verified")."""
 
 _ENDINGS: dict[str, Ending] = {
     "run.completed": "completed",
@@ -23,19 +27,19 @@ _ENDINGS: dict[str, Ending] = {
     "run.cancelled": "cancelled",
 }
 
-# Arguments that people may read, by what they hold. Commands are not among them: they may hold keys.
+# Arguments of tools for people to read, by kind. Commands are left out, since a command may hold keys.
 _WORDS = ("query", "q", "search_query", "pattern", "keywords", "question", "topic")
 _FILES = ("path", "file_path", "filepath", "file", "filename", "file_name")
 _ADDRESSES = ("url", "uri")
 
 _MOST_FILES = 20
-_HINT = 80  # characters
-_LOOKED_AT = 4096  # characters of an argument; a hint is found at its ends or not at all
+_LINE_LENGTH = 80  # characters
+_MOST_READ = 4096  # characters of an argument, at the beginning or the end
 
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """One `agent` event of a run that was asked over HTTP."""
+    """An `agent` event of a run asked over HTTP."""
 
     kind: str
     agent: str
@@ -45,7 +49,7 @@ class RunEvent:
 
 
 def run_event(frame: str) -> RunEvent | None:
-    """The event in a frame; None for everything else that comes over the socket, hostile bytes included."""
+    """The event in a frame; None for all frames without an event of an HTTP run, hostile frames included."""
     if len(frame) > _MAX_FRAME:
         return None
     try:
@@ -64,10 +68,10 @@ def run_event(frame: str) -> RunEvent | None:
     return RunEvent(kind, agent, user, run, payload if isinstance(payload, dict) else {})
 
 
-class HeardRun:
-    """Follows one run: which it is, what its events tell, and how it ended.
+class FollowedRun:
+    """Follows a run by the run's events: id, progress, ending, delivered files.
 
-    It is the one whose `run.started` comes first; a stream's own id (`known_as`) says it more surely.
+    Of the user's runs, the run whose `run.started` comes first is followed; the id in a stream (`identify`) is surer.
     """
 
     def __init__(self) -> None:
@@ -80,23 +84,23 @@ class HeardRun:
 
     @property
     def under_way(self) -> bool:
-        """Whether it is known to have begun, and not to have ended."""
+        """Whether the run has begun and not ended, as far as events came."""
         return bool(self._run) and self.ending is None
 
-    def known_as(self, beginning: str) -> None:
-        """The run's id begins so."""
+    def identify(self, beginning: str) -> None:
+        """Note the first characters of the run's id; forget a followed run with a different id."""
         self._id = beginning
         if not self._run.startswith(beginning):
-            self._run, self.ending, self.files, self.used_tools = "", None, (), False  # it was another one
+            self._run, self.ending, self.files, self.used_tools = "", None, (), False
 
     def owns(self, event: RunEvent) -> bool:
-        """Whether the event is of this run; decides it for good, if it was not known yet."""
+        """Whether the event belongs to the followed run. The first matching event decides which run is followed."""
         if not self._run and (event.run.startswith(self._id) if self._id else event.kind == "run.started"):
             self._run = event.run
         return event.run == self._run
 
-    def told(self, event: RunEvent) -> list[AgentEvent]:
-        """What this event of the run tells those who look on."""
+    def progress_in(self, event: RunEvent) -> list[AgentEvent]:
+        """The progress reported by an event of the followed run."""
         payload, news = event.payload, list[AgentEvent]()
         match event.kind:
             case "thinking":
@@ -111,7 +115,7 @@ class HeardRun:
             case "tool.call":
                 self.used_tools = True
                 if name := one_line(payload.get("name")):
-                    # what was said before a tool is no part of the answer, even if that event was lost
+                    # text before a tool is no part of the answer, even if `block.reply` was lost
                     news = [*self._withdrawn(), ToolBegan(name, hint(payload.get("arguments")))]
             case "tool.result":
                 if name := one_line(payload.get("name")):
@@ -128,48 +132,48 @@ class HeardRun:
 
 
 def delivered(media: object) -> tuple[AgentFile, ...]:
-    """The files that the agent hands over, at most twenty; the reply itself does not name them (docs/reference/goclaw.md, "Agent events")."""
+    """The files in `media` of `run.completed`, at most twenty. The HTTP reply does not name the files."""
     files = []
     for entry in media[:_MOST_FILES] if isinstance(media, list) else ():
         path = entry.get("path") if isinstance(entry, dict) else None
-        if isinstance(path, str) and len(path) < _LOOKED_AT and fetchable(path) is not None:
+        if isinstance(path, str) and len(path) < _MOST_READ and fetchable(path) is not None:
             files.append(AgentFile(path, name_of(path), one_line(entry.get("content_type"))))
     return tuple(files)
 
 
 def hint(arguments: object) -> str:
-    """What a tool works on, for people: search words, the name of a file, or a host; else nothing."""
+    """The subject of a tool call for people: search words, a file's name or a host; else ""."""
     if not isinstance(arguments, dict):
         return ""
-    for keys, shown in ((_WORDS, str), (_FILES, _file_name), (_ADDRESSES, _host)):
+    for keys, shortened in ((_WORDS, str), (_FILES, _file_name), (_ADDRESSES, _host)):
         for key in keys:
             value = arguments.get(key)
-            if isinstance(value, str) and (words := one_line(shown(value))):
+            if isinstance(value, str) and (words := one_line(shortened(value))):
                 return words
     return ""
 
 
 def one_line(text: object) -> str:
-    """Foreign words in one line of at most 80 characters, without anything that could reorder or hide its neighbours.
+    """Foreign text in a line of at most 80 characters, without characters that reorder or hide neighbours.
 
-    "" for what is no text.
+    "" if `text` is no string.
     """
     if not isinstance(text, str):
         return ""
-    # Cc, Cf, Cs, Co, Cn: controls, marks of direction, halves of pairs, and what no font has
-    visible = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[:_LOOKED_AT])
+    # Cc, Cf, Cs, Co, Cn: controls, marks of direction, halves of pairs, and unassigned characters
+    visible = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[:_MOST_READ])
     words = " ".join(visible.split())
-    return words if len(words) <= _HINT else words[: _HINT - 1] + "…"
+    return words if len(words) <= _LINE_LENGTH else words[: _LINE_LENGTH - 1] + "…"
 
 
 def _file_name(path: str) -> str:
-    """Folders tell where things lie on the gateway's disk, and that is nobody's business."""
-    return path[-_LOOKED_AT:].replace("\\", "/").rstrip("/").rpartition("/")[2]
+    """The name without folders, which would show the layout of the gateway's disk."""
+    return path[-_MOST_READ:].replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _host(url: str) -> str:
-    """Paths and queries may hold keys."""
+    """The host alone: paths and queries may hold keys."""
     try:
-        return urlsplit(url[:_LOOKED_AT]).hostname or ""
+        return urlsplit(url[:_MOST_READ]).hostname or ""
     except ValueError:
         return ""

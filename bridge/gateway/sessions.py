@@ -1,30 +1,27 @@
-"""What the gateway remembers of a user, and how it is deleted for `/new`."""
+"""The users' sessions in the gateway: keys of sessions, and deletion for `/new`."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+
+import aiohttp
 
 from bridge.core.errors import GatewayForbidden, GatewayMergesUsers, SessionNotDeleted
 from bridge.gateway.rpc import Rpc, RpcError, connected
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import aiohttp
-
 _NEWEST = 100
-"""How many sessions are looked through, newest first (admins see everybody's): ours was used last."""
+"""Number of sessions that are listed, newest first. An admin's list holds all users' sessions; ours was used last."""
 
 
 def session_key(agent: str, user: str) -> str:
-    """The key of the user's one session on a gateway that remembers (docs/reference/goclaw.md, "Sessions")."""
+    """The key of the user's only session on a gateway that remembers (docs/reference/goclaw.md, "Sessions")."""
     return f"agent:{agent}:http:direct:{user}"
 
 
 class GatewaySessions:
-    """Sessions over the WebSocket RPC (docs/reference/goclaw.md, "WebSocket"). `step`: time limit of every single step, in seconds."""
+    """Sessions over the WebSocket RPC. `step`: time limit of each step, in seconds."""
 
     def __init__(self, *, http: aiohttp.ClientSession, base_url: str, token: str, step: float = 5.0) -> None:
         self._http = http
@@ -33,11 +30,12 @@ class GatewaySessions:
         self._step = step
 
     async def delete_session(self, agent: str, user: str) -> None:
-        """Delete the user's session and see that it is gone; no session is gone too.
+        """Delete the user's session with the agent, and check the deletion. No session is no error.
 
-        Also deletes whatever else the gateway lists of this user's HTTP runs with this agent: gateways that
-        forget leave one session per request. Raises SessionNotDeleted, GatewayDown, GatewayTokenRejected,
-        GatewayForbidden (the key may only read), GatewayMergesUsers.
+        All listed HTTP sessions of the user with the agent are deleted, since a gateway that forgets leaves a session
+        for each request.
+        Raises: SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden (the key may only read),
+        GatewayMergesUsers.
         """
         try:
             async with asyncio.timeout(6 * self._step), self.connected_as(user) as rpc:
@@ -48,29 +46,32 @@ class GatewaySessions:
             raise SessionNotDeleted("WebSocket: too slow") from None
 
     async def keys(self, agent: str, user: str) -> frozenset[str]:
-        """The keys of this user's HTTP sessions with this agent, among the newest 100 that the token may see.
+        """The keys of the user's HTTP sessions with the agent, among the newest 100 visible to the token.
 
-        Raises GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers, RpcError.
+        Raises: GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers, RpcError.
         """
         async with self.connected_as(user) as rpc:
             return await _keys(rpc, agent, user)
 
-    async def user_seen(self, user: str) -> str:
-        """Whom the gateway takes us for when we connect as `user`: the owner, if the key is bound to one.
+    async def effective_user(self, user: str) -> str:
+        """The user id given by the gateway to a socket connected as `user`: the owner's id if the key has an owner.
 
-        Raises GatewayDown, GatewayTokenRejected, RpcError.
+        Raises: GatewayDown, GatewayTokenRejected, RpcError.
         """
         async with connected(self._http, self._base_url, token=self._token, user=user, within=self._step) as rpc:
             return rpc.user
 
     async def role(self) -> str:
-        """The token's role, seen as no user in particular. Raises GatewayDown, GatewayTokenRejected, RpcError."""
+        """The token's role, by a socket without a user id. Raises: GatewayDown, GatewayTokenRejected, RpcError."""
         async with connected(self._http, self._base_url, token=self._token, user="", within=self._step) as rpc:
             return rpc.role
 
     @asynccontextmanager
     async def connected_as(self, user: str) -> AsyncIterator[Rpc]:
-        """A socket that acts as `user` and nobody else. Raises as `keys`."""
+        """A socket that acts as `user`.
+
+        Raises: GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers, RpcError.
+        """
         async with connected(self._http, self._base_url, token=self._token, user=user, within=self._step) as rpc:
             if rpc.user != user:
                 raise GatewayMergesUsers("WebSocket connect became another user")
@@ -84,7 +85,7 @@ async def _delete_all(rpc: Rpc, agent: str, user: str) -> None:
     doomed = {expected} | await _keys(rpc, agent, user)
     for key in doomed:
         await _delete(rpc, key)
-    # admins are told ok for whatever they delete, so the answer proves nothing
+    # an admin gets `ok` for any key, so the answer proves no deletion (docs/reference/goclaw.md, "WebSocket")
     if await _remembers(rpc, expected) or doomed & await _keys(rpc, agent, user):
         raise SessionNotDeleted("still there after the delete")
 
@@ -104,7 +105,7 @@ async def _remembers(rpc: Rpc, key: str) -> bool:
         if error.code == "NOT_FOUND":
             return False
         raise
-    return bool(preview.get("messages"))  # null for an admin when there is none
+    return bool(preview.get("messages"))  # null for an admin if the session does not exist
 
 
 async def _keys(rpc: Rpc, agent: str, user: str) -> frozenset[str]:

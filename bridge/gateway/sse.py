@@ -1,8 +1,8 @@
-"""Server-sent events, decoded as they come: bytes in any cuts in, the data of whole events out. Pure.
+"""Decodes server-sent events: pieces of bytes in, the data of complete events out. Pure.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream: names, ids and comments are
-passed over, since the gateway sends none that matter (docs/reference/goclaw.md, "Reply"). The caller bounds how much is fed, and
-demands the last event itself: an event without its blank line is no event.
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream. Names, ids and comments are
+ignored, since the gateway sends none (docs/reference/goclaw.md, "Stream"). The caller limits the number of bytes, and
+checks for the last event: an event without its blank line is dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class SseDecoder:
-    """One stream's decoder."""
+    """The decoder of a single stream."""
 
     def __init__(self) -> None:
         self._line = bytearray()
@@ -20,19 +20,19 @@ class SseDecoder:
         self._first = True
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The data of every event that is complete with this piece."""
+        """The data of each event that the piece completes."""
         if not piece:
             return []
         if self._after_cr and piece.startswith(b"\n"):
-            piece = piece[1:]  # the second half of a CRLF that was cut in two
+            piece = piece[1:]  # second half of a CRLF cut in two
         self._after_cr = piece.endswith(b"\r")
         events = []
-        # bytes know only CR, LF and CRLF as line ends, as does the standard
+        # splitlines of bytes knows CR, LF and CRLF only, as the standard does
         for part in piece.splitlines(keepends=True):
             text = part.rstrip(b"\r\n")
             self._line += text
             if len(text) == len(part):
-                break  # goes on in the next piece
+                break  # the line goes on in the next piece
             if (data := self._end_of_line()) is not None:
                 events.append(data)
         return events

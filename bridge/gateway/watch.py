@@ -1,35 +1,30 @@
-"""Looks after the gateway in the background: what `/readyz` tells, and whether anything may be asked."""
+"""Probes the gateway in the background, for `/readyz` and for the decision whether questions may be asked."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 
 from bridge.core.errors import GatewayMergesUsers, TurnFailure
-from bridge.gateway.probe import REACHABLE, USERS, Check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.gateway.probe import GatewayProbe
+from bridge.gateway.probe import REACHABLE, USERS, Check, GatewayProbe
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """The last probing. `checked_at` in seconds since the epoch, None before the first."""
+    """The result of the last probing. `checked_at`: seconds since the epoch, None before the first probing."""
 
     checks: tuple[Check, ...] = ()
     checked_at: float | None = None
 
     @property
     def ok(self) -> bool:
-        """Every check was made and passed."""
+        """Whether all checks were made and passed."""
         return bool(self.checks) and all(check.verdict == "ok" for check in self.checks)
 
     @property
@@ -39,7 +34,7 @@ class WatchState:
 
 
 class GatewayWatch:
-    """Probes at start, then every `when_failing` or `when_well` seconds; heals by itself."""
+    """Probes the gateway at start, then every `when_failing` or `when_well` seconds."""
 
     def __init__(
         self,
@@ -56,37 +51,38 @@ class GatewayWatch:
         self._state = WatchState()
         self._merging = ""
         self._seen = False
-        self._looking = asyncio.Lock()
+        self._probing = asyncio.Lock()
 
     @property
     def state(self) -> WatchState:
-        """The last probing."""
+        """The result of the last probing."""
         return self._state
 
     def refusal(self) -> TurnFailure | None:
-        """Why nothing may be asked now: the gateway would answer all users in one session (guarantee 7).
+        """The reason why no question may be asked now: the gateway would answer all users in one session
+        (docs/architecture.md, "Guarantees"). None if questions may be asked.
 
-        Stays until a probing has seen the contrary; a gateway that cannot be reached proves nothing.
+        The refusal stays until a probing shows separate users; an unreachable gateway shows neither.
         """
         return GatewayMergesUsers(self._merging) if self._merging else None
 
     def admits(self) -> bool:
-        """Whether the gateway was looked at, and nothing speaks against asking it."""
+        """Whether the gateway was reached by a probing and keeps users apart."""
         return self._seen and not self._merging
 
-    async def look(self) -> None:
-        """Have the gateway probed before the first question, if it was never reached: until then nobody knows.
+    async def ensure_probed(self) -> None:
+        """Probe a gateway that no probing has reached yet, before the first question.
 
-        A gateway that still cannot be reached raises nothing here; the question itself will find out.
+        If the gateway is still unreachable, `ensure_probed` raises no error: the question itself will fail.
         """
         if self._seen:
             return
-        async with self._looking:
+        async with self._probing:
             if not self._seen:
                 await self.check()
 
     async def check(self) -> WatchState:
-        """One probing, of at most 5 requests. Awaited before the first turn runs, it lets `refusal` know."""
+        """Probe the gateway with at most 5 requests, and update `state` and `refusal`."""
         checks = await self._probe.cheap()
         before, self._state = self._state, WatchState(checks, self._now())
         self._seen = self._seen or any(check.name == REACHABLE and check.verdict == "ok" for check in checks)
@@ -100,7 +96,8 @@ class GatewayWatch:
 
     @property
     def pause(self) -> float:
-        """Seconds to the next probing. What only could not be checked is hurried less: it costs rate slots."""
+        """Seconds to the next probing. Checks without a verdict are repeated slowly, as each costs a slot of the rate
+        limit."""
         if self._state.failing:
             return self._when_failing
         return self._when_well if self._state.ok else min(self._when_well, 4 * self._when_failing)

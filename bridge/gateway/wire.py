@@ -1,4 +1,4 @@
-"""The chat request and its answers as the gateway writes them. Pure: bytes in, values of core out."""
+"""Writes the chat request and reads its replies. Pure: bytes in, values of core out."""
 
 from __future__ import annotations
 
@@ -20,38 +20,35 @@ from bridge.core.errors import (
     QuestionTooLong,
     TurnFailure,
 )
+from bridge.core.gateway_facts import HIDDEN_TO_THE_END, QUESTION_BYTES, SILENCE
 from bridge.core.ports.agent import Answer, Question
 
 CHAT_PATH = "/v1/chat/completions"
 USER_HEADER = "X-GoClaw-User-Id"
 
-MAX_TEXT_BYTES = 32_000
-"""More is cut silently, with status 200 (docs/reference/goclaw.md, "Request")."""
-
 _USER = re.compile(r"(?!system$|group:|guild:)[!-~]{1,255}")
-"""User ids that reach the gateway as they are. The three exceptions get rights of their own there (docs/reference/goclaw.md, "Request")."""
+"""User ids that the gateway takes unchanged, without the three kinds that have rights of their own
+(docs/reference/goclaw.md, "User id")."""
 
-_EMPTY = "..."  # what the gateway shows when the model said nothing (docs/reference/goclaw.md, "Reply")
-
+_EMPTY = "..."  # the gateway's text for a model that said nothing (docs/reference/goclaw.md, "Reply")
 _HTML = "text/html"
-
-
-_SILENCE = "NO_REPLY"
-_HIDDEN = re.compile(r"<(think|thinking|thought)>.*?(?:</\1>|\Z)\s*", re.DOTALL | re.IGNORECASE)
 _MEDIA = re.compile(r"^MEDIA:\S.*(?:\n|\Z)", re.MULTILINE)
 
 _ERROR = "Error: "
 _ERROR_OF_A_RUN = re.compile(r"Error: (?:iter \d+ \w+: |.*?\biter \d+ .{0,40}: llm call\b)")
-"""How the gateway says what failed in a run (docs/reference/goclaw.md, "Reply"); an agent does not begin so."""
+"""The gateway's wording of a failed run in a stream (docs/reference/goclaw.md, "Stream"); agents do not write so."""
 
 
 def request_body(question: Question, *, stream: bool = False) -> bytes:
-    """The JSON body of one run (docs/reference/goclaw.md, "Request"). Raises QuestionTooLong and QuestionRejected, before anything is sent."""
+    """The JSON body of a chat request (docs/reference/goclaw.md, "Request").
+
+    Raises: QuestionTooLong, QuestionRejected.
+    """
     if not _USER.fullmatch(question.user):
         raise QuestionRejected("user id not usable")
-    # lone surrogates cannot be sent; as `?` the rest of the text still can
+    # lone surrogates have no UTF-8 and are sent as `?`
     text = question.text.encode("utf-8", "replace")
-    if len(text) > MAX_TEXT_BYTES:
+    if len(text) > QUESTION_BYTES:
         raise QuestionTooLong(f"{len(text)} bytes")
     return orjson.dumps(
         {
@@ -63,12 +60,12 @@ def request_body(question: Question, *, stream: bool = False) -> bytes:
 
 
 def answer_from(body: bytes) -> Answer:
-    """The answer in the body of a 200 (docs/reference/goclaw.md, "Reply"). Raises AnswerEmpty, AnswerUnreadable."""
+    """The answer in the body of a 200 (docs/reference/goclaw.md, "Reply"). Raises: AnswerEmpty, AnswerUnreadable."""
     try:
         reply: Any = orjson.loads(body)
         content = reply["choices"][0]["message"]["content"]
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
-        # the cause would bring the body along
+        # `from None`: the cause would bring the body into logs
         raise AnswerUnreadable("HTTP 200 with another body than the contract's") from None
     if not isinstance(content, str):
         raise AnswerUnreadable("HTTP 200 without text")
@@ -76,7 +73,7 @@ def answer_from(body: bytes) -> Answer:
 
 
 def answer_in(content: str) -> Answer:
-    """What the gateway's words mean. Raises AnswerEmpty."""
+    """The answer by the gateway's final text; "" is chosen silence. Raises: AnswerEmpty."""
     if content == "":
         return Answer("", silent=True)
     if content.strip() in ("", _EMPTY):
@@ -85,21 +82,21 @@ def answer_in(content: str) -> Answer:
 
 
 class StreamedAnswer:
-    """The answer in the events of a stream (docs/reference/goclaw.md, "Reply"), put together.
+    """Puts the answer together from the events of a stream (docs/reference/goclaw.md, "Stream").
 
-    Today's gateways send it whole, as the last chunk. Older ones send raw pieces, which `raw` tells: of these is taken
-    out what today's take out themselves.
+    Present gateways send the whole answer in the last chunk. Older gateways send raw pieces (then `raw` is true); the
+    bridge removes from raw pieces the parts that present gateways hide themselves.
     """
 
     def __init__(self) -> None:
-        self.run = ""  # the beginning of the run's id, once it is known
+        self.run = ""  # first characters of the run's id, "" while unknown
         self.raw = False
         self.done = False
         self._pieces: list[str] = []
         self._finished = False
 
     def take(self, data: bytes) -> None:
-        """One event's data. Raises AnswerUnreadable."""
+        """Add the data of an event. Raises: AnswerUnreadable."""
         if data.strip() == b"[DONE]":
             self.done = True
             return
@@ -120,16 +117,16 @@ class StreamedAnswer:
 
     @property
     def suspect(self) -> bool:
-        """Whether it may be the gateway's word of a failed run: an agent's answer can look like that."""
+        """Whether the text may be the gateway's report of a failed run. An agent's answer can begin so too."""
         return bool(self._pieces) and self._pieces[-1].startswith(_ERROR)
 
     @property
-    def told_by_the_gateway(self) -> bool:
-        """Whether it is that by its wording."""
+    def worded_as_failure(self) -> bool:
+        """Whether the text has the exact wording of a failed run."""
         return self.suspect and bool(_ERROR_OF_A_RUN.match(self._pieces[-1]))
 
     def answer(self) -> Answer:
-        """The agent's words, as in a plain reply. Raises AnswerEmpty, AnswerUnreadable."""
+        """The answer, as a plain reply would hold it. Raises: AnswerEmpty, AnswerUnreadable."""
         if not self._finished:
             raise AnswerUnreadable("a stream without an answer")
         text = "".join(self._pieces)
@@ -137,26 +134,26 @@ class StreamedAnswer:
 
 
 def _run_in(id_: object) -> str:
-    """An answer's id ends in the first 8 digits of its run's (docs/reference/goclaw.md, "Reply")."""
+    """The first 8 digits of the run's id, with which the answer's id ends (docs/reference/goclaw.md, "Reply")."""
     found = re.fullmatch(r"chatcmpl-([0-9a-f]{8})", id_) if isinstance(id_, str) else None
     return found[1] if found else ""
 
 
 def _cleaned(raw: str) -> str:
-    """A model's text without what is not for people; empty where the agent chose silence."""
-    text = _MEDIA.sub("", _HIDDEN.sub("", raw)).strip() or _EMPTY
-    return "" if text.startswith(_SILENCE) else text
+    """A model's raw text without its hidden parts; "" if the agent chose silence."""
+    text = _MEDIA.sub("", HIDDEN_TO_THE_END.sub("", raw)).strip() or _EMPTY
+    return "" if text.startswith(SILENCE) else text
 
 
 def failure_of(status: int, content_type: str, body: bytes) -> TurnFailure:
-    """The leaf for every status but 200 (docs/reference/goclaw.md, "Errors"), also for those that only proxies send.
+    """The failure for a status other than 200 (docs/reference/goclaw.md, "Errors"), statuses of proxies included.
 
-    `body` may be cut or empty. Nothing of it goes into the error: a 500 carries the provider's raw words.
+    `body` may be cut or empty. The error holds no part of the body: a 500 carries the provider's raw words.
     """
     leaf = _LEAVES.get(status) or _leaf_by_class(status)
-    if status == 500 and content_type == _HTML:  # the gateway's own is text or JSON
+    if status == 500 and content_type == _HTML:  # a proxy's page; the gateway's 500 is text or JSON
         leaf = GatewayUnavailable
-    elif status == 404 and b"agent not found" in body:  # else the address is wrong: no such route
+    elif status == 404 and b"agent not found" in body:  # else no such route: the address is wrong
         leaf = AgentUnknown
     return leaf(f"HTTP {status}" + (" with a web page" if content_type == _HTML else ""))
 
@@ -166,10 +163,10 @@ _LEAVES: dict[int, type[TurnFailure]] = {
     401: GatewayTokenRejected,
     403: GatewayForbidden,
     404: GatewayUnavailable,
-    405: GatewayUnavailable,  # the address leads to something else
+    405: GatewayUnavailable,  # the address leads to a server of another kind
     407: GatewayUnavailable,
     408: GatewayUnavailable,
-    413: QuestionTooLong,  # the gateway says 400; a proxy's limit
+    413: QuestionTooLong,  # a proxy's limit; the gateway answers 400
     429: GatewayBusy,
     500: ProviderFailed,
 }
@@ -180,4 +177,4 @@ def _leaf_by_class(status: int) -> type[TurnFailure]:
         return QuestionRejected
     if 200 <= status < 300:
         return AnswerUnreadable
-    return GatewayUnavailable  # redirects are not followed: they would carry the bearer elsewhere
+    return GatewayUnavailable  # redirects are not followed, since the bearer would reach a foreign host

@@ -1,1 +1,1 @@
-"""Turns on disk. The statements are the store; the classes around them only carry values in and out."""
+"""The turn table on disk: SQL statements, and the classes that carry values in and out."""

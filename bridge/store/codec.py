@@ -1,4 +1,4 @@
-"""Turn values to and from the columns of a row, the same for every store."""
+"""Converts turns to the columns of a row and back, the same for every database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.live_message import LiveMessage
 from bridge.core.turn import Edit, Kind, Lane, NewTurn, Outcome, Payload, Person, Reference, Reply, Scope, State, Turn
 
 WITHDRAWN = 2
-"""In the `stop` column: stopped because the question was taken back; 1 is any other stop."""
+"""Value of the `stop` column if the asker withdrew the question; 1 stands for all other stops."""
 
 
 class Row(Protocol):
@@ -24,7 +24,7 @@ class Row(Protocol):
 
 
 def new_row(new: NewTurn, owner: str, now: float) -> dict[str, Any]:
-    """The parameters of the `accept` statement but for its conditions."""
+    """The parameters of the `accept` statement, without the conditions."""
     payload = new.payload
     return {
         "id": clean(new.id),
@@ -41,18 +41,18 @@ def new_row(new: NewTurn, owner: str, now: float) -> dict[str, Any]:
 
 
 def session_of(payload: Payload) -> str:
-    """The session key in the gateway, "" for what is no question."""
+    """The session key in the gateway; "" for a turn without a question."""
     return f"agent:{payload.agent}:http:direct:{payload.user}" if payload.user else ""
 
 
 def clean(text: str) -> str:
-    """A text that every database takes: PostgreSQL's know no NUL."""
+    """The text without NUL characters, which PostgreSQL refuses."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def step(now: float, what: str, by: str = "") -> str:
-    """An entry of a row's history (`core.history.steps` reads it)."""
-    return f"{now:.3f} {what} {by};" if by else f"{now:.3f} {what};"
+def step(now: float, change: str, by: str = "") -> str:
+    """An entry of the `history` column (`core.history.steps` reads the column)."""
+    return f"{now:.3f} {change} {by};" if by else f"{now:.3f} {change};"
 
 
 def dump_payload(payload: Payload) -> bytes:
@@ -73,7 +73,7 @@ def dump_payload(payload: Payload) -> bytes:
 
 
 def dump_reply(reply: Reply) -> bytes:
-    """The `reply` column."""
+    """The `reply` column. The keys are stored names: they stay although the code's names have changed."""
     live = reply.live
     kept = live and {"id": live.id, "stream": live.stream, "shown": live.text, "becomes": live.shrinks_to}
     return orjson.dumps(
@@ -82,7 +82,7 @@ def dump_reply(reply: Reply) -> bytes:
 
 
 def dump_ids(ids: tuple[str, ...]) -> bytes | None:
-    """The `delivery` column: the ids of the parts that were shown."""
+    """The `delivery` column: the ids of the delivered parts."""
     return orjson.dumps(ids) if ids else None
 
 
@@ -92,7 +92,7 @@ def dump_edit(edit: Edit) -> bytes:
 
 
 def turn_of(row: Row) -> Turn:
-    """A whole row as a Turn. A blanked text gives an empty payload of the same shape."""
+    """A row as a Turn. A row with blanked texts gets an empty payload."""
     return Turn(
         n=row["n"],
         id=row["id"],
@@ -125,7 +125,7 @@ _KINDS = frozenset(Kind)
 
 
 def _kind(kept: str) -> Kind:
-    """A kind that only the version after this one knows has nothing to show here."""
+    """The kind; a kind of a later version counts as a note without texts."""
     return Kind(kept) if kept in _KINDS else Kind.NOTE
 
 
@@ -141,7 +141,7 @@ def _payload(raw: bytes | None) -> Payload:
         user=data["user"],
         text=data["text"],
         activities=tuple(data["show"]),
-        # rows of the version before have none of these
+        # these keys are missing in rows of older versions
         files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
         consent=Consent(**data["consent"]) if data.get("consent") else None,
         inlined=tuple(data.get("inlined", ())),

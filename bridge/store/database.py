@@ -1,4 +1,7 @@
-"""What a database must offer to the turn table: it runs operations."""
+"""The interface between the turn table and a database: the database runs operations.
+
+An operation is a generator of statements (see `operations`).
+"""
 
 from __future__ import annotations
 
@@ -14,37 +17,38 @@ Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 
 
 class Database(Protocol):
-    """Runs operations. Raises StoreUnavailable; what it has returned is on disk."""
+    """Runs operations. A returned result is on disk. Each method may raise StoreUnavailable."""
 
     @property
     def shared(self) -> bool:
-        """Whether other processes may use the same tables."""
+        """Whether several processes may use the tables at the same time."""
         ...
 
     @property
     def failing(self) -> bool:
-        """Whether the last write failed, so that only another one tells whether writing works again."""
+        """Whether the last write failed, so that only a further write shows whether writing works again."""
         ...
 
     async def open(self) -> None:
-        """Connect, and bring the schema up to date. Raises StoreInUse."""
+        """Connect, and bring the schema up to date. Raises: StoreInUse."""
         ...
 
     async def close(self) -> None:
-        """Write what waits, and close."""
+        """Commit the waiting writes, and close."""
         ...
 
     async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:
-        """The operation's result; `atomic`: in one transaction. May be begun again before anything was committed.
+        """Run an operation and return its result; `atomic`: in one transaction.
 
-        Raises Interfered, with everything undone, where the operation does.
+        `operation` makes a new generator on each call, since a run may be repeated after a lost connection. If the
+        operation raises Interfered, the transaction is undone. Raises: Interfered.
         """
         ...
 
-    async def tell(self, n: int) -> None:
-        """Tell all processes that turn `n` shall stop."""
+    async def announce_stop(self, n: int) -> None:
+        """Announce to all processes that turn `n` is marked to stop."""
         ...
 
-    def listen(self, heard: Callable[[int], None]) -> None:
-        """Call `heard` with what other processes tell."""
+    def on_stop(self, call: Callable[[int], None]) -> None:
+        """Call `call` with the number of each turn announced by a process."""
         ...

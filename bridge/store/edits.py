@@ -1,104 +1,102 @@
-"""Operations for what people do to a message after they have sent it: edit it, delete it, remove the bot.
+"""Operations for messages that people edit or delete after sending, and for a conversation that loses the bot.
 
-Like those of `operations`; not atomic, each may be begun again after any of its statements.
+Generators of statements, like `operations`. `release` is atomic; the rest may be begun again after each statement.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit, emptied, files_left, reworded
 from bridge.core.turn import Kind, Outcome, State, Turn
 from bridge.store.codec import clean, dump_edit, dump_payload, step, turn_of
-
-if TYPE_CHECKING:
-    from bridge.store.database import Operation
+from bridge.store.database import Operation
 
 _TRIES = 5
 _LONGEST_CHAIN = 20
 
 
-def change(change: MessageEdit, now: float) -> Operation[EditResult]:
-    """See ports.TurnStore.change."""
+def edit(wanted: MessageEdit, now: float) -> Operation[EditResult]:
+    """See `TurnStore.edit`."""
     for _ in range(_TRIES):
-        own = yield from _by_id(change.message)
-        if own is None and change.keep:
-            kept = {"id": clean(change.message), "text": clean(change.edit.text), "stamp": change.edit.stamp}
+        own = yield from _by_id(wanted.message)
+        if own is None and wanted.keep:
+            kept = {"id": clean(wanted.message), "text": clean(wanted.edit.text), "stamp": wanted.edit.stamp}
             yield "keep_edit", kept
-            own = yield from _by_id(change.message)  # it may have come meanwhile: write, commit, then look
+            own = yield from _by_id(wanted.message)  # the message may have come: write, commit, then look
             if own is None:
                 return EditResult(EditVerdict.KEPT)
-        if own is None or not _counts(own, change):
+        if own is None or not _counts(own, wanted):
             return EditResult(EditVerdict.NOTHING)
-        changed = yield from _change(own, change, now)
-        if changed is not None:
-            return changed
+        result = yield from _apply(own, wanted, now)
+        if result is not None:
+            return result
     return EditResult(EditVerdict.NOTHING)
 
 
-def _counts(own: Turn, change: MessageEdit) -> bool:
+def _counts(own: Turn, wanted: MessageEdit) -> bool:
+    """Whether the edit is allowed, newer than the last edit of the message, and changes the question."""
     if own.kind is Kind.NEW:
-        return change.person is None
+        return wanted.person is None
     asker = own.payload.person.aad_id.lower()
-    allowed = own.kind is Kind.ASK and (change.person is None or change.person.lower() == asker)
-    if not allowed or (own.edit is not None and own.edit.stamp > change.edit.stamp):
+    allowed = own.kind is Kind.ASK and (wanted.person is None or wanted.person.lower() == asker)
+    if not allowed or (own.edit is not None and own.edit.stamp > wanted.edit.stamp):
         return False
-    # Teams reports an edit also where nobody changed a word, as when it adds a preview of a link; and what had no words
-    # may have had files
-    news = change.person is None or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
-    return news or own.edit == change.edit
+    # Teams also reports an edit when it adds the preview of a link; and a message without words may have had files
+    news = wanted.person is None or own.words != wanted.edit.text or own.outcome is Outcome.WITHDRAWN
+    return news or own.edit == wanted.edit
 
 
-def _change(own: Turn, change: MessageEdit, now: float) -> Operation[EditResult | None]:
-    """What becomes of it; None where its turn has just gone on, so that it must be looked at again."""
-    # write, commit, then look: of two messages that are deleted at once, one sees that nothing is left
-    rows = yield "set_edit", {"n": own.n, "edit": dump_edit(change.edit)}
+def _apply(own: Turn, wanted: MessageEdit, now: float) -> Operation[EditResult | None]:
+    """The edit's result; None if the turn changed its state meanwhile: try the edit again."""
+    # write, commit, then look: of two messages deleted together, the later edit sees both empty
+    rows = yield "set_edit", {"n": own.n, "edit": dump_edit(wanted.edit)}
     if not rows:
         return None
     group = yield from _group(turn_of(rows[0]))
-    standing = yield from _standing(group[-1])
-    if _unasked(standing):
-        return EditResult(EditVerdict.UNASKED, standing.n)
+    last = yield from _last_repetition(group[-1])
+    if _withdrawn_in_queue(last):
+        return EditResult(EditVerdict.UNASKED, last.n)
     if emptied(group):
-        gone = yield from withdraw(standing, now)
-        return None if gone.verdict is EditVerdict.NOTHING and _can_go(standing) else gone
+        withdrawn = yield from withdraw(last, now)
+        return None if withdrawn.verdict is EditVerdict.NOTHING and _may_be_withdrawn(last) else withdrawn
     text = reworded(group)
-    if standing.state is not State.QUEUED:
-        if (rows := (yield "find", {"n": standing.n})) and turn_of(rows[0]).state is State.QUEUED:
-            return None  # it was put back meanwhile
-        # told once more, a change may find its own words asked already
-        return EditResult(EditVerdict.NOTHING if standing.payload.text == text else EditVerdict.LATE, standing.n)
-    payload = replace(standing.payload, text=text, files=files_left(group))
-    queued = {"n": standing.n, "fence": standing.fence, "payload": dump_payload(payload), "step": step(now, "edited")}
-    return EditResult(EditVerdict.USED, standing.n) if (yield "edit_queued", queued) else None
+    if last.state is not State.QUEUED:
+        if (rows := (yield "find", {"n": last.n})) and turn_of(rows[0]).state is State.QUEUED:
+            return None  # the turn was released meanwhile
+        # a repeated edit may find its words asked already
+        return EditResult(EditVerdict.NOTHING if last.payload.text == text else EditVerdict.LATE, last.n)
+    payload = replace(last.payload, text=text, files=files_left(group))
+    queued = {"n": last.n, "fence": last.fence, "payload": dump_payload(payload), "step": step(now, "edited")}
+    return EditResult(EditVerdict.USED, last.n) if (yield "edit_queued", queued) else None
 
 
 def withdraw(seen: Turn, now: float) -> Operation[EditResult]:
-    """See ports.TurnStore.withdraw."""
-    rows = yield "withdraw", {"n": seen.n, "fence": seen.fence, **_withdrawn(now)}
+    """See `TurnStore.withdraw`."""
+    rows = yield "withdraw", {"n": seen.n, "fence": seen.fence, **_withdrawal(now)}
     if not rows:
         return EditResult(EditVerdict.NOTHING, seen.n)
     running = rows[0]["state"] == State.RUNNING
     return EditResult(EditVerdict.STOPPING if running else EditVerdict.WITHDRAWN, seen.n)
 
 
-def release(held: dict[str, Any], now: float) -> Operation[bool]:
-    """See ports.TurnStore.release; atomic. What is put back is asked as its messages say by now."""
-    if not (yield "release", held | {"step": step(now, "released")}):
+def release(claim: dict[str, Any], now: float) -> Operation[bool]:
+    """See `TurnStore.release`; atomic. The turn is queued with the present words of its messages."""
+    if not (yield "release", claim | {"step": step(now, "released")}):
         return False
-    rows = yield "find", {"n": held["n"]}
+    rows = yield "find", {"n": claim["n"]}
     turn = turn_of(rows[0])
     group = yield from _group(turn)
-    now_asked = replace(turn.payload, text=reworded(group), files=files_left(group))
-    if turn.again_of is None and now_asked != turn.payload and not emptied(group):
-        payload = dump_payload(now_asked)
+    present = replace(turn.payload, text=reworded(group), files=files_left(group))
+    if turn.again_of is None and present != turn.payload and not emptied(group):
+        payload = dump_payload(present)
         yield "edit_queued", {"n": turn.n, "fence": turn.fence, "payload": payload, "step": step(now, "edited")}
     return True
 
 
 def current_question(n: int) -> Operation[tuple[Turn, str] | None]:
-    """See ports.TurnStore.restated."""
+    """See `TurnStore.current_question`."""
     rows = yield "find", {"n": n}
     if not rows:
         return None
@@ -113,13 +111,14 @@ def current_question(n: int) -> Operation[tuple[Turn, str] | None]:
     return carrier, reworded(group) if group[-1].payload.text else carrier.payload.text
 
 
-def withdraw_all(place: str, now: float) -> Operation[tuple[int, ...]]:
-    """See ports.TurnStore.abandon."""
-    rows = yield "withdraw_all", {"there": f"{clean(place)}|", "threads": f"{clean(place)};", **_withdrawn(now)}
+def withdraw_all(id_prefix: str, now: float) -> Operation[tuple[int, ...]]:
+    """See `TurnStore.withdraw_all`."""
+    prefix = clean(id_prefix)
+    rows = yield "withdraw_all", {"conversation": f"{prefix}|", "threads": f"{prefix};", **_withdrawal(now)}
     return tuple(row["n"] for row in rows if row["state"] == State.RUNNING)
 
 
-def _withdrawn(now: float) -> dict[str, Any]:
+def _withdrawal(now: float) -> dict[str, Any]:
     return {"at": now, "closing": step(now, "closed:withdrawn"), "step": step(now, "stop")}
 
 
@@ -129,7 +128,7 @@ def _by_id(id_: str) -> Operation[Turn | None]:
 
 
 def _group(own: Turn) -> Operation[list[Turn]]:
-    """The turns whose texts are asked together with this one's, the one that asks them last."""
+    """The turns whose texts are asked together with the text of `own`; the asking turn is the last."""
     asks = own
     if own.merged_into is not None:
         rows = yield "find", {"n": own.merged_into}
@@ -138,18 +137,18 @@ def _group(own: Turn) -> Operation[list[Turn]]:
     return [*(turn_of(row) for row in members), asks]
 
 
-def _can_go(turn: Turn) -> bool:
-    """Whether it would have been withdrawn, had it not gone on since it was read."""
+def _may_be_withdrawn(turn: Turn) -> bool:
+    """Whether the turn was open for withdrawal when it was read (`<may be withdrawn>` in the statements)."""
     return turn.state is State.QUEUED or (turn.state is State.RUNNING and turn.kind is Kind.ASK and not turn.stop)
 
 
-def _unasked(turn: Turn) -> bool:
-    """Whether it was withdrawn while it waited."""
+def _withdrawn_in_queue(turn: Turn) -> bool:
+    """Whether the turn was withdrawn before its run."""
     return turn.outcome is Outcome.WITHDRAWN and not turn.stop
 
 
-def _standing(turn: Turn) -> Operation[Turn]:
-    """The turn itself or, where it was asked again, the last that was."""
+def _last_repetition(turn: Turn) -> Operation[Turn]:
+    """The last repetition of the question by *Ask again*; `turn` if the question was asked once."""
     for _ in range(_LONGEST_CHAIN):
         rows = yield "asked_again", {"n": turn.n}
         if not rows:

@@ -1,31 +1,26 @@
-"""Files on their way to people: implements ports.FileStore beside the turn table, over the same database."""
+"""Files on their way to people, in the database of the turn table."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bridge.core.files.kept import FileState, KeptFile
 from bridge.store.codec import clean
-from bridge.store.database import Operation
-from bridge.store.operations import one
-
-if TYPE_CHECKING:
-    from bridge.store.database import Database
+from bridge.store.database import Database, Operation
+from bridge.store.operations import first_row
 
 
 class FileTable:
-    """A few, and not for long: bounded by their bytes together, and gone with the texts."""
+    """Implements `core.ports.files.FileStore`. The files together have a limit in bytes, and expire."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def keep(self, file: KeptFile, most: int) -> None:
-        """See ports.FileStore.keep."""
+        """See `FileStore.keep`."""
         await self._database.run(lambda: _keep(file, most), atomic=True)
 
     async def find(self, id_: str, now: float) -> KeptFile | None:
-        """See ports.FileStore.find."""
-        row = await self._database.run(lambda: one("find_file", {"id": clean(id_), "now": now}))
+        """See `FileStore.find`."""
+        row = await self._database.run(lambda: first_row("find_file", {"id": clean(id_), "now": now}))
         if row is None:
             return None
         return KeptFile(
@@ -42,9 +37,9 @@ class FileTable:
         )
 
     async def finish(self, id_: str, state: FileState) -> bool:
-        """See ports.FileStore.settle."""
+        """See `FileStore.finish`."""
         parameters = {"id": clean(id_), "state": state.value, "nothing": b""}
-        return await self._database.run(lambda: one("settle_file", parameters)) is not None
+        return await self._database.run(lambda: first_row("finish_file", parameters)) is not None
 
 
 def _keep(file: KeptFile, most: int) -> Operation[None]:

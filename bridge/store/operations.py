@@ -1,7 +1,7 @@
-"""What a store does, told once for every database.
+"""The operations of the turn table, the same for every database.
 
-An operation is a generator: it yields the name of a statement with its parameters, is sent the rows, and returns its
-result. Whoever drives it (`sqlite`, `postgres`) decides how a statement is run, and in which transaction.
+An operation is a generator: it yields the name of a statement with parameters, receives the rows, and returns its
+result. The database (`sqlite`, `postgres`) executes the statements and chooses the transactions.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from bridge.store.database import Operation
 T = TypeVar("T")
 
 _NO_LIMIT = {"unlimited": True, "room": 0}
-# The conditions under which a note is accepted.
+# Conditions of `accept` for a note: queued, without a limit, whatever edits are kept.
 ALWAYS = {"hold": True, "anyway": True, **_NO_LIMIT}
 _LAST = 2**62
 NAMED_WAITING = 5
 
 
 def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
-    """See ports.TurnStore.accept; each statement is complete in itself."""
+    """See `TurnStore.accept`. Not atomic: each statement is complete in itself."""
     row = new_row(new, owner, now) | {
         "hold": not claim,
         "unlimited": room is None,
@@ -52,17 +52,17 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
     edit: Edit | None = None
     rows = yield "accept", row
     if not rows and not row["anyway"]:
-        edit = yield from _overtaken(new)
+        edit = yield from _early_edit(new)
         row["anyway"] = True
         if edit is not None:
-            # never claimed here: the caller knows the old words
+            # queued, not claimed: the caller would run the turn with the old words
             row |= {"hold": True, "payload": dump_payload(replace(new.payload, text=edit.text))}
         rows = yield "accept" if edit is None or edit.text else "accept_withdrawn", row
     if not rows:
         known = yield "known", {"id": row["id"], "again_of": new.again_of}
         if known:
             return Accepted(known[0]["n"], duplicate=True)
-        # the lane is full, or another process was about to claim in it: then this one waits behind
+        # the lane is full, or a process claimed in the lane at the same time: then the new turn waits behind
         rows = yield "accept", row | {"hold": True}
         if not rows:
             return Accepted(0, full=True)
@@ -72,21 +72,24 @@ def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: floa
     return Accepted(n, claimed=Ticket(n, owner, 1) if rows[0]["state"] == State.RUNNING else None)
 
 
-def _overtaken(new: NewTurn) -> Operation[Edit | None]:
-    """The change of a message that came before it."""
+def _early_edit(new: NewTurn) -> Operation[Edit | None]:
+    """The edit of a message that arrived before the message itself."""
     kept = yield "kept_edit", {"id": clean(new.id)}
     return Edit(kept[0]["text"], kept[0]["stamp"]) if kept else None
 
 
 def claim(lane: Lane, owner: str, now: float) -> Operation[Turn | None]:
-    """The head, without what belongs to it."""
+    """Claim the head of the lane, without the turns to be merged with the head (see `merge`)."""
     rows = yield "claim", {"lane": clean(lane), "owner": owner, "step": step(now, "running", owner)}
     return turn_of(rows[0]) if rows else None
 
 
 def merge(claimed: Turn, now: float) -> Operation[Turn]:
-    """A claimed head together with what belongs to it; atomic. Gives the turn that is claimed then."""
-    rows = yield "behind", {"lane": clean(claimed.lane), "n": claimed.n, "limit": 20}
+    """Merge a claimed head with the queued turns that belong together (`core.merging`); atomic.
+
+    Returns the claimed turn: the last of the merged turns, or the head alone. Raises: Interfered.
+    """
+    rows = yield "queued_behind", {"lane": clean(claimed.lane), "n": claimed.n, "limit": 20}
     turns = [claimed, *(turn_of(row) for row in rows)]
     count = together(turns)
     if count < 2:
@@ -96,16 +99,16 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
         into = {"n": turn.n, "into": last.n}
         if not (yield "merge_away", into | {"fence": turn.fence, "at": now, "step": step(now, "closed:merged")}):
             raise Interfered
-        yield "merge_further", into
+        yield "merge_members", into
     taken = yield (
-        "take",
+        "claim_merged",
         {
             "n": last.n,
             "fence": last.fence,
             "owner": owner,
             "payload": dump_payload(merged(turns[:count])),
             "edit": dump_edit(own_words(last)),
-            # the message in which an earlier try of one of them has shown progress
+            # the live message of an earlier run of a merged turn
             "live": next((turn.live for turn in turns[:count] if turn.live), ""),
             "step": step(now, "running", owner),
         },
@@ -116,11 +119,11 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
 
 
 class Interfered(Exception):
-    """Another process was faster: undo the operation."""
+    """A row was changed meanwhile by another process; the operation must be undone."""
 
 
 def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int) -> Operation[Stopped]:
-    """See ports.TurnStore.stop; atomic."""
+    """See `TurnStore.stop`; atomic."""
     row = new_row(note, owner, at)
     if (yield "known", {"id": row["id"], "again_of": None}):
         return Stopped(StopVerdict.DUPLICATE)
@@ -135,7 +138,7 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int
     for name in ("stop_running", "stop_answered"):
         rows = yield name, parameters
         if rows:
-            yield "remember", {"id": row["id"], "lane": parameters["lane"], "at": at}
+            yield "remember_command", {"id": row["id"], "lane": parameters["lane"], "at": at}
             return Stopped(StopVerdict.STOPPING, rows[0]["n"])
     rows = () if only else (yield "stop_queued", parameters)
     if not rows:
@@ -145,7 +148,7 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int
 
 
 def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]:
-    """See ports.TurnStore.drop; atomic."""
+    """See `TurnStore.drop`; atomic."""
     if (yield "drop", {"n": n, "at": at, "closing": step(at, "closed:dropped")}):
         yield "accept", new_row(note, owner, at) | ALWAYS
         return DropVerdict.DROPPED
@@ -155,25 +158,25 @@ def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]
 
 
 def heartbeat(owner: str, running: int, *, counted: bool) -> Operation[Heartbeat]:
-    """`counted`: the beat is written; a store of one process need not."""
+    """See `TurnStore.heartbeat`. `counted`: the heartbeat is written; a store of a single process need not write."""
     if counted and not (yield "count_heartbeat", {"owner": owner, "running": running}):
         return Heartbeat(alive=False)
-    living = yield "owners", {}
-    (around,) = yield "look_around", {}
+    owners = yield "owners", {}
+    (table,) = yield "overview", {}
     stops = yield "stops", {"owner": owner}
     return Heartbeat(
-        counters={row["owner"]: row["beats"] for row in living},
-        orphans=bool(around["orphans"]),
-        running=sum(row["running"] for row in living) if counted else running,
-        waiting=around["waiting"],
-        paused=bool(around["paused"]),
+        counters={row["owner"]: row["beats"] for row in owners},
+        orphans=bool(table["orphans"]),
+        running=sum(row["running"] for row in owners) if counted else running,
+        waiting=table["waiting"],
+        paused=bool(table["paused"]),
         stops=tuple(row["n"] for row in stops),
     )
 
 
 def take_over(owner: str, expired: frozenset[str], now: float) -> Operation[Orphans]:
-    """See ports.TurnStore.adopt; atomic: adopted rows that are not told to the caller would be lost to it."""
-    yield "take_over_in_turn", {}
+    """See `TurnStore.take_over`; atomic, since no replica would run rows taken over without the caller's knowledge."""
+    yield "serialise_takeovers", {}
     for expired_owner in sorted(expired):
         yield "remove_owner", {"owner": expired_owner}
     claimed = yield "take_over_claimed", {"owner": owner, "step": step(now, "adopted", owner)}
@@ -182,14 +185,14 @@ def take_over(owner: str, expired: frozenset[str], now: float) -> Operation[Orph
 
 
 def stalled(owner: str, claimed_before: float, queued_before: float) -> Operation[Stalled]:
-    """See ports.TurnStore.stalled."""
+    """See `TurnStore.stalled`."""
     claimed = yield "own_before", {"owner": owner, "before": claimed_before}
     lanes = yield "waiting_lanes", {"owner": owner, "before": queued_before}
     return Stalled(tuple((row["n"], Lane(row["lane"])) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
 
 
 def turns(wanted: TurnFilter, limit: int) -> Operation[tuple[Turn, ...]]:
-    """See ports.TurnStore.turns."""
+    """See `TurnStore.turns`."""
     rows = yield (
         "list",
         {
@@ -205,7 +208,7 @@ def turns(wanted: TurnFilter, limit: int) -> Operation[tuple[Turn, ...]]:
 
 
 def lane_status(lane: Lane) -> Operation[LaneStatus]:
-    """See ports.TurnStore.lane_status."""
+    """See `TurnStore.lane_status`."""
     rows = yield "lane_open", {"lane": clean(lane)}
     last = yield "lane_last", {"lane": clean(lane)}
     head = rows[0] if rows and rows[0]["state"] != State.QUEUED else None
@@ -220,7 +223,7 @@ def lane_status(lane: Lane) -> Operation[LaneStatus]:
 
 
 def spend(budget: str, interval: float, burst: int) -> Operation[float]:
-    """See ports.TurnStore.spend."""
+    """See `TurnStore.spend`."""
     parameters = {"name": budget, "interval": interval, "most": burst * interval}
     if (yield "spend", parameters):
         return 0.0
@@ -228,12 +231,12 @@ def spend(budget: str, interval: float, burst: int) -> Operation[float]:
     if not wait:
         yield "open_budget", {"name": budget}
         return 0.001
-    # never more than a bucket takes to fill: a clock that was set back must not hold everything up
+    # at most the seconds in which the bucket fills, even if the clock was set back
     return float(min(max(wait[0]["seconds"], 0.001), burst * interval))
 
 
 def forget_old(blank_before: float, delete_before: float, now: float) -> Operation[int]:
-    """See ports.TurnStore.forget_old."""
+    """See `TurnStore.forget_old`."""
     blanked = yield "blank", {"before": blank_before}
     deleted = yield "delete", {"before": delete_before}
     files = yield "forget_files", {"before": blank_before, "now": now}
@@ -242,8 +245,8 @@ def forget_old(blank_before: float, delete_before: float, now: float) -> Operati
     return len(blanked) + len(deleted) + len(files)
 
 
-def one(name: str, parameters: dict[str, Any]) -> Operation[Row | None]:
-    """A single statement's first row."""
+def first_row(name: str, parameters: dict[str, Any]) -> Operation[Row | None]:
+    """The first row of a single statement, None without rows."""
     rows = yield name, parameters
     return rows[0] if rows else None
 
@@ -252,10 +255,10 @@ _RECENT = 50
 
 
 def rate(rating: Rating) -> Operation[int]:
-    """See ports.TurnStore.rate."""
-    rows = yield "recently_shown", {"lane": clean(rating.lane), "limit": _RECENT}
-    shown = (row["n"] for row in rows if row["delivery"] and rating.message in orjson.loads(row["delivery"]))
-    n: int = next(shown, 0)
+    """See `TurnStore.rate`."""
+    rows = yield "recently_closed", {"lane": clean(rating.lane), "limit": _RECENT}
+    rated = (row["n"] for row in rows if row["delivery"] and rating.message in orjson.loads(row["delivery"]))
+    n: int = next(rated, 0)
     voice = {"turn": n, "person": clean(rating.person), "reaction": rating.reaction.value}
     if n and rating.taken_back:
         return n if (yield "unrate", voice) else 0
@@ -265,7 +268,7 @@ def rate(rating: Rating) -> Operation[int]:
 
 
 def ratings(after: After, limit: int) -> Operation[tuple[KeptRating, ...]]:
-    """See ports.TurnStore.ratings."""
+    """See `TurnStore.ratings`."""
     behind = {"at": after.at, "turn": after.turn, "person": clean(after.person), "limit": limit}
     rows = yield "ratings", behind
     return tuple(

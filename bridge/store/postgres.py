@@ -1,9 +1,8 @@
-"""The turn table in a PostgreSQL schema of its own: for any number of replicas.
+"""The turn table in a PostgreSQL schema, for any number of replicas.
 
-Each statement is its own transaction, on a connection of a bounded pool; several statements share one where an
-operation must be atomic. Every statement ends in time, on the server and here, so that a connection that has died
-without a word is noticed. What goes wrong is StoreUnavailable, named by its SQLSTATE and never by its words, which may
-hold values.
+Each statement is a transaction of its own on a connection of a bounded pool; an atomic operation is a single
+transaction. Each statement has a time limit on the server and here, so that a silently dead connection is noticed.
+Failures are StoreUnavailable with the SQLSTATE; the server's words are left out, since they may hold values of rows.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _LISTEN_PAUSE = 2.0
 _LISTEN_CHECK_SECONDS = 20.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a server that became a standby
 _READ_ONLY = "25006"
-# libpq has no codes for these; its own words may name hosts and files
+# libpq has no codes for failures of TLS; the full messages may name hosts and files
 _TLS_FAILED = {
     "does not support SSL": "the server speaks no TLS, which sslmode in BRIDGE_STORE demands",
     "certificate": "the server's certificate cannot be verified, which sslmode demands (see sslrootcert)",
@@ -54,16 +53,19 @@ def postgres_store(
     connections: int = 10,
     waits: Waits | None = None,
 ) -> TurnTable:
-    """The store in this database. `dsn`: a libpq connection URI, TLS options included; at most so many connections."""
+    """The store in a PostgreSQL database. `dsn`: a libpq connection URI with TLS options; `connections`: at most."""
     database = PostgresDatabase(dsn, password=password, schema=schema, connections=connections, waits=waits or Waits())
     return TurnTable(database)
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """In seconds: for a statement's answer, a little longer than the server's own limit, so that only a server that
-    cannot be heard is given up here; for a free connection; and for the schema to be brought up to date, where building
-    an index reads a whole table, and of several replicas that start one does it and the others wait."""
+    """Time limits in seconds.
+
+    `answer`: for a statement; a little longer than the server's own limit, so that only a silent server is given up.
+    `connection`: for a free connection of the pool. `migration`: for bringing the schema up to date, since an index is
+    built from a whole table and replicas that start together wait for the first of them.
+    """
 
     answer: float = 7.0
     connection: float = 3.0
@@ -71,7 +73,7 @@ class Waits:
 
 
 class PostgresDatabase:
-    """Implements store.table.Database."""
+    """Implements `store.database.Database`."""
 
     shared = True
     failing = False
@@ -86,7 +88,7 @@ class PostgresDatabase:
             **({"password": password} if password else {}),
             application_name="goclaw-teams-bridge",
             connect_timeout=5,
-            # the server's view of a client that is gone, and ours of a server that is
+            # TCP keep-alive, to notice a vanished server
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -98,10 +100,10 @@ class PostgresDatabase:
         self._pool: AsyncConnectionPool[Connection] | None = None
         self._most = connections
         self._tasks = Tasks()
-        self._heard: Callable[[int], None] | None = None
+        self._on_stop: Callable[[int], None] | None = None
 
     async def open(self) -> None:
-        """Connect, and bring the schema up to date. Raises StoreUnavailable."""
+        """Connect, and bring the schema up to date. Raises: StoreUnavailable."""
         if self._pool is not None:
             return
         await self._within(self._migrate(), self._waits.migration)
@@ -112,7 +114,7 @@ class PostgresDatabase:
             kwargs={"autocommit": True, "row_factory": dict_row},
             timeout=self._waits.connection,
             max_waiting=2000,
-            # given up soon, and tried again by the next who needs one: no long pauses after an outage
+            # connecting is given up soon and tried again at the next use: no long pauses after an outage
             reconnect_timeout=2.0,
             open=False,
         )
@@ -127,22 +129,25 @@ class PostgresDatabase:
             await pool.close(timeout=2.0)
 
     async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:
-        """The operation's result. Begun once more if its connection was lost: what it writes is written once."""
+        """Run an operation and return its result; repeated after a lost connection, since operations may be repeated.
+
+        Raises: StoreUnavailable, Interfered.
+        """
         try:
             return await self._within(self._run(operation, atomic=atomic))
         except _ConnectionLost:
             return await self._within(self._run(operation, atomic=atomic))
 
-    async def tell(self, n: int) -> None:
-        """Tell all processes; where that fails, their beats will see it."""
+    async def announce_stop(self, n: int) -> None:
+        """Announce the stop of turn `n` by NOTIFY. If NOTIFY fails, the heartbeats of the replicas see the stop."""
         try:
             await self._within(self._notify(n))
         except StoreUnavailable as error:
             _log.warning("notify_failed", error=error.detail)
 
-    def listen(self, heard: Callable[[int], None]) -> None:
-        """Call `heard` with what other processes tell, as long as the connection for it lives."""
-        self._heard = heard
+    def on_stop(self, call: Callable[[int], None]) -> None:
+        """Call `call` with the number of each announced turn, while the connection for LISTEN is up."""
+        self._on_stop = call
 
     async def _run(self, operation: Callable[[], Operation[T]], *, atomic: bool) -> T:
         async with self._open_pool().connection() as connection:
@@ -179,15 +184,15 @@ class PostgresDatabase:
                     while True:
                         async for notification in connection.notifies(timeout=_LISTEN_CHECK_SECONDS):
                             self._hear(notification.payload)
-                        async with asyncio.timeout(self._waits.answer):  # silence may be a connection that has died
+                        async with asyncio.timeout(self._waits.answer):  # a silent connection may be dead
                             await connection.execute("SELECT 1")
             except (psycopg.Error, OSError, TimeoutError) as error:
                 _log.warning("listen_failed", error=_named(error))
             await asyncio.sleep(_LISTEN_PAUSE)
 
     def _hear(self, payload: str) -> None:
-        if self._heard is not None and payload.isdecimal():
-            self._heard(int(payload))
+        if self._on_stop is not None and payload.isdecimal():
+            self._on_stop(int(payload))
 
     def _open_pool(self) -> AsyncConnectionPool[Connection]:
         if self._pool is None:
@@ -195,11 +200,11 @@ class PostgresDatabase:
         return self._pool
 
     async def _within(self, work: Awaitable[T], seconds: float | None = None) -> T:
-        """The work's result in time; the caller's cancellation does not touch it. Raises StoreUnavailable."""
+        """The result of `work` within `seconds`; a cancelled caller stops no work. Raises: StoreUnavailable."""
         task = self._tasks.start(_outcome(work), "statement")
         await asyncio.wait({task}, timeout=self._waits.answer if seconds is None else seconds)
         if not task.done():
-            task.cancel()  # psycopg may need some seconds to give up; nobody waits for that
+            task.cancel()  # not awaited: psycopg may need some seconds to cancel
             await self._forget_connections()
             raise StoreUnavailable("postgres: no answer")
         if task.cancelled():
@@ -220,23 +225,24 @@ class PostgresDatabase:
         raise error
 
     async def _forget_connections(self) -> None:
-        """One that is lost is seldom alone: take fresh ones from now on."""
+        """Replace all connections of the pool: after a lost connection the others are probably lost too."""
         if self._pool is not None:
             await self._pool.drain()
 
 
 class _ConnectionLost(StoreUnavailable):
-    """Nobody knows whether the statement was executed."""
+    """The connection was lost; whether the statement was executed is unknown."""
 
 
 async def _outcome(work: Awaitable[T]) -> tuple[T | None, Exception | None]:
     try:
         return await work, None
-    except Exception as error:  # noqa: BLE001  handed to the caller, if there still is one
+    except Exception as error:  # noqa: BLE001  handed to the caller, unless the caller was cancelled
         return None, error
 
 
 def _named(error: Exception) -> str:
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
-    said = next((said for words, said in _TLS_FAILED.items() if words in str(error)), "") if sqlstate is None else ""
-    return f"postgres: {sqlstate or said or type(error).__name__}"
+    found = (advice for words, advice in _TLS_FAILED.items() if words in str(error))
+    advice = next(found, "") if sqlstate is None else ""
+    return f"postgres: {sqlstate or advice or type(error).__name__}"

@@ -1,4 +1,4 @@
-"""The PostgreSQL schema's versions. Its steps only add, so that a version runs on the schema of the one after it."""
+"""Brings the PostgreSQL schema up to date. Migrations only add: the bridge also runs on the next version's schema."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from bridge.core.errors import StoreUnavailable
 from bridge.store.statements import Dialect, load_migrations
 
 _AHEAD = 1
-# Any number will do, so long as all replicas take the same: https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+# An arbitrary number, the same for all replicas:
+# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 _LOCK = 7_221_405_530_912_841
 
 
 async def migrate(connection: psycopg.AsyncConnection[Any], schema: str, dialect: Dialect) -> None:
-    """Bring the schema up to date. Raises StoreUnavailable where it is too new, or where the role may not change it."""
+    """Bring the schema up to date. Raises: StoreUnavailable (schema too new, or the role may not change the schema)."""
     steps = load_migrations(dialect)
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
-        # of several replicas that start at once, one does it and the others find it done
+        # replicas that start together: the first migrates, the others wait for the lock and find the work done
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         version = await _version(connection, schema)
         if version > len(steps) + _AHEAD:

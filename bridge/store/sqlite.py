@@ -1,6 +1,6 @@
-"""The turn table in one SQLite file: the default store, for one process.
+"""The turn table in a SQLite file: the default store, for a single process.
 
-WAL with `synchronous=FULL`: what was acknowledged is on disk. The file is locked exclusively, so that a second process
+WAL with `synchronous=FULL`: an acknowledged turn is on disk. The file is locked exclusively, so that a second process
 is refused instead of breaking the order (https://www.sqlite.org/pragma.html#pragma_locking_mode).
 """
 
@@ -21,17 +21,17 @@ from bridge.store.writer import Writer
 T = TypeVar("T")
 
 SQLITE = Dialect(folder="sqlite", now="((julianday('now') - 2440587.5) * 86400.0)")
-# Migrations only add, so a version runs on the schema of the one after it.
+# Versions: migrations only add, so the bridge also runs on the schema of the next version.
 _AHEAD = 1
 
 
 def sqlite_store(path: Path, *, patience: float = 2.0) -> TurnTable:
-    """The store in this file. `patience`: seconds to wait for a process that is just letting go of it."""
+    """The store in the file `path`. `patience`: seconds to wait for a process that is just closing the file."""
     return TurnTable(SqliteDatabase(path, patience=patience))
 
 
 class SqliteDatabase:
-    """Implements store.table.Database: one thread, group commit."""
+    """Implements `store.database.Database` with a single thread and group commit."""
 
     shared = False
 
@@ -47,18 +47,18 @@ class SqliteDatabase:
         return self._writer.failing
 
     async def open(self) -> None:
-        """Open or create the file. Raises StoreInUse, StoreUnavailable."""
+        """Open or create the file. Raises: StoreInUse, StoreUnavailable."""
         await self._writer.start()
 
     async def close(self) -> None:
-        """Write what waits, and close the file."""
+        """Commit the waiting writes, and close the file."""
         await self._writer.stop()
 
-    async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:  # noqa: ARG002  each is
-        """The operation's result, once it is committed."""
+    async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:  # noqa: ARG002  each operation is atomic
+        """Run an operation and return its result after the commit. Raises: StoreUnavailable, Interfered."""
 
         def job(connection: sqlite3.Connection) -> T:
-            # sent None first, the generator begins (https://docs.python.org/3/reference/expressions.html#generator.send)
+            # None starts the generator (https://docs.python.org/3/reference/expressions.html#generator.send)
             work, rows = operation(), None
             try:
                 while True:
@@ -71,16 +71,16 @@ class SqliteDatabase:
         result: T = await self._writer.submit(job)
         return result
 
-    async def tell(self, n: int) -> None:
-        """Nobody else is there to be told."""
+    async def announce_stop(self, n: int) -> None:
+        """Does nothing: no second process uses the file."""
 
-    def listen(self, heard: Callable[[int], None]) -> None:
-        """Nobody else is there to tell anything."""
+    def on_stop(self, call: Callable[[int], None]) -> None:
+        """Does nothing: no second process uses the file."""
 
     def _connect(self) -> sqlite3.Connection:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # conversations are private: readable by the service account only
+            # conversations are private: only the service account may read the file
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=self._patience)
             try:
@@ -89,7 +89,7 @@ class SqliteDatabase:
                 connection.close()
                 raise
         except (OSError, sqlite3.Error) as error:
-            # extended codes (SQLITE_BUSY_RECOVERY, …) keep the plain one in their low byte
+            # extended codes (SQLITE_BUSY_RECOVERY, …) hold the primary code in the low byte
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise StoreInUse(f"another process uses {self._path.name}") from error
             raise StoreUnavailable(f"cannot open {self._path.name}: {error}") from error
@@ -101,7 +101,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    # blanked text must not stay readable in free pages: https://www.sqlite.org/pragma.html#pragma_secure_delete
+    # blanked texts must not stay readable in free pages: https://www.sqlite.org/pragma.html#pragma_secure_delete
     connection.execute("PRAGMA secure_delete = FAST")
     _migrate(connection)
 

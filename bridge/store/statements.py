@@ -1,4 +1,7 @@
-"""Named SQL, loaded once from `sql/`; tests prove that every name is used, exists, and fits both databases."""
+"""Loads the named SQL statements and the migrations from `sql/`.
+
+`tests/unit/test_statements.py` checks that all names exist and are used, and fit the schema.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-# Everything of a row but the texts: for looking at many rows.
+# All columns of a row without the texts, for reading many rows.
 _PLAIN = (
     "n, id, kind, lane, session, state, outcome, owner, fence, stop, '' AS stopped_by, attempts, again_of, "
     "NULL AS payload, NULL AS reply, NULL AS delivery, NULL AS edit, merged_into, error, history, live, accepted, "
     "closed"
 )
 
-# Queued or running, in one statement: what runs may be put back at any moment.
+# Withdraws queued and running turns in a single statement, since a running turn may be released at any moment.
 _WITHDRAWN = """
   state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
   outcome = CASE WHEN state = 'queued' THEN 'withdrawn' END,
@@ -29,14 +32,14 @@ _SHARED = {
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where the databases differ: the folder of the migrations, and how to say the time in epoch seconds."""
+    """The differences between the databases: the folder of migrations, and the SQL for the time in epoch seconds."""
 
     folder: str
     now: str
 
 
 def load_statements(dialect: Dialect) -> dict[str, str]:
-    """Name to SQL text with `:name` parameters, from `statements.sql`."""
+    """The statements of `statements.sql` by name; parameters are written `:name`."""
     statements: dict[str, list[str]] = {}
     current: list[str] = []
     source = _read("statements.sql")
@@ -51,12 +54,12 @@ def load_statements(dialect: Dialect) -> dict[str, str]:
 
 
 def with_percent_names(statement: str) -> str:
-    """The statement with psycopg's `%(name)s` for each `:name`; a cast's `::` stays."""
+    """The statement with `%(name)s`, as psycopg needs, for each `:name`; the `::` of a cast stays."""
     return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", statement)
 
 
 def load_migrations(dialect: Dialect) -> list[str]:
-    """The schema's steps in order; step k brings version k-1 to k."""
+    """The migrations in order; migration k brings the schema from version k-1 to k."""
     folder = files("bridge.store") / "sql" / dialect.folder
     names = sorted(entry.name for entry in folder.iterdir() if entry.name[:4].isdecimal())
     return [_read(f"{dialect.folder}/{name}") for name in names]

@@ -1,4 +1,4 @@
-"""The turn table: implements ports.TurnStore over whichever database drives the operations."""
+"""The turn table over a database: runs the operations for the methods of `core.ports.store.TurnStore`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bridge.store.files import FileTable
 
 
 class TurnTable:
-    """Implements ports.TurnStore. `now`: epoch seconds, for the rows' history."""
+    """Implements `core.ports.store.TurnStore`. `now`: clock in epoch seconds, for the rows' history."""
 
     def __init__(self, database: Database, *, now: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -51,12 +51,12 @@ class TurnTable:
 
     async def join(self, owner: str) -> None:
         self._owner = owner
-        if not self.shared:  # the file is this process's alone, so nobody else is alive
-            await self._one("remove_all_owners", {})
-        await self._one("join", {"owner": owner})
+        if not self.shared:  # the file belongs to this process alone, so all earlier owners are gone
+            await self._first_row("remove_all_owners", {})
+        await self._first_row("join", {"owner": owner})
 
     async def leave(self, owner: str) -> None:
-        await self._one("remove_owner", {"owner": owner})
+        await self._first_row("remove_owner", {"owner": owner})
 
     async def heartbeat(self, owner: str, running: int) -> Heartbeat:
         counted = self.shared or self._database.failing
@@ -71,7 +71,7 @@ class TurnTable:
         return await self._database.run(lambda: operations.accept(new, owner, claim=claim, room=room, now=now))
 
     async def head(self, lane: Lane) -> Turn | None:
-        row = await self._one("head", {"lane": clean(lane)})
+        row = await self._first_row("head", {"lane": clean(lane)})
         return turn_of(row) if row else None
 
     async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
@@ -83,10 +83,10 @@ class TurnTable:
         try:
             return await self._database.run(lambda: operations.merge(claimed, now), atomic=True)
         except (operations.Interfered, StoreUnavailable):
-            return claimed  # alone, then; if it was merged after all, its ticket is void and says so
+            return claimed  # unmerged; if the merge was committed after all, the ticket of `claimed` is void
 
     async def release(self, ticket: Ticket) -> bool:
-        return await self._database.run(lambda: edits.release(_held(ticket), self._now()), atomic=True)
+        return await self._database.run(lambda: edits.release(_claim_of(ticket), self._now()), atomic=True)
 
     async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
@@ -102,7 +102,7 @@ class TurnTable:
         return await self._write("record_live_message", ticket, "", {"live": mark})
 
     async def count_attempt(self, ticket: Ticket) -> int:
-        row = await self._one("count_attempt", _held(ticket) | {"step": step(self._now(), "attempted")})
+        row = await self._first_row("count_attempt", _claim_of(ticket) | {"step": step(self._now(), "attempted")})
         return row["attempts"] if row else 0
 
     async def close_turn(
@@ -121,26 +121,26 @@ class TurnTable:
         owner = self._owner
         stopped = await self._database.run(lambda: operations.stop(lane, note, by, owner, at, only=only), atomic=True)
         if stopped.verdict is StopVerdict.STOPPING:
-            await self._database.tell(stopped.n)
+            await self._database.announce_stop(stopped.n)
         return stopped
 
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
         owner = self._owner
         verdict = await self._database.run(lambda: operations.drop(n, note, owner, at), atomic=True)
         if verdict is DropVerdict.STOPPING:
-            await self._database.tell(n)
+            await self._database.announce_stop(n)
         return verdict
 
     async def edit(self, change: MessageEdit, at: float) -> EditResult:
-        return await self._told(await self._database.run(lambda: edits.change(change, at)))
+        return await self._announced(await self._database.run(lambda: edits.edit(change, at)))
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
-        return await self._told(await self._database.run(lambda: edits.withdraw(seen, at)))
+        return await self._announced(await self._database.run(lambda: edits.withdraw(seen, at)))
 
-    async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
-        stopping = await self._database.run(lambda: edits.withdraw_all(place, at))
+    async def withdraw_all(self, id_prefix: str, at: float) -> tuple[int, ...]:
+        stopping = await self._database.run(lambda: edits.withdraw_all(id_prefix, at))
         for n in stopping:
-            await self._database.tell(n)
+            await self._database.announce_stop(n)
         return stopping
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
@@ -153,13 +153,13 @@ class TurnTable:
         return await self._database.run(lambda: operations.ratings(after, limit))
 
     def on_stop(self, heard: Callable[[int], None]) -> None:
-        self._database.listen(heard)
+        self._database.on_stop(heard)
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         return await self._database.run(lambda: operations.stalled(owner, claimed_before, queued_before))
 
     async def find(self, n: int) -> Turn | None:
-        row = await self._one("find", {"n": n})
+        row = await self._first_row("find", {"n": n})
         return turn_of(row) if row else None
 
     async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
@@ -172,31 +172,31 @@ class TurnTable:
         return await self._database.run(lambda: operations.spend(budget, interval, burst))
 
     async def refund(self, budget: str, interval: float) -> None:
-        await self._one("refund", {"name": budget, "interval": interval})
+        await self._first_row("refund", {"name": budget, "interval": interval})
 
     async def exhaust(self, budget: str, interval: float, burst: int) -> None:
-        await self._one("exhaust", {"name": budget, "most": burst * interval})
+        await self._first_row("exhaust", {"name": budget, "most": burst * interval})
 
     async def pause(self, paused: bool) -> None:
-        await self._one("switch", {"name": "paused", "value": int(paused)})
+        await self._first_row("switch", {"name": "paused", "value": int(paused)})
 
     async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
         return await self._database.run(lambda: operations.forget_old(blank_before, delete_before, now))
 
-    async def _told(self, changed: EditResult) -> EditResult:
-        if changed.verdict is EditVerdict.STOPPING:
-            await self._database.tell(changed.n)
-        return changed
+    async def _announced(self, result: EditResult) -> EditResult:
+        if result.verdict is EditVerdict.STOPPING:
+            await self._database.announce_stop(result.n)
+        return result
 
-    async def _one(self, name: str, parameters: dict[str, Any]) -> Any:
-        return await self._database.run(lambda: operations.one(name, parameters))
+    async def _first_row(self, name: str, parameters: dict[str, Any]) -> Any:
+        return await self._database.run(lambda: operations.first_row(name, parameters))
 
-    async def _write(self, name: str, ticket: Ticket, what: str, more: dict[str, Any] | None = None) -> bool:
-        parameters = _held(ticket) | (more or {})
-        if what:
-            parameters["step"] = step(self._now(), what)
-        return await self._one(name, parameters) is not None
+    async def _write(self, name: str, ticket: Ticket, change: str, more: dict[str, Any] | None = None) -> bool:
+        parameters = _claim_of(ticket) | (more or {})
+        if change:
+            parameters["step"] = step(self._now(), change)
+        return await self._first_row(name, parameters) is not None
 
 
-def _held(ticket: Ticket) -> dict[str, Any]:
+def _claim_of(ticket: Ticket) -> dict[str, Any]:
     return {"n": ticket.n, "owner": ticket.owner, "fence": ticket.fence}

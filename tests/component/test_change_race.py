@@ -71,7 +71,7 @@ async def test_who_is_asked_together_with_a_deleted_message_meanwhile_stays(
 ) -> None:
     async with table(name, tmp_path) as store:
         _, last = await queued(store, "stays", "goes")
-        work = lambda: meanwhile(changes.change(gone("goes"), AT), claimed_and_put_back, after)  # noqa: E731
+        work = lambda: meanwhile(changes.edit(gone("goes"), AT), claimed_and_put_back, after)  # noqa: E731
         await store._database.run(work)  # noqa: SLF001
         claimed = await store.claim(CHAT, ME, merge=True)
         assert claimed is not None
@@ -87,7 +87,7 @@ async def test_a_deleted_message_whose_run_is_put_back_meanwhile_is_not_asked(
 ) -> None:
     async with table(name, tmp_path) as store:
         ticket = await running(store, "goes")
-        work = lambda: meanwhile(changes.change(gone("goes"), AT), lambda: released(ticket), after)  # noqa: E731
+        work = lambda: meanwhile(changes.edit(gone("goes"), AT), lambda: released(ticket), after)  # noqa: E731
         changed = await store._database.run(work)  # noqa: SLF001
         found = await row(store, ticket.n)
         assert (found.outcome is Outcome.WITHDRAWN) is (changed.verdict is EditVerdict.WITHDRAWN)
@@ -99,7 +99,7 @@ async def test_merged_messages_that_are_deleted_at_once_end_their_run(name: str,
     async with table(name, tmp_path) as store:
         _, last = await queued(store, "a", "b")
         await store.claim(CHAT, ME, merge=True)
-        both = lambda: in_step(*(changes.change(gone(message), AT) for message in ("a", "b")))  # noqa: E731
+        both = lambda: in_step(*(changes.edit(gone(message), AT) for message in ("a", "b")))  # noqa: E731
         await store._database.run(both)  # noqa: SLF001
         assert (await row(store, last)).withdrawn
 

@@ -1,4 +1,4 @@
-"""One run against servers that answer byte for byte as the gateway and the proxies before it do."""
+"""Runs against servers with the exact bytes of the gateway and of proxies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -31,13 +30,10 @@ from bridge.core.errors import (
     RunLost,
     TurnFailure,
 )
-from bridge.core.ports.agent import Answer, Question
+from bridge.core.ports.agent import Agent, Answer, Question
 from bridge.gateway.chat import MAX_ANSWER_BYTES, GatewayAgent
-from bridge.gateway.connection import gateway_connector, watched_socket
+from bridge.gateway.connection import gateway_connector, keepalive_socket
 from bridge.gateway.sessions import GatewaySessions
-
-if TYPE_CHECKING:
-    from bridge.core.ports.agent import Agent
 
 HELLO = Question("sales", "teams-u1", "hello")
 WITHIN = 10.0
@@ -59,7 +55,7 @@ Reply = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """Reads whole requests and lets `reply` write what it likes; knows who hung up."""
+    """Reads whole requests, lets `reply` write the answer, and notices closed connections."""
 
     def __init__(self, reply: Reply) -> None:
         self.requests: list[bytes] = []
@@ -104,14 +100,14 @@ async def serving(reply: Reply, sock: socket.socket | None = None) -> AsyncItera
 
 
 def free_socket() -> socket.socket:
-    """Bound and not listening: connections are refused, and nobody else can take the port."""
+    """A socket bound but not listening: connections are refused, and the port stays reserved."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     return sock
 
 
 def says(*replies: bytes) -> Reply:
-    """Each request gets the next reply; the last one stays."""
+    """Answers each request with the next reply; the last reply repeats."""
     left = list(replies)
 
     async def reply(_request: bytes, writer: asyncio.StreamWriter) -> None:
@@ -157,7 +153,7 @@ async def asking(
 
 
 async def failure_from(reply: Reply) -> tuple[TurnFailure, int]:
-    """What an ask ends in, and how many requests it took."""
+    """The failure of a question, and the number of requests sent."""
     async with serving(reply) as (server, url), asyncio.timeout(WITHIN), asking(url) as agent:
         with pytest.raises(TurnFailure) as caught:
             await agent.ask(HELLO)
@@ -211,7 +207,9 @@ JSON = "application/json"
         (b"SSH-2.0-acct-42\r\n\r\n", AnswerUnreadable),
     ],
 )
-async def test_every_odd_answer_has_its_leaf_and_is_asked_once(reply: bytes, leaf: type[TurnFailure]) -> None:
+async def test_an_unusual_reply_raises_its_failure_after_a_single_request(
+    reply: bytes, leaf: type[TurnFailure]
+) -> None:
     failure, requests = await failure_from(says(reply))
     assert type(failure) is leaf
     assert requests == 1
@@ -229,7 +227,7 @@ async def test_every_odd_answer_has_its_leaf_and_is_asked_once(reply: bytes, lea
     ],
     ids=["before the headers", "within the headers", "within the body", "within the chunks"],
 )
-async def test_a_connection_that_dies_after_the_request_left_is_a_lost_run_and_not_asked_again(
+async def test_a_connection_that_breaks_after_the_request_was_sent_is_a_lost_run_and_not_repeated(
     data: bytes, *, reset: bool
 ) -> None:
     failure, requests = await failure_from(says_and_closes(data, reset=reset))
@@ -237,8 +235,8 @@ async def test_a_connection_that_dies_after_the_request_left_is_a_lost_run_and_n
     assert requests == 1
 
 
-async def test_a_kept_connection_that_dies_under_the_request_is_a_lost_run_too() -> None:
-    """The server may have read it; aiohttp does not repeat a POST, and neither do we."""
+async def test_a_kept_alive_connection_that_breaks_during_the_request_is_a_lost_run() -> None:
+    """The server may have read the POST; neither aiohttp nor the bridge repeats a POST."""
     first, dies = says(ok("one")), says_and_closes(b"")
 
     async def reply(request: bytes, writer: asyncio.StreamWriter) -> None:
@@ -251,14 +249,14 @@ async def test_a_kept_connection_that_dies_under_the_request_is_a_lost_run_too()
     assert len(server.requests) == 2
 
 
-async def test_an_error_whose_body_breaks_off_keeps_its_meaning() -> None:
+async def test_an_error_reply_with_a_cut_body_keeps_its_failure() -> None:
     cut = b"HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: 500\r\n\r\n{"
     failure, _ = await failure_from(says_and_closes(cut))
     assert type(failure) is ProviderFailed
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-async def test_an_answer_without_end_is_given_up(*, compressed: bool) -> None:
+async def test_an_answer_that_never_ends_is_given_up(*, compressed: bool) -> None:
     body = b" " * (MAX_ANSWER_BYTES + 1)
     reply = http(200, gzip.compress(body), JSON, "Content-Encoding: gzip") if compressed else http(200, body, JSON)
     failure, _ = await failure_from(says(reply))
@@ -266,14 +264,14 @@ async def test_an_answer_without_end_is_given_up(*, compressed: bool) -> None:
     assert str(MAX_ANSWER_BYTES) in failure.detail
 
 
-async def test_a_text_that_would_be_cut_is_never_sent() -> None:
+async def test_a_question_above_the_gateways_limit_is_not_sent() -> None:
     async with serving(says(ok("x"))) as (server, url), asking(url) as agent:
         with pytest.raises(QuestionTooLong):
             await agent.ask(Question("sales", "teams-u1", "é" * 16_001))
     assert server.requests == []
 
 
-async def test_nothing_is_asked_or_forgotten_while_the_gateway_would_merge_users() -> None:
+async def test_no_question_is_asked_and_no_session_deleted_while_the_gateway_would_merge_users() -> None:
     async with (
         serving(says(ok("x"))) as (server, url),
         asking(url, refusal=lambda: GatewayMergesUsers("owner")) as agent,
@@ -285,14 +283,14 @@ async def test_nothing_is_asked_or_forgotten_while_the_gateway_would_merge_users
     assert server.requests == []
 
 
-async def test_a_rate_limit_is_told_at_once_and_not_tried_again() -> None:
+async def test_a_refusal_by_the_rate_limit_is_raised_at_once_and_not_retried() -> None:
     failure, requests = await failure_from(says(BUSY))
     assert type(failure) is GatewayBusy
     assert failure.retryable
     assert requests == 1
 
 
-async def test_a_gateway_that_is_down_is_told_at_once() -> None:
+async def test_a_gateway_that_is_down_is_reported_at_once() -> None:
     with free_socket() as sock:
         async with asking(f"http://127.0.0.1:{sock.getsockname()[1]}") as agent, asyncio.timeout(WITHIN):
             with pytest.raises(GatewayDown):
@@ -314,7 +312,7 @@ async def test_an_address_without_tls_is_a_gateway_that_is_down() -> None:
 
 
 class Names(AbstractResolver):
-    """A name service that knows nothing, or never answers."""
+    """A name service without names, or without an answer."""
 
     def __init__(self, *, silent: bool) -> None:
         self._silent = silent
@@ -348,7 +346,7 @@ async def begins(_request: bytes, writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize("reply", [never, begins])
-async def test_cancelling_closes_the_request_and_the_gateway_sees_it(reply: Reply) -> None:
+async def test_cancelling_closes_the_request_at_the_gateway(reply: Reply) -> None:
     async with serving(reply) as (server, url), asking(url) as agent, asyncio.timeout(WITHIN):
         run = asyncio.create_task(agent.ask(HELLO))
         await server.received.wait()
@@ -377,8 +375,8 @@ async def test_fifty_runs_at_once_each_get_their_own_answer() -> None:
     assert answers == [Answer(f"for u{n}") for n in range(50)]
 
 
-def test_the_sockets_of_runs_notice_a_peer_that_vanished() -> None:
-    with watched_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as sock:
+def test_sockets_of_runs_notice_a_vanished_peer_by_keep_alive() -> None:
+    with keepalive_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if option := getattr(socket, "TCP_KEEPIDLE", None):
             assert sock.getsockopt(socket.IPPROTO_TCP, option) == 30

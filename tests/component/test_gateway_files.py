@@ -51,7 +51,7 @@ def says(body: bytes = b"bytes", status: int = 200, **headers: str) -> Handler:
     return answer
 
 
-async def test_a_file_is_fetched_below_the_base_with_its_own_ticket_and_nothing_of_ours() -> None:
+async def test_a_file_is_fetched_with_its_own_ticket_and_without_the_bridges_bearer() -> None:
     async with gateway(says()) as here:
         assert await here.files.fetch(f"{PATH}?ft={TICKET}&download=true") == b"bytes"
 
@@ -71,14 +71,14 @@ async def test_a_file_is_fetched_below_the_base_with_its_own_ticket_and_nothing_
         "",
     ],
 )
-async def test_nothing_but_files_is_asked_for(path: str) -> None:
+async def test_only_paths_of_files_are_requested(path: str) -> None:
     async with gateway(says()) as here:
         with pytest.raises(FileRefused):
             await here.files.fetch(path)
         assert here.paths == []
 
 
-async def test_a_link_without_ticket_is_not_tried() -> None:
+async def test_a_link_without_ticket_is_not_requested() -> None:
     async with gateway(says()) as here:
         with pytest.raises(FileExpired):
             await here.files.fetch(PATH)
@@ -96,14 +96,14 @@ async def test_a_link_without_ticket_is_not_tried() -> None:
         (206, FileUnreachable),
     ],
 )
-async def test_what_is_no_file_is_told_apart(status: int, failure: type[FileFailure]) -> None:
+async def test_each_refusal_of_a_file_raises_its_own_error(status: int, failure: type[FileFailure]) -> None:
     async with gateway(says(b"x", status, Location="/elsewhere")) as here:
         with pytest.raises(failure):
             await here.files.fetch(f"{PATH}?ft={TICKET}")
         assert len(here.paths) == 1
 
 
-async def test_a_file_of_the_most_bytes_is_taken_and_one_more_is_not() -> None:
+async def test_a_file_is_taken_up_to_the_limit_and_refused_above() -> None:
     async with gateway(says(b"x" * MOST_BYTES)) as here:
         assert len(await here.files.fetch(f"{PATH}?ft={TICKET}")) == MOST_BYTES
         here.answer = says(b"x" * (MOST_BYTES + 1))
@@ -111,7 +111,7 @@ async def test_a_file_of_the_most_bytes_is_taken_and_one_more_is_not() -> None:
             await here.files.fetch(f"{PATH}?ft={TICKET}")
 
 
-async def test_a_file_without_end_is_given_up() -> None:
+async def test_a_file_that_never_ends_is_given_up() -> None:
     stop = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -127,7 +127,7 @@ async def test_a_file_without_end_is_given_up() -> None:
         stop.set()
 
 
-async def test_a_file_that_does_not_come_is_given_up_in_time() -> None:
+async def test_a_file_that_does_not_arrive_is_given_up_at_the_time_limit() -> None:
     stop = asyncio.Event()
 
     async def never(_: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Runs that are streamed, so that their text can be heard: the answer and every failure stay those of a plain run."""
+"""Streamed runs, whose text comes piece by piece: answer and failures equal the plain run's."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ def options(tmp_path: Path) -> GatewayOptions:
 
 @asynccontextmanager
 async def standing_in(options: GatewayOptions) -> AsyncIterator[tuple[Serving, Edge]]:
-    async with serving(stand_in(options)) as server, edge(server.url) as it:
-        yield server, it
+    async with serving(stand_in(options)) as server, edge(server.url) as client:
+        yield server, client
 
 
 @asynccontextmanager
 async def scripted(gateway: Scripted, *, verdict: float = 0.05, live_text: bool = True) -> AsyncIterator[Edge]:
-    async with serving(gateway.build) as server, edge(server.url, verdict=verdict, live_text=live_text) as it:
-        yield it
+    async with serving(gateway.build) as server, edge(server.url, verdict=verdict, live_text=live_text) as client:
+        yield client
 
 
 async def failure_from(gateway: Scripted) -> TurnFailure:
-    async with scripted(gateway) as it:
+    async with scripted(gateway) as client:
         with pytest.raises(TurnFailure) as caught:
-            await it.says("hello")
+            await client.says("hello")
     assert "acct-42" not in str(caught.value)
     assert len(gateway.asked) == 1
     return caught.value
@@ -77,77 +77,77 @@ async def failure_from(gateway: Scripted) -> TurnFailure:
 @pytest.mark.parametrize(
     "text", ["count to 2", "show me markdown", "what can you do?", "stay silent", "speak of an error", "<b>&\u2028x"]
 )
-async def test_a_streamed_answer_is_the_plain_one(options: GatewayOptions, text: str) -> None:
-    async with standing_in(options) as (_, it):
-        streamed = await it.says(text)
-        assert streamed == await it.plainly(text, BOB)
-        assert streamed.text.startswith("".join(it.pieces)) or streamed.silent
+async def test_a_streamed_answer_equals_the_plain_answer(options: GatewayOptions, text: str) -> None:
+    async with standing_in(options) as (_, client):
+        streamed = await client.says(text)
+        assert streamed == await client.plainly(text, BOB)
+        assert streamed.text.startswith("".join(client.pieces)) or streamed.silent
 
 
-async def test_text_is_heard_piece_by_piece_before_the_answer_is_there(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
-        asking = asyncio.create_task(it.says("count to 4"))
-        await until(lambda: "".join(it.pieces).startswith(count(4, 1)))
-        assert len(it.pieces) > 1
+async def test_text_comes_piece_by_piece_before_the_answer(options: GatewayOptions) -> None:
+    async with standing_in(options) as (_, client):
+        asking = asyncio.create_task(client.says("count to 4"))
+        await until(lambda: "".join(client.pieces).startswith(count(4, 1)))
+        assert len(client.pieces) > 1
         assert not asking.done()
         assert (await asking).text == count(4)
 
 
-async def test_a_long_answer_comes_whole(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
-        assert await it.says("write a long answer") == await it.plainly("write a long answer", BOB)
+async def test_a_long_streamed_answer_is_complete(options: GatewayOptions) -> None:
+    async with standing_in(options) as (_, client):
+        assert await client.says("write a long answer") == await client.plainly("write a long answer", BOB)
 
 
 async def test_a_model_that_said_nothing_is_an_empty_answer(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
+    async with standing_in(options) as (_, client):
         with pytest.raises(AnswerEmpty):
-            await it.says("say nothing")
+            await client.says("say nothing")
 
 
 async def test_streamed_and_plain_runs_share_a_session(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
-        await it.says("I'm Zoe")
-        assert "Zoe" in (await it.plainly("What's my name?")).text
+    async with standing_in(options) as (_, client):
+        await client.says("I'm Zoe")
+        assert "Zoe" in (await client.plainly("What's my name?")).text
 
 
-async def test_a_failing_provider_is_told_from_an_answer_that_speaks_of_an_error(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
+async def test_a_provider_failure_differs_from_an_answer_that_begins_with_error(options: GatewayOptions) -> None:
+    async with standing_in(options) as (_, client):
         with pytest.raises(ProviderFailed) as caught:
-            await it.says("let the provider fail with 401")
+            await client.says("let the provider fail with 401")
         assert "acct" not in str(caught.value)
-        assert (await it.says("speak of an error")).text == HONEST
+        assert (await client.says("speak of an error")).text == HONEST
 
 
 async def test_the_statuses_of_a_streamed_question_keep_their_meaning(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
+    async with standing_in(options) as (_, client):
         with pytest.raises(AgentUnknown):
-            await it.agent.ask(Question("ghost", ALICE, "hi"), it.heard.append)
+            await client.agent.ask(Question("ghost", ALICE, "hi"), client.events.append)
         with pytest.raises(QuestionTooLong):
-            await it.says("x" * 32_001)
+            await client.says("x" * 32_001)
         with pytest.raises(QuestionRejected):
-            await it.says("hi", user="system")
+            await client.says("hi", user="system")
 
 
 async def test_the_rate_limit_refuses_a_streamed_question_before_it_runs(options: GatewayOptions) -> None:
-    async with standing_in(replace(options, rate_limit_rpm=1)) as (_, it):
+    async with standing_in(replace(options, rate_limit_rpm=1)) as (_, client):
         for n in range(5):
-            await it.says("I'm Zoe", user=f"u{n}")
+            await client.says("I'm Zoe", user=f"u{n}")
         with pytest.raises(GatewayBusy):
-            await it.says("I'm Zoe")
+            await client.says("I'm Zoe")
 
 
 @pytest.mark.parametrize(
     ("status", "leaf"),
     [(401, GatewayTokenRejected), (403, GatewayForbidden), (500, ProviderFailed), (502, GatewayUnavailable)],
 )
-async def test_a_status_is_a_status(status: int, leaf: type[TurnFailure]) -> None:
+async def test_a_refused_stream_raises_the_failure_of_its_status(status: int, leaf: type[TurnFailure]) -> None:
     assert type(await failure_from(Scripted(status=status))) is leaf
 
 
-async def test_a_gateway_that_stops_within_a_run_has_lost_it(options: GatewayOptions) -> None:
-    async with standing_in(options) as (server, it):
-        asking = asyncio.create_task(it.says("count to 100"))
-        await until(lambda: it.heard)
+async def test_a_gateway_that_stops_during_a_streamed_run_loses_the_run(options: GatewayOptions) -> None:
+    async with standing_in(options) as (server, client):
+        asking = asyncio.create_task(client.says("count to 100"))
+        await until(lambda: client.events)
         await server.stop()
         with pytest.raises(RunLost):
             await asking
@@ -156,7 +156,7 @@ async def test_a_gateway_that_stops_within_a_run_has_lost_it(options: GatewayOpt
 @pytest.mark.parametrize(
     "stream", [[], [piece("")], [piece(""), piece("hi", "stop")], [piece("hi", "stop"), DONE[:-1]]]
 )
-async def test_a_stream_without_its_last_word_is_a_lost_run(stream: list[bytes]) -> None:
+async def test_a_stream_without_done_is_a_lost_run(stream: list[bytes]) -> None:
     assert type(await failure_from(Scripted(stream=stream))) is RunLost
 
 
@@ -170,28 +170,28 @@ async def test_a_stream_without_its_last_word_is_a_lost_run(stream: list[bytes])
         [b"data: " + b"x" * (MAX_ANSWER_BYTES + 1)],
     ],
 )
-async def test_a_stream_of_something_else_is_unreadable(stream: list[bytes]) -> None:
+async def test_a_stream_of_foreign_events_is_unreadable(stream: list[bytes]) -> None:
     assert type(await failure_from(Scripted(stream=stream))) is AnswerUnreadable
 
 
-async def test_a_stream_that_came_as_a_plain_reply_is_read_as_one() -> None:
-    async with scripted(Scripted(type="application/json")) as it:
-        assert await it.says("hello") == Answer("plainly")
+async def test_a_plain_reply_to_a_streamed_request_is_read_as_a_plain_reply() -> None:
+    async with scripted(Scripted(type="application/json")) as client:
+        assert await client.says("hello") == Answer("plainly")
 
 
 @pytest.mark.parametrize("after", [[], [b"and more\n\n"], [None]], ids=["the end", "more", "silence"])
-async def test_what_comes_after_the_last_word_does_not_matter(after: list[bytes | None]) -> None:
+async def test_bytes_behind_done_are_ignored(after: list[bytes | None]) -> None:
     gateway = Scripted(stream=[piece(""), piece("hi", "stop"), DONE, *after])
-    async with scripted(gateway) as it:
-        assert [await it.says("hello") for _ in range(2)] == [Answer("hi")] * 2
+    async with scripted(gateway) as client:
+        assert [await client.says("hello") for _ in range(2)] == [Answer("hi")] * 2
         one_connection = len(set(gateway.peers)) == 1
         assert one_connection or after
 
 
-async def test_a_stream_is_read_however_it_is_cut() -> None:
+async def test_a_stream_is_read_wherever_its_bytes_are_cut() -> None:
     whole = piece("") + piece("zwei für Zoë 😀", "stop") + DONE
-    async with scripted(Scripted(stream=[whole[at : at + 1] for at in range(len(whole))])) as it:
-        assert await it.says("hello") == Answer("zwei für Zoë 😀")
+    async with scripted(Scripted(stream=[whole[at : at + 1] for at in range(len(whole))])) as client:
+        assert await client.says("hello") == Answer("zwei für Zoë 😀")
 
 
 @pytest.mark.parametrize(
@@ -208,34 +208,34 @@ async def test_a_stream_is_read_however_it_is_cut() -> None:
         ([event("run.started"), event("run.failed", error="x")], "No Error: this", False),
     ],
 )
-async def test_an_error_is_one_by_the_runs_own_last_event_or_else_by_its_wording(
+async def test_a_failed_run_is_known_by_its_last_event_or_else_by_the_wording(
     frames: list[str | bytes], text: str, failed: bool
 ) -> None:
     gateway = Scripted(frames_of_a_run=frames, stream=[piece(""), piece(text, "stop"), DONE])
-    async with scripted(gateway, verdict=0.5) as it:
+    async with scripted(gateway, verdict=0.5) as client:
         if failed:
             with pytest.raises(ProviderFailed) as caught:
-                await it.says("hello")
+                await client.says("hello")
             assert "acct-42" not in str(caught.value)
         else:
-            assert await it.says("hello") == Answer(text)
+            assert await client.says("hello") == Answer(text)
 
 
-async def test_the_verdict_on_an_error_may_come_a_little_later() -> None:
+async def test_the_last_event_of_a_failed_run_may_come_after_the_reply() -> None:
     gateway = Scripted(stream=[piece(""), piece(FAILED, "stop"), DONE])
-    async with scripted(gateway, verdict=10.0) as it:
-        asking = asyncio.create_task(it.says("hello"))
+    async with scripted(gateway, verdict=10.0) as client:
+        asking = asyncio.create_task(client.says("hello"))
         await until(lambda: gateway.asked)
         await gateway.say(event("run.started"))
         await gateway.say(event("run.completed", content=FAILED))
         assert await asking == Answer(FAILED)
 
 
-async def test_cancelling_closes_the_stream_and_only_the_runs_end_is_heard_any_more() -> None:
+async def test_after_cancelling_a_stream_only_the_runs_end_is_passed_on() -> None:
     gateway = Scripted(stream=[piece(""), None], frames_of_a_run=[event("run.started"), event("chunk", content="a")])
-    async with scripted(gateway) as it:
-        asking = asyncio.create_task(it.says("hello"))
-        await until(lambda: it.heard)
+    async with scripted(gateway) as client:
+        asking = asyncio.create_task(client.says("hello"))
+        await until(lambda: client.events)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -243,72 +243,72 @@ async def test_cancelling_closes_the_stream_and_only_the_runs_end_is_heard_any_m
         await gateway.say(event("chunk", content="b"))
         await gateway.say(event("run.cancelled"))
         last: list[AgentEvent] = []
-        with it.observer.listening("sales", BOB, last.append):
+        with client.observer.listening("sales", BOB, last.append):
             await gateway.say(event("run.started", user=BOB))
             await gateway.say(event("chunk", user=BOB, content="c"))
             await until(lambda: last)
-    assert it.heard == [TextCame("a"), RunEnded()]
+    assert client.events == [TextCame("a"), RunEnded()]
 
 
-async def test_cancelling_is_seen_by_the_gateway_as_a_cancelled_run(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it), asyncio.timeout(10):
-        with it.observer.listening("sales", ALICE, it.heard.append) as listening:
-            asking = asyncio.create_task(it.says("count to 100"))
-            await until(lambda: it.heard)
+async def test_cancelling_a_streamed_run_cancels_the_run_in_the_gateway(options: GatewayOptions) -> None:
+    async with standing_in(options) as (_, client), asyncio.timeout(10):
+        with client.observer.listening("sales", ALICE, client.events.append) as listening:
+            asking = asyncio.create_task(client.says("count to 100"))
+            await until(lambda: client.events)
             asking.cancel()
             assert await listening.ending(5.0) == "cancelled"
 
 
-async def test_nothing_is_streamed_where_nobody_looks_on_or_the_switch_is_off() -> None:
+async def test_runs_without_a_listener_or_with_live_text_off_are_not_streamed() -> None:
     gateway = Scripted()
-    async with scripted(gateway) as it:
-        assert await it.plainly("hello") == Answer("plainly")
-        assert await it.says("hello") == Answer("hi")
-    async with scripted(gateway, live_text=False) as it:
-        assert await it.says("hello") == Answer("plainly")
+    async with scripted(gateway) as client:
+        assert await client.plainly("hello") == Answer("plainly")
+        assert await client.says("hello") == Answer("hi")
+    async with scripted(gateway, live_text=False) as client:
+        assert await client.says("hello") == Answer("plainly")
     assert [asked["stream"] for asked in gateway.asked] == [False, True, False]
 
 
-async def test_raw_pieces_of_an_older_gateway_are_cleaned_and_not_asked_for_again() -> None:
+async def test_raw_pieces_of_an_older_gateway_are_cleaned_and_later_runs_not_streamed() -> None:
     old = [piece(""), piece("<think>sec"), piece("ret</think>one "), piece("two"), piece("", "stop"), DONE]
     gateway = Scripted(stream=old)
-    async with scripted(gateway) as it:
-        assert await it.says("hello") == Answer("one two")
-        assert await it.says("hello") == Answer("plainly")
+    async with scripted(gateway) as client:
+        assert await client.says("hello") == Answer("one two")
+        assert await client.says("hello") == Answer("plainly")
         for socket in list(gateway.sockets):
             await socket.close()
-        await until(lambda: it.observer.connection == 2)
-        assert await it.says("hello") == Answer("one two")  # another gateway may stand there now
+        await until(lambda: client.observer.connection == 2)
+        assert await client.says("hello") == Answer("one two")  # the new connection may lead to a different gateway
 
 
-async def test_an_older_gateways_failure_after_some_text_is_a_failure() -> None:
+async def test_a_failure_behind_raw_pieces_of_an_older_gateway_is_a_failure() -> None:
     stream = [piece(""), piece("some "), piece("text"), piece(FAILED, "stop"), DONE]
     assert type(await failure_from(Scripted(stream=stream))) is ProviderFailed
 
 
-async def test_many_streams_at_once_each_get_their_own(options: GatewayOptions) -> None:
-    async with standing_in(options) as (_, it):
-        answers = await asyncio.gather(*(it.says(f"I'm Zoe{n}", user=f"u{n}") for n in range(30)))
+async def test_many_streams_at_once_each_get_their_own_answer(options: GatewayOptions) -> None:
+    async with standing_in(options) as (_, client):
+        answers = await asyncio.gather(*(client.says(f"I'm Zoe{n}", user=f"u{n}") for n in range(30)))
     assert all(f"Hello Zoe{n}." in answer.text for n, answer in enumerate(answers))
 
 
-async def test_a_runs_files_may_be_told_a_little_later_than_its_answer() -> None:
+async def test_a_runs_files_may_come_after_the_answer() -> None:
     media = [{"path": "/v1/files/workspace/a.txt?ft=" + "A" * 43 + ".1800000000"}]
     gateway = Scripted(frames_of_a_run=[event("run.started"), event("tool.call", name="write")])
-    async with scripted(gateway, verdict=5.0) as it:
-        asking = asyncio.ensure_future(it.says("q"))
-        await until(lambda: len(it.heard) == 1)
+    async with scripted(gateway, verdict=5.0) as client:
+        asking = asyncio.ensure_future(client.says("q"))
+        await until(lambda: len(client.events) == 1)
         await gateway.say(event("run.completed", media=media))
         assert [file.name for file in (await asking).files] == ["a.txt"]
 
 
-async def test_nobody_waits_for_files_where_no_tool_was_at_work() -> None:
+async def test_a_run_without_tools_is_not_delayed_by_waiting_for_files() -> None:
     gateway = Scripted(frames_of_a_run=[event("run.started")])
-    async with scripted(gateway, verdict=600.0) as it:
-        assert (await it.says("q")).files == ()
+    async with scripted(gateway, verdict=600.0) as client:
+        assert (await client.says("q")).files == ()
 
 
-async def test_an_answer_whose_files_are_not_told_is_one_without() -> None:
+async def test_an_answer_without_its_last_event_has_no_files() -> None:
     gateway = Scripted(frames_of_a_run=[event("run.started"), event("tool.call", name="write")])
-    async with scripted(gateway, verdict=0.05) as it:
-        assert await it.says("q") == Answer("hi")
+    async with scripted(gateway, verdict=0.05) as client:
+        assert await client.says("q") == Answer("hi")

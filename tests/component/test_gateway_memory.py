@@ -1,4 +1,4 @@
-"""Whether the gateway remembers is learnt from the first answers, beside them and for nothing."""
+"""The gateway's memory is learnt from the first answers, without a model call or a delay."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Edge:
     tasks: Tasks
 
     async def learns(self) -> str:
-        """Ask once, and wait for what is learnt of it."""
+        """Ask once, wait for the check, and return its verdict."""
         assert (await self.agent.ask(HELLO)).text
         await self.tasks.finish(10)
         return self.agent.memory.verdict
@@ -44,11 +44,11 @@ async def edge(options: GatewayOptions, *, token: str = "", pause: float = 300.0
     url, tasks = f"http://127.0.0.1:{runner.addresses[0][1]}", Tasks()
     try:
         async with aiohttp.ClientSession() as http, asyncio.timeout(20):
-            told = GatewaySessions(http=http, base_url=url, token=token or options.token)
+            sessions = GatewaySessions(http=http, base_url=url, token=token or options.token)
             agent = GatewayAgent(
-                http=http, base_url=url, token=options.token, refusal=lambda: None, sessions=told, connect=5.0
+                http=http, base_url=url, token=options.token, refusal=lambda: None, sessions=sessions, connect=5.0
             )
-            yield Edge(ObservedAgent(agent, sessions=told, tasks=tasks, pause=pause), tasks)
+            yield Edge(ObservedAgent(agent, sessions=sessions, tasks=tasks, pause=pause), tasks)
             await tasks.cancel()
     finally:
         await runner.cleanup()
@@ -60,27 +60,29 @@ def options(tmp_path: Path) -> GatewayOptions:
 
 
 @pytest.mark.parametrize(("persistent", "verdict"), [(True, "ok"), (False, "failed")])
-async def test_the_first_answer_tells(options: GatewayOptions, persistent: bool, verdict: str) -> None:
-    async with edge(replace(options, persistent=persistent)) as it:
-        assert it.agent.memory.verdict == "not_checked"
-        assert await it.learns() == verdict
+async def test_the_first_answer_shows_whether_the_gateway_remembers(
+    options: GatewayOptions, persistent: bool, verdict: str
+) -> None:
+    async with edge(replace(options, persistent=persistent)) as client:
+        assert client.agent.memory.verdict == "not_checked"
+        assert await client.learns() == verdict
 
 
-async def test_what_could_not_be_seen_is_looked_at_again_later(options: GatewayOptions) -> None:
-    async with edge(options, token="wrong", pause=0.05) as it:
-        assert await it.learns() == "not_checked"
-        first = it.agent.memory
+async def test_a_memory_check_without_a_result_is_repeated_later(options: GatewayOptions) -> None:
+    async with edge(options, token="wrong", pause=0.05) as client:
+        assert await client.learns() == "not_checked"
+        first = client.agent.memory
         await asyncio.sleep(0.1)
-        assert await it.learns() == "not_checked"
-        assert first is not it.agent.memory
+        assert await client.learns() == "not_checked"
+        assert first is not client.agent.memory
 
 
-async def test_it_is_not_looked_at_with_every_answer(options: GatewayOptions) -> None:
-    async with edge(options, token="wrong") as it:
-        await it.learns()
-        first = it.agent.memory
-        await it.learns()
-        assert first is it.agent.memory
+async def test_the_gateways_memory_is_not_checked_at_each_answer(options: GatewayOptions) -> None:
+    async with edge(options, token="wrong") as client:
+        await client.learns()
+        first = client.agent.memory
+        await client.learns()
+        assert first is client.agent.memory
 
 
 class _Failing:
@@ -91,7 +93,7 @@ class _Failing:
         raise ProviderFailed(agent + user)
 
 
-async def test_a_failed_run_fails_as_it_did_and_tells_nothing(options: GatewayOptions) -> None:
+async def test_a_failed_run_raises_its_failure_and_shows_no_memory(options: GatewayOptions) -> None:
     async with aiohttp.ClientSession() as http:
         sessions, tasks = GatewaySessions(http=http, base_url="http://127.0.0.1:9", token=options.token), Tasks()
         agent = ObservedAgent(_Failing(), sessions=sessions, tasks=tasks)

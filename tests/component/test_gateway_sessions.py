@@ -1,4 +1,4 @@
-"""`/new` against a WebSocket that answers as the gateway does, for admins, operators, and when things go wrong."""
+"""`/new` against a WebSocket with the gateway's answers: for admins, for operators, and with faults."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class RpcGateway:
-    """The session methods of docs/reference/goclaw.md, "WebSocket". `faults` overrides a method: a code, or what befalls the socket."""
+    """The session methods of the gateway (docs/reference/goclaw.md, "WebSocket").
+
+    `faults` overrides a method by an error code or a fault of the socket.
+    """
 
     role: str = "operator"
     owner: str = ""
@@ -137,7 +140,7 @@ async def running(app: web.Application) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("role", ["operator", "admin"])
-async def test_the_users_session_is_deleted_and_nobody_elses(role: str) -> None:
+async def test_only_the_users_own_session_is_deleted(role: str) -> None:
     gateway = RpcGateway(role=role, sessions={OWN: ("u1", HISTORY), OTHER: ("u10", HISTORY)})
     async with using(gateway) as sessions:
         await sessions.delete_session("sales", "u1")
@@ -147,12 +150,12 @@ async def test_the_users_session_is_deleted_and_nobody_elses(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["operator", "admin"])
-async def test_a_session_that_never_was_counts_as_gone(role: str) -> None:
+async def test_deleting_a_missing_session_succeeds(role: str) -> None:
     async with using(RpcGateway(role=role)) as sessions:
         await sessions.delete_session("sales", "u1")
 
 
-async def test_what_a_forgetful_gateway_left_of_the_user_is_deleted_as_well() -> None:
+async def test_all_sessions_of_the_user_on_a_forgetful_gateway_are_deleted() -> None:
     others = {"agent:sales:http-u1-x-0123abcd": ("u1-x", HISTORY), "agent:hr:http:direct:u1": ("u1", HISTORY)}
     gateway = RpcGateway(role="admin", sessions={ONCE: ("u1", HISTORY), **others})
     async with using(gateway) as sessions:
@@ -162,15 +165,15 @@ async def test_what_a_forgetful_gateway_left_of_the_user_is_deleted_as_well() ->
 
 @pytest.mark.parametrize("role", ["operator", "admin"])
 @pytest.mark.parametrize("key", [OWN, ONCE])
-async def test_an_ok_that_deleted_nothing_is_noticed(role: str, key: str) -> None:
+async def test_an_ok_without_a_deletion_is_noticed(role: str, key: str) -> None:
     gateway = RpcGateway(role=role, sessions={key: ("u1", HISTORY)}, deletes_really=False)
     async with using(gateway) as sessions:
         with pytest.raises(SessionNotDeleted):
             await sessions.delete_session("sales", "u1")
 
 
-async def test_a_session_that_lost_its_owner_is_not_said_to_be_deleted() -> None:
-    """The end of a turn re-creates a deleted session without its owner (docs/reference/goclaw.md, "Sessions")."""
+async def test_a_session_without_owner_is_not_reported_as_deleted() -> None:
+    """The end of a turn creates a deleted session anew, without owner (docs/reference/goclaw.md, "Sessions")."""
     async with using(RpcGateway(sessions={OWN: ("", HISTORY)})) as sessions:
         with pytest.raises(SessionNotDeleted):
             await sessions.delete_session("sales", "u1")
@@ -178,7 +181,7 @@ async def test_a_session_that_lost_its_owner_is_not_said_to_be_deleted() -> None
 
 @pytest.mark.parametrize("method", ["sessions.list", "sessions.delete", "sessions.preview"])
 @pytest.mark.parametrize("fault", ["close", "nonsense", "silence", "INVALID_REQUEST", "UNAUTHORIZED", "SURPRISE"])
-async def test_a_step_that_fails_or_takes_too_long_is_told_without_the_gateways_words(method: str, fault: str) -> None:
+async def test_a_failed_or_slow_step_is_reported_without_the_gateways_words(method: str, fault: str) -> None:
     gateway = RpcGateway(sessions={OWN: ("u1", HISTORY)}, faults={method: fault})
     async with using(gateway) as sessions:
         with pytest.raises(SessionNotDeleted) as caught:
@@ -195,7 +198,7 @@ async def test_a_step_that_fails_or_takes_too_long_is_told_without_the_gateways_
         (RpcGateway(owner="boss"), "t0ken", GatewayMergesUsers),
     ],
 )
-async def test_without_the_right_to_act_as_this_user_nothing_is_touched(
+async def test_no_session_is_touched_without_the_right_to_act_as_the_user(
     gateway: RpcGateway, token: str, leaf: type[TurnFailure]
 ) -> None:
     async with using(gateway, token) as sessions:
@@ -204,7 +207,7 @@ async def test_without_the_right_to_act_as_this_user_nothing_is_touched(
     assert gateway.calls == ["connect"]
 
 
-async def test_keys_are_those_of_this_user_and_this_agent() -> None:
+async def test_only_keys_of_the_user_and_the_agent_are_listed() -> None:
     gateway = RpcGateway(
         role="admin",
         sessions={
@@ -221,7 +224,7 @@ async def test_keys_are_those_of_this_user_and_this_agent() -> None:
         assert await sessions.keys("sales", "u1") == {OWN}
 
 
-async def test_a_gateway_that_is_down_is_down() -> None:
+async def test_deleting_at_a_gateway_that_is_down_raises_gateway_down() -> None:
     with socket.socket() as refusing:
         refusing.bind(("127.0.0.1", 0))
         async with aiohttp.ClientSession() as session:
@@ -230,22 +233,22 @@ async def test_a_gateway_that_is_down_is_down() -> None:
                 await GatewaySessions(http=session, base_url=url, token="t").delete_session("sales", "u1")
 
 
-async def test_a_proxy_that_lets_no_websocket_through_is_named() -> None:
+async def test_a_proxy_without_websocket_is_named() -> None:
     async with running(web.Application()) as url, aiohttp.ClientSession() as session:
         sessions = GatewaySessions(http=session, base_url=url, token="t0ken")
         with pytest.raises(SessionNotDeleted, match="handshake"):
             await sessions.delete_session("sales", "u1")
         with pytest.raises(RpcError, match="handshake"):
-            await sessions.user_seen("u1")
+            await sessions.effective_user("u1")
 
 
 async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
-    heard: list[str] = []
+    received: list[str] = []
 
     async def elsewhere(request: web.Request) -> web.WebSocketResponse:
         taken = web.WebSocketResponse()
         await taken.prepare(request)
-        heard.extend([str(message.data) async for message in taken])
+        received.extend([str(message.data) async for message in taken])
         return taken
 
     other = web.Application()
@@ -261,4 +264,4 @@ async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
             sessions = GatewaySessions(http=session, base_url=url, token="t0ken")
             with pytest.raises(SessionNotDeleted, match="handshake"):
                 await sessions.delete_session("sales", "u1")
-    assert heard == []
+    assert received == []

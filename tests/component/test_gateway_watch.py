@@ -1,4 +1,4 @@
-"""What the probe finds out about a gateway, what it costs, and how the watch heals by itself."""
+"""The probe's findings about a gateway, the probe's cost, and the watch after failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bridge.gateway.watch import GatewayWatch
 
 @dataclass(slots=True)
 class Gateway:
-    """Just what a probe sees; each attribute may change while it runs."""
+    """The part of a gateway that a probe sees; attributes may change while the server runs."""
 
     token: str = "t0ken"
     owner: str = ""
@@ -137,7 +137,7 @@ NO_AGENT = '{"error":{"code":"NOT_FOUND","message":"agent not found: sales"}}'
         (Gateway(agent=(403, "no access to this agent")), {AGENT: "not_checked"}),
     ],
 )
-async def test_each_check_tells_failed_from_not_made(gateway: Gateway, different: dict[str, str]) -> None:
+async def test_each_check_distinguishes_failed_from_not_made(gateway: Gateway, different: dict[str, str]) -> None:
     assert await verdicts(gateway) == ALL_WELL | different
 
 
@@ -145,7 +145,7 @@ async def test_each_check_tells_failed_from_not_made(gateway: Gateway, different
     "gateway",
     [Gateway(down=True), Gateway(health=(200, "[]")), Gateway(health=(200, "<h1>hi")), Gateway(health=(503, "{}"))],
 )
-async def test_what_is_not_a_gateway_is_not_asked_further(gateway: Gateway) -> None:
+async def test_a_server_that_is_no_gateway_gets_no_further_checks(gateway: Gateway) -> None:
     rest = dict.fromkeys((TOKEN, AGENT, USERS), "not_checked")
     assert await verdicts(gateway) == {REACHABLE: "failed", **rest}
     assert gateway.paths == ["/health"]
@@ -160,7 +160,7 @@ async def test_an_agent_key_cannot_lead_to_another_path() -> None:
 
 @dataclass(slots=True)
 class Asker:
-    """Answers as told, and remembers whose sessions it was to forget."""
+    """Gives the chosen answer, and records whose sessions were to be deleted."""
 
     failure: TurnFailure | None = None
     forget_failure: TurnFailure | None = None
@@ -205,7 +205,7 @@ async def test_persistence_is_learnt_from_one_run_whose_session_is_deleted(
     ("gateway", "asker"),
     [(Gateway(), Asker(failure=ProviderFailed("HTTP 500"))), (Gateway(websocket=False), Asker())],
 )
-async def test_persistence_that_could_not_be_seen_is_not_checked(gateway: Gateway, asker: Asker) -> None:
+async def test_persistence_without_visible_sessions_is_not_checked(gateway: Gateway, asker: Asker) -> None:
     async with probing(gateway) as probe:
         check = await probe.persistence(asker)
     assert check.verdict == "not_checked"
@@ -230,7 +230,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_gateway_that_comes_back_is_noticed_without_help() -> None:
+async def test_a_gateway_that_comes_back_is_noticed_by_the_watch() -> None:
     gateway = Gateway(down=True)
     async with watching(gateway, when_well=3600) as watch:
         await until(lambda: watch.state.failing == (REACHABLE,))
@@ -244,8 +244,8 @@ async def test_a_gateway_that_comes_back_is_noticed_without_help() -> None:
     ("gateway", "pause"),
     [(Gateway(), 300.0), (Gateway(websocket=False), 60.0), (Gateway(owner="boss"), 15.0), (Gateway(down=True), 15.0)],
 )
-async def test_what_fails_is_looked_at_soon_again_and_what_is_unknown_less_soon(gateway: Gateway, pause: float) -> None:
-    """A check that can never be made must not eat the users' rate."""
+async def test_failed_checks_are_repeated_soon_and_unknown_checks_less_soon(gateway: Gateway, pause: float) -> None:
+    """A check that can never be made must not use up the users' rate limit."""
     async with probing(gateway) as probe:
         watch = GatewayWatch(probe=probe)
         await watch.check()
@@ -253,7 +253,7 @@ async def test_what_fails_is_looked_at_soon_again_and_what_is_unknown_less_soon(
 
 
 @pytest.mark.parametrize("fault", ["owner", "token"])
-async def test_merging_users_is_refused_until_the_contrary_is_seen(fault: str) -> None:
+async def test_a_gateway_that_merges_users_is_refused_until_a_probing_shows_separate_users(fault: str) -> None:
     gateway = Gateway()
     async with watching(gateway) as watch:
         await until(lambda: watch.state.ok)
@@ -269,7 +269,7 @@ async def test_merging_users_is_refused_until_the_contrary_is_seen(fault: str) -
         assert watch.refusal() is None
 
 
-async def test_one_check_before_the_first_turn_is_enough_to_refuse() -> None:
+async def test_a_single_check_before_the_first_turn_is_enough_to_refuse() -> None:
     async with probing(Gateway(owner="boss")) as probe:
         watch = GatewayWatch(probe=probe)
         assert watch.refusal() is None
@@ -278,8 +278,8 @@ async def test_one_check_before_the_first_turn_is_enough_to_refuse() -> None:
         assert watch.refusal() is not watch.refusal()
 
 
-async def test_a_gateway_that_was_never_reached_is_looked_at_before_it_is_asked() -> None:
-    """It may have come up a moment ago, and without a token (guarantee 7)."""
+async def test_a_gateway_never_reached_is_probed_before_the_first_question() -> None:
+    """The gateway may have started just now, and without a token (docs/architecture.md, "Guarantees")."""
     gateway = Gateway(token="", down=True)
     async with probing(gateway) as probe:
         watch = GatewayWatch(probe=probe)
@@ -287,9 +287,9 @@ async def test_a_gateway_that_was_never_reached_is_looked_at_before_it_is_asked(
         assert watch.refusal() is None
         gateway.down = False
 
-        await asyncio.gather(*(watch.look() for _ in range(20)))
+        await asyncio.gather(*(watch.ensure_probed() for _ in range(20)))
 
         assert isinstance(watch.refusal(), GatewayMergesUsers)
         before = gateway.slots
-        await watch.look()
+        await watch.ensure_probed()
         assert gateway.slots == before

@@ -1,4 +1,4 @@
-"""What only the shared database must promise: races of replicas, lost connections, restarts, versions and grants."""
+"""Promises of the shared database only: races of replicas, lost connections, restarts, versions and grants."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bridge.store import postgres_schema
 from bridge.store.postgres import POSTGRES, Waits, postgres_store
 from bridge.store.statements import load_migrations
 
-A, B = "life-a", "life-b"
+A, B = "owner-a", "owner-b"
 CHAT = Lane("chat")
 ANSWER = Reply(Outcome.DELIVERED, ({"type": "message", "text": "hello"},))
 
 
 @asynccontextmanager
 async def two(where: str | None = None, waits: Waits | None = None) -> AsyncIterator[tuple[TurnStore, TurnStore]]:
-    """Two replicas' stores on one schema, opened at the same time."""
+    """The stores of two replicas on the same schema, opened at the same time."""
     schema = fresh_schema()
     stores = [postgres_store(where or dsn(), schema=schema, waits=waits) for _ in range(2)]
     await asyncio.gather(*(store.open() for store in stores))
@@ -44,7 +44,7 @@ async def two(where: str | None = None, waits: Waits | None = None) -> AsyncIter
 # races
 
 
-async def test_of_the_same_activity_at_both_replicas_one_is_kept() -> None:
+async def test_the_same_activity_at_two_replicas_is_kept_once() -> None:
     async with two() as stores:
         for n in range(30):
             results = await asyncio.gather(*(s.accept(new_turn(f"q{n}"), A, claim=True) for s in stores * 3))
@@ -52,7 +52,7 @@ async def test_of_the_same_activity_at_both_replicas_one_is_kept() -> None:
             assert len({result.n for result in results}) == 1
 
 
-async def test_of_many_first_turns_of_a_lane_one_is_claimed_and_the_others_wait_behind_it() -> None:
+async def test_of_many_first_turns_of_a_lane_one_is_claimed_and_the_rest_wait() -> None:
     async with two() as stores:
         for n in range(20):
             results = await asyncio.gather(
@@ -80,10 +80,10 @@ async def test_of_many_claims_one_succeeds_and_no_turn_is_overtaken() -> None:
         assert seen == [f"q{n}" for n in range(20)]
 
 
-async def test_of_two_that_adopt_at_once_each_row_goes_to_one() -> None:
+async def test_two_takeovers_at_once_take_each_row_once() -> None:
     async with two() as (a, b):
         for n in range(40):
-            await a.accept(new_turn(f"q{n}", lane=f"lane-{n}"), "dead", claim=n % 2 == 0)
+            await a.accept(new_turn(f"q{n}", lane=f"lane-{n}"), "expired", claim=n % 2 == 0)
         first, second = await asyncio.gather(a.take_over(A), b.take_over(B))
         taken = [turn.n for turn in (*first.turns, *second.turns)]
         assert len(taken) == len(set(taken)) == 20
@@ -106,7 +106,7 @@ async def test_of_a_stop_and_an_answer_at_once_one_wins() -> None:
         assert note.kind is Kind.NOTE
 
 
-async def test_an_edit_while_its_message_is_merged_elsewhere_is_asked_or_known_to_be_too_late() -> None:
+async def test_an_edit_during_a_merge_at_another_replica_is_asked_or_reported_as_late() -> None:
     async with two() as (a, b):
         seen = set()
         for n in range(30):
@@ -128,7 +128,7 @@ async def test_an_edit_while_its_message_is_merged_elsewhere_is_asked_or_known_t
         assert seen <= {EditVerdict.USED, EditVerdict.LATE}
 
 
-async def test_an_edit_at_the_moment_of_its_message_is_never_refused() -> None:
+async def test_an_edit_that_comes_together_with_its_message_is_never_refused() -> None:
     async with two() as (a, b):
         for n in range(30):
             edit = MessageEdit(f"q{n}", Edit("new", 1.0), "aad-ann")
@@ -139,8 +139,8 @@ async def test_an_edit_at_the_moment_of_its_message_is_never_refused() -> None:
             assert changed.verdict in (EditVerdict.KEPT, EditVerdict.LATE, EditVerdict.USED)
 
 
-async def test_nothing_is_lost_between_closing_and_accepting_elsewhere() -> None:
-    """Write, commit, then look: whoever looks last finds it."""
+async def test_no_turn_is_missed_between_closing_here_and_accepting_at_another_replica() -> None:
+    """Write, commit, then look: the replica that looks last finds the turn."""
     async with two() as (a, b):
         for n in range(40):
             lane = Lane(f"lane-{n}")
@@ -148,32 +148,32 @@ async def test_nothing_is_lost_between_closing_and_accepting_elsewhere() -> None
             assert first.claimed is not None
 
             async def close_and_look() -> bool:
-                await a.close_turn(first.claimed, Outcome.DELIVERED, (), 1.0)  # type: ignore[arg-type]  # noqa: B023
-                return await a.claim(lane, A) is not None  # noqa: B023
+                await a.close_turn(first.claimed, Outcome.DELIVERED, (), 1.0)  # type: ignore[arg-type]  # noqa: B023  awaited in the same iteration
+                return await a.claim(lane, A) is not None  # noqa: B023  as above
 
             async def accept_and_look() -> bool:
-                accepted = await b.accept(new_turn(f"second-{n}", lane=lane), B, claim=True)  # noqa: B023
-                return accepted.claimed is not None or await b.claim(lane, B) is not None  # noqa: B023
+                accepted = await b.accept(new_turn(f"second-{n}", lane=lane), B, claim=True)  # noqa: B023  as above
+                return accepted.claimed is not None or await b.claim(lane, B) is not None  # noqa: B023  as above
 
             assert sorted(await asyncio.gather(close_and_look(), accept_and_look())) == [False, True]
 
 
-# what one tells the other
+# announcements and shared values
 
 
-async def test_a_stop_is_heard_by_the_other_replica() -> None:
+async def test_a_stop_is_announced_to_the_other_replica() -> None:
     async with two() as (a, b):
         heard: asyncio.Queue[int] = asyncio.Queue()
         a.on_stop(heard.put_nowait)
         accepted = await a.accept(new_turn("q"), A, claim=True)
-        for attempt in range(50):  # until it listens
+        for attempt in range(50):  # until the replica listens
             note = new_turn(f"s{attempt}", lane="notice", kind=Kind.NOTE)
             await b.stop(CHAT, note, "Bob", 1.0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.2):
                     assert await heard.get() == accepted.n
                     return
-        pytest.fail("nothing was heard")
+        pytest.fail("no stop was announced")
 
 
 async def test_budgets_and_the_pause_are_shared() -> None:
@@ -185,7 +185,7 @@ async def test_budgets_and_the_pause_are_shared() -> None:
         assert (await a.heartbeat(A, 3)).running == 5
 
 
-async def test_a_life_that_was_declared_dead_is_told_so() -> None:
+async def test_an_expired_replica_learns_from_its_heartbeat_that_it_was_taken_over() -> None:
     async with two() as (a, b):
         assert (await a.heartbeat(A, 0)).alive
         await b.take_over(B, frozenset({A}))
@@ -196,13 +196,13 @@ async def test_a_life_that_was_declared_dead_is_told_so() -> None:
 
 
 class _Proxy:
-    """A way to the server that can be cut, or go deaf: it takes what it is sent and passes nothing on."""
+    """A connection to the server that can be cut, or turn silent: bytes are taken and not passed on."""
 
     def __init__(self) -> None:
         self._target = socket_path()
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.deaf = False
+        self.silent = False
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
@@ -231,12 +231,12 @@ class _Proxy:
         await self._pass(reader, back)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        deaf_from_now_on = False
+        silent_from_now_on = False
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while data := await reader.read(65536):
-                # a connection that was made while it was deaf stays so, like one through a firewall that forgot it
-                deaf_from_now_on = deaf_from_now_on or self.deaf
-                if not deaf_from_now_on:
+                # once silent, a connection stays silent, as behind a firewall that dropped the flow
+                silent_from_now_on = silent_from_now_on or self.silent
+                if not silent_from_now_on:
                     writer.write(data)
                     await writer.drain()
         with contextlib.suppress(ConnectionError):
@@ -246,7 +246,7 @@ class _Proxy:
 HASTY = Waits(answer=1.0, connection=0.5)
 
 
-async def test_a_cut_connection_costs_no_caller_anything() -> None:
+async def test_a_cut_connection_fails_no_call() -> None:
     proxy = _Proxy()
     async with proxy.listening() as through, two(through, HASTY) as (a, _):
         for n in range(5):
@@ -255,26 +255,26 @@ async def test_a_cut_connection_costs_no_caller_anything() -> None:
         assert (await a.accept(new_turn("last"), A, claim=True)).claimed is not None
 
 
-async def test_a_connection_that_went_deaf_is_given_up_in_time_and_replaced() -> None:
+async def test_a_silent_connection_is_given_up_at_the_time_limit_and_replaced() -> None:
     proxy = _Proxy()
     async with proxy.listening() as through, two(through, HASTY) as (a, _):
         await a.accept(new_turn("before"), A, claim=True)
-        proxy.deaf = True
+        proxy.silent = True
         began = asyncio.get_running_loop().time()
         with pytest.raises(StoreUnavailable):
             await a.accept(new_turn("during", lane="d"), A, claim=True)
         assert asyncio.get_running_loop().time() - began < 5
-        proxy.deaf = False
+        proxy.silent = False
         for _ in range(40):
             with contextlib.suppress(StoreUnavailable):
                 await a.accept(new_turn("after", lane="e"), A, claim=True)
                 break
         began = asyncio.get_running_loop().time()
         await a.accept(new_turn("then", lane="f"), A, claim=True)
-        assert asyncio.get_running_loop().time() - began < 0.9  # nobody waits for a dead one any more
+        assert asyncio.get_running_loop().time() - began < 0.9  # no call waits for a dead connection any more
 
 
-async def test_the_server_may_restart() -> None:
+async def test_the_store_works_again_after_a_restart_of_the_server() -> None:
     with database() as server:
         async with two(server.dsn) as (a, b):
             accepted = await a.accept(new_turn("q"), A, claim=True)
@@ -298,13 +298,13 @@ async def test_a_server_that_became_read_only_is_unavailable() -> None:
         async with await psycopg.AsyncConnection.connect(dsn(), autocommit=True) as admin:
             await admin.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
             try:
-                await a._database._forget_connections()  # type: ignore[attr-defined]  # noqa: SLF001
+                await a._database._forget_connections()  # type: ignore[attr-defined]  # noqa: SLF001  new sessions only
                 with pytest.raises(StoreUnavailable):
                     await a.accept(new_turn("q"), A, claim=True)
             finally:
                 await admin.execute("SET default_transaction_read_only = off")
                 await admin.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
-        await a._database._forget_connections()  # type: ignore[attr-defined]  # noqa: SLF001
+        await a._database._forget_connections()  # type: ignore[attr-defined]  # noqa: SLF001  new sessions only
         for _ in range(50):
             with contextlib.suppress(StoreUnavailable):
                 assert (await a.accept(new_turn("q"), A, claim=True)).claimed is not None
@@ -316,10 +316,10 @@ async def test_a_server_that_became_read_only_is_unavailable() -> None:
 
 async def _version(schema: str, version: int) -> None:
     async with await psycopg.AsyncConnection.connect(dsn(), autocommit=True) as connection:
-        await connection.execute(f"INSERT INTO {schema}.schema_version VALUES ({version})".encode())  # noqa: S608
+        await connection.execute(f"INSERT INTO {schema}.schema_version VALUES ({version})".encode())  # noqa: S608  a schema of the test
 
 
-async def test_the_version_before_works_on_the_schema_of_the_next() -> None:
+async def test_a_version_works_on_the_schema_of_the_next_version() -> None:
     schema, known = fresh_schema(), len(load_migrations(POSTGRES))
     store = postgres_store(dsn(), schema=schema)
     await store.open()
@@ -336,7 +336,7 @@ async def test_the_version_before_works_on_the_schema_of_the_next() -> None:
     await store.close()
 
 
-async def test_two_versions_ahead_is_refused_in_a_sentence() -> None:
+async def test_a_schema_two_versions_ahead_is_refused_in_a_sentence() -> None:
     schema, known = fresh_schema(), len(load_migrations(POSTGRES))
     store = postgres_store(dsn(), schema=schema)
     await store.open()
@@ -346,7 +346,7 @@ async def test_two_versions_ahead_is_refused_in_a_sentence() -> None:
         await postgres_store(dsn(), schema=schema).open()
 
 
-async def test_an_old_schema_is_brought_up_to_date_with_what_is_in_it() -> None:
+async def test_an_old_schema_is_brought_up_to_date_and_keeps_its_rows() -> None:
     schema, (first, *_) = fresh_schema(), load_migrations(POSTGRES)
     with psycopg.connect(dsn(), options=f"-c search_path={schema}") as connection:
         connection.execute(f"CREATE SCHEMA {schema}".encode())
@@ -356,22 +356,22 @@ async def test_an_old_schema_is_brought_up_to_date_with_what_is_in_it() -> None:
         connection.execute(b"INSERT INTO budgets (name, tat) VALUES ('gateway', 4e9)")  # empty for long
     store = postgres_store(dsn(), schema=schema)
     await store.open()
-    assert await store.spend("gateway", 60.0, 5) > 0.0  # the row has outlived it
+    assert await store.spend("gateway", 60.0, 5) > 0.0  # the row of the old schema is still there
     assert (await store.accept(new_turn("q"), A, claim=True)).claimed is not None
     await store.close()
 
 
 @asynccontextmanager
-async def somebody_migrates() -> AsyncIterator[None]:
+async def another_replica_migrates() -> AsyncIterator[None]:
     async with await psycopg.AsyncConnection.connect(dsn()) as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_schema._LOCK,))  # noqa: SLF001
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_schema._LOCK,))  # noqa: SLF001  the lock of a migrating replica
         yield
         await connection.rollback()
 
 
 async def test_bringing_the_schema_up_to_date_may_take_longer_than_a_statement() -> None:
     store = postgres_store(dsn(), schema=fresh_schema(), waits=Waits(answer=0.2))
-    async with somebody_migrates():
+    async with another_replica_migrates():
         opening = asyncio.create_task(store.open())
         await asyncio.wait({opening}, timeout=1.0)
         assert not opening.done()
@@ -379,9 +379,9 @@ async def test_bringing_the_schema_up_to_date_may_take_longer_than_a_statement()
     await store.close()
 
 
-async def test_a_schema_that_does_not_get_ready_in_time_is_an_unavailable_store_and_is_tried_anew() -> None:
+async def test_a_migration_that_takes_too_long_makes_the_store_unavailable_and_is_tried_again() -> None:
     store = postgres_store(dsn(), schema=fresh_schema(), waits=Waits(migration=0.2))
-    async with somebody_migrates():
+    async with another_replica_migrates():
         with pytest.raises(StoreUnavailable, match="no answer"):
             await store.open()
     async with asyncio.timeout(10):
@@ -400,7 +400,7 @@ def role() -> Iterator[str]:
         yield name
 
 
-async def test_a_role_that_owns_its_schema_and_nothing_else_is_enough(role: str) -> None:
+async def test_a_role_that_owns_only_its_schema_is_enough(role: str) -> None:
     schema = fresh_schema()
     with psycopg.connect(dsn(), autocommit=True) as admin:
         admin.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}".encode())
@@ -419,7 +419,7 @@ async def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(role: str)
 
 
 async def test_a_server_without_tls_is_refused_in_a_sentence_where_tls_is_demanded() -> None:
-    """By way of a TCP port: libpq asks for no TLS on a socket of the same machine."""
+    """Over a TCP port: libpq asks for no TLS on a Unix socket."""
     proxy, sentence = _Proxy(), "the server speaks no TLS, which sslmode in BRIDGE_STORE demands"
     async with proxy.listening() as through:
         for mode in ("require", "verify-full"):

@@ -1,4 +1,4 @@
-"""What only the SQLite file can promise: durability, one process, group commit (see contract/test_turn_store.py)."""
+"""Promises of the SQLite file only: durability, a single process, group commit (see contract/test_turn_store.py)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from bridge.store.statements import load_migrations
 from bridge.store.table import TurnTable
 from bridge.store.writer import Job, Writer
 
-ME = "life-1"
+ME = "owner-1"
 TESTS = Path(__file__).parent.parent
 
-# Accepts for ever, 50 at a time, and prints each number as soon as it is acknowledged.
+# Accepts without end, 50 turns at a time, and prints each acknowledged number at once.
 ACKNOWLEDGING = """
 import asyncio, itertools, sys
 from pathlib import Path
@@ -70,7 +70,7 @@ def _file_mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
+async def test_acknowledged_turns_survive_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "turns.db"
     with _child(path) as child:
         acknowledged = await asyncio.to_thread(_read, child, 300)
@@ -99,7 +99,7 @@ async def test_a_second_process_is_refused_in_clear_words(tmp_path: Path) -> Non
     await store.close()
 
 
-async def test_a_store_that_was_refused_opens_when_the_file_is_free(tmp_path: Path) -> None:
+async def test_a_refused_store_opens_once_the_file_is_free(tmp_path: Path) -> None:
     first, second = sqlite_store(tmp_path / "turns.db"), sqlite_store(tmp_path / "turns.db", patience=0.02)
     await first.open()
     with pytest.raises(StoreInUse):
@@ -122,14 +122,14 @@ async def test_a_repeated_activity_is_known_after_a_restart(tmp_path: Path) -> N
     await store.close()
     later = sqlite_store(tmp_path / "turns.db")
     await later.open()
-    assert (await later.accept(new_turn("a"), "life-2", claim=True)).duplicate
-    (turn,) = (await later.take_over("life-2")).turns
+    assert (await later.accept(new_turn("a"), "owner-2", claim=True)).duplicate
+    (turn,) = (await later.take_over("owner-2")).turns
     assert (turn.n, turn.state, turn.delivered, turn.payload.text) == (1, State.ANSWERED, ("m1",), "words")
     await later.close()
 
 
-async def test_opening_twice_is_opening_once(tmp_path: Path) -> None:
-    """A start that failed after the file was opened is tried again as a whole."""
+async def test_opening_an_open_store_changes_nothing(tmp_path: Path) -> None:
+    """A start that failed behind the opening of the file is tried again as a whole."""
     store = sqlite_store(tmp_path / "turns.db", patience=0.02)
     await store.open()
     await store.open()
@@ -191,7 +191,7 @@ async def test_a_store_that_is_not_open_is_unavailable(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_closing_writes_what_waits(tmp_path: Path) -> None:
+async def test_closing_commits_waiting_writes(tmp_path: Path) -> None:
     store = sqlite_store(tmp_path / "turns.db")
     await store.open()
     callers = [asyncio.ensure_future(store.accept(new_turn(f"id-{n}"), ME, claim=False)) for n in range(1000)]
@@ -200,7 +200,7 @@ async def test_closing_writes_what_waits(tmp_path: Path) -> None:
     assert [accepted.n for accepted in await asyncio.gather(*callers)] == list(range(1, 1001))
 
 
-async def test_a_value_that_no_database_can_hold_harms_only_its_caller(tmp_path: Path) -> None:
+async def test_a_value_that_no_database_can_hold_fails_only_its_caller(tmp_path: Path) -> None:
     store = sqlite_store(tmp_path / "turns.db")
     await store.open()
     neighbours = [
@@ -217,7 +217,7 @@ async def test_a_value_that_no_database_can_hold_harms_only_its_caller(tmp_path:
 
 
 def _small(path: Path, statements: list[str]) -> sqlite3.Connection:
-    """A database that is full after a few pages, and that tells which transactions it saw."""
+    """A database with room for a few pages, which records executed statements."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA max_page_count = 20")
     connection.execute("CREATE TABLE IF NOT EXISTS t (x UNIQUE)")
@@ -235,7 +235,7 @@ async def _rows(writer: Writer) -> list[Any]:
 
 
 async def _behind_a_held_job(writer: Writer, jobs: list[Job]) -> list[object]:
-    """The jobs' results, when all of them waited while another job held the thread."""
+    """The results of jobs that waited together while a first job held the thread."""
     held = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -249,7 +249,7 @@ async def _behind_a_held_job(writer: Writer, jobs: list[Job]) -> list[object]:
 
 
 async def _behind(writer: Writer, *jobs: Job) -> list[Any]:
-    """The results of jobs that all waited while the thread was busy with another."""
+    """The results of jobs that waited together while the thread was busy."""
     began, go_on = threading.Event(), threading.Event()
 
     def busy(_: sqlite3.Connection) -> None:
@@ -263,17 +263,17 @@ async def _behind(writer: Writer, *jobs: Job) -> list[Any]:
     return (await asyncio.gather(*waiting, return_exceptions=True))[1:]
 
 
-async def test_whatever_waits_shares_one_commit(tmp_path: Path) -> None:
+async def test_waiting_jobs_share_a_single_commit(tmp_path: Path) -> None:
     seen: list[str] = []
     writer = Writer(lambda: _small(tmp_path / "t.db", seen))
     await writer.start()
     assert await _behind(writer, *(_insert(n) for n in range(50))) == [1] * 50
-    # the busy job's own, and one for all that waited
+    # a commit of the busy job, and a commit of all waiting jobs
     assert seen.count("COMMIT") == 2
     await writer.stop()
 
 
-async def test_what_is_written_while_the_store_cannot_be_opened_is_refused_and_the_next_opening_works(
+async def test_writes_are_refused_while_the_store_cannot_be_opened_and_work_after_the_next_opening(
     tmp_path: Path,
 ) -> None:
     go_on = threading.Event()
@@ -365,7 +365,7 @@ async def test_the_session_key_is_kept_for_operators(tmp_path: Path) -> None:
     connection.close()
 
 
-async def test_a_change_whose_message_does_not_come_is_kept_for_an_hour(tmp_path: Path) -> None:
+async def test_an_edit_whose_message_does_not_come_is_kept_for_an_hour(tmp_path: Path) -> None:
     path = tmp_path / "turns.db"
     store = sqlite_store(path)
     await store.open()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,17 +17,12 @@ from aiohttp import web
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.simulator.gateway.model import Model, ProviderFailure
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-
 GATE = web.AppKey("gate", asyncio.Event)
 
 
 @dataclass(slots=True)
 class Provider:
-    """Answers with the next of ``replies`` (text, or a refusal's status); the last one repeats."""
+    """Answers with the next of ``replies`` (text, or a refusal's status); the last reply repeats."""
 
     replies: list[str | int]
     headers: dict[str, str] = field(default_factory=dict)
@@ -64,7 +61,7 @@ async def served(app: web.Application) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def behind(provider: Provider, data: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of a stand-in that has this provider behind it."""
+    """A client of a stand-in with the given provider behind."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", provider.answer)
     app.router.add_get("/v1/models", provider.models)
@@ -114,7 +111,7 @@ async def test_three_failures_are_a_500_with_the_providers_raw_words(tmp_path: P
 
 
 @pytest.mark.parametrize("status", [400, 401])
-async def test_a_refusal_for_good_is_not_tried_again(tmp_path: Path, status: int) -> None:
+async def test_a_permanent_refusal_is_not_retried(tmp_path: Path, status: int) -> None:
     provider = Provider([status])
     async with behind(provider, tmp_path) as client:
         assert (await chat(client, "hello"))[0] == 500

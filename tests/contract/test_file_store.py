@@ -1,4 +1,4 @@
-"""What every store promises about files on their way to people (core/ports.py: FileStore)."""
+"""Promises of each store about files on their way to people (`core.ports.files.FileStore`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.core.turn import Kind, Outcome, Reply, Ticket
 from bridge.store.postgres import postgres_store
 from bridge.store.sqlite import sqlite_store
 
-ME = "life-1"
+ME = "owner-1"
 MOST = 1000
 FILE = KeptFile(
     id="f1",
@@ -71,7 +71,7 @@ async def test_a_file_comes_back_as_it_was(store: TurnStore) -> None:
     assert await store.files.find("f\0", EPOCH) is None
 
 
-async def test_a_file_is_gone_when_it_expires(store: TurnStore) -> None:
+async def test_an_expired_file_is_not_found(store: TurnStore) -> None:
     await store.files.keep(FILE, MOST)
 
     assert await store.files.find("f1", EPOCH + 99) is not None
@@ -92,7 +92,7 @@ async def test_the_oldest_files_make_room(store: TurnStore) -> None:
     assert await left(store, "old", "middle", "new") == ["middle", "new"]
 
 
-async def test_an_offer_finds_its_end_once_and_its_bytes_go(store: TurnStore) -> None:
+async def test_an_offered_file_is_finished_once_and_its_bytes_are_dropped(store: TurnStore) -> None:
     await store.files.keep(FILE, MOST)
 
     assert await store.files.finish("f1", FileState.DECLINED)
@@ -107,7 +107,7 @@ async def test_a_linked_file_is_no_offer(store: TurnStore) -> None:
     assert not await store.files.finish("f1", FileState.SAVED)
 
 
-async def test_files_go_with_the_texts(store: TurnStore) -> None:
+async def test_files_are_deleted_with_the_texts(store: TurnStore) -> None:
     await store.files.keep(sized("old", 1, 20), MOST)
     await store.files.keep(sized("new", 1), MOST)
 
@@ -116,7 +116,7 @@ async def test_files_go_with_the_texts(store: TurnStore) -> None:
     assert await store.forget_old(EPOCH - 10, EPOCH - 1000) == 0
 
 
-async def test_files_go_when_they_expire_however_long_texts_are_kept(store: TurnStore) -> None:
+async def test_expired_files_are_deleted_even_if_texts_are_kept_longer(store: TurnStore) -> None:
     await store.files.keep(FILE, MOST)
     await store.files.keep(replace(FILE, id="f2", expires=EPOCH + 200), MOST)
 
@@ -131,7 +131,7 @@ async def test_a_large_file_is_taken(store: TurnStore) -> None:
     assert await store.files.find("f1", EPOCH) == large
 
 
-async def test_a_question_keeps_its_files_and_a_consent_its_words(store: TurnStore) -> None:
+async def test_questions_keep_their_files_and_consents_their_words(store: TurnStore) -> None:
     files = (SharedFile("a – ✓.txt", "https://x.sharepoint.com/a", FileKind.DOWNLOAD, "txt"),)
     consent = Consent("f1", accepted=True, card="m1", upload_url="https://x.sharepoint.com/u")
     base = new_turn("q")
@@ -144,7 +144,7 @@ async def test_a_question_keeps_its_files_and_a_consent_its_words(store: TurnSto
     assert found.payload == new.payload
 
 
-async def test_only_the_holder_of_a_running_turn_rewrites_it(store: TurnStore) -> None:
+async def test_only_the_owner_of_a_running_turn_may_replace_its_payload(store: TurnStore) -> None:
     ticket = await running(store)
     payload = replace(new_turn("q").payload, text="with the file's words")
 

@@ -1,17 +1,17 @@
-"""The shape of answers, plain and streamed, and of a provider's failure (docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Files")."""
+"""The form of answers, plain and streamed, of provider failures and of files.
+
+docs/reference/goclaw.md, "Reply", "Stream", "Errors" and "Files".
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Answer, Gateway
+from support.gateway_contract import Answer, Gateway
 
 
 def content(answer: Answer) -> str:

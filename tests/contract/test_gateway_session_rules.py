@@ -1,18 +1,18 @@
-"""What sessions keep: keys, who shares one, errors, cuts, restarts, two at once (docs/reference/goclaw.md, "Sessions" and docs/reference/goclaw.md, "Wake")."""
+"""Sessions in the gateway: keys, sharing, failures, closed requests, restarts, turns at once.
+
+docs/reference/goclaw.md, "Sessions" and "Wake".
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Gateway, Socket, StandIn
+from support.gateway_contract import Gateway, Socket, StandIn
 
 
 async def history(socket: Socket, key: str) -> list[tuple[str, str]]:
@@ -21,7 +21,7 @@ async def history(socket: Socket, key: str) -> list[tuple[str, str]]:
 
 
 async def listed(gateway: Gateway, user: str) -> list[str]:
-    """The keys of this user's sessions, as the doctor's probe reads them."""
+    """The keys of the user's sessions, as the doctor's probe reads the list."""
     answer = await gateway.call("GET", f"/v1/sessions?agentId={gateway.agent}&limit=200")
     return [row["key"] for row in json.loads(answer.body)["sessions"] if row.get("userID") == user]
 
@@ -86,7 +86,7 @@ async def test_an_owner_bound_key_makes_all_users_one(scripted: Gateway, api_key
         ("let the provider fail with 400", []),
     ],
 )
-async def test_what_the_history_keeps_of_a_turn(
+async def test_the_history_keeps_silence_and_empty_answers_and_no_failed_turn(
     scripted: Gateway, open_socket: Callable[..., Any], said: str, kept: list[tuple[str, str]]
 ) -> None:
     await scripted.chat(said)

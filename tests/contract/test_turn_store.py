@@ -1,4 +1,4 @@
-"""What every turn store promises the engine (core/ports.py, docs/architecture.md, "A turn's states")."""
+"""Promises of each turn store to the engine (`core.ports.store.TurnStore`; docs/architecture.md, "A turn's states")."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_an_idle_lane_is_claimed_at_acceptance(store: TurnStore) -> None:
     assert (ticket.owner, ticket.fence) == (ME, 1)
 
 
-async def test_nothing_is_claimed_without_an_owner(store: TurnStore) -> None:
+async def test_a_turn_accepted_without_an_owner_is_not_claimed(store: TurnStore) -> None:
     accepted = await store.accept(new_turn("a"), ME, claim=False)
     assert accepted.claimed is None
     assert (await row(store, accepted.n)).state is State.QUEUED
@@ -114,7 +114,7 @@ async def test_neither_an_answered_nor_a_stopped_turn_is_released(store: TurnSto
 
 
 async def _old_ticket(store: TurnStore, how: str, state: State) -> tuple[Ticket, Turn]:
-    """A ticket that is void, because of a newer claim by the same or by another process; the row as it is now."""
+    """A ticket made void by a newer claim of the same or a different owner, and the present row."""
     old = await running(store)
     if how == "reclaimed":
         await store.release(old)
@@ -126,9 +126,9 @@ async def _old_ticket(store: TurnStore, how: str, state: State) -> tuple[Ticket,
     return old, await row(store, old.n)
 
 
-@pytest.mark.parametrize("how", ["reclaimed", "adopted"])
+@pytest.mark.parametrize("how", ["reclaimed", "taken over"])
 @pytest.mark.parametrize("state", [State.RUNNING, State.ANSWERED])
-async def test_the_holder_of_an_old_ticket_can_write_nothing(store: TurnStore, how: str, state: State) -> None:
+async def test_writes_with_an_old_ticket_are_refused(store: TurnStore, how: str, state: State) -> None:
     old, now = await _old_ticket(store, how, state)
     for void in (old, replace(now.ticket, owner="nobody"), replace(now.ticket, fence=now.fence + 1)):
         assert not await store.record_answer(void, reply())
@@ -140,7 +140,7 @@ async def test_the_holder_of_an_old_ticket_can_write_nothing(store: TurnStore, h
         assert await row(store, old.n) == now
 
 
-async def test_a_stop_that_came_first_keeps_the_answer_out(store: TurnStore) -> None:
+async def test_a_stop_before_the_answer_refuses_the_answer(store: TurnStore) -> None:
     ticket = await running(store)
     await stop(store)
     assert not await store.record_answer(ticket, reply())
@@ -152,12 +152,12 @@ async def test_a_stop_that_came_first_keeps_the_answer_out(store: TurnStore) -> 
 async def test_an_answer_is_stored_once(store: TurnStore) -> None:
     ticket = await running(store)
     assert await store.record_answer(ticket, reply(2))
-    # repeated, because nobody heard that it was stored: true, and the first one stays
+    # a repetition, since the caller may not have got the result: true, and the first answer stays
     assert await store.record_answer(ticket, reply(1))
     assert (await row(store, ticket.n)).reply == reply(2)
 
 
-async def test_parts_and_failures_are_recorded_while_the_answer_is_shown(store: TurnStore) -> None:
+async def test_delivered_parts_and_failed_attempts_are_recorded_during_delivery(store: TurnStore) -> None:
     ticket = await running(store)
     assert not await store.record_delivered(ticket, ("early",))
     assert await store.count_attempt(ticket) == 0
@@ -169,7 +169,7 @@ async def test_parts_and_failures_are_recorded_while_the_answer_is_shown(store: 
     assert (found.delivered, found.attempts) == (("m1", "m2"), 3)
 
 
-async def test_a_settled_turn_has_its_outcome_and_is_never_opened_again(store: TurnStore) -> None:
+async def test_a_closed_turn_has_its_outcome_and_is_never_opened_again(store: TurnStore) -> None:
     ticket = await answered(store)
     assert await store.close_turn(ticket, Outcome.FAILED, ("m1",), AT, "run_lost")
     found = await row(store, ticket.n)
@@ -184,7 +184,7 @@ async def test_a_settled_turn_has_its_outcome_and_is_never_opened_again(store: T
     assert await row(store, ticket.n) == found
 
 
-async def test_stop_marks_what_runs(store: TurnStore) -> None:
+async def test_stop_marks_the_running_turn(store: TurnStore) -> None:
     ticket = await running(store)
     await queued(store, "b")
     stopped = await stop(store)
@@ -213,7 +213,7 @@ async def test_stop_leaves_the_turns_behind_the_running_one_alone(store: TurnSto
         (1, 0, StopVerdict.NOTHING),
     ],
 )
-async def test_stop_of_an_answer_that_is_being_shown(
+async def test_stop_marks_an_answer_with_undelivered_parts(
     store: TurnStore, parts: int, shown: int, verdict: StopVerdict
 ) -> None:
     ticket = await answered(store, parts=parts)
@@ -222,7 +222,7 @@ async def test_stop_of_an_answer_that_is_being_shown(
     assert (await row(store, ticket.n)).stop is (verdict is StopVerdict.STOPPING)
 
 
-async def test_stop_withdraws_a_head_that_waits(store: TurnStore) -> None:
+async def test_stop_closes_a_queued_head_as_stopped(store: TurnStore) -> None:
     a, b = await queued(store, "a", "b")
     stopped = await stop(store)
     assert (stopped.verdict, stopped.n) == (StopVerdict.WITHDRAWN, a)
@@ -260,7 +260,7 @@ async def test_a_repeated_stop_never_hits_the_next_turn(store: TurnStore) -> Non
     assert not (await row(store, b)).stop
 
 
-async def test_adopting_voids_the_tickets_of_the_process_before(store: TurnStore) -> None:
+async def test_a_takeover_voids_the_tickets_of_the_earlier_owner(store: TurnStore) -> None:
     a = await running(store, "a", lane="one")
     b = await running(store, "b", lane="two")
     assert await store.record_answer(b, reply(2))
@@ -276,14 +276,14 @@ async def test_adopting_voids_the_tickets_of_the_process_before(store: TurnStore
     assert set(orphans.lanes) == {"two", "three"}
 
 
-async def test_adopting_leaves_what_is_already_ours_alone(store: TurnStore) -> None:
+async def test_a_takeover_leaves_the_owners_own_rows_unchanged(store: TurnStore) -> None:
     ticket = await running(store)
     orphans = await store.take_over(ME)
     assert orphans.turns == ()
     assert (await row(store, ticket.n)).ticket == ticket
 
 
-async def test_stalled_names_our_old_claims_and_old_heads_only(store: TurnStore) -> None:
+async def test_stalled_names_only_the_owners_old_claims_and_old_heads(store: TurnStore) -> None:
     async def accept(id_: str, owner: str, accepted: float, *, claim: bool = True) -> int:
         return (await store.accept(new_turn(id_, lane=id_, accepted=accepted), owner, claim=claim)).n
 
@@ -305,12 +305,12 @@ async def test_a_turn_is_asked_again_at_most_once(store: TurnStore) -> None:
     assert (await row(store, first.n)).again_of == n
 
 
-async def test_nothing_is_found_under_an_unknown_number(store: TurnStore) -> None:
+async def test_no_turn_is_found_under_an_unknown_number(store: TurnStore) -> None:
     assert await store.find(4711) is None
     assert await store.find(2**63 - 1) is None
 
 
-async def test_the_state_of_a_lane(store: TurnStore) -> None:
+async def test_the_status_of_a_lane_names_running_queued_and_last_turns(store: TurnStore) -> None:
     assert (await store.lane_status(CHAT)).last is None
     done = await closed(store, "done")
     ticket = await running(store)
@@ -322,7 +322,7 @@ async def test_the_state_of_a_lane(store: TurnStore) -> None:
     assert status.last == f"T-{done}"
 
 
-async def test_of_many_that_wait_the_first_few_are_named(store: TurnStore) -> None:
+async def test_the_status_of_a_lane_names_the_first_few_queued_turns(store: TurnStore) -> None:
     waiting = await queued(store, *"abcdefg")
     status = await store.lane_status(CHAT)
     assert (status.running, status.waiting) == (None, 7)
@@ -348,7 +348,7 @@ async def test_old_texts_are_blanked_and_ids_still_dedupe(store: TurnStore) -> N
     assert await store.forget_old(AT + 50, 0) == 0
 
 
-async def test_old_rows_are_deleted_and_open_ones_never(store: TurnStore) -> None:
+async def test_old_closed_rows_are_deleted_and_open_rows_never(store: TurnStore) -> None:
     old = await closed(store, "old", AT)
     (waits,) = await queued(store, "waits")
     assert await store.forget_old(0, AT + 50) == 1
@@ -373,13 +373,13 @@ async def test_retention_works_in_batches(store: TurnStore) -> None:
     assert await store.forget_old(AT + 1, 0) == 500
     assert await store.forget_old(AT + 1, 0) == 10
     assert await store.forget_old(AT + 1, 0) == 0
-    # what is still to be shown stays, however old
+    # an answer still to be delivered stays, however old
     done = [await store.forget_old(0, AT + 1) for _ in range(6)]
     assert sum(done) == 510
     assert max(done) <= 500
 
 
-async def test_a_cancelled_caller_undoes_nothing(store: TurnStore) -> None:
+async def test_a_cancelled_caller_does_not_undo_its_write(store: TurnStore) -> None:
     caller = asyncio.ensure_future(store.accept(new_turn("a"), ME, claim=True))
     await asyncio.sleep(0)
     caller.cancel()
@@ -394,7 +394,7 @@ async def test_a_cancelled_caller_undoes_nothing(store: TurnStore) -> None:
     assert (await row(store, again.n)).state is State.RUNNING
 
 
-async def test_many_at_once_are_each_kept_once_and_claimed_once_a_lane(store: TurnStore) -> None:
+async def test_many_turns_accepted_at_once_are_kept_once_and_claimed_once_in_each_lane(store: TurnStore) -> None:
     news = [new_turn(f"id-{n}", lane=f"lane-{n % 20}") for n in range(200)]
     twice: list[NewTurn] = [*news, *news]
     accepted = await asyncio.gather(*(store.accept(new, ME, claim=True) for new in twice))
@@ -403,21 +403,21 @@ async def test_many_at_once_are_each_kept_once_and_claimed_once_a_lane(store: Tu
     assert len([one for one in accepted if one.claimed]) == 20
 
 
-# lives
+# owners
 
 
-async def test_a_life_that_beats_is_counted_and_one_that_left_is_not(store: TurnStore) -> None:
+async def test_heartbeats_count_joined_owners_and_not_owners_that_left(store: TurnStore) -> None:
     await store.join(ME)
-    beats = [await store.heartbeat(ME, 3) for _ in range(3)]
-    assert all(beat.alive for beat in beats)
-    assert set(beats[-1].counters) == {ME}
-    assert beats[-1].running == 3
+    heartbeats = [await store.heartbeat(ME, 3) for _ in range(3)]
+    assert all(heartbeat.alive for heartbeat in heartbeats)
+    assert set(heartbeats[-1].counters) == {ME}
+    assert heartbeats[-1].running == 3
     await store.leave(ME)
     await store.leave(ME)
     assert ME not in (await store.heartbeat(ME, 0)).counters
 
 
-async def test_a_beat_tells_what_waits_and_what_somebody_wants_stopped(store: TurnStore) -> None:
+async def test_a_heartbeat_tells_the_number_of_queued_turns_and_the_turns_to_stop(store: TurnStore) -> None:
     await store.join(ME)
     ticket = await running(store)
     await queued(store, "b", "c")
@@ -428,9 +428,9 @@ async def test_a_beat_tells_what_waits_and_what_somebody_wants_stopped(store: Tu
     assert (await store.heartbeat(OTHER, 1)).stops == ()
 
 
-async def test_rows_of_a_life_that_left_are_orphans_until_they_are_adopted(store: TurnStore) -> None:
+async def test_rows_of_an_owner_that_left_are_orphans_until_a_takeover(store: TurnStore) -> None:
     await store.join(ME)
-    await store.join(OTHER)  # alone in a file, it ends every other life
+    await store.join(OTHER)  # in a file of a single process, joining removes all further owners
     await running(store)
     await queued(store, "b")
     await store.leave(ME)
@@ -455,7 +455,7 @@ async def test_the_pause_is_known_to_all_and_survives(store: TurnStore) -> None:
 # room, head, merging
 
 
-async def test_a_full_lane_keeps_nothing_and_still_knows_what_it_has(store: TurnStore) -> None:
+async def test_a_full_lane_refuses_new_turns_and_still_recognises_repeated_ones(store: TurnStore) -> None:
     await running(store)
     new = [await store.accept(new_turn(id_), ME, claim=True, room=2) for id_ in ("b", "c", "d", "c")]
     assert [accepted.full for accepted in new] == [False, False, True, False]
@@ -464,7 +464,7 @@ async def test_a_full_lane_keeps_nothing_and_still_knows_what_it_has(store: Turn
     assert await store.find(new[2].n) is None
 
 
-async def test_the_head_is_what_a_claim_would_take(store: TurnStore) -> None:
+async def test_the_head_is_the_turn_that_a_claim_would_take(store: TurnStore) -> None:
     assert await store.head(CHAT) is None
     a, _ = await queued(store, "a", "b")
     head = await store.head(CHAT)
@@ -474,7 +474,7 @@ async def test_the_head_is_what_a_claim_would_take(store: TurnStore) -> None:
     assert await store.head(CHAT) is None
 
 
-async def test_what_belongs_together_is_claimed_together(store: TurnStore) -> None:
+async def test_messages_that_belong_together_are_claimed_as_one_question(store: TurnStore) -> None:
     a, b, c = await queued(store, "a", "b", "c")
     await store.accept(new_turn("new", kind=Kind.NEW), ME, claim=False)
     claimed = await store.claim(CHAT, ME, merge=True)
@@ -489,7 +489,7 @@ async def test_what_belongs_together_is_claimed_together(store: TurnStore) -> No
     assert following.kind is Kind.NEW
 
 
-async def test_a_single_head_is_claimed_as_it_is_where_merging_is_on(store: TurnStore) -> None:
+async def test_a_single_head_is_claimed_unchanged_with_merging_on(store: TurnStore) -> None:
     (a,) = await queued(store, "a")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
@@ -499,7 +499,7 @@ async def test_a_single_head_is_claimed_as_it_is_where_merging_is_on(store: Turn
 # stop and drop tell people
 
 
-async def test_withdrawing_queues_the_note_that_says_so_with_it(store: TurnStore) -> None:
+async def test_stopping_a_queued_head_queues_its_note(store: TurnStore) -> None:
     await queued(store, "a")
     stopped = await stop(store)
     assert stopped.verdict is StopVerdict.WITHDRAWN
@@ -509,7 +509,7 @@ async def test_withdrawing_queues_the_note_that_says_so_with_it(store: TurnStore
     assert (await stop(store)).verdict is StopVerdict.DUPLICATE
 
 
-async def test_who_stopped_is_kept_for_the_note_and_forgotten_with_the_text(store: TurnStore) -> None:
+async def test_the_name_of_the_person_who_stopped_is_kept_until_the_texts_are_blanked(store: TurnStore) -> None:
     ticket = await running(store)
     await stop(store)
     assert (await row(store, ticket.n)).stopped_by == "Ann"
@@ -519,7 +519,7 @@ async def test_who_stopped_is_kept_for_the_note_and_forgotten_with_the_text(stor
     assert (await row(store, ticket.n)).stopped_by == ""
 
 
-async def test_dropping_closes_what_waits_or_is_undelivered_and_stops_what_runs(store: TurnStore) -> None:
+async def test_dropping_closes_queued_and_answered_turns_and_marks_a_running_turn(store: TurnStore) -> None:
     ticket = await running(store)
     (b,) = await queued(store, "b")
     note = new_turn("drop", lane="notice", kind=Kind.NOTE)
@@ -535,7 +535,7 @@ async def test_dropping_closes_what_waits_or_is_undelivered_and_stops_what_runs(
         assert await store.drop(n, replace(note, id=f"drop-{n}"), AT) is DropVerdict.NOTHING
 
 
-# what operators see
+# turns for operators
 
 
 async def test_the_history_tells_every_state_in_order(store: TurnStore) -> None:
@@ -585,9 +585,9 @@ async def test_turns_are_listed_newest_first_and_without_their_texts(store: Turn
 # budgets
 
 
-async def test_a_budget_gives_its_burst_and_then_one_each_interval(store: TurnStore) -> None:
+async def test_a_budget_gives_a_burst_and_then_a_slot_each_interval(store: TurnStore) -> None:
     taken = [await store.spend("b", 60.0, 3) for _ in range(40)]
-    # the first asks may find that there is no such budget yet
+    # the first calls may find no budget of the name yet
     assert [wait for wait in taken if wait == 0.0] == [0.0] * 3
     assert 55.0 < await store.spend("b", 60.0, 3) <= 60.0
     await store.refund("b", 60.0)
@@ -596,15 +596,15 @@ async def test_a_budget_gives_its_burst_and_then_one_each_interval(store: TurnSt
     assert await store.spend("other", 60.0, 3) < 1.0
 
 
-async def test_an_exhausted_budget_gives_the_next_after_one_interval(store: TurnStore) -> None:
+async def test_an_exhausted_budget_gives_the_next_slot_after_an_interval(store: TurnStore) -> None:
     await store.exhaust("b", 60.0, 5)
     assert 55.0 < await store.spend("b", 60.0, 5) <= 60.0
 
 
-# a stop that names its turn, a stop in the middle of a merge
+# stops of a given turn
 
 
-async def test_a_stop_that_names_a_turn_stops_no_other(store: TurnStore) -> None:
+async def test_a_stop_for_a_given_turn_stops_only_that_turn(store: TurnStore) -> None:
     ticket = await running(store, "a")
     await queued(store, "b")
     assert (await store.stop(CHAT, new_turn("s1", lane="notice"), "Ann", AT, only=ticket.n + 1)).n == 0

@@ -1,4 +1,4 @@
-"""A gateway for tests of the gateway edge: the stand-in, or one that says what it is told to; and the edge over it."""
+"""For tests of the gateway edge: the stand-in or a scripted gateway, and the edge connected to the gateway."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ RUN = "b742eb2f-0000-4000-8000-000000000001"
 
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until the condition holds; fail when it does not in time."""
+    """Wait until the condition holds. Raises: TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
 
 
 class Serving:
-    """An application on one port, which can be stopped and started again."""
+    """An application on a fixed port, which can be stopped and started again."""
 
     def __init__(self, build: Callable[[], web.Application]) -> None:
         self._build = build
@@ -73,7 +73,7 @@ def stand_in(options: GatewayOptions) -> Callable[[], web.Application]:
 
 
 def piece(content: str, finish: str | None = None) -> bytes:
-    """One event of a stream, as the gateway writes it."""
+    """An event of a stream, as the gateway writes events."""
     delta = {"role": "", "content": content}
     choices = [{"delta": delta, "finish_reason": finish, "index": 0}]
     return b"data: " + orjson.dumps({"choices": choices, "id": f"chatcmpl-{RUN[:8]}"}) + b"\n\n"
@@ -84,9 +84,9 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(slots=True)
 class Scripted:
-    """A gateway that writes `stream` for a streamed question, `plain` for another, and `frames` on its socket.
+    """A gateway that writes `stream` for a streamed question, `plain` for a plain question, and `frames` on the socket.
 
-    A stream's `None` is a pause until `go_on`. After a stream was asked, `frames_of_a_run` are sent before it.
+    `None` in a stream is a pause until `go_on`. `frames_of_a_run` are sent before each stream.
     """
 
     role: str = "admin"
@@ -154,28 +154,35 @@ class Scripted:
 
 def event(kind: str, user: str = ALICE, run: str = RUN, **payload: object) -> str:
     """An `agent` event's frame."""
-    told = {"type": kind, "agentId": "sales", "runId": run, "payload": payload, "userId": user, "channel": "http"}
-    return orjson.dumps({"type": "event", "event": "agent", "payload": told}).decode()
+    agent_event = {
+        "type": kind,
+        "agentId": "sales",
+        "runId": run,
+        "payload": payload,
+        "userId": user,
+        "channel": "http",
+    }
+    return orjson.dumps({"type": "event", "event": "agent", "payload": agent_event}).decode()
 
 
 @dataclass(slots=True)
 class Edge:
-    """The gateway edge with its observer, as the app builds it."""
+    """The gateway edge with an observer, built as in the app, and the events of runs."""
 
     agent: GatewayAgent
     observer: GatewayObserver
-    heard: list[AgentEvent] = field(default_factory=list)
+    events: list[AgentEvent] = field(default_factory=list)
 
     async def says(self, text: str, user: str = ALICE) -> Answer:
-        """The answer to a question that is listened to."""
-        return await self.agent.ask(Question("sales", user, text), self.heard.append)
+        """The answer to a question whose events are recorded."""
+        return await self.agent.ask(Question("sales", user, text), self.events.append)
 
     async def plainly(self, text: str, user: str = ALICE) -> Answer:
         return await self.agent.ask(Question("sales", user, text))
 
     @property
     def pieces(self) -> list[str]:
-        return [event.text for event in self.heard if isinstance(event, TextCame)]
+        return [event.text for event in self.events if isinstance(event, TextCame)]
 
 
 @asynccontextmanager
@@ -190,7 +197,7 @@ async def edge(
     longest: float = 0.1,
     refused: float = 600.0,
 ) -> AsyncIterator[Edge]:
-    """An edge whose observer runs; with `live` it is connected."""
+    """An edge with a running observer; with `live` the observer is connected."""
     tasks = Tasks()
     async with aiohttp.ClientSession(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as http:
         observer = GatewayObserver(
@@ -224,5 +231,5 @@ async def edge(
 
 
 def count(last: int, reached: int | None = None) -> str:
-    """What the stand-in has written of an answer to "count to …" when it has `reached` a number."""
+    """The stand-in's answer to "count to …", as far as the number `reached`."""
     return "\n".join(counted(n, last) for n in range(1, (reached or last) + 1))

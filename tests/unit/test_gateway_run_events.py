@@ -1,4 +1,4 @@
-"""What the gateway's events tell of a run, and what of hostile or foreign ones is passed over."""
+"""Progress read from the gateway's events of a run; hostile and foreign events are ignored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.core.files.answer_links import AgentFile
 from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
-from bridge.gateway.run_events import HeardRun, RunEvent, delivered, hint, one_line, run_event
+from bridge.gateway.run_events import FollowedRun, RunEvent, delivered, hint, one_line, run_event
 
 RUN = "b742eb2f-0000-4000-8000-000000000001"
 OTHER = "c0ffee00-0000-4000-8000-000000000002"
@@ -19,9 +19,9 @@ def event(kind: str, run: str = RUN, **payload: object) -> RunEvent:
     return RunEvent(kind, "sales", "u1", run, payload)
 
 
-def heard(*events: RunEvent) -> list[AgentEvent]:
-    run = HeardRun()
-    return [told for event in events if run.owns(event) for told in run.told(event)]
+def progress_of(*events: RunEvent) -> list[AgentEvent]:
+    run = FollowedRun()
+    return [progress for event in events if run.owns(event) for progress in run.progress_in(event)]
 
 
 def frame(**changes: object) -> str:
@@ -36,7 +36,7 @@ def frame(**changes: object) -> str:
     return orjson.dumps({"type": "event", "event": "agent", "payload": payload}).decode()
 
 
-def test_an_event_as_the_gateway_writes_it() -> None:
+def test_an_agent_event_of_the_gateway_is_read() -> None:
     assert run_event(frame()) == event("chunk", content="a")
     assert run_event(frame(type="run.cancelled", payload=None)) == event("run.cancelled")
 
@@ -63,7 +63,7 @@ def test_an_event_as_the_gateway_writes_it() -> None:
         frame(payload={"content": "x" * 600_000}),
     ],
 )
-def test_everything_else_is_passed_over(text: str) -> None:
+def test_frames_without_an_agent_event_are_ignored(text: str) -> None:
     assert run_event(text) is None
 
 
@@ -72,8 +72,8 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     assert run_event(text) is None
 
 
-def test_a_turn_with_a_tool_is_told_in_order() -> None:
-    assert heard(
+def test_a_run_with_a_tool_reports_its_progress_in_order() -> None:
+    assert progress_of(
         event("run.started", message="what time is it?"),
         event("thinking", content="hmm"),
         event("chunk", content="Let me "),
@@ -95,13 +95,13 @@ def test_a_turn_with_a_tool_is_told_in_order() -> None:
     ]
 
 
-def test_what_was_said_before_a_tool_is_withdrawn_even_when_that_event_was_lost() -> None:
-    told = heard(event("run.started"), event("chunk", content="Let me look."), event("tool.call", name="t"))
-    assert told == [TextCame("Let me look."), TextWithdrawn(), ToolBegan("t", "")]
+def test_text_before_a_tool_is_withdrawn_even_if_block_reply_was_lost() -> None:
+    progress = progress_of(event("run.started"), event("chunk", content="Let me look."), event("tool.call", name="t"))
+    assert progress == [TextCame("Let me look."), TextWithdrawn(), ToolBegan("t", "")]
 
 
-def test_nothing_is_withdrawn_where_nothing_was_said() -> None:
-    assert heard(event("run.started"), event("block.reply", content="x")) == []
+def test_no_text_is_withdrawn_if_none_came() -> None:
+    assert progress_of(event("run.started"), event("block.reply", content="x")) == []
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_nothing_is_withdrawn_where_nothing_was_said() -> None:
         event("invented"),
     ],
 )
-def test_events_of_an_odd_shape_tell_nothing(odd: RunEvent) -> None:
-    assert heard(event("run.started"), odd) == []
+def test_malformed_events_report_no_progress(odd: RunEvent) -> None:
+    assert progress_of(event("run.started"), odd) == []
 
 
-def test_a_run_is_the_first_that_starts_and_no_other() -> None:
-    assert heard(
+def test_the_first_run_that_starts_is_followed() -> None:
+    assert progress_of(
         event("chunk", OTHER, content="of an earlier run"),
         event("run.started"),
         event("run.started", OTHER),
@@ -130,16 +130,16 @@ def test_a_run_is_the_first_that_starts_and_no_other() -> None:
     ) == [TextCame("ours")]
 
 
-def test_the_streams_own_id_tells_the_run_more_surely() -> None:
-    run = HeardRun()
+def test_the_id_in_the_stream_overrides_the_run_that_started_first() -> None:
+    run = FollowedRun()
     assert run.owns(event("run.started", OTHER))
-    run.told(event("run.failed", OTHER))
-    run.known_as(RUN[:8])
+    run.progress_in(event("run.failed", OTHER))
+    run.identify(RUN[:8])
     assert run.ending is None
     assert not run.owns(event("chunk", OTHER, content="a"))
     assert run.owns(event("chunk", content="its start was lost"))
-    run.known_as(RUN[:8])
-    run.told(event("run.completed"))
+    run.identify(RUN[:8])
+    run.progress_in(event("run.completed"))
     assert run.ending == "completed"
 
 
@@ -148,8 +148,8 @@ def test_the_streams_own_id_tells_the_run_more_surely() -> None:
     [("run.completed", "completed"), ("run.failed", "failed"), ("run.cancelled", "cancelled"), ("chunk", None)],
 )
 def test_a_run_has_one_of_three_endings(kind: str, ending: str | None) -> None:
-    run = HeardRun()
-    run.told(event(kind))
+    run = FollowedRun()
+    run.progress_in(event(kind))
     assert run.ending == ending
 
 
@@ -178,7 +178,7 @@ def test_a_hint_is_search_words_a_file_name_or_a_host(arguments: object, shown: 
 
 
 @given(st.text(max_size=5000))
-def test_a_hint_is_one_short_line_of_what_can_be_seen(text: str) -> None:
+def test_a_hint_is_a_short_line_of_visible_characters(text: str) -> None:
     line = one_line(text)
     assert len(line) <= 80
     assert line == " ".join(line.split())
@@ -188,22 +188,22 @@ def test_a_hint_is_one_short_line_of_what_can_be_seen(text: str) -> None:
 FT = "?ft=" + "A" * 43 + ".1800000000"
 
 
-def test_the_last_event_names_the_files_that_the_agent_hands_over() -> None:
-    run = HeardRun()
+def test_the_last_event_names_the_delivered_files() -> None:
+    run = FollowedRun()
     media = [{"path": f"/v1/files/workspace/a%20b.txt{FT}", "content_type": "text/plain", "size": 10}]
     for each in (event("run.started"), event("tool.call", name="write"), event("run.completed", media=media)):
         assert run.owns(each)
-        run.told(each)
+        run.progress_in(each)
     assert run.files == (AgentFile(f"/v1/files/workspace/a%20b.txt{FT}", "a b.txt", "text/plain"),)
     assert run.used_tools
 
 
 def test_the_files_of_another_run_are_forgotten() -> None:
-    run = HeardRun()
+    run = FollowedRun()
     for each in (event("run.started"), event("run.completed", media=[{"path": f"/v1/files/a{FT}"}])):
         assert run.owns(each)
-        run.told(each)
-    run.known_as("another")
+        run.progress_in(each)
+    run.identify("another")
     assert run.files == ()
     assert run.ending is None
 
@@ -223,9 +223,9 @@ def test_the_files_of_another_run_are_forgotten() -> None:
         [{"path": "/v1/files/" + "a" * 5000}],
     ],
 )
-def test_what_is_no_file_of_the_gateways_is_not_handed_over(media: object) -> None:
+def test_entries_that_are_no_files_of_the_gateway_are_ignored(media: object) -> None:
     assert delivered(media) == ()
 
 
-def test_twenty_files_are_the_most() -> None:
+def test_at_most_twenty_files_are_delivered() -> None:
     assert len(delivered([{"path": f"/v1/media/{n}.png{FT}"} for n in range(50)])) == 20

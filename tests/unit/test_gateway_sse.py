@@ -36,7 +36,7 @@ def test_a_stream_holds_these_events(stream: bytes, events: list[bytes]) -> None
 
 
 @given(st.text(alphabet="ad:\r\n xé", max_size=40).map("data: ".__add__), st.lists(st.integers(0, 60), max_size=6))
-def test_where_the_bytes_are_cut_changes_nothing(text: str, cuts: list[int]) -> None:
+def test_the_decoded_events_do_not_depend_on_where_bytes_are_cut(text: str, cuts: list[int]) -> None:
     stream = text.encode() + b"\n\n"
     places = [0, *sorted(cuts), len(stream)]
     pieces = [stream[start:end] for start, end in pairwise(places)]
@@ -44,5 +44,5 @@ def test_where_the_bytes_are_cut_changes_nothing(text: str, cuts: list[int]) -> 
 
 
 @given(st.lists(st.binary(max_size=30)))
-def test_no_bytes_break_it(pieces: list[bytes]) -> None:
+def test_no_bytes_break_the_decoder(pieces: list[bytes]) -> None:
     assert all(isinstance(event, bytes) for event in decoded(*pieces))

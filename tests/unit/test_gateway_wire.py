@@ -1,4 +1,4 @@
-"""What the bridge makes of the gateway's statuses and bodies, and what it refuses to send."""
+"""Reading the gateway's statuses and bodies, and questions refused before sending."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def reply(content: object) -> bytes:
         (204, "", b"", AnswerUnreadable),
     ],
 )
-def test_each_status_has_its_leaf(status: int, content_type: str, body: bytes, leaf: type[TurnFailure]) -> None:
+def test_each_status_has_its_failure(status: int, content_type: str, body: bytes, leaf: type[TurnFailure]) -> None:
     failure = failure_of(status, content_type, body)
     assert type(failure) is leaf
     assert failure.detail.startswith(f"HTTP {status}")
@@ -72,7 +72,7 @@ def test_no_word_of_a_body_gets_into_an_error(status: int, content_type: str) ->
     assert failure.label
 
 
-def test_words_are_the_answer_as_they_are() -> None:
+def test_the_text_of_a_reply_is_the_answer_unchanged() -> None:
     assert answer_from(reply("**hi**\n <b>")) == Answer("**hi**\n <b>")
 
 
@@ -87,7 +87,7 @@ def test_a_model_that_said_nothing_is_an_empty_answer(content: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices":[]}', reply(None), reply([]), reply("x")[:-2]])
-def test_anything_else_in_a_200_is_unreadable(body: bytes) -> None:
+def test_a_200_with_a_foreign_body_is_unreadable(body: bytes) -> None:
     with pytest.raises(AnswerUnreadable):
         answer_from(body)
 
@@ -120,13 +120,13 @@ def test_every_text_can_be_sent_even_with_half_a_surrogate_pair(text: str) -> No
 
 
 @pytest.mark.parametrize("user", ["", "a b", "a\r\nX: y", "ü", "x" * 256, "system", "group:1", "guild:1"])
-def test_a_user_id_the_gateway_would_change_or_honour_is_refused(user: str) -> None:
+def test_a_user_id_that_the_gateway_changes_or_gives_rights_is_refused(user: str) -> None:
     with pytest.raises(QuestionRejected):
         request_body(Question("a", user, "hi"))
 
 
 @pytest.mark.parametrize("user", ["1f0c0f3e-0000-4000-8000-000000000001", "teams-g_1-2", "systems", "x" * 255])
-def test_ids_of_people_and_conversations_are_taken(user: str) -> None:
+def test_ids_of_people_and_conversations_are_accepted(user: str) -> None:
     assert request_body(Question("a", user, "hi"))
 
 
@@ -166,7 +166,7 @@ def streamed(*events: bytes) -> StreamedAnswer:
     return said
 
 
-def test_a_stream_of_today_holds_the_answer_in_its_last_chunk() -> None:
+def test_a_stream_of_present_gateways_holds_the_answer_in_its_last_chunk() -> None:
     said = streamed(chunk(" <think>a</think>NO_REPLY? ", "stop"))
     assert said.answer() == Answer(" <think>a</think>NO_REPLY? ")
     assert (said.raw, said.run) == (False, "b742eb2f")
@@ -203,7 +203,7 @@ def test_the_raw_pieces_of_older_gateways_are_cleaned_as_a_plain_reply_is(
 
 
 @pytest.mark.parametrize(
-    ("text", "suspect", "told"),
+    ("text", "suspect", "worded"),
     [
         ("Error: iter 0 think: llm call: HTTP 500: openai: {}", True, True),
         ("Error: iter 12 tool: out of turns", True, True),
@@ -213,16 +213,16 @@ def test_the_raw_pieces_of_older_gateways_are_cleaned_as_a_plain_reply_is(
         ("An Error: iter 0 think: llm call", False, False),
     ],
 )
-def test_the_gateways_word_of_a_failure_is_told_by_its_wording(text: str, suspect: bool, told: bool) -> None:
+def test_a_failed_run_is_recognised_by_its_wording(text: str, suspect: bool, worded: bool) -> None:
     for said in (streamed(chunk(text, "stop")), streamed(chunk("some text"), chunk(text, "stop"))):
-        assert (said.suspect, said.told_by_the_gateway) == (suspect, told)
+        assert (said.suspect, said.worded_as_failure) == (suspect, worded)
 
 
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"[]", b"null", b"{}", b'{"choices":null}', b'{"choices":[null]}', b'{"choices":[{"delta":[]}]}'],
 )
-def test_any_other_event_in_a_stream_is_unreadable(data: bytes) -> None:
+def test_a_foreign_event_in_a_stream_is_unreadable(data: bytes) -> None:
     with pytest.raises(AnswerUnreadable):
         StreamedAnswer().take(data)
 
@@ -233,7 +233,7 @@ def test_a_chunk_without_choices_says_nothing_and_a_stream_without_end_of_answer
 
 
 @pytest.mark.parametrize("id_", [None, 7, "", "chatcmpl-", "chatcmpl-XYZ", "b742eb2f"])
-def test_an_odd_id_names_no_run(id_: object) -> None:
+def test_an_id_of_another_form_names_no_run(id_: object) -> None:
     said = StreamedAnswer()
     said.take(chunk("", None, id_))
     assert said.run == ""

@@ -1,4 +1,4 @@
-"""The stand-in agent: what it says, what it remembers, and that it never pretends to be a model."""
+"""The stand-in agent: answers, memory, and honesty about being no model; cleaning of texts, JSON, rate limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 
 
 def answer(*said: str) -> Script:
-    """The script for the last message of a session in which the others were said before."""
+    """The script for the last message of a session with the given earlier messages."""
     return reply(said[-1], [{"role": "user", "content": text} for text in said[:-1]], NOW)
 
 
@@ -30,11 +30,11 @@ def words(script: Script) -> str:
     "told", ["I'm Alice", "I’m Alice.", "I am Alice!", "my name is Alice", "call me Alice, please"]
 )
 @pytest.mark.parametrize("asked", ["What's my name?", "what’s my name", "So, what is my name?"])
-def test_it_remembers_a_name_from_its_session(told: str, asked: str) -> None:
+def test_the_agent_remembers_a_name_from_its_session(told: str, asked: str) -> None:
     assert words(answer(told, "something else", asked)) == "Your name is Alice."
 
 
-def test_it_knows_no_name_in_another_session() -> None:
+def test_the_agent_knows_no_name_in_another_session() -> None:
     assert "I do not know your name" in words(answer("What's my name?"))
 
 
@@ -42,7 +42,7 @@ def test_a_mood_is_no_name() -> None:
     assert "I do not know your name" in words(answer("I'm tired", "What's my name?"))
 
 
-def test_what_it_counts_can_be_watched_growing() -> None:
+def test_a_counting_answer_grows_line_by_line() -> None:
     script = answer("count to 60")
 
     assert words(script).endswith("This is number 60 of the 60 that I was asked to count.")
@@ -54,7 +54,7 @@ def test_the_last_name_counts() -> None:
     assert words(answer("I'm Alice", "I'm Bob", "What's my name?")) == "Your name is Bob."
 
 
-def test_it_recalls_what_it_was_to_remember() -> None:
+def test_the_agent_recalls_the_facts_it_was_told_to_remember() -> None:
     told = ("I'm Alice", "Remember: the launch is on Friday", "Please remember that tea is green")
     recalled = words(answer(*told, "What did I tell you?"))
     assert recalled.splitlines()[2:] == ["- Your name is Alice.", "- the launch is on Friday", "- tea is green"]
@@ -75,7 +75,7 @@ def test_in_a_group_everybody_has_their_own_name_and_facts_bear_theirs() -> None
     ("asked", "seconds"),
     [("take 20 seconds", 20), ("please take 0.5 s", 0.5), ("take 2 minutes", 120), ("take 99999 seconds", 600)],
 )
-def test_it_waits_as_long_as_asked_but_ten_minutes_at_most(asked: str, seconds: float) -> None:
+def test_the_agent_waits_as_long_as_asked_but_at_most_ten_minutes(asked: str, seconds: float) -> None:
     assert answer(asked)[0] == Wait(seconds)
 
 
@@ -87,7 +87,7 @@ def test_a_tool_is_announced_used_and_then_answered() -> None:
     assert after == Say("The gateway's clock says 2026-03-01T09:30:00+00:00.")
 
 
-def test_it_researches_with_thoughts_a_search_and_a_page_that_is_gone() -> None:
+def test_the_agent_researches_with_thoughts_a_search_and_a_missing_page() -> None:
     script = answer("please research sea birds")
     tools = [step for step in script if isinstance(step, UseTool)]
     assert isinstance(script[0], Think)
@@ -102,7 +102,7 @@ def test_a_failure_carries_raw_provider_words_and_the_asked_status() -> None:
     assert "acct_4711" in step.words
 
 
-def test_silence_and_nothing_are_what_a_model_would_say() -> None:
+def test_silence_and_an_empty_answer_are_raw_model_texts() -> None:
     assert answer("stay silent") == (Say("NO_REPLY"),)
     assert answer("say nothing") == (Say(""),)
 
@@ -122,7 +122,7 @@ def test_the_long_answer_must_be_split_and_closes_its_code_fences() -> None:
 
 
 @pytest.mark.parametrize("said", ["hello", "", "   ", "[From: Bob]", "<script>alert(1)</script>"])
-def test_anything_else_is_answered_by_a_stand_in_that_says_so(said: str) -> None:
+def test_an_unknown_message_is_answered_by_an_agent_that_says_it_is_a_stand_in(said: str) -> None:
     assert "I am the stand-in agent, not a model" in words(answer(said))
 
 
@@ -157,26 +157,32 @@ def test_a_text_over_32000_bytes_is_cut_with_a_remark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    "body",
     [
-        (b"", "EOF"),
-        (b" ", "EOF"),
-        (b'{"a":', "unexpected EOF"),
-        (b'{"a":"x', "unexpected EOF"),
-        (b"{'a':1}", "invalid character '\\'' looking for beginning of object key string"),
-        (b'{"a" 1}', "invalid character '1' after object key"),
-        (b'{"a":1 "b"}', "invalid character '\"' after object key:value pair"),
-        (b"[1 2]", "invalid character '2' after array element"),
-        (b"\x1f", "invalid character '\\x1f' looking for beginning of value"),
+        b"",
+        b" ",
+        b'{"a":',
+        b'{"a":"x',
+        b"{'a':1}",
+        b'{"a" 1}',
+        b'{"a":1 "b"}',
+        b"[1 2]",
+        b"\x1f",
+        b"NaN",
+        b"[-Infinity]",
+        b"[" * 200_000,
     ],
 )
-def test_a_body_is_refused_in_gos_words(body: bytes, words: str) -> None:
-    with pytest.raises(go_json.GoJsonError) as refused:
+def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(go_json.NotJsonError):
         go_json.decode(body)
-    assert str(refused.value) == words
 
 
-def test_a_value_is_read_whatever_stands_behind_it() -> None:
+def test_a_number_of_any_length_is_read() -> None:
+    assert go_json.decode(b"1" * 10_000) == float("inf")
+
+
+def test_the_first_value_of_a_body_is_read_and_bytes_behind_it_are_ignored() -> None:
     assert go_json.decode(b'{"a":[1,-2.5e1,true,null,"\\u00e9"]} junk') == {"a": [1, -25.0, True, None, "é"]}
 
 

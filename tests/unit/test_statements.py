@@ -1,4 +1,4 @@
-"""The named SQL: each statement is used, each use exists, none reads the whole table; the schema grows from nothing."""
+"""The named SQL: each statement is used, each use exists, no statement reads the whole table; the schema is built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.store.sqlite import SQLITE
 from bridge.store.statements import load_migrations, load_statements
 
 STATEMENTS = load_statements(SQLITE)
-# Reads at most 500 rows, by its own LIMIT.
+# Reads at most 500 rows, by a LIMIT.
 BOUNDED = {"delete"}
 
 
@@ -27,7 +27,7 @@ def database() -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _holes(sql: str) -> dict[str, int]:
+def _parameters(sql: str) -> dict[str, int]:
     return dict.fromkeys(re.findall(r":(\w+)", sql), 1)
 
 
@@ -35,7 +35,7 @@ def test_every_statement_is_used_and_every_use_exists() -> None:
     folder = Path(bridge.store.sqlite.__file__).parent
     source = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
     words = set(re.findall(r'"([a-z_]+)"', source))
-    fetched = set(re.findall(r'(?:yield|yield \(\n\s*|one\(|_write\()\s*"([a-z_]+)"', source))
+    fetched = set(re.findall(r'(?:yield|yield \(\n\s*|first_row\(|_write\()\s*"([a-z_]+)"', source))
     assert set(STATEMENTS) <= words
     assert fetched <= set(STATEMENTS)
     assert len(fetched) > 10
@@ -43,14 +43,14 @@ def test_every_statement_is_used_and_every_use_exists() -> None:
 
 def test_every_statement_fits_the_schema(database: sqlite3.Connection) -> None:
     for sql in STATEMENTS.values():
-        database.execute(f"EXPLAIN {sql}", _holes(sql))
+        database.execute(f"EXPLAIN {sql}", _parameters(sql))
 
 
 @pytest.mark.parametrize("name", sorted(set(STATEMENTS) - BOUNDED))
 def test_no_statement_reads_the_whole_table(database: sqlite3.Connection, name: str) -> None:
-    """The table keeps a week of ids; one scan in the writer's thread would hold up everybody."""
+    """The table keeps the ids of a week; a scan in the writer's thread would hold up all traffic."""
     sql = STATEMENTS[name]
-    plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", _holes(sql))]
+    plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", _parameters(sql))]
     assert [step for step in plan if re.fullmatch(r"(SCAN|SEARCH)( TABLE)? turns", step)] == []
 
 
@@ -66,8 +66,8 @@ def test_every_write_of_a_claimed_row_names_number_owner_and_fence() -> None:
         assert "WHERE n = :n AND owner = :owner AND fence = :fence" in STATEMENTS[name], name
 
 
-def test_what_each_beat_reads_of_thousands_of_own_rows_is_little(database: sqlite3.Connection) -> None:
-    cursor = database.execute(STATEMENTS["own_before"], _holes(STATEMENTS["own_before"]))
+def test_the_read_of_each_heartbeat_takes_two_columns_only(database: sqlite3.Connection) -> None:
+    cursor = database.execute(STATEMENTS["own_before"], _parameters(STATEMENTS["own_before"]))
     assert [column[0] for column in cursor.description] == ["n", "lane"]
 
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.core.files.content_type import text_of
+from bridge.core.gateway_facts import QUESTION_BYTES
 from bridge.core.texts import say
-
-MOST_BYTES = 32_000
-"""The gateway cuts the end of a longer question, without an error (docs/reference/goclaw.md, "Request")."""
 
 # A shorter beginning of a file would not help the agent; such a file is left out.
 _LEAST_BYTES = 200
@@ -45,10 +43,10 @@ def text_file(name: str, content: bytes) -> TextFile | None:
     if text is None:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return TextFile(name, text[:MOST_BYTES], len(text.encode()))
+    return TextFile(name, text[:QUESTION_BYTES], len(text.encode()))
 
 
-def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = MOST_BYTES) -> Inlined:
+def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = QUESTION_BYTES) -> Inlined:
     """Return the question `text` with each file as a fenced block, in order, while there is room in `most` bytes.
 
     A last sentence tells the agent the names of the `missing` files, which could not be fetched or are no text, and of

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from bridge.core.gateway_facts import HIDDEN_BEGINS, HIDDEN_THOUGHT, SILENCE
 from bridge.core.markdown.blocks import HEAD_COLUMNS, MARKER, blocks, offset
 from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.render import clean, render_block
@@ -19,10 +20,8 @@ from bridge.core.markdown.split import PART_UNITS, beginning, units
 VISIBLE_UNITS = PART_UNITS // 2 - 1000
 _MOST_READ = 100_000  # characters
 
-# Text which the gateway removes (docs/reference/goclaw.md, "Hidden parts of a text"), known by the first characters.
-_THOUGHT = re.compile(r"\s*<(think(?:ing)?|thought|antthinking)\b[^>]*>.*?</\1\s*>\s*", re.DOTALL | re.IGNORECASE)
-_HIDDEN = re.compile(r"(?i:</?(?:think|thought|antthinking))|MEDIA:")
-_SILENCE = "NO_REPLY"
+# Text which the gateway removes, known by its first characters.
+_THOUGHT = re.compile(rf"\s*{HIDDEN_THOUGHT.pattern}", HIDDEN_THOUGHT.flags)
 _CARD = re.compile(r" {0,3}(?:`{3,}|~{3,})\s*adaptive-card", re.IGNORECASE)  # may become an attachment
 
 # Words whose meaning no later text changes.
@@ -78,9 +77,9 @@ def _without_hidden(raw: str) -> str:
         at = thought.end()
     raw = raw[at:]
     start = raw.lstrip().upper()
-    if _SILENCE.startswith(start[: len(_SILENCE)]):
+    if SILENCE.startswith(start[: len(SILENCE)]):
         return ""
-    hidden = _HIDDEN.search(raw)
+    hidden = HIDDEN_BEGINS.search(raw)
     return raw[: hidden.end() - 1] if hidden else raw
 
 

@@ -1,6 +1,6 @@
-"""A stand-in for the GoClaw gateway: the HTTP and WebSocket surface a bridge meets, and a small honest agent.
+"""A stand-in for the GoClaw gateway: the gateway's HTTP and WebSocket interface, and a scripted agent.
 
-It follows the observed behaviour of the real gateway (reference page goclaw-gateway.md) and shares no line with the
-bridge, so that a mistake of the bridge cannot hide in its own mirror. It is no GoClaw: no tools beyond the stand-in
-agent's, no long-term memory, no tenants, no ``chat.send``. `bridge.simulator.gateway.app.build_app` is its door.
+The stand-in plays the facts of docs/reference/goclaw.md, and shares no code with the bridge, so that a mistake of the
+bridge is not repeated here. Left out: tools beyond the scripted agent's, long-term memory, tenants, ``chat.send``.
+`bridge.simulator.gateway.app.build_app` makes the application.
 """

@@ -1,4 +1,7 @@
-"""Who calls: bearer to role, the user id header, API keys and the rate limit (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Errors" and docs/reference/goclaw.md, "Health and doctor")."""
+"""Access to the stand-in: bearer and role, the user id header, API keys, the rate limit.
+
+docs/reference/goclaw.md, "Request", "User id" and "Rate limit".
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,26 @@ import hmac
 import json
 import secrets
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 from uuid import uuid4
 
 from bridge.simulator.gateway.clock import rfc3339
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
 Role = Literal["viewer", "operator", "admin", "owner"]
 _RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2, "owner": 3}
 _SCOPES: dict[str, Role] = {"operator.read": "viewer", "operator.write": "operator", "operator.admin": "admin"}
-OWNER_ID = "system"  # the default owner id of a gateway (docs/reference/goclaw.md, "Request")
+OWNER_ID = "system"  # the default owner id of a gateway (docs/reference/goclaw.md, "User id")
 USER_HEADER = "X-GoClaw-User-Id"
-_BURST = 5  # tokens of a full bucket (docs/reference/goclaw.md, "Errors")
-_BUCKETS = 10_000  # bearers remembered at once; an idle one is full again and may be forgotten
+_BURST = 5  # tokens of a full bucket (docs/reference/goclaw.md, "Rate limit")
+_MOST_BUCKETS = 10_000  # bearers remembered; the longest unused bucket is full again and may be forgotten
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One authenticated bearer: what it may do, and the user it is bound to ("" when it is not)."""
+    """An authenticated bearer: its role, and the user to whom an API key is bound ("" for all other bearers)."""
 
     role: Role
     owner_id: str = ""
@@ -39,7 +40,7 @@ class Caller:
 
 @dataclass(slots=True)
 class Keyring:
-    """The gateway token and the API keys. Keys are kept as SHA-256 in one small file and survive a restart."""
+    """The gateway token and the API keys. Keys are kept as SHA-256 in a small file and survive a restart."""
 
     token: str
     path: Path
@@ -50,7 +51,7 @@ class Keyring:
             self._keys = json.loads(self.path.read_text("utf-8"))
 
     def caller(self, bearer: str | None) -> Caller | None:
-        """Who this bearer is; None when nobody. A gateway without token takes any bearer as ``system``."""
+        """The caller with this bearer, None if unknown. A gateway without token takes any bearer as ``system``."""
         if bearer is not None and (key := self._keys.get(_digest(bearer))) and not key["revoked"]:
             return Caller(max((_SCOPES[s] for s in key["scopes"]), key=_RANK.__getitem__), key["owner_id"])
         if not self.token:
@@ -60,10 +61,10 @@ class Keyring:
         return None
 
     def create(self, name: str, scopes: list[str], owner_id: str) -> dict[str, Any]:
-        """A new key and its description, as the answer of ``POST /v1/api-keys`` shows it (keys sorted).
+        """Make a key and return its description, as ``POST /v1/api-keys`` answers (fields sorted).
 
-        Raises:
-            ValueError: a scope is unknown or there is none.
+        Unlike the gateway, the stand-in binds the key to ``owner_id``, and ``prefix`` begins with ``goclaw_``
+        (docs/reference/goclaw.md, "Where the stand-in differs"). Raises: ValueError (no scope, or an unknown scope).
         """
         if not scopes or any(scope not in _SCOPES for scope in scopes):
             raise ValueError("scopes must name operator.read, operator.write or operator.admin")
@@ -74,7 +75,7 @@ class Keyring:
         return created | {"prefix": key[:15], "scopes": scopes}
 
     def revoke(self, key_id: str) -> bool:
-        """Ends a key at once; False when there is no such key."""
+        """Revoke a key at once; False if no key has this id."""
         for key in self._keys.values():
             if key["id"] == key_id:
                 key["revoked"] = True
@@ -83,7 +84,7 @@ class Keyring:
         return False
 
     def _save(self) -> None:
-        """A few hundred bytes, written in place of the old file: short enough for the event loop."""
+        """Replace the file of keys: a few hundred bytes, short enough for the event loop."""
         fresh = self.path.with_suffix(".new")
         fresh.write_text(json.dumps(self._keys), "utf-8")
         fresh.replace(self.path)
@@ -94,13 +95,13 @@ def _digest(bearer: str) -> str:
 
 
 def bearer_of(headers: Mapping[str, str]) -> str | None:
-    """The bearer token of a request; the scheme word is case-sensitive in the real gateway (docs/reference/goclaw.md, "Request")."""
+    """The bearer token of a request; the word ``Bearer`` is case-sensitive, as in the gateway."""
     value = headers.get("Authorization", "")
     return value.removeprefix("Bearer ") if value.startswith("Bearer ") else None
 
 
 def user_id_of(headers: Mapping[str, str], caller: Caller) -> str:
-    """The user a request acts for; "" when the header is missing or invalid, which the gateway treats alike (docs/reference/goclaw.md, "Request")."""
+    """The user id of a request; "" if the header is missing or invalid (docs/reference/goclaw.md, "User id")."""
     raw = headers.get(USER_HEADER, "").encode("utf-8", "surrogateescape")
     user = raw.decode("utf-8", "replace").strip(" \t")
     if not user or len(raw) > 255 or any(unicodedata.category(char) in {"Cc", "Cf"} for char in user):
@@ -110,19 +111,19 @@ def user_id_of(headers: Mapping[str, str], caller: Caller) -> str:
 
 @dataclass(slots=True)
 class RateLimit:
-    """A token bucket per bearer: a burst of five, then ``rpm`` a minute; ``rpm`` <= 0 turns it off (docs/reference/goclaw.md, "Errors")."""
+    """A token bucket for each bearer: a burst of five, then ``rpm`` a minute; ``rpm`` <= 0 turns the limit off."""
 
     rpm: int
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def take(self, bearer: str, now: float) -> bool:
-        """Takes one token at ``now`` (seconds of a monotonic clock); False when there is none."""
+        """Take a token at ``now`` (seconds of a monotonic clock); False if the bucket is empty."""
         if self.rpm <= 0:
             return True
         tokens, seen = self._buckets.pop(bearer, (float(_BURST), now))
         tokens = min(_BURST, tokens + (now - seen) * self.rpm / 60)
         allowed = tokens >= 1
         self._buckets[bearer] = (tokens - 1 if allowed else tokens, now)
-        if len(self._buckets) > _BUCKETS:
+        if len(self._buckets) > _MOST_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
         return allowed

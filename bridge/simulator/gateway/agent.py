@@ -1,32 +1,28 @@
-"""The stand-in agent: a small, honest script instead of a model.
+"""The stand-in agent: answers by scripts instead of a model, and says so.
 
-Pure: the text, the session's history and the time in; a script of steps out. It remembers only what stands in the
-history it is given, so whoever sees it remember sees the gateway's session at work. It never pretends to be a model.
+Pure: the text, the session's history and the time in; a script of steps out. The agent knows only the given history,
+so a remembered name shows the gateway's session at work.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from bridge.simulator.gateway.samples import CODE, MARKDOWN, TABLE, long_answer
 from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Step, Think, UseTool, Wait
+from bridge.simulator.gateway.sessions import Message
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
-
-    from bridge.simulator.gateway.sessions import Message
-
-_LONGEST_WAIT = 600.0  # seconds; a demo needs no more, and a typing error shall not hold a session for days
+_LONGEST_WAIT = 600.0  # seconds; a demo needs no more, and a typing error must not hold a session for days
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What an answer may depend on: the person's words, their name if the text bears it, the past, the time."""
+class Prompt:
+    """The input of an answer: the person's name ("" if unknown) and words, earlier messages, the time."""
 
     speaker: str
     text: str
@@ -36,12 +32,12 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One thing to say and what it shows; ``pattern`` finds it in a message, ``answer`` writes the script."""
+    """A known phrase and its effect in words; ``pattern`` matches messages, ``answer`` writes the script."""
 
     say: str
     shows: str
     pattern: re.Pattern[str] = field(repr=False)
-    answer: Callable[[Heard, re.Match[str]], Script] = field(repr=False)
+    answer: Callable[[Prompt, re.Match[str]], Script] = field(repr=False)
 
 
 def reply(text: str, history: Iterable[Message], now: datetime) -> Script:
@@ -50,15 +46,15 @@ def reply(text: str, history: Iterable[Message], now: datetime) -> Script:
     lines = _lines(text)
     speaker = lines[-1][0] if lines else ""
     said = "\n".join(line for _, line in lines)
-    heard = Heard(speaker, said, (*past, *lines), now)
+    prompt = Prompt(speaker, said, (*past, *lines), now)
     for phrase in PHRASES:
         if found := phrase.pattern.search(said):
-            return phrase.answer(heard, found)
-    return _echo(heard)
+            return phrase.answer(prompt, found)
+    return _echo(prompt)
 
 
 def phrases() -> list[dict[str, str]]:
-    """The table for people: what to say, and what it shows; what to try first stands first."""
+    """The table of phrases for people, each with its effect; the phrases to try first come first."""
     order = {say: place for place, say in enumerate(_TRY_FIRST)}
     sorted_for_people = sorted(PHRASES, key=lambda phrase: order.get(phrase.say, len(order)))
     return [{"say": phrase.say, "shows": phrase.shows} for phrase in sorted_for_people]
@@ -76,56 +72,56 @@ _FACT = re.compile(r"^(?:please\s+)?remember(?:\s*[:,]\s*|\s+that\s+)(?P<fact>\S
 
 
 def _lines(text: str) -> list[tuple[str, str]]:
-    """(speaker, line) of each line that says something; a ``[From: Name]`` counts until the next one."""
+    """(speaker, line) of each line that is not blank; a ``[From: Name]`` holds until the next."""
     speaker, lines = "", []
     for line in text.splitlines():
         if found := _FROM.match(line):
-            speaker, line = found["name"].strip(), line[found.end() :]  # noqa: PLW2901 - the prefix is no part of it
+            speaker, line = found["name"].strip(), line[found.end() :]  # noqa: PLW2901  without the prefix
         if line.strip():
             lines.append((speaker, line.strip()))
     return lines
 
 
 def _name_in(line: str) -> str:
-    """The name a line introduces, or "": "I'm tired" is no introduction, "I'm Alice" and "my name is bob" are."""
+    """The name introduced by a line, or "". "I'm Alice" and "my name is bob" are introductions, "I'm tired" is not."""
     found = _NAME.match(line)
     if found is None or (found["loose"] and found["name"][0].islower()):
         return ""
     return found["name"]
 
 
-def _greet(heard: Heard, _: re.Match[str]) -> Script:
-    name = next((name for _, line in _lines(heard.text) if (name := _name_in(line))), "")
+def _greet(prompt: Prompt, _: re.Match[str]) -> Script:
+    name = next((name for _, line in _lines(prompt.text) if (name := _name_in(line))), "")
     if not name:
-        return _echo(heard)
+        return _echo(prompt)
     return (Say(f"Hello {name}. I am the stand-in agent, and I will remember your name in this conversation."),)
 
 
-def _tell_name(heard: Heard, _: re.Match[str]) -> Script:
-    told = [name for speaker, line in heard.past if speaker == heard.speaker and (name := _name_in(line))]
-    if told:
-        return (Say(f"Your name is {told[-1]}."),)
-    if heard.speaker:
-        return (Say(f"Teams says your name is {heard.speaker}. You have not told me another one here."),)
+def _tell_name(prompt: Prompt, _: re.Match[str]) -> Script:
+    names = [name for speaker, line in prompt.past if speaker == prompt.speaker and (name := _name_in(line))]
+    if names:
+        return (Say(f"Your name is {names[-1]}."),)
+    if prompt.speaker:
+        return (Say(f"Teams says your name is {prompt.speaker}. You have not told me another one here."),)
     return (Say("I do not know your name: you have not told me in this conversation. Try “I'm Alice”."),)
 
 
-def _facts(heard: Heard) -> list[str]:
+def _facts(prompt: Prompt) -> list[str]:
     facts = []
-    for speaker, line in heard.past:
+    for speaker, line in prompt.past:
         if found := _FACT.match(line):
             facts.append(f"{speaker}: {found['fact']}" if speaker else found["fact"])
     return facts
 
 
-def _note(heard: Heard, _: re.Match[str]) -> Script:
-    noted = [found["fact"] for _, line in _lines(heard.text) if (found := _FACT.match(line))]
+def _note(prompt: Prompt, _: re.Match[str]) -> Script:
+    noted = [found["fact"] for _, line in _lines(prompt.text) if (found := _FACT.match(line))]
     return (Say("Noted: " + "; ".join(noted)),)
 
 
-def _recall(heard: Heard, _: re.Match[str]) -> Script:
-    known = [f"Your name is {name}." for s, line in heard.past if s == heard.speaker and (name := _name_in(line))]
-    entries = [*known[-1:], *_facts(heard)]
+def _recall(prompt: Prompt, _: re.Match[str]) -> Script:
+    known = [f"Your name is {name}." for s, line in prompt.past if s == prompt.speaker and (name := _name_in(line))]
+    entries = [*known[-1:], *_facts(prompt)]
     if not entries:
         return (Say("Nothing that I was to remember. Try “Remember: the launch is on Friday”."),)
     return (Say("In this conversation I was told:\n\n" + "\n".join(f"- {entry}" for entry in entries)),)
@@ -136,18 +132,18 @@ def _seconds(found: re.Match[str], default: float) -> float:
     return min(number * (60 if found["unit"].lower().startswith("min") else 1), _LONGEST_WAIT)
 
 
-def _slow(_: Heard, found: re.Match[str]) -> Script:
+def _slow(_: Prompt, found: re.Match[str]) -> Script:
     seconds = _seconds(found, 20)
     return (Wait(seconds), Say(f"Done. That took {seconds:g} seconds, as you asked."))
 
 
-def _slow_tool(_: Heard, found: re.Match[str]) -> Script:
+def _slow_tool(_: Prompt, found: re.Match[str]) -> Script:
     seconds = _seconds(found, 20)
     tool = UseTool("exec", {"command": f"sleep {seconds:g}"}, "", seconds)
     return (Say("Let me run that."), tool, Say(f"The tool has run for {seconds:g} seconds."))
 
 
-def _count(_: Heard, found: re.Match[str]) -> Script:
+def _count(_: Prompt, found: re.Match[str]) -> Script:
     last = min(max(int(found["n"]), 1), 120)
     script: list[Step] = [Say(counted(1, last))]
     for n in range(2, last + 1):
@@ -156,17 +152,17 @@ def _count(_: Heard, found: re.Match[str]) -> Script:
 
 
 def counted(n: int, last: int) -> str:
-    """A line long enough to be shown while it is written: what a short one becomes, only the next one tells."""
+    """A counted line, long enough to be shown while being written (a short line may still become a heading)."""
     return f"This is number {n} of the {last} that I was asked to count."
 
 
-def _time(heard: Heard, _: re.Match[str]) -> Script:
-    written = heard.now.isoformat(timespec="seconds")
+def _time(prompt: Prompt, _: re.Match[str]) -> Script:
+    written = prompt.now.isoformat(timespec="seconds")
     tool = UseTool("datetime", {}, written, 0.3)
     return (Say("Let me look."), tool, Say(f"The gateway's clock says {written}."))
 
 
-def _research(_: Heard, found: re.Match[str]) -> Script:
+def _research(_: Prompt, found: re.Match[str]) -> Script:
     topic = found["topic"].strip()
     page = f"https://example.com/{topic.split()[0].lower()}?session=1234"
     return (
@@ -175,12 +171,12 @@ def _research(_: Heard, found: re.Match[str]) -> Script:
         UseTool("web_search", {"query": topic}, "1 result", 1.5),
         Say("I open the first result."),
         UseTool("web_fetch", {"url": page}, "HTTP 404", 0.5, failed=True),
-        Wait(0.3),  # a model, too, takes a while to see what it was told
+        Wait(0.3),  # as a model, which takes a while to read a result
         Say(f"I have found one page on {topic}, and it could not be opened. I am a stand-in, and have no web."),
     )
 
 
-def _fail(_: Heard, found: re.Match[str]) -> Script:
+def _fail(_: Prompt, found: re.Match[str]) -> Script:
     status = int(found["status"] or 500)
     words = (
         f'{{"error": {{"message": "The stand-in provider fails as asked (account acct_4711 at '
@@ -189,41 +185,41 @@ def _fail(_: Heard, found: re.Match[str]) -> Script:
     return (Fail(status, words),)
 
 
-def _file(heard: Heard, _: re.Match[str]) -> Script:
-    facts = "\n".join(f"- {fact}" for fact in _facts(heard)) or "- nothing yet"
+def _file(prompt: Prompt, _: re.Match[str]) -> Script:
+    facts = "\n".join(f"- {fact}" for fact in _facts(prompt)) or "- nothing yet"
     text = f"Notes of the stand-in agent\n\nWhat I was told in this conversation:\n{facts}\n"
-    # named by its content, so that two sessions never write over each other's notes
+    # named by the content, so that sessions do not overwrite the notes of a different session
     name = f"notes-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}.txt"
     return (Deliver(name, text), Say(f"Here are my notes: [{name}](/v1/files/workspace/{name})"))
 
 
-def _help(_: Heard, __: re.Match[str]) -> Script:
+def _help(_: Prompt, __: re.Match[str]) -> Script:
     table = "\n".join(f"- “{phrase.say}” — {phrase.shows}" for phrase in PHRASES)
     return (Say(f"I am the stand-in agent of the simulated gateway, not a model. I know these:\n\n{table}"),)
 
 
-def _echo(heard: Heard) -> Script:
-    quoted = "\n".join(f"> {line}" for line in heard.text[:600].splitlines()) or "> (no text)"
+def _echo(prompt: Prompt) -> Script:
+    quoted = "\n".join(f"> {line}" for line in prompt.text[:600].splitlines()) or "> (no text)"
     listed = "\n".join(f"- {phrase.say}" for phrase in PHRASES[:6])
     return (
         Say(
-            f"I read{f', from {heard.speaker}' if heard.speaker else ''}:\n\n{quoted}\n\n"
+            f"I read{f', from {prompt.speaker}' if prompt.speaker else ''}:\n\n{quoted}\n\n"
             "I am the stand-in agent, not a model: I answer a few phrases, for example\n\n"
             f"{listed}\n\n“What can you do?” lists them all."
         ),
     )
 
 
-def _text(*texts: str) -> Callable[[Heard, re.Match[str]], Script]:
+def _text(*texts: str) -> Callable[[Prompt, re.Match[str]], Script]:
     return lambda _heard, _found: tuple(map(Say, texts))
 
 
-def _phrase(say: str, shows: str, pattern: str, answer: Callable[[Heard, re.Match[str]], Script]) -> Phrase:
+def _phrase(say: str, shows: str, pattern: str, answer: Callable[[Prompt, re.Match[str]], Script]) -> Phrase:
     return Phrase(say, shows, re.compile(pattern, re.IGNORECASE | re.MULTILINE), answer)
 
 
 _DURATION = r"(?P<n>\d{1,6}(?:[.,]\d{1,3})?)?\s*(?P<unit>s|sec|secs|seconds?|min|mins|minutes?)\b"
-# Questions stand before statements: a message may hold both, and then the question is what wants an answer.
+# Questions stand before statements: of a message with both, the question wants an answer.
 PHRASES: Sequence[Phrase] = (
     _phrase("What's my name?", "whether it remembers you", r"\bwhat(?:['’]s| is) my name\b", _tell_name),
     _phrase(

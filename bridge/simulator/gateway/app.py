@@ -1,10 +1,10 @@
-"""Builds the stand-in gateway: one aiohttp application that starts and stops its own parts."""
+"""Builds the stand-in gateway as an aiohttp application, which starts and stops its parts."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
@@ -21,14 +21,11 @@ from bridge.simulator.gateway.runs import Runs
 from bridge.simulator.gateway.sessions import Sessions
 from bridge.simulator.gateway.state import GATEWAY, Gateway, GatewayOptions
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 __all__ = ["GatewayOptions", "build_app", "phrases"]
 
 _HEADERS_LIMIT = 1 << 20  # Go's default for all headers together: https://pkg.go.dev/net/http#pkg-constants
-# What aiohttp's server must do differently, so that a run ends with its request, and headers, bodies and access are as
-# in Go: https://docs.aiohttp.org/en/stable/web_advanced.html#peer-disconnection
+# Options of aiohttp's server, so that a run ends with its request, and headers and bodies are handled as in Go:
+# https://docs.aiohttp.org/en/stable/web_advanced.html#peer-disconnection
 _SERVER = {
     "handler_cancellation": True,
     "auto_decompress": False,
@@ -39,11 +36,11 @@ _SERVER = {
 
 
 def build_app(options: GatewayOptions) -> web.Application:
-    """The gateway as an application; run it with ``web.AppRunner`` (``shutdown_timeout=5`` is the real one's grace).
+    """The gateway as an application for ``web.AppRunner`` (the gateway's grace is ``shutdown_timeout=5``).
 
-    Starting it creates ``options.data`` and reads the sessions there.
+    At the start the application creates the folder ``options.data`` and reads the sessions in the folder.
     """
-    # bodies are limited by bridge.simulator.gateway.body, in the gateway's own words
+    # bodies are limited by bridge.simulator.gateway.body, with the gateway's status and form
     app = web.Application(middlewares=[endpoints.as_go_answers], handler_args=_SERVER, client_max_size=0)
     app[GATEWAY] = _gateway(options)
     app[rpc.SOCKETS] = rpc.Sockets()

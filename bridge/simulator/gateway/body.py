@@ -1,26 +1,26 @@
-"""Request bodies as the gateway reads them: the limit, and Go's words of refusal (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Errors")."""
+"""Request bodies as the gateway reads them: size limit, JSON, types (docs/reference/goclaw.md, "Request")."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from aiohttp import web
 
 from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.replies import coded_error
 
-if TYPE_CHECKING:
-    from aiohttp import web
-
 _LIMIT = 1 << 20
 _T = TypeVar("_T")
-_STRUCT = "chatCompletionsRequest"
 
 
 class InvalidBodyError(ValueError):
-    """The body cannot be used; the text follows ``invalid request: ``. ``closing``: the connection ends with it."""
+    """An unusable body. ``reason`` follows ``invalid request: ``, in words of the stand-in's own where the real
+    gateway repeats Go's (docs/reference/goclaw.md, "Errors"). ``closing``: the connection is closed behind the answer.
+    """
 
-    def __init__(self, words: str, *, closing: bool = False) -> None:
-        super().__init__(words)
+    def __init__(self, reason: str, *, closing: bool = False) -> None:
+        super().__init__(reason)
         self.closing = closing
 
     def reply(self) -> web.Response:
@@ -35,69 +35,63 @@ class InvalidBodyError(ValueError):
 async def read_object(request: web.Request) -> dict[str, Any]:
     """The JSON object of the body.
 
-    Raises:
-        InvalidBodyError: over 1 MiB, not JSON, or no object.
+    Raises: InvalidBodyError.
     """
     body = bytearray()
     async for chunk in request.content.iter_chunked(1 << 16):
         body += chunk
         if len(body) > _LIMIT:
-            raise InvalidBodyError("http: request body too large", closing=True)
+            raise InvalidBodyError("body too large", closing=True)
     try:
         value = go_json.decode(bytes(body))
-    except go_json.GoJsonError as error:
-        raise InvalidBodyError(str(error)) from error
+    except go_json.NotJsonError as error:
+        raise InvalidBodyError("no JSON") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidBodyError(f"json: cannot unmarshal {go_json.kind(value)} into Go value of type http.{_STRUCT}")
+        raise InvalidBodyError("no object")
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """The part of a chat completion request that the gateway uses."""
+    """The fields of a chat completion request that the gateway reads."""
 
     model: str
     stream: bool
     messages: tuple[tuple[str, str], ...]  # (role, content)
 
     def text(self) -> str:
-        """The last user message, "" when there is none."""
+        """The last user message, "" without user messages."""
         return next((content for role, content in reversed(self.messages) if role == "user"), "")
 
 
 def chat_request(body: dict[str, Any]) -> ChatRequest:
-    """Checks the types that Go's struct asks for; null means absent, as in Go.
+    """Checks the types of the fields; null means absent, as in Go.
 
-    Raises:
-        InvalidBodyError: in the words of ``json.UnmarshalTypeError``.
+    Raises: InvalidBodyError.
     """
-    model = _typed(body.get("model"), str, "", f"{_STRUCT}.model", "string")
-    stream = _typed(body.get("stream"), bool, False, f"{_STRUCT}.stream", "bool")
-    entries = _typed(body.get("messages"), list, [], f"{_STRUCT}.messages", "[]http.chatMessage")
+    model = text_field(body, "model")
+    stream = _typed(body.get("stream"), bool, False, "stream")
+    entries = _typed(body.get("messages"), list, [], "messages")
     messages = []
     for entry in entries:
-        member = _typed(entry, dict, {}, f"{_STRUCT}.messages", "http.chatMessage")
-        role = _typed(member.get("role"), str, "", "chatMessage.messages.role", "string")
-        content = _typed(member.get("content"), str, "", "chatMessage.messages.content", "string")
-        messages.append((role, content))
+        member = _typed(entry, dict, {}, "messages")
+        messages.append((text_field(member, "role"), text_field(member, "content")))
     return ChatRequest(model, stream, tuple(messages))
 
 
-def text_field(body: dict[str, Any], name: str, struct: str) -> str:
-    """A string member, "" when absent.
+def text_field(body: dict[str, Any], name: str) -> str:
+    """A string field of the body, "" when absent.
 
-    Raises:
-        InvalidBodyError: it is of another type.
+    Raises: InvalidBodyError.
     """
-    return _typed(body.get(name), str, "", f"{struct}.{name}", "string")
+    return _typed(body.get(name), str, "", name)
 
 
-def _typed(value: Any, wanted: type[_T], absent: _T, place: str, go_type: str) -> _T:
+def _typed(value: Any, wanted: type[_T], absent: _T, name: str) -> _T:
     if value is None:
         return absent
     if isinstance(value, wanted):
         return value
-    words = f"json: cannot unmarshal {go_json.kind(value)} into Go struct field {place} of type {go_type}"
-    raise InvalidBodyError(words)
+    raise InvalidBodyError(f"wrong type in {name}")

@@ -1,32 +1,29 @@
-"""``POST /v1/chat/completions``, plain and streamed (docs/reference/goclaw.md, "Request" and docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Errors")."""
+"""``POST /v1/chat/completions``, plain and streamed (docs/reference/goclaw.md, "Request", "Reply", "Stream")."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from bridge.simulator.gateway import go_json
-from bridge.simulator.gateway.access import bearer_of
+from bridge.simulator.gateway.access import Caller, bearer_of
 from bridge.simulator.gateway.body import ChatRequest, InvalidBodyError, chat_request, read_object
 from bridge.simulator.gateway.replies import chat_error, json_reply, text_error, typed_error
 from bridge.simulator.gateway.runs import RunFailed, Turn
 from bridge.simulator.gateway.state import GATEWAY, Gateway
 
-if TYPE_CHECKING:
-    from bridge.simulator.gateway.access import Caller
-
 _INVALID = "invalid_request_error"
 
 
-async def chat_completions(request: web.Request) -> web.StreamResponse:  # noqa: PLR0911 - one return per check
-    """Answers one turn. Checks run in the real gateway's order, and a client that goes away cancels the run."""
+async def chat_completions(request: web.Request) -> web.StreamResponse:  # noqa: PLR0911  a return for each check
+    """Answers a question. The order of checks is the gateway's; a client that closes the request cancels the run."""
     gateway = request.app[GATEWAY]
     caller = gateway.caller(request)
     if refusal := _refuse_caller(request, gateway, caller):
         return refusal
-    assert caller is not None  # noqa: S101 - _refuse_caller has answered otherwise
+    assert caller is not None  # noqa: S101  _refuse_caller has answered otherwise
     try:
         asked = chat_request(await read_object(request))
     except InvalidBodyError as error:
@@ -65,7 +62,7 @@ def _peer(request: web.Request) -> str:
 
 
 def _agent(request: web.Request, model: str) -> str:
-    """Which agent is asked: the model's prefix, then the headers, then ``default``."""
+    """The key of the asked agent: by the model's prefix, else by the headers, else ``default``."""
     for prefix in ("goclaw:", "agent:"):
         if model.startswith(prefix):
             return model.removeprefix(prefix)
@@ -95,7 +92,7 @@ async def _plain(gateway: Gateway, turn: Turn, asked: ChatRequest) -> web.Respon
 
 
 async def _streamed(request: web.Request, gateway: Gateway, turn: Turn, asked: ChatRequest) -> web.StreamResponse:
-    """The role at once, the whole text at the end: the gateway's stream is no live text. A failure is a 200."""
+    """Sends the role at once and the whole text at the end, as the gateway does. A failed run has status 200."""
     headers = {"Cache-Control": "no-cache", "Connection": "keep-alive", "Content-Type": "text/event-stream"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)

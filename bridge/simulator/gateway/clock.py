@@ -1,4 +1,4 @@
-"""Wall-clock times in the form Go writes them."""
+"""Wall-clock times in Go's form."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""The small HTTP endpoints: health, agents, sessions, wake, API keys, files, and what is not there (docs/reference/goclaw.md, "Wake", docs/reference/goclaw.md, "Files", docs/reference/goclaw.md, "Health and doctor")."""
+"""The small HTTP endpoints: health, agents, sessions, wake, API keys, files, and the 404s.
+
+docs/reference/goclaw.md, "Wake", "Files" and "Health and doctor".
+"""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bridge.simulator.gateway.access import OWNER_ID, USER_HEADER
 from bridge.simulator.gateway.body import InvalidBodyError, read_object, text_field
 from bridge.simulator.gateway.replies import bare_json, coded_error, in_chunks_when_long, json_reply, plain_error
 from bridge.simulator.gateway.runs import RunFailed, Turn
 from bridge.simulator.gateway.state import GATEWAY
-
-if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
 
 _LIST_LIMIT = 20
 _ENDPOINTS = ("/v1/chat/completions", "/v1/agents", "/v1/sessions", "/v1/files", "/ws", "/health")
@@ -30,9 +30,9 @@ async def index(_: web.Request) -> web.Response:
 
 @web.middleware
 async def as_go_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Long bodies in chunks, and the gateway's own 404 for what the router does not know (other methods as well)."""
+    """Sends long bodies in chunks, and the gateway's 404 for unknown paths and methods."""
     if "\x7f" in "".join(request.headers.values()):
-        # net/http itself refuses such a header value: https://pkg.go.dev/net/http
+        # Go's net/http refuses such a header value (docs/reference/goclaw.md, "User id")
         bad = web.Response(status=400, body=b"400 Bad Request", headers={"Content-Type": "text/plain; charset=utf-8"})
         bad.force_close()
         return bad
@@ -47,7 +47,7 @@ async def as_go_answers(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def agent(request: web.Request) -> web.Response:
-    """``GET /v1/agents/{A}``: with a user id this asks for a grant, and nobody but the owner has one here (docs/reference/goclaw.md, "Health and doctor")."""
+    """``GET /v1/agents/{A}``: with a user id the user's grant is checked, and only the owner has a grant here."""
     gateway = request.app[GATEWAY]
     caller = gateway.caller(request)
     if caller is None:
@@ -61,7 +61,7 @@ async def agent(request: web.Request) -> web.Response:
 
 
 async def sessions(request: web.Request) -> web.Response:
-    """``GET /v1/sessions``: an admin sees all, a key the sessions of the user it names."""
+    """``GET /v1/sessions``: an admin sees all sessions, a key the sessions of the user in the header."""
     gateway = request.app[GATEWAY]
     caller = gateway.caller(request)
     if caller is None:
@@ -84,8 +84,8 @@ def _number(text: str, otherwise: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else otherwise
 
 
-async def wake(request: web.Request) -> web.Response:  # noqa: PLR0911 - one return per check
-    """``POST /v1/agents/{A}/wake``: a turn in any session the caller names, also on gateways that forget (docs/reference/goclaw.md, "Wake")."""
+async def wake(request: web.Request) -> web.Response:  # noqa: PLR0911  a return for each check
+    """``POST /v1/agents/{A}/wake``: a turn in any session named by the caller, also on gateways that forget."""
     gateway = request.app[GATEWAY]
     caller = gateway.caller(request)
     if caller is None:
@@ -94,7 +94,7 @@ async def wake(request: web.Request) -> web.Response:  # noqa: PLR0911 - one ret
         return plain_error(403, f"permission denied: {request.path}")
     try:
         body = await read_object(request)
-        text, key, user = (text_field(body, name, "wakeRequest") for name in ("message", "session_key", "user_id"))
+        text, key, user = (text_field(body, name) for name in ("message", "session_key", "user_id"))
     except InvalidBodyError as error:
         return error.reply()
     if not text:
@@ -117,7 +117,7 @@ async def create_key(request: web.Request) -> web.Response:
         return refusal
     try:
         body = await read_object(request)
-        name, owner_id = (text_field(body, field, "apiKeyRequest") for field in ("name", "owner_id"))
+        name, owner_id = (text_field(body, field) for field in ("name", "owner_id"))
     except InvalidBodyError as error:
         return error.reply()
     scopes = body.get("scopes")

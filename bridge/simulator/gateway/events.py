@@ -1,30 +1,29 @@
-"""The gateway's events on their way to the sockets that may see them (docs/reference/goclaw.md, "Agent events").
+"""Distributes the gateway's events to sockets, by right (docs/reference/goclaw.md, "Agent events").
 
-Every socket has a buffer of 256 events; what does not fit is lost, and nothing is replayed: so says the real gateway.
+Each socket has a buffer of 256 events. As in the gateway, further events are lost, and lost events are not replayed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bridge.simulator.gateway.access import Caller
+from bridge.simulator.gateway.access import Caller
 
 _BUFFER = 256
 
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """One socket: who it is connected as (None before ``connect``), and the frames that wait for it."""
+    """A socket: caller (None before ``connect``), user, and waiting frames."""
 
     caller: Caller | None = None
     user: str = ""
     frames: asyncio.Queue[dict[str, Any]] = field(default_factory=lambda: asyncio.Queue(_BUFFER))
 
     def sees(self, user: str) -> bool:
-        """Admins see everybody's runs, others their own."""
+        """Whether the socket gets the events of ``user``: admins see all runs, the rest only the own user's."""
         return self.caller is not None and (self.caller.may("admin") or bool(user and self.user == user))
 
     def offer(self, frame: dict[str, Any]) -> None:
@@ -39,13 +38,13 @@ class Events:
     subscribers: set[Subscriber] = field(default_factory=set)
 
     def agent(self, user: str, payload: dict[str, Any]) -> None:
-        """An ``agent`` event about a run of ``user``, to those who may see it."""
+        """Offer an ``agent`` event of a run of ``user`` to the sockets with the right to see the event."""
         for subscriber in self.subscribers:
             if subscriber.sees(user):
                 subscriber.offer({"type": "event", "event": "agent", "payload": payload})
 
-    def everybody(self, event: str, payload: dict[str, Any] | None = None) -> None:
-        """An event without a user, to every socket that has connected."""
+    def broadcast(self, event: str, payload: dict[str, Any] | None = None) -> None:
+        """Offer an event without a user to all connected sockets."""
         frame: dict[str, Any] = {"type": "event", "event": event}
         if payload is not None:
             frame["payload"] = payload

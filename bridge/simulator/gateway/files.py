@@ -10,31 +10,28 @@ import mimetypes
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
 from bridge.simulator.gateway.replies import plain_error, text_error
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_LIFE = 24 * 3600  # seconds a signed link is good for (docs/reference/goclaw.md, "Files")
+_TICKET_SECONDS = 24 * 3600  # validity of a signed link (docs/reference/goclaw.md, "Files")
 _LINK = re.compile(r"/v1/(?:files|media)/[^\s)\]\"'<>?]+(?!\?ft=)(?=[\s)\]\"'<>]|$)")
-# Folders of the gateway's own machine, refused by name; everything outside the workspace is simply not there.
+# Folders of the gateway's machine, refused by name; all further paths outside the workspace are not found.
 _SYSTEM = {"bin", "boot", "dev", "etc", "lib", "proc", "root", "run", "sbin", "sys", "usr", "var"}
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The workspace folder and the key that signs its links; the key follows from the token, so restarts keep links."""
+    """The workspace folder and the secret that signs links; the secret follows from the token, so links stay valid."""
 
     folder: Path
     secret: bytes
 
     async def write(self, name: str, text: str) -> str:
-        """Keeps a text file and returns its unsigned link."""
+        """Keep a text file and return the file's unsigned link."""
         await asyncio.to_thread(self._write, name, text.encode("utf-8", "replace"))
         return f"/v1/files/workspace/{name}"
 
@@ -43,22 +40,24 @@ class Files:
         (self.folder / name).write_bytes(content)
 
     def sign(self, text: str) -> str:
-        """The text with every link into files or media signed."""
-        return _LINK.sub(lambda found: f"{found[0]}?ft={self._ticket(found[0], int(time.time()) + _LIFE)}", text)
+        """The text with all links to files and media signed."""
+        return _LINK.sub(
+            lambda found: f"{found[0]}?ft={self._ticket(found[0], int(time.time()) + _TICKET_SECONDS)}", text
+        )
 
     def _ticket(self, link: str, expiry: int) -> str:
         digest = hmac.digest(self.secret, f"{unquote(link)}\n{expiry}".encode("utf-8", "replace"), hashlib.sha256)
         return f"{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}.{expiry}"
 
     def is_signed(self, link: str, ticket: str) -> bool:
-        """Whether the ticket is for this link and not yet old."""
+        """Whether the ticket belongs to the link and has not expired."""
         expiry = ticket.rpartition(".")[2]
         if not re.fullmatch(r"[0-9]{1,12}", expiry) or int(expiry) < time.time():
             return False
         return hmac.compare_digest(self._ticket(link, int(expiry)).encode(), ticket.encode("utf-8", "replace"))
 
     async def serve(self, request: web.Request, *, bearer_ok: bool) -> web.StreamResponse:
-        """Answers ``GET /v1/files/<path>``; a valid bearer or a valid ticket opens it."""
+        """Answer ``GET /v1/files/<path>``, given a valid bearer or a valid ticket."""
         ticket = request.query.get("ft")
         if ticket is not None and not self.is_signed(request.path, ticket):
             return text_error(401, "invalid or expired file token")

@@ -1,7 +1,8 @@
-"""A real model behind the stand-in: any OpenAI-compatible endpoint, asked as the real gateway asks its own.
+"""A real model behind the stand-in: any OpenAI-compatible endpoint.
 
-Tries, delays and the words of a failure are the gateway's (docs/reference/goclaw.md, "Errors"). Tools are not offered to the model,
-and its reasoning is not shown as ``thinking`` events.
+Tries, pauses and the wording of a failure follow the gateway (docs/reference/goclaw.md, "Errors"); retried statuses
+differ a little (docs/reference/goclaw.md, "Where the stand-in differs"). Tools are not offered to the model, and its
+reasoning does not become ``thinking`` events.
 """
 
 from __future__ import annotations
@@ -10,22 +11,20 @@ import asyncio
 import json
 import random
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from bridge.simulator.gateway.sessions import Message
+from bridge.simulator.gateway.sessions import Message
 
 TRIES = 3
 _DELAYS = ((0.2, 0.3), (0.5, 0.7))  # seconds between the tries, observed (docs/reference/goclaw.md, "Errors")
-_LONGEST_RETRY_AFTER = 60.0  # seconds; the page shows 2 s honoured and names no limit
-_SILENCE = 180.0  # seconds until a silent model counts as failed (docs/reference/goclaw.md, "Errors")
+_LONGEST_RETRY_AFTER = 60.0  # seconds; the stand-in's own limit, the gateway has none
+_SILENCE = 180.0  # seconds until a silent model counts as failed (docs/reference/goclaw.md, "Time limits")
 _CONNECT = 10.0
 _SYSTEM = (
     "You are a helpful agent that people talk with in a chat. Answer in Markdown. Messages of a group begin with"
@@ -34,7 +33,7 @@ _SYSTEM = (
 
 
 class ProviderFailure(Exception):
-    """The provider did not answer. The text is what follows ``llm call: `` in the gateway's error."""
+    """The provider did not answer. The text follows ``llm call: `` in the gateway's error."""
 
     def __init__(self, words: str, *, retried: bool, retry_after: float = 0.0) -> None:
         super().__init__(words)
@@ -44,7 +43,7 @@ class ProviderFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answered model call: its raw text and the provider's token counts (0 when it gave none)."""
+    """An answered model call: raw text, and the provider's token counts (0 if the provider gave none)."""
 
     text: str
     prompt_tokens: int = 0
@@ -52,25 +51,25 @@ class Completion:
 
 
 def is_retried(status: int) -> bool:
-    """Whether the gateway asks again after this HTTP status of its provider (docs/reference/goclaw.md, "Errors")."""
+    """Whether the stand-in asks the provider again after this HTTP status: 429, and all of 500 and above."""
     return status == 429 or status >= 500
 
 
 def retry_delay(failed_tries: int, retry_after: float = 0.0) -> float:
-    """Seconds to wait after so many failed tries; a ``Retry-After`` of the provider is honoured."""
+    """Seconds to wait after ``failed_tries``; the provider's ``Retry-After`` (seconds) is obeyed up to 60 s."""
     low, high = _DELAYS[min(failed_tries, len(_DELAYS)) - 1]
-    return min(retry_after, _LONGEST_RETRY_AFTER) or random.uniform(low, high)  # noqa: S311 - jitter, not a secret
+    return min(retry_after, _LONGEST_RETRY_AFTER) or random.uniform(low, high)  # noqa: S311  jitter, no secret
 
 
 def base_url(url: str) -> str:
-    """The address below which ``/chat/completions`` lies: ``/v1`` is added unless the path names a version."""
+    """The address without ``/chat/completions``; ``/v1`` is added unless the path names a version."""
     trimmed = url.rstrip("/").removesuffix("/chat/completions")
     return trimmed if re.search(r"/v\d", urlsplit(trimmed).path) else f"{trimmed}/v1"
 
 
 @dataclass(slots=True)
 class Model:
-    """One OpenAI-compatible endpoint. ``name`` None takes the first model that it lists."""
+    """An OpenAI-compatible endpoint. ``name`` None takes the first model of the endpoint's list."""
 
     http: aiohttp.ClientSession
     url: str
@@ -85,10 +84,9 @@ class Model:
     async def complete(
         self, history: Iterable[Message], text: str, *, on_piece: Callable[[str], None] | None
     ) -> Completion:
-        """The model's answer to ``text``; with ``on_piece`` it is streamed, each piece handed over as it comes.
+        """The model's answer to ``text``; with ``on_piece`` the answer is streamed, and each piece handed over.
 
-        Raises:
-            ProviderFailure: no answer after the gateway's tries.
+        Raises: ProviderFailure (no answer after all tries).
         """
         kept = [m for m in history if m["role"] in {"user", "assistant"} and m["content"]]
         messages = [{"role": "system", "content": _SYSTEM}]
@@ -125,7 +123,7 @@ class Model:
             raise ProviderFailure("openai: decode response: not a chat completion", retried=False) from error
 
     async def _model_name(self) -> str:
-        """The model to name in requests: the configured one, else the first that the endpoint lists, asked once."""
+        """The model's name for requests: the configured name, else the first of the endpoint's list, asked once."""
         if self.name is None:
             async with self.http.get(
                 f"{self._base}/models", headers=self._headers(), timeout=self._timeout()
@@ -139,7 +137,7 @@ class Model:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def _timeout(self) -> aiohttp.ClientTimeout:
-        """No limit on the whole answer, since a local model may think for long; one on each silence."""
+        """A limit for each silence, but none for the whole answer, since a local model may think for long."""
         return aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=self.silence)
 
 
@@ -168,7 +166,7 @@ def _tokens(answer: Any) -> tuple[int, int]:
 
 
 async def _stream(response: aiohttp.ClientResponse, spoken: list[str], on_piece: Callable[[str], None]) -> Completion:
-    """Reads server-sent events until ``[DONE]``; ``spoken`` fills as pieces arrive, also when the stream breaks."""
+    """Reads server-sent events until ``[DONE]``. ``spoken`` gets each piece at once, for a broken stream too."""
     tokens = (0, 0)
     async for line in response.content:
         data = line.strip().removeprefix(b"data:").strip()

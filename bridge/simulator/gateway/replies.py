@@ -1,21 +1,18 @@
-"""The forms of the gateway's HTTP answers: which content type, which line end, which error body (docs/reference/goclaw.md, "Errors").
+"""The forms of the gateway's HTTP answers: content type, line end, error body (docs/reference/goclaw.md, "Errors").
 
-Three writers live in the real gateway: Go's ``http.Error`` (text, ``nosniff``), its JSON encoder (a line end after
-the value) and a few plain writes without line end. A bridge meets all three.
+The gateway writes answers in three ways: Go's ``http.Error`` (text, ``nosniff``), Go's JSON encoder (a line end behind
+the value) and a few plain writes without line end.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 
 from bridge.simulator.gateway import go_json
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-# net/http buffers this much before it must choose between a length and chunks: https://pkg.go.dev/net/http#ResponseWriter
+# net/http buffers so many bytes before the choice between a length and chunks: https://pkg.go.dev/net/http#ResponseWriter
 _GO_BUFFER = 2048
 
 
@@ -31,7 +28,7 @@ def bare_json(value: object, status: int = 200) -> web.Response:
 
 
 def text_error(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Go's ``http.Error``: the text, a line end, ``text/plain`` that must not be sniffed."""
+    """Go's ``http.Error``: the text and a line end, as ``text/plain`` with ``nosniff``."""
     return web.Response(
         body=text.encode("utf-8", "replace") + b"\n",
         status=status,
@@ -44,12 +41,12 @@ def text_error(status: int, text: str, headers: Mapping[str, str] | None = None)
 
 
 def chat_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A refusal of chat completions. The message is pasted in unescaped, as the real gateway does: a 500 is no JSON."""
+    """A refusal of chat completions. The message is not escaped, as in the gateway: a 500 is no JSON."""
     return text_error(status, '{"error":{"message":"' + message + '"}}', headers)
 
 
 def typed_error(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """As `chat_error`, with the ``type`` member that refusals before the body carry."""
+    """As `chat_error`, with the ``type`` field of refusals that come before the body is read."""
     return text_error(status, '{"error":{"message":"' + message + '","type":"' + kind + '"}}', headers)
 
 
@@ -59,17 +56,17 @@ def coded_error(status: int, code: str, message: str, headers: Mapping[str, str]
 
 
 def plain_error(status: int, message: str) -> web.Response:
-    """The form of ``wake`` and of missing authority elsewhere: ``{"error":"unauthorized"}``."""
+    """The form of ``wake``, and of a missing bearer outside chat: ``{"error":"unauthorized"}``."""
     return json_reply({"error": message}, status)
 
 
 def in_chunks_when_long(request: web.Request, response: web.StreamResponse) -> None:
-    """Lets a long body go out in chunks instead of with a length, as net/http does."""
+    """Send a long body in chunks instead of with a length, as net/http does."""
     long = isinstance(response, web.Response) and isinstance(response.body, bytes) and len(response.body) > _GO_BUFFER
     if long and request.version >= (1, 1):
         response.enable_chunked_encoding()
 
 
 async def without_server_header(_: web.Request, response: web.StreamResponse) -> None:
-    """Takes off what only aiohttp adds; for ``on_response_prepare``."""
+    """Remove aiohttp's ``Server`` header; for ``on_response_prepare``."""
     response.headers.popall(hdrs.SERVER, None)

@@ -1,7 +1,7 @@
-"""The WebSocket ``/ws``: connect, sessions, health, and the `agent` events on their way out (docs/reference/goclaw.md, "WebSocket" and docs/reference/goclaw.md, "Agent events").
+"""The WebSocket ``/ws``: connect, sessions, health, and the outgoing `agent` events.
 
-Left out, and answered like an unknown method: ``chat.send``, ``chat.abort``, ``chat.inject`` and ``sessions.compact``.
-A client that needs them finds out at once instead of being lied to.
+docs/reference/goclaw.md, "WebSocket" and "Agent events". Left out, and answered like an unknown method:
+``chat.send``, ``chat.abort``, ``chat.inject`` and ``sessions.compact``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import WSMsgType, web
@@ -20,27 +21,21 @@ from bridge.simulator.gateway import go_json
 from bridge.simulator.gateway.access import OWNER_ID, Caller
 from bridge.simulator.gateway.events import Subscriber
 from bridge.simulator.gateway.replies import text_error
+from bridge.simulator.gateway.sessions import Session
 from bridge.simulator.gateway.state import GATEWAY, Gateway
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.simulator.gateway.sessions import Session
-
-_LARGEST_FRAME = 512 * 1024  # beyond it the socket is closed with 1009 (docs/reference/goclaw.md, "WebSocket")
-_PING = 30.0
-_CLOSE_WITHIN = 1.0  # a client that does not answer the close must not hold up the gateway's end
+_LARGEST_FRAME = 512 * 1024  # bytes of a frame to the gateway; a larger frame closes the socket with 1009
+_PING = 30.0  # seconds
+_CLOSE_SECONDS = 1.0  # a client that does not answer the close must not hold up the shutdown
 _SERVER = {"name": "goclaw", "version": "dev"}
-_TENANT = (
-    "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway (docs/reference/goclaw.md, "WebSocket")
-)
-_PENDING_PAIRINGS = 3  # at most, then sockets without token are refused (docs/reference/goclaw.md, "WebSocket")
+_TENANT = "0193a5b0-7000-7000-8000-000000000001"  # the master tenant of every gateway
+_PENDING_PAIRINGS = 3  # then further sockets without token are refused
 _PAIRING_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _LIST_LIMIT = 20
 
 
 class RpcError(Exception):
-    """A refused call: the code and message of its answer."""
+    """A refused call, with the code and message of the answer."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -49,7 +44,7 @@ class RpcError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Sockets:
-    """The open sockets, and which of them came without a token: those wait for a pairing that nobody here grants."""
+    """The open sockets, and the sockets without a token, which wait for a pairing (never granted here)."""
 
     open: set[web.WebSocketResponse] = field(default_factory=set)
     pending: set[int] = field(default_factory=set)
@@ -59,8 +54,8 @@ SOCKETS = web.AppKey("sockets", Sockets)
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:
-    """Serves one socket until it closes; calls are answered in turn, events go out beside them."""
-    socket = web.WebSocketResponse(timeout=_CLOSE_WITHIN, heartbeat=_PING, max_msg_size=_LARGEST_FRAME, compress=False)
+    """Serves a socket until the socket closes; calls are answered in order, events are sent between."""
+    socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, heartbeat=_PING, max_msg_size=_LARGEST_FRAME, compress=False)
     if not socket.can_prepare(request).ok:
         return text_error(400, "Bad Request")
     await socket.prepare(request)
@@ -84,7 +79,7 @@ async def websocket(request: web.Request) -> web.StreamResponse:
 
 
 async def _send_events(socket: web.WebSocketResponse, subscriber: Subscriber) -> None:
-    """Sends what is offered until the socket is gone; the reader then sees the end."""
+    """Sends the subscriber's frames until the socket is closed."""
     while not socket.closed:
         frame = await subscriber.frames.get()
         try:
@@ -94,16 +89,16 @@ async def _send_events(socket: web.WebSocketResponse, subscriber: Subscriber) ->
 
 
 async def close_sockets(app: web.Application) -> None:
-    """For ``on_shutdown``: tells every socket that the gateway goes, then closes it."""
+    """For ``on_shutdown``: sends each socket the event ``shutdown``, then closes the socket."""
     for socket in tuple(app[SOCKETS].open):
-        with suppress(ConnectionError):  # gone in the meantime
+        with suppress(ConnectionError):  # closed meanwhile
             await socket.send_str('{"type":"event","event":"shutdown"}')
             await socket.close(code=1001)
 
 
 @dataclass(slots=True, eq=False)
 class _Peer:
-    """The far end of one socket: answers its frames, one by one, without waiting for anything."""
+    """The client of a socket: answers request frames in order, each at once."""
 
     gateway: Gateway
     subscriber: Subscriber
@@ -111,7 +106,7 @@ class _Peer:
     socket_id: str = field(default_factory=lambda: str(uuid4()))
 
     def answer(self, data: bytes) -> dict[str, Any]:
-        """The answer frame to one request frame."""
+        """The answer to a request frame."""
         request_id = ""
         try:
             frame = _frame(data)
@@ -144,7 +139,7 @@ class _Peer:
         return handler(caller, params)
 
     def _connect(self, params: dict[str, Any]) -> dict[str, Any]:
-        """(Re)connects this socket as somebody; a failed one leaves it unauthenticated."""
+        """Connect the socket (again) as a user; after a failure the socket is unauthenticated."""
         gateway, token, user = self.gateway, _text(params, "token"), _text(params, "user_id")
         self.subscriber.caller, self.subscriber.user = None, ""
         if not token and gateway.options.token:
@@ -221,12 +216,15 @@ class _Peer:
         return {"ok": True}
 
     def _status(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """Always idle: HTTP and wake runs are not known to this call in the real gateway either (docs/reference/goclaw.md, "chat.send and chat.abort")."""
+        """Always idle, as for HTTP and wake runs (docs/reference/goclaw.md, "chat.send and chat.abort")."""
         self._touch(caller, _text(params, "sessionKey"))
         return {"activity": None, "isRunning": False, "runId": ""}
 
     def _touch(self, caller: Caller, key: str) -> Session | None:
-        """The session, if this caller may touch it; admins may touch what is not there."""
+        """The session with this key, if the caller may use the session; None for an admin if no session has the key.
+
+        Raises: RpcError.
+        """
         session = self.gateway.sessions.get(key)
         if caller.may("admin"):
             return session
@@ -240,16 +238,14 @@ class _Peer:
 def _frame(data: bytes) -> dict[str, Any]:
     """The checked frame: ``id`` and ``method`` are strings, ``params`` an object.
 
-    Raises:
-        RpcError: in Go's words, as the gateway passes them on.
+    Raises: RpcError.
     """
     try:
         frame = go_json.decode(data)
-    except go_json.GoJsonError as error:
-        raise RpcError("INVALID_REQUEST", f"invalid frame: {error}") from error
+    except go_json.NotJsonError as error:
+        raise RpcError("INVALID_REQUEST", "invalid frame: no JSON") from error
     if not isinstance(frame, dict):
-        words = f"json: cannot unmarshal {go_json.kind(frame)} into Go value of type protocol.RequestFrame"
-        raise RpcError("INVALID_REQUEST", f"malformed request: {words}")
+        raise RpcError("INVALID_REQUEST", "malformed request: no object")
     checked = {name: _frame_text(frame, name) for name in ("type", "id", "method")}
     params = frame.get("params")
     return {**checked, "params": params if isinstance(params, dict) else {}}
@@ -259,8 +255,7 @@ def _frame_text(frame: dict[str, Any], name: str) -> str:
     value = frame.get(name)
     if value is None or isinstance(value, str):
         return value or ""
-    words = f"json: cannot unmarshal {go_json.kind(value)} into Go struct field RequestFrame.{name} of type string"
-    raise RpcError("INVALID_REQUEST", f"malformed request: {words}")
+    raise RpcError("INVALID_REQUEST", f"malformed request: wrong type in {name}")
 
 
 def _text(params: dict[str, Any], name: str) -> str:

@@ -1,34 +1,34 @@
-"""One run: the agent's work on one message, its events, and what the session keeps of it (docs/reference/goclaw.md, "Sessions" and docs/reference/goclaw.md, "Agent events")."""
+"""Runs: the agent's work on a message, the run's events, and the messages kept in the session.
+
+docs/reference/goclaw.md, "Sessions" and "Agent events".
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from bridge.simulator.gateway.agent import reply
 from bridge.simulator.gateway.clock import rfc3339
+from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.files import Files
 from bridge.simulator.gateway.model import TRIES, Model, ProviderFailure, is_retried, retry_delay
 from bridge.simulator.gateway.sanitise import NOTHING, cut_for_model, sanitise, visible
 from bridge.simulator.gateway.script import Deliver, Fail, Say, Script, Think, UseTool, Wait
 from bridge.simulator.gateway.sessions import Message, Sessions, message
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from bridge.simulator.gateway.events import Events
-    from bridge.simulator.gateway.files import Files
-
-_PIECES = 60  # a scripted text is streamed in at most so many pieces
+_MOST_PIECES = 60  # of a scripted text that is streamed; must fit into a subscriber's buffer
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is asked: the text of ``user`` in the session ``key``; ``stream`` makes events come piece by piece."""
+    """A question: the text of ``user`` in the session ``key``; with ``stream`` the text comes in pieces, as events."""
 
     agent: str
     user: str
@@ -41,7 +41,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run that ended well: the answer as the client gets it (links unsigned) and the tokens of all model calls."""
+    """The result of a completed run: the client's answer (links unsigned) and the tokens of all model calls."""
 
     content: str
     prompt_tokens: int
@@ -57,12 +57,12 @@ class Outcome:
 
 
 class RunFailed(Exception):
-    """The model did not answer; the text is the gateway's, with the provider's raw words in it."""
+    """The model did not answer. The text is the gateway's error, with the provider's raw words."""
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What a run has said and done so far; turns it into events and into messages for the history."""
+    """A run's progress so far; makes the run's events and its messages for the history."""
 
     turn: Turn
     events: Events
@@ -93,7 +93,7 @@ class _Progress:
         self.emit("thinking", {"content": text})
 
     def end_call(self, prompt_tokens: int, completion_tokens: int) -> str:
-        """Closes one model call and returns its text."""
+        """End a model call and return the call's text."""
         said, self.said = self.said, ""
         if not self.turn.stream and said:
             self.emit("chunk", {"content": said})
@@ -117,7 +117,7 @@ class _Progress:
 
 @dataclass(slots=True)
 class Runs:
-    """Runs turns, any number at once: the gateway has no queue of its own. `answer` speaks where there is no model."""
+    """Runs turns, any number at once, since the gateway has no queue. Without a model, ``answer`` writes the script."""
 
     sessions: Sessions
     events: Events
@@ -126,12 +126,10 @@ class Runs:
     answer: Callable[[str, Iterable[Message], datetime], Script] = reply
 
     async def run(self, turn: Turn) -> Outcome:
-        """Lets the agent work and keeps the turn.
+        """Run the agent and keep the turn's messages in the session.
 
-        A cancelled run (the client closed its request) keeps nothing, unless a tool was at work (docs/reference/goclaw.md, "Sessions").
-
-        Raises:
-            RunFailed: the provider failed; the session keeps nothing of the turn.
+        A cancelled run (closed request) keeps no message, unless a tool was running (docs/reference/goclaw.md,
+        "Sessions"). Raises: RunFailed (the provider failed; the session keeps no message).
         """
         text = cut_for_model(turn.text)
         history = self.sessions.open(turn.key, turn.user, turn.agent, turn.channel)
@@ -148,7 +146,7 @@ class Runs:
             raise
         finally:
             ended = {"traceId": turn.run_id, "status": "ended", "endedAt": rfc3339()}
-            self.events.everybody("trace.status", ended)
+            self.events.broadcast("trace.status", ended)
         cleaned = sanitise(final)
         self._keep(progress, cleaned)
         progress.completed(self.files.sign(visible(cleaned)))
@@ -169,7 +167,7 @@ class Runs:
         self.sessions.append(turn.key, turn.agent, turn.channel, messages, tokens)
 
     async def _work(self, progress: _Progress, text: str, history: tuple[Message, ...]) -> str:
-        """The final text of the agent, raw."""
+        """The agent's final text, raw."""
         if self.model is None:
             return await self._play(progress, self.answer(text, history, datetime.now(UTC)), _size(text, history))
         on_piece = progress.say if progress.turn.stream else None
@@ -201,7 +199,7 @@ class Runs:
 
 
 async def _use(progress: _Progress, tool: UseTool, prompt_tokens: int) -> None:
-    """One tool call: what was said before it becomes an announcement, no part of the answer."""
+    """Play a tool call: the text before the call becomes an announcement, no part of the answer."""
     said = progress.end_call(prompt_tokens, _tokens(progress.said))
     if said:
         progress.emit("block.reply", {"content": said, "source": "tool_announcement"})
@@ -214,13 +212,13 @@ async def _use(progress: _Progress, tool: UseTool, prompt_tokens: int) -> None:
     progress.tool = None
     progress.kept.append(message("tool", tool.result, tool_call_id=call_id))
     done = {"arguments": tool.arguments, "id": call_id, "is_error": tool.failed, "name": tool.name}
-    # keys sorted, as Go writes its maps
-    told = {"content": tool.result, "result": tool.result} if tool.failed else {"result": tool.result}
-    progress.emit("tool.result", dict(sorted((done | told).items())))
+    # keys sorted, as Go writes maps
+    result = {"content": tool.result, "result": tool.result} if tool.failed else {"result": tool.result}
+    progress.emit("tool.result", dict(sorted((done | result).items())))
 
 
 async def _fail(status: int, words: str) -> None:
-    """Fails as slowly as the real gateway, whose tries take their time (docs/reference/goclaw.md, "Errors")."""
+    """Fail after the gateway's pauses of all tries (docs/reference/goclaw.md, "Errors"). Raises: ProviderFailure."""
     for failed in range(1, TRIES if is_retried(status) else 1):
         await asyncio.sleep(retry_delay(failed))
     raise ProviderFailure(f"HTTP {status}: openai: {words}", retried=False)
@@ -231,14 +229,14 @@ def _open_call(kept: list[Message]) -> str:
 
 
 def _pieces(text: str) -> list[str]:
-    """The text cut between words, into few enough pieces for a subscriber's buffer."""
+    """The text cut between words into at most 60 pieces."""
     words = re.findall(r"\s*\S+\s*", text) or [text]
-    step = math.ceil(len(words) / _PIECES)
+    step = math.ceil(len(words) / _MOST_PIECES)
     return ["".join(words[at : at + step]) for at in range(0, len(words), step)]
 
 
 def _tokens(text: str) -> int:
-    """A rough count, four characters to a token; nobody bills by it."""
+    """A rough count of tokens, four characters to a token."""
     return math.ceil(len(text) / 4)
 
 

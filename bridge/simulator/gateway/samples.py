@@ -1,4 +1,4 @@
-"""What the stand-in agent shows when asked for code, a table, Markdown or a very long answer. Pure text."""
+"""Sample answers of the stand-in agent: code, a table, Markdown, a very long answer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _LONG_SECTIONS = 120
 
 
 def long_answer() -> str:
-    """Over 100 KB of Markdown: numbered sections, every third with a code block, one block of over 30 KB."""
+    """Over 100 KB of Markdown: numbered sections, each third with a code block, and a block of over 30 KB."""
     sections = [_section(number) for number in range(1, _LONG_SECTIONS + 1)]
     listing = "\n".join(f"{line:04d}: value = table[{line}] + 'é😀'  # line {line}" for line in range(800))
     sections.insert(_LONG_SECTIONS // 2, f"## One long listing\n\n```text\n{listing}\n```")

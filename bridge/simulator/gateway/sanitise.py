@@ -1,4 +1,8 @@
-"""What the gateway takes out of a model's text before anybody sees it (docs/reference/goclaw.md, "Reply"). Pure."""
+"""Takes hidden parts out of a model's text, and cuts long questions, as the gateway does. Pure.
+
+Written apart from the bridge's own patterns on purpose. Knows only the parts that were seen hidden at work
+(docs/reference/goclaw.md, "Reply" and "Where the stand-in differs").
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ _MEDIA_LINE = re.compile(r"^MEDIA:\S.*(?:\n|\Z)", re.MULTILINE)
 
 
 def sanitise(text: str) -> str:
-    """The text without hidden thoughts and MEDIA lines; ``...`` when nothing is left."""
+    """The text without hidden thoughts and MEDIA lines; ``...`` if no text is left."""
     visible = _MEDIA_LINE.sub("", _THOUGHT.sub("", text)).strip()
     return visible or NOTHING
 
 
 def visible(sanitised: str) -> str:
-    """What the client gets: nothing at all when the agent chose silence."""
+    """The text for the client: "" if the agent chose silence."""
     return "" if sanitised.startswith(SILENCE) else sanitised
 
 
@@ -25,7 +29,7 @@ _KEPT_BYTES = 32_000  # of a user's message (docs/reference/goclaw.md, "Request"
 
 
 def cut_for_model(text: str) -> str:
-    """A message over 32,000 bytes as the model gets it: cut, with the gateway's remark behind it (docs/reference/goclaw.md, "Request")."""
+    """The message for the model: over 32,000 bytes the rest is cut, and the gateway's remark added."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= _KEPT_BYTES:
         return text

@@ -1,4 +1,4 @@
-"""What the stand-in agent may do in one turn, step by step. Pure values: `agent` writes them, `runs` plays them."""
+"""The steps of the stand-in agent's scripts. Pure values: `agent` writes scripts, `runs` plays them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Text of the answer; several in a row make one text that comes piece by piece."""
+    """Text of the answer; several in a row make a text that comes piece by piece."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Reasoning, told apart from the answer."""
+    """Reasoning, which is no part of the answer."""
 
     text: str
 
@@ -29,7 +29,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class UseTool:
-    """A tool call that runs for ``seconds`` and ends with ``result``; text said before it is no part of the answer."""
+    """A tool call of ``seconds`` that ends with ``result``; text before the call is no part of the answer."""
 
     name: str
     arguments: dict[str, Any]
@@ -48,7 +48,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The model's provider refuses with this HTTP status and these raw words."""
+    """A refusal by the model's provider, with HTTP status and raw words."""
 
     status: int
     words: str

@@ -1,30 +1,29 @@
-"""Sessions on disk: who owns them, what they hold, and what a restart finds (docs/reference/goclaw.md, "Sessions" and docs/reference/goclaw.md, "WebSocket").
+"""Sessions in memory and on disk: owner, messages, and their return after a restart.
 
-One file per session, one JSON line per completed turn, appended with a single write. That is a few hundred bytes into
-the page cache, so it runs on the event loop, and it survives ``kill -9`` the instant after the reply (not a power cut:
-nothing here calls fsync). A line cut by a crash is dropped at the next start, since its turn was never answered.
+docs/reference/goclaw.md, "Sessions" and "WebSocket". Each session has a file with a JSON line for each completed turn,
+appended by a single write of a few hundred bytes into the page cache; so the write runs on the event loop, and survives
+``kill -9`` right after the reply (but no power cut, without fsync). A line cut by a crash is dropped at the next start:
+the turn was never answered.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from bridge.simulator.gateway.clock import rfc3339
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-Message = dict[str, Any]  # {"id","role","content","created_at","tool_calls"?,"tool_call_id"?} as sessions.preview shows
+Message = dict[str, Any]  # {"id","role","content","created_at","tool_calls"?,"tool_call_id"?} as in sessions.preview
 
 
 @dataclass(slots=True)
 class Session:
-    """One conversation as the gateway keeps it; ``saved`` is False until its first turn has ended well."""
+    """A session as the gateway keeps it; ``saved`` is False until the first turn has ended well."""
 
     key: str
     user: str
@@ -36,23 +35,23 @@ class Session:
     input_tokens: int = 0
     output_tokens: int = 0
     saved: bool = False
-    stale_rows: bool = False  # after a reset the old rows still lie on disk, until a turn replaces them (docs/reference/goclaw.md, "WebSocket")
+    stale_rows: bool = False  # reset, but the old rows are on disk until the next turn replaces the file
 
 
 def message(role: str, content: str, **more: Any) -> Message:
-    """One message for the history, with an id and the present time."""
+    """A message for the history, with a new id and the present time."""
     return {"id": str(uuid4()), "role": role, "content": content, "created_at": rfc3339(), **more}
 
 
 @dataclass(slots=True)
 class Sessions:
-    """All sessions of one gateway. Reads are from memory; the folder is read once, by `load`."""
+    """All sessions of a gateway. Reads are from memory; `load` reads the folder once."""
 
     folder: Path
     _sessions: dict[str, Session] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Reads every session from disk. Blocking: call it in a thread."""
+        """Read all sessions from disk. Blocking: to be called in a thread."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob("*.jsonl"):
             for line in path.read_text("utf-8").splitlines():
@@ -76,15 +75,16 @@ class Sessions:
         return session
 
     def open(self, key: str, user: str, agent: str, channel: str) -> tuple[Message, ...]:
-        """The history a starting turn sees. Creates the session in memory and (re)sets its owner."""
+        """The history for a starting turn. Creates the session in memory and sets its owner."""
         session = self._sessions.get(key) or self._new(key, user, agent, channel, rfc3339())
         session.user = user or session.user
         return tuple(session.messages)
 
     def append(self, key: str, agent: str, channel: str, messages: Iterable[Message], tokens: tuple[int, int]) -> None:
-        """Keeps one turn, all of its messages together.
+        """Keep the messages of a turn together.
 
-        A session that was deleted while the turn ran is made again, with this turn alone and without an owner (docs/reference/goclaw.md, "Sessions").
+        A session deleted during the turn is made again, with this turn alone and without an owner
+        (docs/reference/goclaw.md, "Sessions").
         """
         now = rfc3339()
         session = self._sessions.get(key) or self._new(key, "", agent, channel, now)
@@ -107,18 +107,18 @@ class Sessions:
         return self._sessions.get(key)
 
     def delete(self, key: str) -> None:
-        """Forgets the session, in memory and on disk."""
+        """Delete the session, in memory and on disk."""
         self._sessions.pop(key, None)
         self._path(key).unlink(missing_ok=True)
 
     def reset(self, key: str) -> None:
-        """Empties the session at once, while its rows stay on disk: a restart before the next turn brings them back."""
+        """Empty the session at once; the rows stay on disk, and a restart before the next turn brings the rows back."""
         if session := self._sessions.get(key):
             session.messages.clear()
             session.stale_rows = True
 
     def listing(self, *, agent: str, channel: str, user: str | None, limit: int, offset: int) -> dict[str, Any]:
-        """The payload of ``sessions.list``; "" filters nothing, ``user`` None shows everybody's. Newest first."""
+        """The payload of ``sessions.list``, newest first; "" means any, ``user`` None the sessions of all users."""
         found = [
             session
             for session in self._sessions.values()
@@ -132,7 +132,7 @@ class Sessions:
         return {"limit": limit, "offset": offset, "sessions": rows, "total": len(found)}
 
     def _path(self, key: str) -> Path:
-        """A file name that any file system takes; the key itself stands inside the rows."""
+        """The session's file; its name is a hash, valid on any file system, and the key stands inside the rows."""
         return self.folder / f"{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:40]}.jsonl"
 
 

@@ -1,33 +1,30 @@
-"""What one stand-in gateway is made of, for its handlers to share."""
+"""Options and parts of a stand-in gateway, shared by the handlers."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from aiohttp import web
 
 from bridge.simulator.gateway.access import Caller, Keyring, RateLimit, bearer_of, user_id_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bridge.simulator.gateway.events import Events
-    from bridge.simulator.gateway.files import Files
-    from bridge.simulator.gateway.runs import Runs
-    from bridge.simulator.gateway.sessions import Sessions
+from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.files import Files
+from bridge.simulator.gateway.runs import Runs
+from bridge.simulator.gateway.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """How a stand-in gateway is to behave.
+    """The options of a stand-in gateway.
 
-    ``token`` is the gateway token ("" makes a gateway without one), ``agent`` the key of its only agent, ``data`` the
-    folder of its sessions. ``persistent`` False plays a gateway that forgets (docs/reference/goclaw.md, "Sessions"). ``rate_limit_rpm`` <= 0 is off.
-    ``llm_url`` puts a real model behind it; without ``llm_model`` the first that the endpoint lists.
+    ``token``: the gateway token ("" for a gateway without token). ``agent``: key of the only agent. ``data``: folder of
+    the sessions. ``persistent`` False plays a gateway that forgets (docs/reference/goclaw.md, "Sessions").
+    ``rate_limit_rpm``: requests a minute, <= 0 is off. ``llm_url``: a real model instead of scripts; without
+    ``llm_model`` the first model of the endpoint's list.
     """
 
     token: str = field(repr=False)
@@ -60,14 +57,14 @@ class Gateway:
         return user_id_of(request.headers, caller)
 
     def agent_id(self) -> str:
-        """The agent's UUID, under which it may be asked as well: with a session of its own (docs/reference/goclaw.md, "Request")."""
+        """The agent's UUID, accepted instead of the key but with a separate session."""
         return str(uuid5(NAMESPACE_URL, f"stand-in:{self.options.agent}"))
 
     def has_agent(self, name: str) -> bool:
         return name in {self.options.agent, self.agent_id()}
 
     def chat_key(self, agent: str, user: str) -> str:
-        """The key of the session that an HTTP turn of this user runs in (docs/reference/goclaw.md, "Sessions")."""
+        """The session key of an HTTP turn of the user (docs/reference/goclaw.md, "Sessions")."""
         if self.options.persistent:
             return f"agent:{agent}:http:direct:{user}"
         return f"agent:{agent}:http-{user}-{secrets.token_hex(4)}"

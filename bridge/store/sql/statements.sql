@@ -1,11 +1,11 @@
--- Every statement of the turn table, by name, for both databases. Each is complete in itself: conditions are in the
--- WHERE clause, so no decision is taken on a value that may have changed since it was read. `state <> 'closed'` stands
--- beside a narrower condition where SQLite needs it to see that the index of open turns will do: without it, it reads
--- the whole table. <now> is the database's way to say the time in epoch seconds.
+-- The statements of the turn table by name, for both databases. Each statement is complete in itself: conditions stand
+-- in the WHERE clause, so no decision rests on a value that may have changed since it was read. `state <> 'closed'`
+-- stands beside a narrower condition where SQLite would not use the index of open turns, but read the whole table,
+-- without it. <now> is the database's expression for the time in epoch seconds.
 
 -- name: accept
--- Without a limit nothing is counted: thousands of greetings wait in a lane, and each new one would read them all.
--- Nothing is inserted where a change of the message has come before it: then the operation uses that.
+-- Without a limit the queue is not counted: thousands of greetings may wait in a lane, and each new greeting would read
+-- all rows. No row is inserted if an edit of the message came before the message: the operation then uses the edit.
 INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted, history)
 SELECT :id, :kind, :lane, :session,
        CASE WHEN busy THEN 'queued' ELSE 'running' END,
@@ -28,15 +28,15 @@ SELECT * FROM turns
 WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued';
 
 -- name: claim
--- The head of the lane only. A turn that came earlier may become visible later, beside a claimed one: hence the second
--- condition.
+-- The head of the lane only. A turn with a smaller number may become visible later, beside a claimed turn: hence the
+-- second condition.
 UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1,
   history = CASE WHEN length(history) < 4000 THEN history || :step ELSE history END
 WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued'
   AND NOT EXISTS (SELECT 1 FROM turns WHERE lane = :lane AND state IN ('running', 'answered'))
 RETURNING *;
 
--- name: behind
+-- name: queued_behind
 SELECT * FROM turns WHERE lane = :lane AND state <> 'closed' AND state = 'queued' AND n > :n ORDER BY n LIMIT :limit;
 
 -- name: merge_away
@@ -44,14 +44,14 @@ UPDATE turns SET state = 'closed', outcome = 'merged', merged_into = :into, clos
 WHERE n = :n AND state IN ('queued', 'running') AND fence = :fence AND stop = 0
 RETURNING n;
 
--- name: merge_further
--- What was merged into a turn goes with it.
+-- name: merge_members
+-- The turns that were merged into turn :n move on with it.
 UPDATE turns SET merged_into = :into WHERE merged_into = :n;
 
 -- name: members
 SELECT * FROM turns WHERE merged_into = :n ORDER BY n;
 
--- name: take
+-- name: claim_merged
 UPDATE turns SET state = 'running', owner = :owner, fence = fence + 1, payload = :payload, edit = :edit,
   live = :live, history = history || :step
 WHERE n = :n AND state = 'queued' AND fence = :fence
@@ -64,7 +64,7 @@ WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running' AND sto
 RETURNING n;
 
 -- name: record_answer
--- Written once more it changes nothing: after a broken connection nobody knows whether it was.
+-- Repeating the statement changes no value: after a broken connection it is unknown whether it was executed.
 UPDATE turns SET state = 'answered', reply = coalesce(reply, :reply),
   parts = CASE WHEN state = 'running' THEN :parts ELSE parts END,
   history = CASE WHEN state = 'running' THEN history || :step ELSE history END
@@ -102,7 +102,7 @@ WHERE lane = :lane AND state <> 'closed' AND state = 'running' AND kind = 'ask' 
 RETURNING n;
 
 -- name: stop_answered
--- Only where parts are left to drop; the last part of an answer cannot be stopped.
+-- Only if parts are left to drop; the last part of an answer cannot be stopped.
 UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
 WHERE lane = :lane AND state <> 'closed' AND state = 'answered' AND kind = 'ask' AND parts - sent > 1
   AND (:only = 0 OR n = :only)
@@ -113,8 +113,8 @@ UPDATE turns SET state = 'closed', outcome = 'stopped', closed = :at, history = 
 WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued' AND kind = 'ask'
 RETURNING n;
 
--- name: remember
--- A command that acted at once leaves its id, so that a repetition does nothing.
+-- name: remember_command
+-- Keeps the id of a command that acted at once, so that a repeated command does nothing.
 INSERT INTO turns (id, kind, lane, session, state, outcome, accepted, closed)
 VALUES (:id, 'note', :lane, '', 'closed', 'delivered', :at, :at);
 
@@ -134,28 +134,28 @@ SELECT * FROM turns WHERE again_of = :n;
 UPDATE turns SET edit = :edit WHERE n = :n RETURNING *;
 
 -- name: edit_queued
--- The fence goes on, so that whoever is about to merge what the row said before sees it.
+-- The fence is raised, so that a concurrent merge of the row's old words is refused.
 UPDATE turns SET payload = :payload, fence = fence + 1,
   history = CASE WHEN length(history) < 4000 THEN history || :step ELSE history END
 WHERE n = :n AND state = 'queued' AND fence = :fence
 RETURNING n;
 
 -- name: withdraw
--- One that was claimed since it was looked at, as its fence tells, may ask for others as well by now: they must not go
--- with it.
+-- Refused by the fence if the turn was claimed since it was read: the claim may have merged further messages into the
+-- turn, which must not be withdrawn.
 UPDATE turns SET <withdrawn>
 WHERE n = :n AND fence = :fence AND <may be withdrawn>
 RETURNING n, state;
 
 -- name: withdraw_all
--- The same with all of a place. All that is open is looked at: this is rare, and they are few.
+-- Withdraws all open turns of a conversation. Reads all open turns, which are few; the statement is rare.
 UPDATE turns SET <withdrawn>
 WHERE state <> 'closed' AND <may be withdrawn>
-  AND substr(id, 1, length(:there)) IN (:there, :threads)
+  AND substr(id, 1, length(:conversation)) IN (:conversation, :threads)
 RETURNING n, state;
 
 -- name: keep_edit
--- Not without end: in a group whose every message the bot may hear, most of what is deleted was never for it.
+-- At most 10,000 edits: in a group where the bot receives all messages, most deleted messages were not for the bot.
 INSERT INTO edits (id, text, stamp, at)
 SELECT :id, :text, :stamp, <now> WHERE (SELECT count(*) FROM edits) < 10000
 ON CONFLICT (id) DO UPDATE SET text = excluded.text, stamp = excluded.stamp, at = excluded.at
@@ -167,18 +167,18 @@ SELECT text, stamp FROM edits WHERE id = :id AND at > <now> - 3600;
 -- name: forget_edits
 DELETE FROM edits WHERE at <= <now> - 3600;
 
--- name: recently_shown
+-- name: recently_closed
 SELECT n, delivery FROM turns WHERE lane = :lane AND state = 'closed' AND kind = 'ask' ORDER BY n DESC LIMIT :limit;
 
 -- name: rate
--- Words stay when the same person says the same once more without any: buttons and reactions are one voice.
+-- The words stay if the same person gives the same rating again without words: buttons and reactions are one rating.
 INSERT INTO feedback (turn, person, reaction, words, at) VALUES (:turn, :person, :reaction, :words, :at)
 ON CONFLICT (turn, person) DO UPDATE SET reaction = excluded.reaction, at = excluded.at,
   words = CASE WHEN excluded.words = '' AND feedback.reaction = excluded.reaction
                THEN feedback.words ELSE excluded.words END;
 
 -- name: unrate
--- Who takes a reaction back does not take back what they wrote.
+-- A rating with words stays when the person takes the reaction back.
 DELETE FROM feedback WHERE turn = :turn AND person = :person AND reaction = :reaction AND words = '' RETURNING turn;
 
 -- name: ratings
@@ -213,7 +213,7 @@ UPDATE replicas SET beats = beats + 1, running = :running WHERE owner = :owner R
 -- name: owners
 SELECT owner, beats, running FROM replicas;
 
--- name: look_around
+-- name: overview
 SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued' AND kind <> 'welcome') AS waiting,
        EXISTS (SELECT 1 FROM turns WHERE state <> 'closed'
                AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)) AS orphans,
@@ -222,8 +222,9 @@ SELECT (SELECT count(*) FROM turns WHERE state <> 'closed' AND state = 'queued' 
 -- name: stops
 SELECT n FROM turns WHERE state <> 'closed' AND state IN ('running', 'answered') AND owner = :owner AND stop <> 0;
 
--- name: take_over_in_turn
--- One at a time: of two that update the same orphan, the second would not look again whether its owner lives by then.
+-- name: serialise_takeovers
+-- Takeovers run one at a time: of two that update the same orphan, the second would not check again whether the owner
+-- is registered by then. The name of the switch is stored and stays.
 INSERT INTO switches (name, value) VALUES ('adoptions', 1)
 ON CONFLICT (name) DO UPDATE SET value = switches.value + 1;
 
@@ -234,14 +235,14 @@ WHERE state IN ('running', 'answered') AND owner <> :owner
 RETURNING *;
 
 -- name: take_over_queued
--- Without an owner are those of the first version.
+-- Rows of the first version have no owner.
 UPDATE turns SET owner = :owner
 WHERE state <> 'closed' AND state = 'queued' AND coalesce(owner, '') <> :owner
   AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.owner = turns.owner)
 RETURNING lane;
 
 -- name: own_before
--- No more than is needed: this runs every second, also when thousands of answers wait for Teams to come back.
+-- Two columns only: the statement runs every second, also while thousands of answers wait for Teams to come back.
 SELECT n, lane FROM turns
 WHERE state IN ('running', 'answered') AND owner = :owner AND accepted < :before;
 
@@ -273,7 +274,7 @@ SELECT max(n) AS n FROM turns WHERE lane = :lane AND state = 'closed' AND kind =
 INSERT INTO budgets (name, tat) VALUES (:name, 0) ON CONFLICT DO NOTHING;
 
 -- name: spend
--- The generic cell rate algorithm: `tat` moves on by one interval for each one taken, at most a burst ahead of now.
+-- The generic cell rate algorithm: `tat` moves on by an interval for each slot spent, at most a burst ahead of now.
 UPDATE budgets SET tat = CASE WHEN tat > <now> THEN tat ELSE <now> END + :interval
 WHERE name = :name
   AND CASE WHEN tat > <now> THEN tat ELSE <now> END + :interval - <now> <= :most + 0.000001
@@ -299,7 +300,7 @@ WHERE n IN (SELECT n FROM turns WHERE closed < :before AND payload IS NOT NULL L
 RETURNING n;
 
 -- name: delete
--- Looks at the oldest rows only: a scan for what is not there would hold up the traffic.
+-- Reads the oldest 500 rows only: a scan of the whole table would hold up the traffic.
 DELETE FROM turns
 WHERE n IN (SELECT n FROM (SELECT n, closed FROM turns ORDER BY n LIMIT 500) AS oldest WHERE closed < :before)
 RETURNING n;
@@ -311,7 +312,7 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: evict_files
--- The newest stay.
+-- The newest files stay.
 DELETE FROM files
 WHERE id IN (SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY created DESC, id) AS total FROM files) AS sized
              WHERE total > :most);
@@ -319,7 +320,7 @@ WHERE id IN (SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY created DESC, i
 -- name: find_file
 SELECT * FROM files WHERE id = :id AND expires > :now;
 
--- name: settle_file
+-- name: finish_file
 UPDATE files SET state = :state, content = :nothing, size = 0 WHERE id = :id AND state = 'offered' RETURNING id;
 
 -- name: forget_files

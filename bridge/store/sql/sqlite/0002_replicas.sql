@@ -1,12 +1,12 @@
--- What several processes need, and what operators read. Only adds: the version before runs on it.
+-- Columns for several processes, and for operators. Only adds: the previous version runs on the new schema.
 ALTER TABLE turns ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';
--- `<epoch seconds> <what> [<owner>];` for each change of the row
+-- `<epoch seconds> <change> [<owner>];` for each change of the row
 ALTER TABLE turns ADD COLUMN history TEXT NOT NULL DEFAULT '';
--- How many activities the reply has, and how many of them were shown.
+-- Number of activities of the reply, and number of delivered parts (sent).
 ALTER TABLE turns ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE turns ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
 
--- The living: one row for each life of a process.
+-- The registered owners: a row for each replica that has joined.
 CREATE TABLE replicas (
     owner   TEXT PRIMARY KEY,
     beats   INTEGER NOT NULL DEFAULT 0,

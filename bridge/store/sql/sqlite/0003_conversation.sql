@@ -1,14 +1,14 @@
--- Edits, feedback and files. Only adds: the version before runs on it.
+-- Edits, feedback and files. Only adds: the previous version runs on the new schema.
 -- The message under which a turn shows progress: `stream:<id>` or `message:<id>`.
 ALTER TABLE turns ADD COLUMN live TEXT NOT NULL DEFAULT '';
--- What a question's own message says since it was edited or merged, and since when; JSON.
+-- The words of the question's own message since an edit or a merge, and the time of the edit; JSON.
 ALTER TABLE turns ADD COLUMN edit BLOB;
--- The turn that asks a merged one's words together with its own.
+-- The turn into which the turn was merged.
 ALTER TABLE turns ADD COLUMN merged_into INTEGER;
 CREATE INDEX turns_merged ON turns (merged_into) WHERE merged_into IS NOT NULL;
--- Changes that overtook their message, by the id that its turn will have: `stamp` by Teams' clock, `at` by ours.
+-- Edits that arrived before the message, by the id of the future turn: `stamp` by Teams' clock, `at` by the database's.
 CREATE TABLE edits (id TEXT PRIMARY KEY, text TEXT NOT NULL, stamp REAL NOT NULL, at REAL NOT NULL);
--- One for each person and turn; the last counts.
+-- A rating for each person and turn; the last rating counts.
 CREATE TABLE feedback (
     turn     INTEGER NOT NULL,
     person   TEXT NOT NULL,
@@ -18,8 +18,8 @@ CREATE TABLE feedback (
     PRIMARY KEY (turn, person)
 );
 CREATE INDEX feedback_in_time ON feedback (at, turn, person);
--- Files on their way to people: offered by consent, or behind a signed link until `expires`. The bytes stand last, so
--- that nobody who looks at the rest has to read past them.
+-- Files on their way to people: offered by consent, or behind a signed link until `expires`. The bytes are the
+-- last column, so that reading the columns before skips them.
 CREATE TABLE files (
     id           TEXT PRIMARY KEY,
     turn         INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""What every turn store promises about second thoughts: edits, deletions, a removed bot, ratings (core/ports.py)."""
+"""Promises of each turn store about edits, deletions, a removed bot and ratings (`core.ports.store.TurnStore`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEEDS = 12
 ANN = "aad-ann"
 
 
-def now_says(text: str, stamp: float = 1.0, *, message: str = "a", person: str | None = ANN) -> MessageEdit:
+def edit_to(text: str, stamp: float = 1.0, *, message: str = "a", person: str | None = ANN) -> MessageEdit:
     return MessageEdit(message, Edit(text, stamp), person)
 
 
@@ -34,50 +34,50 @@ async def words(store: TurnStore, n: int) -> str:
     return (await row(store, n)).payload.text
 
 
-async def test_what_waits_is_asked_as_it_says_now(store: TurnStore) -> None:
+async def test_a_queued_question_is_asked_with_its_edited_words(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    assert await store.edit(now_says("better"), AT) == EditResult(EditVerdict.USED, n)
+    assert await store.edit(edit_to("better"), AT) == EditResult(EditVerdict.USED, n)
     assert await words(store, n) == "better"
     claimed = await store.claim(CHAT, ME)
     assert claimed is not None
     assert claimed.payload.text == "better"
 
 
-async def test_an_edit_that_is_repeated_or_comes_too_late_behind_a_newer_one_does_no_harm(store: TurnStore) -> None:
+async def test_a_repeated_edit_and_an_edit_older_than_the_last_change_nothing(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    assert (await store.edit(now_says("second", 2.0), AT)).verdict is EditVerdict.USED
-    assert (await store.edit(now_says("first", 1.0), AT)).verdict is EditVerdict.NOTHING
-    assert (await store.edit(now_says("second", 2.0), AT)).verdict is EditVerdict.USED
+    assert (await store.edit(edit_to("second", 2.0), AT)).verdict is EditVerdict.USED
+    assert (await store.edit(edit_to("first", 1.0), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("second", 2.0), AT)).verdict is EditVerdict.USED
     assert await words(store, n) == "second"
 
 
-async def test_an_edit_that_came_before_its_message_and_is_repeated_offers_nothing(store: TurnStore) -> None:
-    assert (await store.edit(now_says("better"), AT)).verdict is EditVerdict.KEPT
+async def test_a_repeated_edit_that_came_before_its_message_offers_nothing(store: TurnStore) -> None:
+    assert (await store.edit(edit_to("better"), AT)).verdict is EditVerdict.KEPT
     (n,) = await queued(store, "a")
     claimed = await store.claim(CHAT, ME)
     assert claimed is not None
     assert claimed.payload.text == "better"
-    assert await store.edit(now_says("better"), AT) == EditResult(EditVerdict.NOTHING, n)
+    assert await store.edit(edit_to("better"), AT) == EditResult(EditVerdict.NOTHING, n)
 
 
-async def test_an_edit_without_new_words_is_none(store: TurnStore) -> None:
+async def test_an_edit_without_new_words_is_ignored(store: TurnStore) -> None:
     ticket = await running(store)
-    assert (await store.edit(now_says("a"), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("a"), AT)).verdict is EditVerdict.NOTHING
     assert (await row(store, ticket.n)).edit is None
 
 
 async def test_only_the_asker_edits_a_question(store: TurnStore) -> None:
     await queued(store, "a")
-    assert (await store.edit(now_says("other", person="aad-bob"), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("other", person="aad-bob"), AT)).verdict is EditVerdict.NOTHING
     # ids are GUIDs, which Teams writes in large or small letters
-    assert (await store.edit(now_says("other", person="AAD-Ann"), AT)).verdict is EditVerdict.USED
+    assert (await store.edit(edit_to("other", person="AAD-Ann"), AT)).verdict is EditVerdict.USED
 
 
-async def test_an_edit_of_what_is_asked_already_is_kept_beside_it(store: TurnStore) -> None:
+async def test_an_edit_of_an_asked_question_is_kept_beside_the_question(store: TurnStore) -> None:
     ticket = await running(store)
     late = EditResult(EditVerdict.LATE, ticket.n)
-    assert await store.edit(now_says("better"), AT) == late
-    assert await store.edit(now_says("better"), AT) == late
+    assert await store.edit(edit_to("better"), AT) == late
+    assert await store.edit(edit_to("better"), AT) == late
     found = await row(store, ticket.n)
     assert (found.payload.text, found.words, found.stop) == ("a", "better", False)
     restated = await store.current_question(ticket.n)
@@ -85,50 +85,50 @@ async def test_an_edit_of_what_is_asked_already_is_kept_beside_it(store: TurnSto
     assert (restated[0].n, restated[1]) == (ticket.n, "better")
 
 
-async def test_an_edit_that_overtakes_its_message_is_used_when_that_comes(store: TurnStore) -> None:
-    assert (await store.edit(now_says("better"), AT)).verdict is EditVerdict.KEPT
+async def test_an_edit_that_comes_before_its_message_is_used_when_the_message_comes(store: TurnStore) -> None:
+    assert (await store.edit(edit_to("better"), AT)).verdict is EditVerdict.KEPT
     accepted = await store.accept(new_turn("a"), ME, claim=True)
     assert not accepted.duplicate
     assert accepted.claimed is None  # the caller knows the old words
     assert await words(store, accepted.n) == "better"
     assert (await store.accept(new_turn("a"), ME, claim=True)).duplicate
-    assert (await store.edit(now_says("older", 0.5), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("older", 0.5), AT)).verdict is EditVerdict.NOTHING
 
 
-async def test_an_edit_that_overtakes_a_message_into_a_full_lane_keeps_nothing(store: TurnStore) -> None:
+async def test_an_edit_before_a_message_for_a_full_lane_keeps_no_turn(store: TurnStore) -> None:
     await queued(store, "other")
-    await store.edit(now_says("better"), AT)
+    await store.edit(edit_to("better"), AT)
     assert (await store.accept(new_turn("a"), ME, claim=False, room=1)).full
 
 
-async def test_what_nobody_may_mean_is_not_kept(store: TurnStore) -> None:
-    change = replace(now_says("better"), keep=False)
+async def test_an_edit_of_an_unknown_message_is_not_kept_unless_asked_for(store: TurnStore) -> None:
+    change = replace(edit_to("better"), keep=False)
     assert (await store.edit(change, AT)).verdict is EditVerdict.NOTHING
     assert (await store.accept(new_turn("a"), ME, claim=True)).claimed is not None
 
 
-async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask(store: TurnStore) -> None:
-    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.KEPT
+async def test_a_message_deleted_before_it_came_is_not_asked(store: TurnStore) -> None:
+    assert (await store.edit(edit_to("", person=None), AT)).verdict is EditVerdict.KEPT
     accepted = await store.accept(new_turn("a"), ME, claim=True)
     found = await row(store, accepted.n)
     assert (accepted.claimed, found.state, found.outcome) == (None, State.CLOSED, Outcome.WITHDRAWN)
     assert await store.claim(CHAT, ME) is None
 
 
-async def test_a_deleted_question_that_waits_is_closed_as_withdrawn(store: TurnStore) -> None:
+async def test_a_deleted_queued_question_is_closed_as_withdrawn(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    gone = now_says("", person=None)
-    assert await store.edit(gone, AT) == EditResult(EditVerdict.WITHDRAWN, n)
+    deletion = edit_to("", person=None)
+    assert await store.edit(deletion, AT) == EditResult(EditVerdict.WITHDRAWN, n)
     found = await row(store, n)
     assert (found.state, found.outcome, found.closed, found.stop) == (State.CLOSED, Outcome.WITHDRAWN, AT, False)
     assert steps(found.history)[-1].what == "closed:withdrawn"
-    assert await store.edit(gone, AT) == EditResult(EditVerdict.UNASKED, n)
+    assert await store.edit(deletion, AT) == EditResult(EditVerdict.UNASKED, n)
 
 
-async def test_a_deleted_question_that_runs_is_marked_and_its_owner_hears_of_it(store: TurnStore) -> None:
+async def test_a_deleted_running_question_is_marked_and_the_stop_announced_to_its_owner(store: TurnStore) -> None:
     await store.join(ME)
     ticket = await running(store)
-    assert await store.edit(now_says("", person=None), AT) == EditResult(EditVerdict.STOPPING, ticket.n)
+    assert await store.edit(edit_to("", person=None), AT) == EditResult(EditVerdict.STOPPING, ticket.n)
     found = await row(store, ticket.n)
     assert (found.state, found.stop, found.withdrawn) == (State.RUNNING, True, True)
     assert ticket.n in (await store.heartbeat(ME, 1)).stops
@@ -136,7 +136,7 @@ async def test_a_deleted_question_that_runs_is_marked_and_its_owner_hears_of_it(
     assert await store.record_answer(ticket, reply(0, Outcome.WITHDRAWN), even_if_stopped=True)
 
 
-async def test_what_was_claimed_since_it_was_looked_at_is_not_withdrawn(store: TurnStore) -> None:
+async def test_a_turn_claimed_since_it_was_read_is_not_withdrawn(store: TurnStore) -> None:
     _, last = await queued(store, "a", "b")
     seen = await row(store, last)
     claimed = await store.claim(CHAT, ME, merge=True)
@@ -147,7 +147,7 @@ async def test_what_was_claimed_since_it_was_looked_at_is_not_withdrawn(store: T
     assert await store.withdraw(await row(store, last), AT) == EditResult(EditVerdict.WITHDRAWN, last)
 
 
-async def test_what_was_put_back_since_it_was_looked_at_is_withdrawn(store: TurnStore) -> None:
+async def test_a_turn_released_since_it_was_read_is_withdrawn(store: TurnStore) -> None:
     ticket = await running(store)
     seen = await row(store, ticket.n)
     assert await store.release(ticket)
@@ -159,43 +159,43 @@ async def test_what_was_put_back_since_it_was_looked_at_is_withdrawn(store: Turn
 async def test_a_stop_is_no_withdrawal(store: TurnStore) -> None:
     ticket = await running(store)
     await stop(store)
-    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("", person=None), AT)).verdict is EditVerdict.NOTHING
     assert not (await row(store, ticket.n)).withdrawn
 
 
-async def test_a_deleted_question_that_is_answered_stays_so(store: TurnStore) -> None:
+async def test_a_deleted_answered_question_stays_answered(store: TurnStore) -> None:
     ticket = await answered(store)
-    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("", person=None), AT)).verdict is EditVerdict.NOTHING
     assert not (await row(store, ticket.n)).stop
 
 
-async def test_a_deletion_of_what_is_answered_can_be_undone_and_nothing_is_new(store: TurnStore) -> None:
+async def test_undoing_the_deletion_of_an_answered_question_changes_nothing(store: TurnStore) -> None:
     n = await closed(store)
-    await store.edit(now_says("", person=None), AT)
+    await store.edit(edit_to("", person=None), AT)
     assert await restated(store, n) == ""
-    assert await store.edit(now_says("a", 2.0), AT) == EditResult(EditVerdict.NOTHING, n)
+    assert await store.edit(edit_to("a", 2.0), AT) == EditResult(EditVerdict.NOTHING, n)
     assert await restated(store, n) == "a"
 
 
-async def test_an_older_edit_that_comes_behind_a_deletion_does_not_undo_it(store: TurnStore) -> None:
+async def test_an_older_edit_that_comes_after_a_deletion_does_not_undo_the_deletion(store: TurnStore) -> None:
     (n,) = await queued(store, "a")
-    await store.edit(now_says("", 2.0, person=None), AT)
-    assert await store.edit(now_says("better", 1.0), AT) == EditResult(EditVerdict.NOTHING)
-    assert await store.edit(now_says("a", 3.0), AT) == EditResult(EditVerdict.UNASKED, n)
+    await store.edit(edit_to("", 2.0, person=None), AT)
+    assert await store.edit(edit_to("better", 1.0), AT) == EditResult(EditVerdict.NOTHING)
+    assert await store.edit(edit_to("a", 3.0), AT) == EditResult(EditVerdict.UNASKED, n)
     again = await store.accept(new_turn("undone", "a", again_of=n), ME, claim=False)
     assert await restated(store, again.n) == "a"
 
 
-async def test_a_new_conversation_is_taken_back_by_deleting_it_only(store: TurnStore) -> None:
+async def test_a_queued_new_is_withdrawn_by_deletion_only(store: TurnStore) -> None:
     accepted = await store.accept(new_turn("a", kind=Kind.NEW), ME, claim=False)
-    assert (await store.edit(now_says(""), AT)).verdict is EditVerdict.NOTHING
-    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.WITHDRAWN
+    assert (await store.edit(edit_to(""), AT)).verdict is EditVerdict.NOTHING
+    assert (await store.edit(edit_to("", person=None), AT)).verdict is EditVerdict.WITHDRAWN
     assert (await row(store, accepted.n)).outcome is Outcome.WITHDRAWN
 
 
-async def test_notes_are_nobodys_question(store: TurnStore) -> None:
+async def test_notes_cannot_be_edited_or_deleted(store: TurnStore) -> None:
     await store.accept(new_turn("a", kind=Kind.NOTE), ME, claim=False)
-    for change in (now_says("better"), now_says("", person=None)):
+    for change in (edit_to("better"), edit_to("", person=None)):
         assert (await store.edit(change, AT)).verdict is EditVerdict.NOTHING
 
 
@@ -204,40 +204,40 @@ async def test_each_of_merged_messages_keeps_its_own_words(store: TurnStore) -> 
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     assert (claimed.n, claimed.payload.text, claimed.words) == (last, "a\n\nb", "b")
-    assert await store.edit(now_says("A"), AT) == EditResult(EditVerdict.LATE, last)
+    assert await store.edit(edit_to("A"), AT) == EditResult(EditVerdict.LATE, last)
     assert await restated(store, last) == "A\n\nb"
-    assert await store.edit(now_says("B", message="b"), AT) == EditResult(EditVerdict.LATE, last)
+    assert await store.edit(edit_to("B", message="b"), AT) == EditResult(EditVerdict.LATE, last)
     assert await restated(store, last) == "A\n\nB"
 
 
-async def test_a_message_behind_merged_ones_is_none_of_them(store: TurnStore) -> None:
+async def test_a_message_queued_behind_merged_messages_is_not_part_of_the_merge(store: TurnStore) -> None:
     await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)
     (behind,) = await queued(store, "c")
-    assert await store.edit(now_says("C", message="c"), AT) == EditResult(EditVerdict.USED, behind)
+    assert await store.edit(edit_to("C", message="c"), AT) == EditResult(EditVerdict.USED, behind)
     assert await words(store, behind) == "C"
-    assert await store.edit(now_says("", 2.0, person=None, message="c"), AT) == EditResult(
-        EditVerdict.WITHDRAWN, behind
-    )
+    assert await store.edit(edit_to("", 2.0, person=None, message="c"), AT) == EditResult(EditVerdict.WITHDRAWN, behind)
 
 
-async def test_what_was_withdrawn_behind_merged_ones_and_asked_again_is_none_of_them(store: TurnStore) -> None:
+async def test_a_question_withdrawn_behind_merged_messages_and_asked_again_is_not_part_of_the_merge(
+    store: TurnStore,
+) -> None:
     await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)
     (behind,) = await queued(store, "c")
-    await store.edit(now_says("", person=None, message="c"), AT)
+    await store.edit(edit_to("", person=None, message="c"), AT)
     again = await store.accept(new_turn("undone", "c", again_of=behind), ME, claim=False)
-    assert await store.edit(now_says("C", 2.0, message="c"), AT) == EditResult(EditVerdict.USED, again.n)
+    assert await store.edit(edit_to("C", 2.0, message="c"), AT) == EditResult(EditVerdict.USED, again.n)
     assert await words(store, again.n) == "C"
 
 
-async def test_of_merged_messages_one_may_go_and_the_last_that_goes_ends_the_run(store: TurnStore) -> None:
+async def test_deleting_the_last_of_merged_messages_ends_the_run(store: TurnStore) -> None:
     _, last = await queued(store, "a", "b")
     await store.claim(CHAT, ME, merge=True)
-    gone = [now_says("", person=None, message=message) for message in ("b", "a")]
-    assert await store.edit(gone[0], AT) == EditResult(EditVerdict.LATE, last)
+    deletion = [edit_to("", person=None, message=message) for message in ("b", "a")]
+    assert await store.edit(deletion[0], AT) == EditResult(EditVerdict.LATE, last)
     assert await restated(store, last) == "a"
-    assert await store.edit(gone[1], AT) == EditResult(EditVerdict.STOPPING, last)
+    assert await store.edit(deletion[1], AT) == EditResult(EditVerdict.STOPPING, last)
 
 
 FILE = SharedFile("a.txt", "https://files.example/a", FileKind.DOWNLOAD)
@@ -249,29 +249,29 @@ async def only_a_file(store: TurnStore, id_: str) -> int:
     return (await store.accept(replace(new, payload=payload), ME, claim=False)).n
 
 
-async def test_a_deleted_file_that_waits_is_not_asked_about(store: TurnStore) -> None:
+async def test_a_deleted_queued_file_message_is_not_asked(store: TurnStore) -> None:
     n = await only_a_file(store, "a")
-    assert await store.edit(now_says("", person=None), AT) == EditResult(EditVerdict.WITHDRAWN, n)
+    assert await store.edit(edit_to("", person=None), AT) == EditResult(EditVerdict.WITHDRAWN, n)
 
 
 @pytest.mark.parametrize("file_last", [False, True])
-async def test_of_merged_messages_a_file_without_words_is_still_asked_about(store: TurnStore, file_last: bool) -> None:
+async def test_a_file_without_words_stays_in_a_merged_question(store: TurnStore, file_last: bool) -> None:
     for makes in (queued, only_a_file) if file_last else (only_a_file, queued):
         await makes(store, "b" if makes is only_a_file else "a")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
-    assert await store.edit(now_says("", person=None), AT) == EditResult(EditVerdict.LATE, claimed.n)
+    assert await store.edit(edit_to("", person=None), AT) == EditResult(EditVerdict.LATE, claimed.n)
     # put back before the file was fetched, as where runs are repeated after a crash
     assert await store.release(claimed.ticket)
     again = await store.claim(CHAT, ME, merge=True)
     assert again is not None
     assert (again.payload.text, again.payload.files) == ("", (FILE,))
-    assert await store.edit(now_says("", 2.0, person=None, message="b"), AT) == EditResult(
+    assert await store.edit(edit_to("", 2.0, person=None, message="b"), AT) == EditResult(
         EditVerdict.STOPPING, claimed.n
     )
 
 
-async def test_of_merged_messages_a_file_goes_with_its_own_and_stays_with_an_edit(store: TurnStore) -> None:
+async def test_a_file_in_a_merged_question_goes_with_its_own_message_and_stays_with_an_edit(store: TurnStore) -> None:
     files = {name: SharedFile(f"{name}.txt", f"https://x/{name}", FileKind.DOWNLOAD) for name in "abc"}
     first = await running(store, "first")
     for id_, file in files.items():
@@ -283,34 +283,36 @@ async def test_of_merged_messages_a_file_goes_with_its_own_and_stays_with_an_edi
     assert claimed is not None
     assert claimed.payload.files == tuple(files.values())
     assert await store.release(claimed.ticket)
-    await store.edit(now_says("", message="a"), AT)
-    await store.edit(now_says("better", message="b"), AT)
+    await store.edit(edit_to("", message="a"), AT)
+    await store.edit(edit_to("better", message="b"), AT)
     assert (await row(store, claimed.n)).payload.files == (files["b"], files["c"])
-    await store.edit(now_says("", message="c", stamp=2.0), AT)
-    await store.edit(now_says("best", message="b", stamp=3.0), AT)
+    await store.edit(edit_to("", message="c", stamp=2.0), AT)
+    await store.edit(edit_to("best", message="b", stamp=3.0), AT)
     left = (await row(store, claimed.n)).payload
     assert (left.text, left.files) == ("best", (files["b"],))
 
 
-async def test_of_merged_messages_a_file_that_was_read_is_asked_about_without_a_word(store: TurnStore) -> None:
+async def test_a_file_that_was_read_stays_in_a_merged_question_without_words(store: TurnStore) -> None:
     await queued(store, "a")
     await only_a_file(store, "b")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     read = replace(claimed.payload, text="a|FILE", files=(), inlined=("|FILE",))
     assert await store.replace_payload(claimed.ticket, read)
-    assert (await store.edit(now_says("", person=None), AT)).verdict is EditVerdict.LATE
+    assert (await store.edit(edit_to("", person=None), AT)).verdict is EditVerdict.LATE
     assert await store.release(claimed.ticket)
     assert await words(store, claimed.n) == say("files_alone") + "|FILE"
-    assert (await store.edit(now_says("", 2.0, person=None, message="b"), AT)).verdict is EditVerdict.WITHDRAWN
+    assert (await store.edit(edit_to("", 2.0, person=None, message="b"), AT)).verdict is EditVerdict.WITHDRAWN
 
 
-async def test_what_changed_while_it_ran_is_asked_as_it_says_now_if_it_is_put_back(store: TurnStore) -> None:
+async def test_a_question_edited_during_its_run_is_asked_with_the_edited_words_after_a_release(
+    store: TurnStore,
+) -> None:
     _, last = await queued(store, "a", "b")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
-    await store.edit(now_says("", person=None, message="a"), AT)
-    await store.edit(now_says("B", message="b"), AT)
+    await store.edit(edit_to("", person=None, message="a"), AT)
+    await store.edit(edit_to("B", message="b"), AT)
     assert await words(store, last) == "a\n\nb"
     assert await store.release(claimed.ticket)
     assert await words(store, last) == "B"
@@ -320,32 +322,32 @@ async def test_what_changed_while_it_ran_is_asked_as_it_says_now_if_it_is_put_ba
     assert not await store.release(claimed.ticket)
 
 
-async def test_merged_messages_that_went_back_into_the_queue_are_edited_there(store: TurnStore) -> None:
+async def test_merged_messages_that_were_released_are_edited_in_the_queue(store: TurnStore) -> None:
     _, last = await queued(store, "a", "b")
     claimed = await store.claim(CHAT, ME, merge=True)
     assert claimed is not None
     assert await store.release(claimed.ticket)
-    assert await store.edit(now_says("A"), AT) == EditResult(EditVerdict.USED, last)
+    assert await store.edit(edit_to("A"), AT) == EditResult(EditVerdict.USED, last)
     assert await words(store, last) == "A\n\nb"
     await queued(store, "c")
     again = await store.claim(CHAT, ME, merge=True)
     assert again is not None
     assert again.payload.text == "A\n\nb\n\nc"
-    await store.edit(now_says("B", message="b"), AT)
+    await store.edit(edit_to("B", message="b"), AT)
     assert await restated(store, again.n) == "A\n\nB\n\nc"
 
 
-async def test_a_question_that_was_asked_again_goes_on_under_its_new_number(store: TurnStore) -> None:
+async def test_a_question_asked_again_goes_on_under_its_new_number(store: TurnStore) -> None:
     first = await closed(store)
     again = await store.accept(new_turn("again", "a", again_of=first), ME, claim=True)
-    assert await store.edit(now_says("better"), AT) == EditResult(EditVerdict.LATE, again.n)
+    assert await store.edit(edit_to("better"), AT) == EditResult(EditVerdict.LATE, again.n)
     assert await restated(store, again.n) == "better"
-    assert await store.edit(now_says("", 2.0, person=None), AT) == EditResult(EditVerdict.STOPPING, again.n)
+    assert await store.edit(edit_to("", 2.0, person=None), AT) == EditResult(EditVerdict.STOPPING, again.n)
 
 
-async def test_what_was_asked_of_deleted_text_is_no_longer_known(store: TurnStore) -> None:
+async def test_the_words_of_a_question_with_blanked_texts_are_not_known(store: TurnStore) -> None:
     first = await closed(store)
-    await store.edit(now_says("better"), AT)
+    await store.edit(edit_to("better"), AT)
     await store.forget_old(AT + 1, 0)
     assert await restated(store, first) == ""
     assert await store.current_question(10**6) is None
@@ -368,7 +370,7 @@ async def restated(store: TurnStore, n: int) -> str | None:
     return None if found is None else found[1]
 
 
-# -- what people think of answers --
+# -- ratings of answers --
 
 
 def rating(reaction: Reaction, person: str = ANN, said: str = "", at: float = AT, *, back: bool = False) -> Rating:
@@ -401,7 +403,7 @@ async def test_the_same_rating_without_words_keeps_the_words(store: TurnStore) -
     assert await kept(store) == [(n, ANN, "dislike", "")]
 
 
-async def test_a_rating_is_taken_back_by_who_gave_it(store: TurnStore) -> None:
+async def test_a_rating_is_taken_back_only_by_the_person_who_gave_it(store: TurnStore) -> None:
     n = await closed(store)
     await store.rate(rating(Reaction.LIKE))
     assert await store.rate(rating(Reaction.DISLIKE, back=True)) == 0
@@ -410,7 +412,7 @@ async def test_a_rating_is_taken_back_by_who_gave_it(store: TurnStore) -> None:
     assert await kept(store) == []
 
 
-async def test_only_what_was_shown_in_the_lane_is_rated(store: TurnStore) -> None:
+async def test_only_answers_delivered_in_the_lane_are_rated(store: TurnStore) -> None:
     await closed(store)
     assert await store.rate(replace(rating(Reaction.LIKE), message="m2")) == 0
     assert await store.rate(replace(rating(Reaction.LIKE), lane="elsewhere")) == 0
@@ -429,7 +431,7 @@ async def test_ratings_come_in_order_and_in_pages(store: TurnStore) -> None:
     assert await store.ratings(After(AT + 100), 3) == ()
 
 
-async def test_ratings_go_with_the_ids(store: TurnStore) -> None:
+async def test_ratings_are_deleted_with_the_rows(store: TurnStore) -> None:
     await closed(store)
     await store.rate(rating(Reaction.LIKE))
     await store.forget_old(AT + 1, AT)
@@ -443,7 +445,7 @@ async def test_ratings_go_with_the_ids(store: TurnStore) -> None:
 
 @dataclass
 class Twin:
-    """A store whose turns are called by their ids: numbers have gaps, and not the same ones in each store."""
+    """A store whose turns are called by id: the numbers have gaps, which differ between stores."""
 
     store: TurnStore
     numbers: dict[str, int] = field(default_factory=dict)
@@ -490,14 +492,14 @@ class Twin:
         return id_, found.state, found.outcome, found.payload.text, found.words, found.stop, found.withdrawn, about
 
 
-def happens(count: int, dice: random.Random, ids: list[str]) -> Callable[[Twin], Awaitable[object]]:
-    """The next thing that happens, the same to each twin; `count` is the time."""
+def random_operation(count: int, dice: random.Random, ids: list[str]) -> Callable[[Twin], Awaitable[object]]:
+    """A random operation, the same for each twin; `count` is the time."""
     id_, some, stamp = f"m{count}", dice.choice(ids), float(count)
     kind = dice.choice([Kind.ASK] * 5 + [Kind.NEW])
     released = dice.random() < 0.3
-    change = now_says(f"edit {count}", stamp, message=dice.choice([some] * 9 + [f"m{count + 3}"]))
+    change = edit_to(f"edit {count}", stamp, message=dice.choice([some] * 9 + [f"m{count + 3}"]))
     older = replace(change, edit=Edit("older", stamp / 2))
-    gone = replace(change, edit=Edit("", stamp), person=None)
+    deletion = replace(change, edit=Edit("", stamp), person=None)
     act = dice.choices(
         ["write", "claim", "end", "edit", "older", "delete", "again", "withdraw"], [4, 3, 3, 4, 1, 1, 1, 1]
     )
@@ -509,19 +511,19 @@ def happens(count: int, dice: random.Random, ids: list[str]) -> Callable[[Twin],
         "end": lambda twin: twin.ends(released=released),
         "edit": lambda twin: twin.changes(change),
         "older": lambda twin: twin.changes(older),
-        "delete": lambda twin: twin.changes(gone),
+        "delete": lambda twin: twin.changes(deletion),
         "again": lambda twin: twin.writes(id_, again_of=some),
         "withdraw": lambda twin: twin.withdraws(some) if some in twin.numbers else twin.looks(),
     }[act[0]]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_whatever_happens_in_whatever_order_is_the_same_in_each_store(store: TurnStore, seed: int) -> None:
+async def test_random_sequences_of_operations_give_the_same_result_in_each_store(store: TurnStore, seed: int) -> None:
     dice, ids, twins = random.Random(seed), ["m0"], (Twin(store), Twin(MemoryStore()))
     for twin in twins:
         await twin.writes("m0")
     for count in range(1, 40):
-        event = happens(count, dice, ids)
+        event = random_operation(count, dice, ids)
         for _ in range(dice.choice([1, 1, 1, 2])):
             ours, theirs = [await event(twin) for twin in twins]
             assert ours == theirs, f"at {count}"
