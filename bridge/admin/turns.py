@@ -1,4 +1,4 @@
-"""The operator's side of the admin listener: its client, and how turns look in a terminal."""
+"""The client of the admin listener, and tables of turns for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STYLES = {"failed": "red", "undelivered": "red", "interrupted": "yellow", "runn
 
 
 class AdminFailed(Exception):
-    """What went wrong, as a sentence; `code` is the command's exit code."""
+    """A failed request to the admin listener; the message is a sentence, `code` the command's exit code."""
 
     def __init__(self, sentence: str, code: int = 1) -> None:
         super().__init__(sentence)
@@ -22,7 +22,7 @@ class AdminFailed(Exception):
 
 
 class AdminClient:
-    """Asks the admin listener of a running bridge."""
+    """A client of a running bridge's admin listener; `token` may be empty on loopback."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
         name = _EVERYWHERE.get(host, host)
@@ -30,7 +30,10 @@ class AdminClient:
         self._headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
 
     def ask(self, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The answer's JSON; parameters that are None are left out. Raises AdminFailed."""
+        """The answer's JSON object; query parameters of None are not sent. Blocks up to 10 seconds.
+
+        Raises: AdminFailed.
+        """
         try:
             answer = httpx.request(
                 method,
@@ -38,7 +41,7 @@ class AdminClient:
                 params={name: value for name, value in (query or {}).items() if value is not None},
                 headers=self._headers,
                 timeout=_SECONDS,
-                trust_env=False,  # the token is for nobody's proxy
+                trust_env=False,  # no proxy may see the token
             )
         except httpx.ConnectError:
             raise AdminFailed(
@@ -62,14 +65,14 @@ class AdminClient:
 
 
 def table(turns: list[dict[str, Any]]) -> Table:
-    """A line for each turn."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    """A table with a line for each turn, from the admin listener's JSON."""
+    lines = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("turn", "kind", "state", "outcome", "accepted (UTC)"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("time", justify="right", no_wrap=True)
-    shown.add_column("user", overflow="ellipsis")
+        lines.add_column(name, no_wrap=True)
+    lines.add_column("time", justify="right", no_wrap=True)
+    lines.add_column("user", overflow="ellipsis")
     for turn in turns:
-        shown.add_row(
+        lines.add_row(
             turn["name"],
             turn["kind"],
             _styled(turn["state"]),
@@ -78,20 +81,20 @@ def table(turns: list[dict[str, Any]]) -> Table:
             _span(turn["seconds"]),
             Text(turn["user"]),
         )
-    return shown
+    return lines
 
 
 def record(turn: dict[str, Any]) -> Table:
-    """A turn with its history."""
-    shown = Table.grid(padding=(0, 2))
-    shown.add_column(style="bold", no_wrap=True)
-    shown.add_column(overflow="fold")
+    """A table with a turn's facts and history, from the admin listener's JSON."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="bold", no_wrap=True)
+    lines.add_column(overflow="fold")
     for name, value in _facts(turn):
-        shown.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+        lines.add_row(name, value if isinstance(value, Text) else Text(str(value)))
     for index, step in enumerate(turn["history"]):
         by = f"  by {step['by']}" if step["by"] else ""
-        shown.add_row("" if index else "history", Text(f"{_clock(step['at'], exact=True)}  {step['what']}{by}"))
-    return shown
+        lines.add_row("" if index else "history", Text(f"{_clock(step['at'], exact=True)}  {step['what']}{by}"))
+    return lines
 
 
 def _facts(turn: dict[str, Any]) -> list[tuple[str, object]]:
@@ -130,7 +133,7 @@ def _styled(state: str) -> Text:
 
 
 def _clock(at: str, *, exact: bool = False) -> str:
-    """`2026-11-23T03:03:31.123Z` as people read it."""
+    """A time such as `2026-11-23T03:03:31.123Z` for people: `2026-11-23 03:03:31`, with milliseconds if `exact`."""
     return at.replace("T", " ").removesuffix("Z")[: None if exact else 19]
 
 
