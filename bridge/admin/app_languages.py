@@ -1,7 +1,8 @@
 """The app package in further languages: each language has a file whose strings replace the manifest's strings.
 
-docs/reference/teams.md, "Language files". The titles of commands and starters are not translated, because people send
-the titles as messages.
+docs/reference/teams.md, "Language files";
+https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-localization
+The titles of commands and starters are not translated, because people send the titles as messages.
 """
 
 from __future__ import annotations

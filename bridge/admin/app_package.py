@@ -59,8 +59,9 @@ class AppDetails:
 
     `app_id` is the bot's Entra application id, `package_id` the app's own id in Teams (derived from `app_id`
     if None), `public_host` is a host name without scheme. `starters` and `commands` are pairs of title and
-    description; starters are questions that a personal chat offers before the first message (docs/reference/teams.md,
-    "Example questions and the greeting"). `translations` are the same details in further languages, by language tag.
+    description; starters are questions that a personal chat offers before the first message:
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/prompt-suggestions
+    `translations` are the same details in further languages, by language tag.
     """
 
     app_id: str

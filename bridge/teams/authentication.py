@@ -1,6 +1,9 @@
 """Verifies inbound requests: Microsoft's connector signed the token, for the bot and for the posted activity.
 
-Rules: docs/reference/teams.md, "What an inbound token must prove"; order: docs/architecture.md, "Order of checks".
+Rules: docs/reference/teams.md, "What an inbound token must prove";
+https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication#connector-to-bot.
+Order: docs/architecture.md, "Order of checks".
+
 A bad token always ends in `Refused`, never in a different exception. A request waits for the network only when
 the token names a signing key that was not loaded yet.
 """

@@ -1,6 +1,7 @@
 """Finds out who is a guest: asks the roster of a conversation once for each person, and keeps the answer for 6 hours.
 
-An activity does not tell guests apart; the roster does (docs/reference/teams.md, "Who is a guest").
+An activity does not tell guests apart; the roster does (docs/reference/teams.md, "Who is a guest";
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context#get-single-member-details).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Builds the activities of Teams' streamed messages, and reads the connector's refusals of these activities.
 
-docs/reference/teams.md, "Streaming". Like Microsoft's SDKs, the bridge writes the stream's values into an entity and
-into `channelData`.
+docs/reference/teams.md, "Streaming"; https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux. Like
+Microsoft's SDKs, the bridge writes the stream's values into an entity and into `channelData`.
 """
 
 from __future__ import annotations
