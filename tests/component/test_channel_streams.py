@@ -63,7 +63,7 @@ def info(body: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-async def test_a_stream_is_opened_without_its_id_and_gives_it() -> None:
+async def test_the_first_request_of_a_stream_has_no_id_and_returns_one() -> None:
     async with bench() as b:
         assert await b.channel.stream(b.to, FIRST) == "m1"
 
@@ -76,7 +76,7 @@ async def test_a_stream_is_opened_without_its_id_and_gives_it() -> None:
 
 
 @pytest.mark.parametrize("taken", [Say(202, text=""), Say(202, text="{}"), Say(202, "SequenceOrder", text="[]")])
-async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> None:
+async def test_later_requests_of_a_stream_carry_its_id_and_the_whole_text(taken: Say) -> None:
     async with bench(taken) as b:
         assert await b.channel.stream(b.to, NEXT) == "s1"
 
@@ -88,7 +88,7 @@ async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> No
         assert seen.body["channelData"] == marks
 
 
-async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold() -> None:
+async def test_the_final_of_a_stream_is_a_message_with_label_and_feedback_buttons() -> None:
     async with bench(Say(202, text="")) as b:
         replaced = await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER | FEEDBACK)
 
@@ -128,7 +128,7 @@ async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold(
     ],
 )
 @pytest.mark.parametrize("chunk", [FIRST, NEXT])
-async def test_each_refusal_of_a_stream_is_told_as_what_it_means_and_nothing_is_sent_again(
+async def test_each_refusal_of_a_stream_raises_its_error_and_is_not_retried(
     says: Say, failure: type[DeliveryFailure], chunk: Chunk
 ) -> None:
     async with bench(says) as b:
@@ -139,7 +139,7 @@ async def test_each_refusal_of_a_stream_is_told_as_what_it_means_and_nothing_is_
         assert (b.sent, b.sleeps, b.doubled) == (1, [], [])
 
 
-async def test_the_words_of_a_refusal_stay_out_of_the_logs() -> None:
+async def test_the_message_of_a_refusal_stays_out_of_the_error_detail() -> None:
     async with bench(refused("Ann wrote: my secret")) as b:
         with pytest.raises(StreamEnded) as told:
             await b.channel.stream(b.to, NEXT)
@@ -160,7 +160,7 @@ async def test_the_words_of_a_refusal_stay_out_of_the_logs() -> None:
         HANG_UP,
     ],
 )
-async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(says: Say) -> None:
+async def test_an_edit_shows_the_answer_if_the_final_is_refused(says: Say) -> None:
     async with bench(says, Say(200, text="{}")) as b:
         live = LiveMessage("s1", stream=True, text="One two")
         assert await b.channel.replace(b.to, live, ANSWER) == "s1"
@@ -173,7 +173,7 @@ async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(sa
 
 
 @pytest.mark.parametrize("words", [USER, USER_TOO])
-async def test_a_stream_that_the_user_has_stopped_is_left_as_it_is(words: str) -> None:
+async def test_a_stream_stopped_by_the_user_gets_no_edit(words: str) -> None:
     async with bench(refused(words)) as b:
         with pytest.raises(StreamStopped):
             await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER)
@@ -181,7 +181,7 @@ async def test_a_stream_that_the_user_has_stopped_is_left_as_it_is(words: str) -
         assert requests(b) == [POST]
 
 
-async def test_an_answer_that_does_not_begin_with_what_was_shown_follows_as_an_edit() -> None:
+async def test_an_answer_that_does_not_begin_with_the_streamed_text_follows_as_an_edit() -> None:
     async with bench(Say(202, text=""), Say(200)) as b:
         await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="Let me look."), ANSWER)
 
@@ -195,7 +195,7 @@ async def test_an_answer_that_does_not_begin_with_what_was_shown_follows_as_an_e
 @pytest.mark.parametrize(
     ("shown", "summary", "words"), [("", "Done", "Done"), ("", "", "…"), ("Hello", "Done", "Hello")]
 )
-async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_an_edit(
+async def test_an_answer_without_text_ends_the_stream_with_some_text_and_follows_as_an_edit(
     shown: str, summary: str, words: str
 ) -> None:
     card: Activity = {"type": "message", "attachments": [{"contentType": "x", "content": {}}], "summary": summary}
@@ -209,7 +209,7 @@ async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_
         assert edit["attachments"] == card["attachments"]
 
 
-async def test_the_last_word_waits_out_throttling() -> None:
+async def test_the_final_of_a_stream_is_retried_while_throttled() -> None:
     async with bench(Say(429, headers={"Retry-After": "1"}), Say(202, text="")) as b:
         assert await b.channel.replace(b.to, LiveMessage("s1", stream=True), ANSWER) == "s1"
 
@@ -217,7 +217,7 @@ async def test_the_last_word_waits_out_throttling() -> None:
         assert 1.0 <= b.sleeps[0] <= 1.3
 
 
-async def test_a_conversation_that_is_closed_to_the_bot_gets_no_edit_either() -> None:
+async def test_a_conversation_closed_to_the_bot_gets_no_edit_after_the_refused_final() -> None:
     async with bench(Say(403, "BotNotInConversationRoster")) as b:
         with pytest.raises(DeliveryRefused):
             await b.channel.replace(b.to, LiveMessage("s1", stream=True), ANSWER)
@@ -225,7 +225,7 @@ async def test_a_conversation_that_is_closed_to_the_bot_gets_no_edit_either() ->
         assert b.sent == 1
 
 
-async def test_an_answer_lands_in_a_placeholder_as_an_edit_that_may_be_repeated() -> None:
+async def test_an_answer_replaces_a_placeholder_by_an_edit_that_is_repeated_if_unknown() -> None:
     async with bench(Say(502), Say(429), Say(200)) as b:
         assert await b.channel.replace(b.to, LiveMessage("s1"), ANSWER) == "m3"
 
@@ -233,13 +233,13 @@ async def test_an_answer_lands_in_a_placeholder_as_an_edit_that_may_be_repeated(
         assert b.doubled == []
 
 
-async def test_a_placeholder_that_is_gone_is_rejected() -> None:
+async def test_an_answer_for_a_deleted_placeholder_is_rejected() -> None:
     async with bench(Say(404, "ActivityNotFoundInConversation")) as b:
         with pytest.raises(DeliveryRejected):
             await b.channel.replace(b.to, LiveMessage("s1"), ANSWER)
 
 
-async def test_a_placeholder_and_its_edits_are_sent_once() -> None:
+async def test_a_placeholder_and_its_updates_are_sent_once() -> None:
     async with bench(Say(201), Say(200)) as b:
         group = replace(b.to, scope=Scope.GROUP)
         assert await b.channel.post_placeholder(group, note("Working on it")) == "m1"
@@ -259,7 +259,7 @@ async def test_a_placeholder_and_its_edits_are_sent_once() -> None:
         (Say(405), DeliveryRejected),
     ],
 )
-async def test_progress_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
+async def test_a_refused_placeholder_or_update_is_not_retried(says: Say, failure: type[DeliveryFailure]) -> None:
     calls: tuple[Callable[[Bench], Awaitable[object]], ...] = (
         lambda b: b.channel.post_placeholder(b.to, note("Working")),
         lambda b: b.channel.update_placeholder(b.to, "s1", note("Working")),
@@ -273,7 +273,7 @@ async def test_progress_that_is_refused_is_not_sent_again(says: Say, failure: ty
 
 
 @pytest.mark.parametrize(("on", "method"), [(True, "PUT"), (False, "DELETE")])
-async def test_a_reaction_is_put_on_the_question_and_taken_off(on: bool, method: str) -> None:
+async def test_a_reaction_is_put_on_the_question_and_taken_off_again(on: bool, method: str) -> None:
     async with bench(Say(200, text="")) as b:
         await b.channel.react(b.to, "1f440_eyes", on=on)
 
@@ -283,7 +283,7 @@ async def test_a_reaction_is_put_on_the_question_and_taken_off(on: bool, method:
 
 
 @pytest.mark.parametrize(("says", "failure"), [(Say(429), Throttled), (Say(400, "BadArgument"), DeliveryRejected)])
-async def test_a_reaction_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
+async def test_a_refused_reaction_is_not_retried(says: Say, failure: type[DeliveryFailure]) -> None:
     async with bench(says) as b:
         with pytest.raises(failure):
             await b.channel.react(b.to, "1f440_eyes", on=True)
@@ -292,7 +292,7 @@ async def test_a_reaction_that_is_refused_is_not_sent_again(says: Say, failure: 
 
 
 @pytest.mark.parametrize("host", ["https://evil.example/", ""])
-async def test_nothing_of_this_goes_to_a_foreign_host(host: str) -> None:
+async def test_streams_placeholders_and_reactions_never_go_to_a_foreign_host(host: str) -> None:
     async with bench() as b:
         elsewhere = replace(b.to, service_url=host)
         for call in (
@@ -354,7 +354,7 @@ async def test_the_simulator_shows_a_stream_from_its_start_to_the_answer(tmp_pat
         assert (message["feedback"], message["edited"]) == (True, False)
 
 
-async def test_the_simulator_takes_another_answer_in_place_of_what_was_streamed(tmp_path: Path) -> None:
+async def test_the_simulator_replaces_the_streamed_text_by_a_different_answer(tmp_path: Path) -> None:
     async with chat(tmp_path) as c:
         stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
         await c.channel.replace(c.to, LiveMessage(stream, stream=True, text="Let me look."), ANSWER)
@@ -366,7 +366,7 @@ async def test_the_simulator_takes_another_answer_in_place_of_what_was_streamed(
         assert (await c.shown())["text"] == "One two three"
 
 
-async def test_the_simulator_takes_the_answer_after_the_streams_two_minutes_as_an_edit(tmp_path: Path) -> None:
+async def test_the_simulator_takes_an_answer_after_the_two_minutes_of_a_stream_as_an_edit(tmp_path: Path) -> None:
     now = 1000.0
     async with chat(tmp_path, clock=lambda: now) as c:
         stream = await c.channel.stream(c.to, FIRST)
@@ -389,7 +389,7 @@ async def test_the_simulators_stop_button_ends_the_stream_for_the_bot(tmp_path: 
             await c.channel.update_placeholder(c.to, stream, note("more"))
 
 
-async def test_the_simulator_refuses_streams_in_groups_channels_and_on_order(tmp_path: Path) -> None:
+async def test_the_simulator_refuses_streams_in_groups_and_channels_and_when_told_to(tmp_path: Path) -> None:
     for id_, options in (("launch-team", {}), ("general", {}), ("personal-alice", {"streaming": False})):
         (tmp_path / id_).mkdir()
         async with chat(tmp_path / id_, id_, **options) as c:

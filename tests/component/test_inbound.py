@@ -200,13 +200,13 @@ async def test_the_first_fault_in_the_order_of_the_checks_decides(
         {"conversation": None},
     ],
 )
-async def test_an_activity_that_is_not_what_the_token_is_for_is_forbidden(changes: dict[str, Any]) -> None:
+async def test_an_activity_that_does_not_match_its_token_is_forbidden(changes: dict[str, Any]) -> None:
     async with door() as at:
         assert await at.post(at.activity(**changes)) == (403, b"")
         assert at.heard == []
 
 
-async def test_what_the_head_decides_is_decided_before_a_byte_of_the_body_is_there() -> None:
+async def test_faults_in_the_headers_are_answered_before_the_body_arrives() -> None:
     huge = f"Content-Length: {10 * MAX_BODY}"
     async with door() as at:
         stranger = await at.raw("Content-Type: application/json", huge)
@@ -220,7 +220,7 @@ async def test_what_the_head_decides_is_decided_before_a_byte_of_the_body_is_the
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer x", "Basic eDp5", "Bearer é.é.é", "Bearer a.b.c, Bearer d.e.f"]
 )
-async def test_a_header_that_is_no_bearer_is_refused(header: str) -> None:
+async def test_an_authorization_header_that_is_no_bearer_is_refused(header: str) -> None:
     async with door() as at:
         sent = {"Authorization": header, "Content-Type": JSON}
         async with at.http.post(f"{at.url}/api/messages", data=b"{}", headers=sent) as answer:
@@ -228,7 +228,7 @@ async def test_a_header_that_is_no_bearer_is_refused(header: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"aud": "another"}, {"exp": 1}, {"iss": "https://evil"}, {"nbf": 4_000_000_000}])
-async def test_a_token_for_another_time_or_bot_is_refused(changes: dict[str, Any]) -> None:
+async def test_an_expired_token_and_a_token_for_a_different_bot_are_refused(changes: dict[str, Any]) -> None:
     async with door() as at:
         assert await at.post(at.activity(), token=at.token(**changes)) == (401, b"")
         assert at.heard == []
@@ -237,7 +237,7 @@ async def test_a_token_for_another_time_or_bot_is_refused(changes: dict[str, Any
 # -- bodies --
 
 
-async def test_a_body_that_does_not_come_is_a_client_error() -> None:
+async def test_a_body_that_does_not_arrive_is_a_client_error() -> None:
     async with door(read_seconds=0.2) as at:
         length, json = "Content-Length: 100", "Content-Type: application/json"
 
@@ -257,7 +257,7 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit() -> None:
         assert at.heard == []
 
 
-async def test_a_body_of_just_the_limit_is_read() -> None:
+async def test_a_body_of_exactly_the_limit_is_read() -> None:
     async with door() as at:
         small = orjson.dumps(at.activity())
 
@@ -293,7 +293,7 @@ async def test_a_strangers_compressed_chunks_are_401_and_not_inflated() -> None:
     ("target", "status"), [(MESSAGES, 401), ("GET /api/messages", 405), ("GET /healthz", 200), ("POST /nowhere", 404)]
 )
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-async def test_a_body_that_is_not_compressed_as_it_says_leaves_the_connection_usable(
+async def test_a_falsely_declared_content_coding_leaves_the_connection_usable(
     coding: str, target: str, status: int
 ) -> None:
     """A parser that inflates would fail at these bytes and end the connection."""
@@ -321,7 +321,7 @@ async def test_a_compressed_body_with_a_good_token_is_an_unsupported_type(coding
 
 
 @pytest.mark.parametrize("coding", UNCOMPRESSED)
-async def test_a_body_that_says_it_is_not_compressed_is_taken(coding: Lines) -> None:
+async def test_a_body_declared_as_not_compressed_is_taken(coding: Lines) -> None:
     async with door() as at:
         lines = (f"Authorization: Bearer {at.token()}", JSON_TYPE, *coding)
         answer = await at.listener.exchange(request(MESSAGES, *lines, body=orjson.dumps(at.activity())))
@@ -330,7 +330,7 @@ async def test_a_body_that_says_it_is_not_compressed_is_taken(coding: Lines) -> 
         assert len(at.heard) == 1
 
 
-async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
+async def test_random_bodies_are_refused_and_never_answered_with_a_5xx() -> None:
     dice = random.Random(7)
     async with door() as at:
         whole = orjson.dumps(at.activity())
@@ -364,7 +364,7 @@ async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
         *((name, Ignored) for name in IGNORED_IN_SILENCE),
     ],
 )
-async def test_every_kind_of_activity_is_answered_200_and_heard_once(name: str, kind: type[Event]) -> None:
+async def test_every_type_of_activity_is_answered_200_and_received_once(name: str, kind: type[Event]) -> None:
     async with door() as at:
         assert await at.post(at.activity(name)) == (200, b"")
         assert [type(event) for event in at.heard] == [kind]
@@ -373,13 +373,13 @@ async def test_every_kind_of_activity_is_answered_200_and_heard_once(name: str, 
 @pytest.mark.parametrize(
     "kind", ["", None, 7, ["message"], "Message", "invokeResponse", "trace", "handoff", "é" * 1000]
 )
-async def test_a_type_that_nobody_knows_is_answered_200(kind: object) -> None:
+async def test_an_activity_of_unknown_type_is_answered_200(kind: object) -> None:
     async with door() as at:
         assert await at.post(at.activity(type=kind)) == (200, b"")
         assert at.heard == [Ignored("type_unknown")]
 
 
-async def test_the_whole_activity_comes_through() -> None:
+async def test_the_event_holds_the_whole_activity() -> None:
     async with door() as at:
         await at.post(at.activity("table_and_code"))
 
@@ -391,7 +391,7 @@ async def test_the_whole_activity_comes_through() -> None:
 
 @pytest.mark.parametrize("mode", ["expectReplies", "ephemeral", "notification", "stream"])
 @pytest.mark.parametrize("name", ["personal", "card_ask_again", "unknown_type"])
-async def test_the_way_the_sender_wants_replies_delivered_changes_nothing(mode: str, name: str) -> None:
+async def test_the_delivery_mode_of_an_activity_does_not_change_the_answer(mode: str, name: str) -> None:
     async with door() as at:
         sent = at.activity(name, deliveryMode=mode, callerId="urn:botframework:azure", inputHint="x")
 
@@ -402,7 +402,7 @@ async def test_the_way_the_sender_wants_replies_delivered_changes_nothing(mode: 
 # -- clicks --
 
 
-async def test_a_click_is_answered_with_the_card_that_takes_its_place() -> None:
+async def test_a_click_is_answered_with_a_card_that_replaces_the_clicked_card() -> None:
     async with door() as at:
         at.click = Click("Starting a new conversation.", replaces=True)
 
@@ -414,7 +414,7 @@ async def test_a_click_is_answered_with_the_card_that_takes_its_place() -> None:
         assert answer["value"]["body"][0]["text"] == "Starting a new conversation."
 
 
-async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> None:
+async def test_a_click_is_answered_with_a_sentence_that_keeps_the_clicked_card() -> None:
     async with door() as at:
         at.click = Click("Only the person who asked can do that.", replaces=False)
 
@@ -424,7 +424,7 @@ async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> Non
         assert (status, orjson.loads(body)) == (200, expected)
 
 
-async def test_feedback_is_heard_and_answered_with_an_empty_object() -> None:
+async def test_feedback_is_received_and_answered_with_an_empty_object() -> None:
     """Teams shows an error for anything else (docs/reference/teams.md, "Labels and feedback")."""
     async with door() as at:
         assert await at.post(at.activity("feedback_like")) == (200, b"{}")
@@ -432,21 +432,21 @@ async def test_feedback_is_heard_and_answered_with_an_empty_object() -> None:
         assert [type(event) for event in at.heard] == [Rated, Ignored]
 
 
-async def test_feedback_that_could_not_be_kept_is_not_acknowledged() -> None:
+async def test_feedback_that_the_store_cannot_keep_is_not_acknowledged() -> None:
     async with door() as at:
         at.trouble = StoreUnavailable("full")
         assert await at.post(at.activity("feedback_like")) == (503, b"")
 
 
 @pytest.mark.parametrize("name", ["task/fetch", "config/fetch", "", None, 7, {"a": 1}])
-async def test_an_invoke_that_nobody_knows_is_answered_200(name: object) -> None:
+async def test_an_unknown_invoke_is_answered_200(name: object) -> None:
     async with door() as at:
         assert await at.post(at.activity("invoke_unknown", name=name)) == (200, b"")
         assert at.heard == [Ignored("invoke_unknown")]
 
 
 @pytest.mark.parametrize("name", ["file_consent_accept", "file_consent_decline"])
-async def test_a_word_about_an_offered_file_is_taken_and_answered_at_once(name: str) -> None:
+async def test_a_consent_to_an_offered_file_is_received_and_answered_at_once(name: str) -> None:
     async with door() as at:
         assert await at.post(at.activity(name)) == (200, b"")
         (event,) = at.heard
@@ -454,7 +454,7 @@ async def test_a_word_about_an_offered_file_is_taken_and_answered_at_once(name: 
         assert event.consent.accepted is (name == "file_consent_accept")
 
 
-async def test_what_a_message_sets_off_never_becomes_the_http_answer() -> None:
+async def test_a_result_for_a_message_never_becomes_the_http_answer() -> None:
     async with door() as at:
         at.click = Click("secret", replaces=True)
 
@@ -466,7 +466,7 @@ async def test_what_a_message_sets_off_never_becomes_the_http_answer() -> None:
 
 @pytest.mark.parametrize("name", ["personal", "card_ask_again", "install_add"])
 @pytest.mark.parametrize("trouble", [StoreUnavailable("disk full"), StoreInUse("another")])
-async def test_what_cannot_be_kept_is_not_accepted(name: str, trouble: Exception) -> None:
+async def test_a_message_that_the_store_cannot_keep_is_answered_503(name: str, trouble: Exception) -> None:
     before = counted("store_unavailable") + counted("store_in_use")
     async with door() as at:
         at.trouble = trouble

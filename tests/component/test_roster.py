@@ -90,13 +90,15 @@ async def world(**changes: Any) -> AsyncIterator[World]:
         ({"tenantId": "99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c"}, True),
     ],
 )
-async def test_a_guest_is_known_by_role_name_or_home(changes: dict[str, Any], guest: bool) -> None:
+async def test_a_guest_is_recognised_by_role_principal_name_or_home_tenant(
+    changes: dict[str, Any], guest: bool
+) -> None:
     async with world(**changes) as at:
         assert await at.says() is guest
 
 
 @pytest.mark.parametrize("member", [{}, [], {"id": "29:bob"}, {**MEMBER, "id": ["29:ann"]}])
-async def test_an_entry_that_is_not_the_persons_proves_nothing(member: Any) -> None:
+async def test_a_roster_entry_of_a_different_person_is_rejected(member: Any) -> None:
     async with world() as at:
         at.member = member
 
@@ -105,7 +107,9 @@ async def test_an_entry_that_is_not_the_persons_proves_nothing(member: Any) -> N
 
 
 @pytest.mark.parametrize(("status", "failure"), [(404, DeliveryRefused), (400, DeliveryRejected)])
-async def test_who_is_not_in_the_roster_is_no_member(status: int, failure: type[DeliveryFailure]) -> None:
+async def test_a_person_outside_the_roster_is_not_taken_for_a_member(
+    status: int, failure: type[DeliveryFailure]
+) -> None:
     async with world() as at:
         at.status = status
 
@@ -113,14 +117,14 @@ async def test_who_is_not_in_the_roster_is_no_member(status: int, failure: type[
             await at.says()
 
 
-async def test_the_roster_of_a_thread_is_its_channels() -> None:
+async def test_the_roster_of_a_thread_is_asked_at_its_channel() -> None:
     async with world() as at:
         await at.says(conversation="19:c@thread.tacv2;messageid=170", scope=Scope.CHANNEL)
 
         assert at.asked == ["/emea/v3/conversations/19:c@thread.tacv2/members/29:ann"]
 
 
-async def test_a_person_is_looked_up_once_in_six_hours_wherever_they_write() -> None:
+async def test_a_person_is_looked_up_once_in_six_hours_over_all_conversations() -> None:
     async with world() as at:
         await at.says()
         await at.says(conversation="19:other@thread.v2")
@@ -132,7 +136,7 @@ async def test_a_person_is_looked_up_once_in_six_hours_wherever_they_write() -> 
         assert len(at.asked) == 2
 
 
-async def test_what_is_known_of_one_says_nothing_of_another_nor_of_another_tenant() -> None:
+async def test_a_kept_answer_holds_for_the_same_person_and_tenant_only() -> None:
     async with world() as at:
         await at.says()
         bob = Person("29:bob", "b0b", "Bob")
@@ -143,7 +147,7 @@ async def test_what_is_known_of_one_says_nothing_of_another_nor_of_another_tenan
         assert await at.says(tenant="99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c")
 
 
-async def test_a_failed_look_up_is_tried_again_the_next_time() -> None:
+async def test_a_failed_look_up_is_not_kept() -> None:
     async with world() as at:
         at.status = 404
         with pytest.raises(DeliveryRefused):
@@ -153,7 +157,7 @@ async def test_a_failed_look_up_is_tried_again_the_next_time() -> None:
         assert not await at.says()
 
 
-async def test_an_entry_that_tells_nothing_about_the_person_is_no_membership() -> None:
+async def test_a_roster_entry_without_role_tenant_and_name_is_rejected() -> None:
     async with world() as w:
         w.member = {"id": ANN.teams_id, "name": "Ann"}
 

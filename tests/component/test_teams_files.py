@@ -125,7 +125,7 @@ async def test_a_download_is_fetched_without_the_bots_token() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..files.example", f"{'a' * 64}.files.example"])
-async def test_a_host_that_no_name_server_could_know_is_refused(host: str) -> None:
+async def test_a_host_name_that_cannot_be_looked_up_is_refused(host: str) -> None:
     async with bench() as here:
         with pytest.raises(FileRefused):
             await here.files.fetch(SharedFile("f", f"https://{host}/file", FileKind.DOWNLOAD))
@@ -152,14 +152,14 @@ async def test_a_picture_is_fetched_with_the_bots_token() -> None:
         "",
     ],
 )
-async def test_the_bots_token_opens_nothing_but_pictures(path: str) -> None:
+async def test_the_bots_token_is_sent_to_the_path_of_pictures_only(path: str) -> None:
     async with bench() as here:
         with pytest.raises(FileRefused):
             await here.picture(path)
         assert here.connector.seen == []
 
 
-async def test_neither_kind_is_fetched_from_another_host_nor_from_the_others() -> None:
+async def test_files_and_pictures_are_each_fetched_from_their_own_hosts_only() -> None:
     async with bench() as here:
         for host in (here.stranger, here.sharepoint):
             with pytest.raises(FileRefused):
@@ -189,7 +189,7 @@ async def test_neither_kind_is_fetched_from_another_host_nor_from_the_others() -
     ],
 )
 @pytest.mark.parametrize("kind", [FileKind.DOWNLOAD, FileKind.PICTURE])
-async def test_an_address_that_is_none_of_ours_is_refused_before_anything_is_sent(url: str, kind: FileKind) -> None:
+async def test_a_foreign_address_is_refused_before_any_request(url: str, kind: FileKind) -> None:
     async with bench() as here:
         with pytest.raises(FileRefused):
             await here.files.fetch(SharedFile("f", url, kind))
@@ -207,7 +207,7 @@ async def test_redirects_among_the_hosts_of_files_are_followed(status: int) -> N
         assert here.sharepoint.bearers == [None, None, None]
 
 
-async def test_a_redirect_to_another_host_is_not_followed() -> None:
+async def test_a_redirect_to_a_foreign_host_is_not_followed() -> None:
     async with bench() as here:
         here.stranger.answers["/file"] = says()
         here.sharepoint.answers["/file"] = sends(f"{here.stranger.url}/file")
@@ -237,14 +237,14 @@ async def test_the_bots_token_follows_no_redirect_out_of_the_connector() -> None
 
 
 @pytest.mark.parametrize("location", ["", "http://[", "javascript:alert(1)", "https://", "//"])
-async def test_a_redirect_to_nowhere_is_refused(location: str) -> None:
+async def test_a_redirect_without_a_usable_address_is_refused(location: str) -> None:
     async with bench() as here:
         here.sharepoint.answers["/file"] = says(b"", 302, Location=location)
         with pytest.raises(FileRefused):
             await here.download()
 
 
-async def test_redirects_end() -> None:
+async def test_more_than_three_redirects_are_refused() -> None:
     async with bench() as here:
         here.sharepoint.answers["/file"] = sends("/file")
         with pytest.raises(FileRefused):
@@ -253,7 +253,7 @@ async def test_redirects_end() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-async def test_a_link_that_has_run_out_is_told_apart(status: int) -> None:
+async def test_an_expired_link_raises_file_expired(status: int) -> None:
     async with bench() as here:
         here.sharepoint.answers["/file"] = says(status=status)
         with pytest.raises(FileExpired):
@@ -261,14 +261,14 @@ async def test_a_link_that_has_run_out_is_told_apart(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 206, 400, 429, 500, 503])
-async def test_any_other_answer_is_no_file(status: int) -> None:
+async def test_an_answer_of_any_other_status_raises_file_unreachable(status: int) -> None:
     async with bench() as here:
         here.sharepoint.answers["/file"] = says(b"" if status == 204 else b"x", status)
         with pytest.raises(FileUnreachable):
             await here.download()
 
 
-async def test_a_file_of_the_most_bytes_is_taken_and_one_more_is_not() -> None:
+async def test_a_file_of_the_largest_size_is_taken_and_a_larger_file_is_not() -> None:
     async with bench() as here:
         here.sharepoint.answers["/file"] = says(b"x" * MOST_BYTES)
         assert len(await here.download()) == MOST_BYTES
@@ -277,7 +277,7 @@ async def test_a_file_of_the_most_bytes_is_taken_and_one_more_is_not() -> None:
             await here.download()
 
 
-async def test_a_file_without_end_is_given_up() -> None:
+async def test_an_endless_file_is_given_up_at_the_largest_size() -> None:
     stop = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -294,7 +294,7 @@ async def test_a_file_without_end_is_given_up() -> None:
         stop.set()
 
 
-async def test_a_file_that_does_not_come_is_given_up_in_time() -> None:
+async def test_a_file_that_does_not_arrive_is_given_up_after_the_time_limit() -> None:
     stop = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -311,7 +311,7 @@ async def test_a_file_that_does_not_come_is_given_up_in_time() -> None:
         stop.set()
 
 
-async def test_a_host_that_nobody_listens_at_is_unreachable() -> None:
+async def test_a_host_without_a_listener_is_unreachable() -> None:
     async with bench() as here:
         cloud = custom(f"{here.connector.url}/o", here.connector.url, ["h"], [f"127.0.0.1:{(port := unused_port())}"])
         async with aiohttp.ClientSession() as session:
@@ -323,7 +323,7 @@ async def test_a_host_that_nobody_listens_at_is_unreachable() -> None:
 # -- out --
 
 
-async def test_a_file_is_saved_in_one_piece_without_the_bots_token() -> None:
+async def test_a_file_is_saved_by_a_single_put_without_the_bots_token() -> None:
     async with bench() as here:
         here.sharepoint.answers["/up"] = says(b"{}", 201)
         await here.files.save(f"{here.sharepoint.url}/up?guid='1'", b"12345")
@@ -335,7 +335,7 @@ async def test_a_file_is_saved_in_one_piece_without_the_bots_token() -> None:
         assert here.sharepoint.bearers == [None]
 
 
-async def test_a_file_is_saved_nowhere_but_at_the_hosts_of_files() -> None:
+async def test_a_file_is_saved_at_the_hosts_of_files_only() -> None:
     async with bench() as here:
         for host in (here.stranger, here.connector):
             with pytest.raises(FileRefused):
@@ -346,7 +346,7 @@ async def test_a_file_is_saved_nowhere_but_at_the_hosts_of_files() -> None:
 @pytest.mark.parametrize(
     ("status", "failure"), [(202, FileUnreachable), (302, FileUnreachable), (404, FileExpired), (500, FileUnreachable)]
 )
-async def test_what_is_not_saved_is_told(status: int, failure: type[FileFailure]) -> None:
+async def test_a_refused_upload_raises_an_error(status: int, failure: type[FileFailure]) -> None:
     async with bench() as here:
         here.stranger.answers["/up"] = says()
         here.sharepoint.answers["/up"] = says(b"", status, Location=f"{here.stranger.url}/up")

@@ -94,7 +94,7 @@ def verdicts(lines: dict[str, Line], verdict: str) -> set[str]:
     return {name for name, line in lines.items() if line.verdict == verdict}
 
 
-async def test_the_doctor_finds_everything_well(running: World) -> None:
+async def test_the_doctor_reports_ok_for_every_check_of_a_working_bridge(running: World) -> None:
     code, lines = await doctor(running, BRIDGE_STORE=str(running.store))
     assert verdicts(lines, "ok") == set(lines), lines
     assert len(lines) == 11
@@ -102,7 +102,7 @@ async def test_the_doctor_finds_everything_well(running: World) -> None:
     assert code == 0
 
 
-async def test_the_doctor_without_a_model_call_or_a_public_address_says_that_it_has_not_looked(running: World) -> None:
+async def test_the_doctor_reports_checks_without_model_call_or_public_address_as_not_made(running: World) -> None:
     runs = len(running.gateway.asked)
     store = str(running.store.with_name("of-the-doctor.db"))
     environment = {**running.bridge.environment, "BRIDGE_PUBLIC_URL": "", "BRIDGE_STORE": store}
@@ -113,7 +113,7 @@ async def test_the_doctor_without_a_model_call_or_a_public_address_says_that_it_
     assert len(running.gateway.asked) == runs
 
 
-async def test_the_doctor_names_a_wrong_secret_and_still_looks_at_the_rest(running: World) -> None:
+async def test_the_doctor_names_a_wrong_secret_and_still_makes_the_other_checks(running: World) -> None:
     code, lines = await doctor(running, TEAMS_APP_PASSWORD="not the secret")
     assert code == 1
     assert verdicts(lines, "failed") == {"outbound token from Entra ID"}
@@ -123,7 +123,7 @@ async def test_the_doctor_names_a_wrong_secret_and_still_looks_at_the_rest(runni
     assert len(verdicts(lines, "ok")) == 10
 
 
-async def test_the_doctor_names_a_wrong_gateway_token_and_checks_nothing_behind_it(running: World) -> None:
+async def test_the_doctor_names_a_wrong_gateway_token_and_skips_the_checks_behind_the_token(running: World) -> None:
     code, lines = await doctor(running, GOCLAW_TOKEN="wrong")
     assert code == 1
     assert verdicts(lines, "failed") == {"gateway token accepted"}
@@ -139,7 +139,7 @@ async def test_the_doctor_names_an_unknown_agent(running: World) -> None:
     assert verdicts(lines, "not checked") == {"sessions persist"}
 
 
-async def test_the_doctor_names_a_gateway_that_forgets(running: World, tmp_path: Path) -> None:
+async def test_the_doctor_names_a_gateway_without_memory(running: World, tmp_path: Path) -> None:
     gateway = GatewayStandIn(tmp_path / "forgetful", persistent=False)
     await gateway.start()
     try:
@@ -151,7 +151,9 @@ async def test_the_doctor_names_a_gateway_that_forgets(running: World, tmp_path:
     assert "one session per user" in lines["sessions persist"].fix
 
 
-async def test_the_doctor_on_a_machine_where_nothing_answers(running: World, tmp_path: Path) -> None:
+async def test_the_doctor_names_all_faults_on_a_machine_where_no_service_answers(
+    running: World, tmp_path: Path
+) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     (tmp_path / "file").write_text("no folder")
     changes = {
@@ -175,7 +177,7 @@ async def test_help_and_version_need_no_settings() -> None:
     assert version.out.strip() == __version__
 
 
-async def test_the_configuration_shows_no_secret(running: World) -> None:
+async def test_the_command_config_shows_no_secret(running: World) -> None:
     own = {**running.bridge.environment, "BRIDGE_ADMIN_TOKEN": "the admin's own secret"}
     said = await bridge("config", **own)
     assert said.code == 0
@@ -188,7 +190,7 @@ async def test_the_configuration_shows_no_secret(running: World) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "doctor"])
-async def test_wrong_settings_are_told_all_at_once(command: str, tmp_path: Path) -> None:
+async def test_wrong_settings_are_reported_all_at_once(command: str, tmp_path: Path) -> None:
     wrong = {
         "TEAMS_APP_ID": "not-a-guid",
         "TEAMS_CLOUD": "custom",
@@ -206,7 +208,9 @@ async def test_wrong_settings_are_told_all_at_once(command: str, tmp_path: Path)
     assert "did you mean BRIDGE_SHUTDOWN_GRACE?" in said.err
 
 
-async def test_the_app_package_is_the_same_bytes_until_something_changes(running: World, tmp_path: Path) -> None:
+async def test_the_command_manifest_gives_the_same_bytes_until_a_setting_changes(
+    running: World, tmp_path: Path
+) -> None:
     settings = {**running.bridge.environment, "BRIDGE_PUBLIC_URL": "https://bot.contoso.example"}
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
     first, second = await asyncio.gather(
@@ -228,7 +232,7 @@ async def test_the_app_package_is_the_same_bytes_until_something_changes(running
     assert manifest["bots"][0]["botId"] == settings["TEAMS_APP_ID"]
 
 
-async def test_the_health_check_tells_a_ready_bridge_from_none(running: World) -> None:
+async def test_the_command_healthcheck_tells_a_ready_bridge_from_a_missing_bridge(running: World) -> None:
     own = running.bridge.environment
     well, ill = await asyncio.gather(
         bridge("healthcheck", **own), bridge("healthcheck", **{**own, "BRIDGE_PORT": str(free_port())})

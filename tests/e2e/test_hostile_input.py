@@ -128,7 +128,7 @@ async def test_a_post_without_a_good_token_is_401_and_empty(here: Hostile) -> No
     assert {name: answer for name, answer in answers.items() if answer != (401, b"")} == {}
 
 
-async def test_a_good_token_opens_the_door_only_for_its_own_activity(here: Hostile) -> None:
+async def test_a_good_token_is_accepted_for_its_own_activity_only(here: Hostile) -> None:
     now, identity = int(time.time()), here.world.teams.identity
     good = here.world.activity("alice", "mark-binding", "1700000000011")
     without = {name: {k: v for k, v in good.items() if k != name} for name in good}
@@ -152,7 +152,7 @@ async def test_a_good_token_opens_the_door_only_for_its_own_activity(here: Hosti
     assert {name: answer for name, answer in answers.items() if answer != (403, b"")} == {}
 
 
-async def test_other_methods_types_and_sizes_are_clear_4xx_with_an_empty_body(here: Hostile) -> None:
+async def test_wrong_methods_types_and_sizes_are_4xx_with_an_empty_body(here: Hostile) -> None:
     bearer = {"Authorization": f"Bearer {here.world.teams.identity.channel_token()}"}
     json = {**bearer, "Content-Type": "application/json"}
     url = f"{here.world.bridge.base}/api/messages"
@@ -206,7 +206,7 @@ async def test_neither_listener_inflates_a_body(here: Hostile, coding: str, targ
     ],
     ids=["negative length", "two lengths", "endless header", "TLS", "other HTTP"],
 )
-async def test_what_is_no_http_is_a_4xx(here: Hostile, raw: bytes) -> None:
+async def test_bytes_that_are_no_http_are_a_4xx(here: Hostile, raw: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(here.world.bridge.environment["BRIDGE_PORT"]))
     writer.write(raw)
     async with asyncio.timeout(10):
@@ -215,7 +215,7 @@ async def test_what_is_no_http_is_a_4xx(here: Hostile, raw: bytes) -> None:
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", line)
 
 
-async def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_no_trace(here: Hostile) -> None:
+async def test_a_client_that_disconnects_within_its_body_leaves_no_trace(here: Hostile) -> None:
     bearer = here.world.teams.identity.channel_token()
     head = f"POST /api/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -415,7 +415,7 @@ async def bombard(here: World, waiting: list[tuple[int, Attempt]]) -> dict[int, 
     return answers
 
 
-async def test_ten_thousand_hostile_bodies_change_nothing(here: Hostile) -> None:
+async def test_after_ten_thousand_hostile_bodies_the_bridge_still_answers(here: Hostile) -> None:
     """Stands last: it ends the bridge to look into its store."""
     bridge = here.world.bridge
     await here.world.idle()

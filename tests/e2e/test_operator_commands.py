@@ -73,7 +73,7 @@ async def newest(here: World, *filters: str) -> str:
     return str((await listed(here, *filters))[0]["name"])
 
 
-async def test_an_interrupted_question_is_seen_with_its_lives_and_asked_again_once(running: World) -> None:
+async def test_an_interrupted_question_is_listed_with_its_owners_and_asked_again_once(running: World) -> None:
     chat, question = "personal-alice", "take 1.2 seconds"
     first = await running.say(chat, "alice", question)
     await eventually(lambda: running.gateway.times_asked(question), "the agent is asked")
@@ -98,7 +98,7 @@ async def test_an_interrupted_question_is_seen_with_its_lives_and_asked_again_on
     assert running.gateway.times_asked(question) == 2
 
 
-async def test_a_waiting_question_is_dropped_and_its_asker_is_told(running: World) -> None:
+async def test_a_dropped_question_is_never_asked_and_its_asker_gets_a_note(running: World) -> None:
     chat = "personal-bob"
     first = await running.say(chat, "bob", "take 60 seconds")
     await eventually(lambda: running.gateway.times_asked("take 60 seconds"), "the agent is asked")
@@ -122,7 +122,7 @@ async def test_a_waiting_question_is_dropped_and_its_asker_is_told(running: Worl
     assert (await command(running, "turns", "drop", "--yes", at_work)).err == f"{at_work} is closed already.\n"
 
 
-async def test_a_pause_holds_questions_over_a_restart_until_it_ends(running: World) -> None:
+async def test_a_pause_holds_questions_over_a_restart_until_it_is_resumed(running: World) -> None:
     chat, question = "personal-chen", "Remember: held back"
     assert (await command(running, "pause")).code == 0
     first = await running.say(chat, "chen", question)
@@ -138,7 +138,7 @@ async def test_a_pause_holds_questions_over_a_restart_until_it_ends(running: Wor
     assert "paused" not in (await command(running, "turns")).out
 
 
-async def test_a_table_and_a_record_hold_nothing_of_what_people_said_nor_their_names(running: World) -> None:
+async def test_the_commands_show_neither_the_text_of_turns_nor_peoples_names(running: World) -> None:
     table = await command(running, "turns", "--limit", "100")
     record = await command(running, "turns", "show", await newest(running, "--kind", "ask", "--outcome", "delivered"))
 
@@ -154,26 +154,28 @@ async def test_a_table_and_a_record_hold_nothing_of_what_people_said_nor_their_n
     "arguments",
     [("show", "T-x"), ("again", "T"), ("drop", "--yes", "1/2"), ("--before", "soon"), ("--state", "open"), ("burn",)],
 )
-async def test_what_makes_no_sense_is_a_mistake_of_usage(running: World, arguments: tuple[str, ...]) -> None:
+async def test_wrong_arguments_end_with_exit_code_two(running: World, arguments: tuple[str, ...]) -> None:
     said = await command(running, "turns", *arguments)
     assert (said.code, said.out) == (2, "")
     assert said.err
 
 
-async def test_a_turn_that_nobody_knows_is_told(running: World) -> None:
+async def test_an_unknown_turn_is_reported(running: World) -> None:
     said = await command(running, "turns", "show", "99999")
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("T-99999 is not known")
 
 
 @pytest.mark.parametrize("arguments", [("turns",), ("turns", "show", "1"), ("pause",), ("resume",)])
-async def test_without_a_running_bridge_a_sentence_says_so(running: World, arguments: tuple[str, ...]) -> None:
+async def test_without_a_running_bridge_commands_fail_with_a_sentence(
+    running: World, arguments: tuple[str, ...]
+) -> None:
     said = await command(running, *arguments, BRIDGE_ADMIN_PORT=str(free_port()))
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("The bridge is not running")
 
 
-async def test_the_token_decides_who_is_an_operator(tmp_path: Path) -> None:
+async def test_only_the_admin_token_allows_commands(tmp_path: Path) -> None:
     async with world(tmp_path / "guarded", BRIDGE_ADMIN_TOKEN=TOKEN) as here:
         await here.start()
         assert (await command(here, "turns")).out == "No such turns.\n"

@@ -50,7 +50,7 @@ async def asked(here: World, chat: str, who: str, text: str) -> str:
     return id_
 
 
-async def test_the_grace_lets_a_running_answer_out_and_keeps_what_still_arrives(running: World) -> None:
+async def test_the_grace_period_lets_a_running_answer_finish_and_keeps_late_messages(running: World) -> None:
     alice, bob = "personal-alice", "personal-bob"
     first = await asked(running, alice, "alice", "take 3 seconds")
 
@@ -74,7 +74,7 @@ async def test_the_grace_lets_a_running_answer_out_and_keeps_what_still_arrives(
     await running.idle()
 
 
-async def test_what_is_past_the_grace_is_told_after_the_restart(running: World) -> None:
+async def test_a_question_that_outlasts_the_grace_period_gets_its_note_after_the_restart(running: World) -> None:
     running.bridge.kill()
     await running.restart(BRIDGE_SHUTDOWN_GRACE="0.5")
     first = await asked(running, "personal-alice", "alice", "take 41 seconds")
@@ -90,7 +90,7 @@ async def test_what_is_past_the_grace_is_told_after_the_restart(running: World) 
     await running.idle()
 
 
-async def test_a_second_signal_ends_the_grace(running: World) -> None:
+async def test_a_second_signal_ends_the_grace_period(running: World) -> None:
     running.bridge.kill()
     await running.restart(BRIDGE_SHUTDOWN_GRACE="120")
     first = await asked(running, "personal-bob", "bob", "take 42 seconds")
@@ -142,7 +142,7 @@ async def test_a_port_that_is_taken_is_refused_with_a_sentence(running: World, t
     assert "Traceback" not in second.output()
 
 
-async def test_a_store_that_cannot_be_written_at_start_is_told_and_heals_by_itself(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_be_written_at_start_is_reported_and_opened_later(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file stands where the folder should be")
     async with world(tmp_path / "world", BRIDGE_STORE=str(blocked / "bridge.db")) as here:
@@ -167,7 +167,7 @@ async def test_a_store_that_cannot_be_written_at_start_is_told_and_heals_by_itse
         assert here.gateway.times_asked("Remember: the late store") == 1
 
 
-async def test_signing_keys_that_cannot_be_fetched_at_start_are_told(tmp_path: Path) -> None:
+async def test_signing_keys_that_cannot_be_fetched_at_start_are_reported(tmp_path: Path) -> None:
     async with world(tmp_path / "world") as here:
         right = here.bridge.environment["TEAMS_OPENID_URL"]
         here.bridge.environment["TEAMS_OPENID_URL"] = f"http://127.0.0.1:{free_port()}/none"
@@ -180,7 +180,7 @@ async def test_signing_keys_that_cannot_be_fetched_at_start_are_told(tmp_path: P
         await here.restart(TEAMS_OPENID_URL=right)
 
 
-async def test_a_gateway_that_is_down_at_start_is_told_and_heals_by_itself(alone: Alone) -> None:
+async def test_a_gateway_that_is_down_at_start_is_reported_and_found_later(alone: Alone) -> None:
     here, chat = alone.world, "personal-alice"
     (told,) = await here.heard(chat, 1, alone.question, seconds=40)
     assert told.startswith("I can't reach the agent right now.")

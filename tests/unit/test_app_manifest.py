@@ -206,22 +206,22 @@ def case_name(value: object) -> str | None:
     return ".".join(map(str, value)) if isinstance(value, tuple) else None
 
 
-def test_a_manifest_as_the_bridge_writes_it_has_no_problems() -> None:
+def test_a_manifest_written_by_the_bridge_has_no_problems() -> None:
     assert manifest_problems(GOOD) == []
 
 
 @pytest.mark.parametrize(("path", "value"), ACCEPTED, ids=case_name)
-def test_what_lies_within_a_limit_is_accepted(path: Route, value: object) -> None:
+def test_values_within_the_limits_are_accepted(path: Route, value: object) -> None:
     assert manifest_problems(with_value(path, value)) == []
 
 
 @pytest.mark.parametrize(("path", "value", "said"), REFUSED_BY_BOTH + REFUSED_BY_US, ids=case_name)
-def test_what_breaks_a_limit_is_named_in_one_sentence_with_its_field(path: Route, value: object, said: str) -> None:
+def test_each_broken_limit_is_reported_in_a_sentence_with_the_field(path: Route, value: object, said: str) -> None:
     (problem,) = manifest_problems(with_value(path, value))
     assert said in problem
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_manifest() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_manifest() -> None:
     manifest = with_value(("name", "short"), "n" * 31) | {"accentColor": "teal", "id": "x", "bots": []}
     assert [problem.partition(":")[0] for problem in manifest_problems(manifest)] == [
         "id",
@@ -272,7 +272,7 @@ def microsofts_verdicts(manifests: list[dict[str, Any]]) -> list[list[str]]:
 # Needs Node and an npm package, which `make test` does not install; the test exists where somebody names the folder.
 if VALIDATOR:
 
-    def test_microsofts_validator_comes_to_the_verdicts_of_the_tables() -> None:
+    def test_microsofts_validator_agrees_with_the_tables() -> None:
         expected = [(with_value(*case), False) for case in ACCEPTED]
         expected += [(with_value(path, value), True) for path, value, _ in REFUSED_BY_BOTH]
         expected += [(with_value(path, value), False) for path, value, _ in REFUSED_BY_US]

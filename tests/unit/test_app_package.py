@@ -77,7 +77,7 @@ def template(tmp_path: Path) -> Path:
 # --- the manifest
 
 
-def test_the_manifest_says_what_the_details_say() -> None:
+def test_the_manifest_holds_the_details() -> None:
     manifest = build_manifest(DETAILS, "1.2.3")
 
     assert manifest["version"] == "1.2.3"
@@ -119,7 +119,7 @@ def test_without_commands_and_host_the_lists_are_empty() -> None:
 STARTERS = (("What can you do?", "A question you could begin with"), ("Who is on leave?", "Another"))
 
 
-def test_starters_stand_before_the_commands_in_personal_chats_and_nowhere_else() -> None:
+def test_starters_stand_before_the_commands_in_personal_chats_only() -> None:
     manifest = build_manifest(replace(DETAILS, starters=STARTERS), "1.0.0")
 
     personal, elsewhere = manifest["bots"][0]["commandLists"]
@@ -151,7 +151,7 @@ def test_a_list_without_scope_or_entry_is_left_out(changes: dict[str, Any], scop
     assert [entry["scopes"] for entry in manifest["bots"][0]["commandLists"]] == scopes
 
 
-def test_as_many_starters_as_there_may_be_fit_with_the_commands_of_every_language() -> None:
+def test_the_most_starters_fit_with_the_commands_of_every_language() -> None:
     for language in SHIPPED:
         about = say("about_starter", language)
         starters = tuple((f"{n} ".ljust(LONGEST_STARTER, "q"), about) for n in range(MOST_STARTERS))
@@ -174,7 +174,7 @@ def in_vietnamese(**changes: Any) -> AppDetails:
     return replace(DETAILS, translations=(("vi", replace(VIETNAMESE, **changes)),))
 
 
-def test_a_further_language_is_a_file_that_the_manifest_names() -> None:
+def test_each_further_language_has_a_file_named_by_the_manifest() -> None:
     package = read_package(build_package(in_vietnamese()).content)
 
     assert package.manifest["localizationInfo"] == {
@@ -202,7 +202,7 @@ def test_a_changed_translation_raises_the_patch_number() -> None:
     assert "Trợ lý của bạn." in read_package(changed.content).others["vi.json"].decode()
 
 
-def test_each_command_of_each_list_is_translated_as_far_as_teams_can_name_it() -> None:
+def test_the_first_ten_commands_of_each_list_are_translated() -> None:
     starters = tuple((f"Q{n}?", "Câu hỏi") for n in range(MOST_STARTERS))
     details = replace(in_vietnamese(starters=starters), starters=STARTERS)
 
@@ -213,7 +213,7 @@ def test_each_command_of_each_list_is_translated_as_far_as_teams_can_name_it() -
     assert strings["bots[0].commandLists[1].commands[0].description"] == "Bắt đầu lại"
 
 
-def test_what_is_wrong_with_a_translation_is_told_under_its_file() -> None:
+def test_faults_of_a_translation_are_reported_under_its_file() -> None:
     with pytest.raises(ManifestInvalid) as short:
         build_package(in_vietnamese(description_short="x" * 81))
     with pytest.raises(ManifestInvalid) as about:
@@ -232,7 +232,7 @@ def test_a_language_needs_a_tag(tag: str) -> None:
         build_package(replace(DETAILS, translations=((tag, VIETNAMESE),)))
 
 
-def test_the_app_has_an_id_of_its_own_that_follows_from_the_bots() -> None:
+def test_the_apps_id_is_derived_from_the_bots_id() -> None:
     first = build_manifest(DETAILS, "1.0.0")["id"]
     again = build_manifest(replace(DETAILS, app_id=DETAILS.app_id.upper()), "1.0.0")["id"]
     other = build_manifest(replace(DETAILS, app_id=str(UUID(int=1))), "1.0.0")["id"]
@@ -246,7 +246,7 @@ def test_a_given_package_id_is_used() -> None:
     assert build_manifest(replace(DETAILS, package_id=given_id), "1.0.0")["id"] == given_id.lower()
 
 
-def test_a_name_that_looks_like_a_placeholder_is_only_a_name() -> None:
+def test_a_name_that_resembles_a_placeholder_is_not_replaced() -> None:
     assert build_manifest(replace(DETAILS, name="${app_id}"), "1.0.0")["name"]["short"] == "${app_id}"
 
 
@@ -255,7 +255,7 @@ def test_the_bridges_own_commands_fit_the_manifest() -> None:
     assert build_package(replace(DETAILS, commands=commands)).version == "1.0.0"
 
 
-def test_all_problems_of_details_and_icons_are_told_at_once(template: Path) -> None:
+def test_all_problems_of_details_and_icons_are_reported_at_once(template: Path) -> None:
     (template / "color.png").unlink()
     spoilt = replace(
         DETAILS,
@@ -286,7 +286,7 @@ def test_all_problems_of_details_and_icons_are_told_at_once(template: Path) -> N
 # --- the template
 
 
-def test_an_installed_wheels_template_comes_before_the_checkouts(tmp_path: Path) -> None:
+def test_the_template_of_an_installed_wheel_wins_over_the_checkouts_template(tmp_path: Path) -> None:
     installed, checkout = tmp_path / "bridge" / "app_template", tmp_path / "manifest"
     with pytest.raises(FileNotFoundError, match="No app template beside"):
         template_folder(tmp_path / "bridge")
@@ -307,7 +307,7 @@ def test_an_installed_wheels_template_comes_before_the_checkouts(tmp_path: Path)
     ],
     ids=["cut", "deep", "list", "unknown field"],
 )
-def test_a_spoilt_template_is_named(template: Path, text: str, said: str) -> None:
+def test_a_faulty_template_is_reported(template: Path, text: str, said: str) -> None:
     (template / "manifest.json").write_text(text)
 
     with pytest.raises(ManifestInvalid) as refused:
@@ -320,7 +320,7 @@ def test_a_spoilt_template_is_named(template: Path, text: str, said: str) -> Non
 # --- the zip
 
 
-def test_the_zip_is_flat_and_holds_manifest_and_icons() -> None:
+def test_the_zip_is_flat_and_holds_the_manifest_and_both_icons() -> None:
     package = build_package(DETAILS)
 
     files = entries(package.content)
@@ -363,7 +363,7 @@ def test_the_same_details_give_the_same_bytes_in_every_environment(umask: str, z
     assert ran.stdout.decode().strip() == hashlib.sha256(build_package(DETAILS).content).hexdigest()
 
 
-def test_no_entry_carries_a_time_or_right_of_this_machine() -> None:
+def test_entries_of_the_zip_hold_no_time_or_permission_of_the_machine() -> None:
     with zipfile.ZipFile(io.BytesIO(build_package(DETAILS).content)) as archive:
         for entry in archive.infolist():
             assert entry.date_time == (1980, 1, 1, 0, 0, 0)
@@ -381,7 +381,7 @@ def test_unchanged_details_keep_version_and_bytes() -> None:
     assert (again.version, again.content, again.changed) == ("1.0.0", first.content, False)
 
 
-def test_a_previous_package_that_was_packed_otherwise_is_handed_back_as_it_is() -> None:
+def test_a_previous_package_with_equal_content_is_returned_unchanged_even_if_packed_differently() -> None:
     repacked = previous_with(version="2.7.1")
     again = build_package(DETAILS, previous=repacked)
     assert (again.version, again.content, again.changed) == ("2.7.1", repacked, False)
@@ -406,7 +406,7 @@ def test_a_changed_icon_raises_the_patch_number(template: Path) -> None:
     assert build_package(DETAILS, template=template, previous=first.content).version == "1.0.1"
 
 
-def test_a_file_that_is_not_ours_any_more_raises_the_patch_number() -> None:
+def test_a_removed_file_raises_the_patch_number() -> None:
     previous = zip_of(entries(build_package(DETAILS).content) | {"de.json": b"{}"})
     package = build_package(DETAILS, previous=previous)
     assert package.version == "1.0.1"
@@ -416,7 +416,7 @@ def test_a_file_that_is_not_ours_any_more_raises_the_patch_number() -> None:
 # --- a previous package that is none
 
 
-def test_another_apps_package_is_refused_with_both_ids() -> None:
+def test_the_package_of_a_different_app_is_refused_with_both_ids() -> None:
     other = build_package(replace(DETAILS, app_id=str(UUID(int=7)))).content
 
     with pytest.raises(PreviousPackageInvalid, match="is of another app") as refused:
@@ -454,14 +454,14 @@ NAMELESS = "The previous package's manifest has no id or no version of three num
         "too large", "list", "no fields", "two numbers", "a number", "endless number", "no GUID",
     ],
 )  # fmt: skip
-def test_what_is_no_app_package_is_refused_with_a_sentence(content: bytes, said: str) -> None:
+def test_bytes_that_are_no_app_package_are_refused_with_a_sentence(content: bytes, said: str) -> None:
     with pytest.raises(PreviousPackageInvalid, match=said):
         build_package(DETAILS, previous=content)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_damaged_package_is_read_or_refused_but_never_breaks_the_command(data: st.DataObject) -> None:
+def test_a_damaged_package_is_read_or_refused_and_never_raises_a_different_error(data: st.DataObject) -> None:
     spoilt = bytearray(previous_with(version="1.0.0"))
     for _ in range(data.draw(st.integers(1, 6))):
         spoilt[data.draw(st.integers(0, len(spoilt) - 1))] = data.draw(st.integers(0, 255))
@@ -513,7 +513,7 @@ MISSING = "outline.png: is missing or not a PNG file; save a PNG of 32x32 pixels
     ],
     ids=["plain", "soft edge", "black but invisible"],
 )
-def test_white_on_transparent_is_an_outline(lines: list[bytes]) -> None:
+def test_a_white_picture_on_transparent_is_accepted_as_outline(lines: list[bytes]) -> None:
     assert icon_problems(with_outline(png(lines))) == []
 
 
@@ -534,7 +534,7 @@ def filtered(kind: int, rows: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", range(5), ids=["none", "sub", "up", "average", "paeth"])
-def test_a_picture_is_judged_by_its_pixels_under_each_of_pngs_filters(kind: int) -> None:
+def test_an_outline_is_judged_by_its_pixels_under_each_png_filter(kind: int) -> None:
     pixels = [[b"\xff\xff\xff" + bytes([x * y * 7 % 256]) for x in range(32)] for y in range(32)]
     pixels[3][3], pixels[9][5] = WHITE, b"\0\0\0\0"
     rows = [b"".join(row) for row in pixels]
@@ -571,11 +571,11 @@ def test_a_picture_is_judged_by_its_pixels_under_each_of_pngs_filters(kind: int)
         "line missing", "line short", "no such filter", "average", "no alpha", "16 bit", "interlaced", "cut",
     ],
 )  # fmt: skip
-def test_what_is_no_outline_is_refused_with_a_sentence(outline: bytes, said: str) -> None:
+def test_a_faulty_outline_is_refused_with_a_sentence(outline: bytes, said: str) -> None:
     assert icon_problems(with_outline(outline)) == [said]
 
 
-def test_a_colour_icon_of_another_size_is_refused() -> None:
+def test_a_colour_icon_of_a_wrong_size_is_refused() -> None:
     icons = with_outline(png(lines_of(WHITE))) | {"color.png": png(lines_of(WHITE))}
     assert icon_problems(icons) == ["color.png: has 32x32 pixels; save it with 192x192"]
 
@@ -591,7 +591,7 @@ def picture(file: Path) -> tuple[bytes, bytes]:
     return chunks[b"IHDR"], zlib.decompress(chunks[b"IDAT"])
 
 
-def test_the_icons_are_what_their_drawing_gives_the_same_each_time(tmp_path: Path) -> None:
+def test_drawing_the_icons_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("once", "twice"):
         (tmp_path / name).mkdir()
         script = [sys.executable, str(REPOSITORY / "docs" / "draw_icons.py"), str(tmp_path / name)]
