@@ -1,4 +1,4 @@
-"""What the settings decide arrives where it counts: in what people read and in the app package."""
+"""Settings reach their effect: sentences, proxy, switches, the app package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STARTERS = "What can you do?; Who is away?"
 
 @pytest.fixture(autouse=True)
 def own_words() -> Iterator[None]:
-    """Afterwards the bridge says its own sentences again."""
+    """Put the bridge's own sentences back in use after each test."""
     yield
     texts.use({})
 
@@ -105,7 +105,7 @@ def test_starters_are_in_the_welcome_and_before_the_commands_of_the_app_package(
     assert details.commands == tuple((info.word, info.about()) for info in COMMANDS)
 
 
-def test_the_app_package_speaks_every_language_of_the_bridge() -> None:
+def test_the_app_package_has_every_language_of_the_bridge() -> None:
     texts.use({"de": {"about_new": "Neu anfangen"}})
     details = app_details(load({**MINIMUM, "BRIDGE_STARTERS": STARTERS}))
 

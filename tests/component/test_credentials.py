@@ -1,4 +1,4 @@
-"""The outbound token, against a local Entra ID."""
+"""OutboundToken against a local Entra ID: fetching, caching, renewal, refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APP, SECRET, TENANT = "app-id", "s3cret~value", "tenant-id"
 
 @dataclass
 class Entra:
-    """Tenant discovery and the token endpoint; counts, and answers as told."""
+    """Entra ID's tenant discovery and token endpoint: counts token requests, gives `answer` where a test sets one."""
 
     url: str = ""
     life: Any = 3600
@@ -65,7 +65,7 @@ class Entra:
 
 @dataclass
 class Times:
-    """A clock that goes when told, and sleeps that end when told."""
+    """A clock and sleeps under the test's control: each item in `wake` ends a sleep."""
 
     monotonic: float = 1000.0
     sleeps: list[float] = field(default_factory=list)
@@ -124,7 +124,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_fetched_token_is_cached(scheme: str) -> None:
-    """Whichever scheme a local Entra ID writes into its discovery document."""
+    """The discovery document of a local Entra ID may hold http or https addresses."""
     async with bench(scheme=scheme) as b:
         assert b.at_hand() is None
         assert await b.token.header() == "Bearer token.1"
@@ -150,7 +150,7 @@ async def test_fifty_callers_at_once_make_a_single_request_to_entra() -> None:
 
 
 async def test_a_slow_entra_does_not_block_the_event_loop() -> None:
-    """The loop turns while msal, which blocks, waits in its thread."""
+    """msal blocks in a thread while the event loop goes on."""
     async with bench() as b:
         b.entra.admission.clear()
         caller = asyncio.create_task(b.token.header())
@@ -279,7 +279,7 @@ async def test_a_token_refused_by_the_connector_is_replaced() -> None:
 
         assert await b.token.header() == "Bearer token.2"
         b.times.monotonic += 60
-        b.token.invalidate(refused)  # the news of a slow call: it speaks of a token that is gone
+        b.token.invalidate(refused)  # a slow call reports the old token, which was replaced before
         assert b.token.cached == "Bearer token.2"
 
 

@@ -1,4 +1,4 @@
-"""`teams-bridge doctor`: one line for each link of the chain, against the simulator."""
+"""The doctor's checks against the simulator: each fault fails a single check, with a fix."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRETS = ("the-gateway-token", "not-the-app-password")
 
 @asynccontextmanager
 async def chain(data: Path, *, persistent: bool = True) -> AsyncIterator[dict[str, str]]:
-    """A tenant and a gateway that work; gives the settings that fit them."""
+    """A working tenant and a working gateway; yields fitting settings."""
     options = GatewayOptions(token=SECRETS[0], agent="demo", data=data / "gateway", persistent=persistent)
     async with stage(data, listening=False) as teams, TestServer(build_app(options)) as gateway:
         yield {
@@ -41,7 +41,7 @@ async def chain(data: Path, *, persistent: bool = True) -> AsyncIterator[dict[st
 
 
 async def lines(environment: dict[str, str], *, spend_model_call: bool = False) -> dict[str, Check]:
-    """What doctor says, by the names of the checks."""
+    """The doctor's checks by name; verifies order, fixes and the absence of secrets as well."""
     settings = load(environment)
     async with connected(settings) as edges:
         checks = [check async for check in examine(settings, edges, spend_model_call=spend_model_call)]
@@ -176,13 +176,13 @@ async def sends_away(_: web.Request) -> web.Response:
 
 
 @pytest.mark.parametrize(
-    ("who", "verdict"), [(refuses, "ok"), (explains, "failed"), (welcomes, "failed"), (sends_away, "failed")]
+    ("handler", "verdict"), [(refuses, "ok"), (explains, "failed"), (welcomes, "failed"), (sends_away, "failed")]
 )
 async def test_the_public_address_must_answer_an_unsigned_post_with_an_empty_401(
-    who: Callable[[web.Request], Awaitable[web.Response]], verdict: str, tmp_path: Path
+    handler: Callable[[web.Request], Awaitable[web.Response]], verdict: str, tmp_path: Path
 ) -> None:
     app = web.Application()
-    app.router.add_post("/base/api/messages", who)
+    app.router.add_post("/base/api/messages", handler)
     async with chain(tmp_path) as environment, TestServer(app) as public:
         found = await lines({**environment, "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{public.port}/base/"})
 

@@ -1,4 +1,4 @@
-"""The listening sockets: whom they keep, whom they close, and on which addresses they hear."""
+"""The listening sockets: limits of time and connections, compressed bodies, IPv6."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def greet(_: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def site(host: str = "127.0.0.1", *, most: int = 10, head_seconds: float = HEAD_SECONDS) -> AsyncIterator[int]:
-    """A site that greets, on the port it yields."""
+    """A site with a greeting at `/`; yields the port."""
     app = web.Application()
     app.router.add_get("/", greet)
     async with listening(app, host, most=most, head_seconds=head_seconds) as listener:
@@ -61,7 +61,7 @@ async def test_a_connection_without_a_whole_head_in_time_is_closed(sent: bytes) 
 async def test_after_a_first_request_a_connection_may_be_idle_longer_than_the_limit_for_heads() -> None:
     async with site(head_seconds=0.05) as port, connection(port) as streams:
         assert await greeted(streams)
-        await asyncio.sleep(0.1)  # the time within which it must not be closed
+        await asyncio.sleep(0.1)  # twice the limit for heads
         assert await greeted(streams)
 
 

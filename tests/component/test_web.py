@@ -1,4 +1,4 @@
-"""The two listeners: what they answer, to whom, and what they never say."""
+"""The applications of both listeners: paths, statuses, the admin token, metrics, health without secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bridge.web.admin import admin_app
 from bridge.web.public import public_app
 
 Client = TestClient[web.Request, web.Application]
-# whom these tests do not let do anything: tests/component/test_admin_api.py
+# No test in this file runs an operator's command; tests/component/test_admin_api.py does.
 NOBODY = cast("Operator", None)
 
 
@@ -42,7 +42,7 @@ async def client(app: web.Application) -> AsyncIterator[Client]:
 
 @dataclass
 class Health:
-    """What the bridge would say about itself."""
+    """Stands in for the bridge's health details."""
 
     ready: bool = True
 
@@ -50,8 +50,8 @@ class Health:
         return {"ready": self.ready, "store": "ok"}
 
 
-async def door(_: Post) -> Reply:
-    """Lets nobody in."""
+async def refuse(_: Post) -> Reply:
+    """Refuses every activity."""
     return Reply(401)
 
 
@@ -60,7 +60,7 @@ async def door(_: Post) -> Reply:
 
 async def test_the_public_health_paths_answer_with_a_bare_status() -> None:
     health = Health()
-    async with client(public_app(door, ready=lambda: health.ready)) as http:
+    async with client(public_app(refuse, ready=lambda: health.ready)) as http:
         for ready, status in ((True, 200), (False, 503), (True, 200)):
             health.ready = ready
             async with http.get("/readyz") as answer:
@@ -86,7 +86,7 @@ async def test_unknown_paths_and_methods_are_refused_with_an_empty_body(
     method: str, path: str, status: int, allow: str | None
 ) -> None:
     async with (
-        client(public_app(door, ready=lambda: True)) as http,
+        client(public_app(refuse, ready=lambda: True)) as http,
         http.request(method, path, headers={"Authorization": "Bearer x"}) as answer,
     ):
         assert (answer.status, await answer.read(), answer.headers.get("Allow")) == (status, b"", allow)
@@ -161,7 +161,7 @@ def test_no_metric_has_a_label_for_people_conversations_or_turns() -> None:
 
 
 async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path) -> None:
-    """Entra ID refuses the secret, and the gateway is down."""
+    """The faults: Entra ID refuses the secret, and the gateway is down."""
 
     async def nothing(_: Event) -> None:
         return None

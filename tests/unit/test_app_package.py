@@ -1,4 +1,4 @@
-"""The Teams app package: what the zip holds, when its version goes up, what is refused with which words."""
+"""The Teams app package: manifest, languages, template, zip, version, refused packages, icons."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def zip_of(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def previous_with(**changes: object) -> bytes:
-    """Today's package, some properties of its manifest replaced."""
+    """The package of DETAILS with some properties of the manifest replaced, packed again."""
     files = entries(build_package(DETAILS).content)
     manifest = json.loads(files["manifest.json"]) | changes
     return zip_of(files | {"manifest.json": json.dumps(manifest).encode()})
@@ -70,7 +70,7 @@ def previous_with(**changes: object) -> bytes:
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """A copy of the template to spoil."""
+    """A copy of the template for tests to damage."""
     return Path(shutil.copytree(template_folder(), tmp_path / "template"))
 
 
@@ -145,7 +145,7 @@ def test_starters_stand_before_the_commands_in_personal_chats_only() -> None:
         ({"commands": ()}, [["personal"]]),
     ],
 )
-def test_a_list_without_scope_or_entry_is_left_out(changes: dict[str, Any], scopes: list[list[str]]) -> None:
+def test_a_command_list_without_scope_or_entry_is_omitted(changes: dict[str, Any], scopes: list[list[str]]) -> None:
     manifest = build_manifest(replace(DETAILS, starters=STARTERS, **changes), "1.0.0")
 
     assert [entry["scopes"] for entry in manifest["bots"][0]["commandLists"]] == scopes
@@ -298,7 +298,7 @@ def test_the_template_of_an_installed_wheel_wins_over_the_checkouts_template(tmp
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("{", "manifest.json: the template is not JSON"),
         ("[" * 100_000, "manifest.json: the template is not JSON"),
@@ -307,14 +307,14 @@ def test_the_template_of_an_installed_wheel_wins_over_the_checkouts_template(tmp
     ],
     ids=["cut", "deep", "list", "unknown field"],
 )
-def test_a_faulty_template_is_reported(template: Path, text: str, said: str) -> None:
+def test_a_faulty_template_is_reported(template: Path, text: str, sentence: str) -> None:
     (template / "manifest.json").write_text(text)
 
     with pytest.raises(ManifestInvalid) as refused:
         build_package(DETAILS, template=template)
 
     (problem,) = refused.value.problems
-    assert problem.startswith(said)
+    assert problem.startswith(sentence)
 
 
 # --- the zip
@@ -335,7 +335,7 @@ def test_names_in_any_script_survive_the_zip() -> None:
     assert read_package(package.content).manifest["name"]["short"] == "Кіготь 🦀"
 
 
-# prints the hash of a package built under another umask, time zone, clock and hash seed
+# Prints the hash of a package built under a different umask, time zone and hash seed.
 BUILD_ELSEWHERE = """
 import hashlib, os
 os.umask(int(os.environ["TEST_UMASK"], 8))
@@ -369,7 +369,7 @@ def test_entries_of_the_zip_hold_no_time_or_permission_of_the_machine() -> None:
             assert entry.date_time == (1980, 1, 1, 0, 0, 0)
             assert entry.external_attr >> 16 == 0o100644
             assert entry.create_system == 3
-            assert entry.compress_type == zipfile.ZIP_STORED  # zlib builds differ in what they write
+            assert entry.compress_type == zipfile.ZIP_STORED  # compressed bytes differ between builds of zlib
 
 
 # --- the version
@@ -413,7 +413,7 @@ def test_a_removed_file_raises_the_patch_number() -> None:
     assert "de.json" not in entries(package.content)
 
 
-# --- a previous package that is none
+# --- unusable previous packages
 
 
 def test_the_package_of_a_different_app_is_refused_with_both_ids() -> None:
@@ -431,7 +431,7 @@ NAMELESS = "The previous package's manifest has no id or no version of three num
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         (b"", DAMAGED),
         (b"not a zip", DAMAGED),
@@ -454,8 +454,8 @@ NAMELESS = "The previous package's manifest has no id or no version of three num
         "too large", "list", "no fields", "two numbers", "a number", "endless number", "no GUID",
     ],
 )  # fmt: skip
-def test_bytes_that_are_no_app_package_are_refused_with_a_sentence(content: bytes, said: str) -> None:
-    with pytest.raises(PreviousPackageInvalid, match=said):
+def test_bytes_that_are_no_app_package_are_refused_with_a_sentence(content: bytes, sentence: str) -> None:
+    with pytest.raises(PreviousPackageInvalid, match=sentence):
         build_package(DETAILS, previous=content)
 
 
@@ -479,20 +479,20 @@ WHITE, CLEAR = b"\xff\xff\xff\xff", b"\xff\xff\xff\x00"
 
 
 def png(lines: list[bytes], *, side: int = 32, depth: int = 8, colour: int = 6, interlace: int = 0) -> bytes:
-    """A PNG of filtered lines (filter byte first)."""
+    """A PNG made of filtered lines, each with the filter byte first."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, interlace)
     packed = zlib.compress(b"".join(lines))
-    # cut in two: a PNG's data may come in any number of chunks
+    # Two chunks, since a PNG's data may come in any number of chunks.
     data = chunk(b"IDAT", packed[:5]) + chunk(b"IDAT", packed[5:])
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
 def lines_of(*pixels: bytes) -> list[bytes]:
-    """32 lines that begin with these pixels and are transparent from there on."""
+    """32 lines that begin with the given pixels and are transparent in the rest."""
     return [b"\0" + b"".join(pixels) + CLEAR * (32 - len(pixels))] * 32
 
 
@@ -518,7 +518,7 @@ def test_a_white_picture_on_transparent_is_accepted_as_outline(lines: list[bytes
 
 
 def filtered(kind: int, rows: list[bytes]) -> list[bytes]:
-    """Rows of RGBA pixels under one of PNG's five filters, computed from its definition."""
+    """Rows of RGBA pixels under the PNG filter `kind`, computed from the filter's definition."""
     lines = []
     for y, row in enumerate(rows):
         above = rows[y - 1] if y else bytes(len(row))
@@ -546,7 +546,7 @@ def test_an_outline_is_judged_by_its_pixels_under_each_png_filter(kind: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("outline", "said"),
+    ("outline", "sentence"),
     [
         (b"", MISSING),
         (b"GIF89a", MISSING),
@@ -559,7 +559,7 @@ def test_an_outline_is_judged_by_its_pixels_under_each_png_filter(kind: int) -> 
         (png(lines_of(WHITE)[:31]), NOT_WHITE),
         (png([*lines_of(WHITE)[:31], lines_of(WHITE)[31][:50]]), NOT_WHITE),
         (png([b"\5" + WHITE * 32] * 32), NOT_WHITE),
-        # average of white and nothing is grey: a filter that is not undone would pass for white
+        # The average of white and transparent is grey; without undoing the filter the pixels would seem white.
         (png([lines_of(WHITE)[0]] + [b"\3" + bytes(128)] * 31), NOT_WHITE),
         (png(lines_of(WHITE), colour=2), NOT_WHITE),
         (png(lines_of(WHITE), depth=16), NOT_WHITE),
@@ -571,8 +571,8 @@ def test_an_outline_is_judged_by_its_pixels_under_each_png_filter(kind: int) -> 
         "line missing", "line short", "no such filter", "average", "no alpha", "16 bit", "interlaced", "cut",
     ],
 )  # fmt: skip
-def test_a_faulty_outline_is_refused_with_a_sentence(outline: bytes, said: str) -> None:
-    assert icon_problems(with_outline(outline)) == [said]
+def test_a_faulty_outline_is_refused_with_a_sentence(outline: bytes, sentence: str) -> None:
+    assert icon_problems(with_outline(outline)) == [sentence]
 
 
 def test_a_colour_icon_of_a_wrong_size_is_refused() -> None:
@@ -581,7 +581,7 @@ def test_a_colour_icon_of_a_wrong_size_is_refused() -> None:
 
 
 def picture(file: Path) -> tuple[bytes, bytes]:
-    """A PNG's header and its data unpacked: the picture, however zlib was built."""
+    """A PNG's header and unpacked data, which do not depend on the build of zlib."""
     content, at = file.read_bytes(), 8
     chunks: dict[bytes, bytes] = {}
     while at < len(content):

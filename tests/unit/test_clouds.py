@@ -1,4 +1,4 @@
-"""Where our token may go, and which clouds exist."""
+"""The Microsoft clouds: which addresses may get the bot's token, and hosts of files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the settings make the app package say."""
+"""The details of the app package follow the settings."""
 
 from __future__ import annotations
 

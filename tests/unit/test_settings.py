@@ -1,4 +1,4 @@
-"""Settings: from where they come, what is wrong with them, and what nobody gets to see."""
+"""Loading the settings: sources, mistakes, secrets, descriptions."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def with_minimum(**changes: str | None) -> dict[str, str]:
 
 
 def problems(**changes: str | None) -> tuple[str, ...]:
-    """What is wrong with the minimum and these changes; None takes a variable away."""
+    """The problems of the minimal settings with these changes; None removes a variable."""
     with pytest.raises(SettingsInvalid) as caught:
         load(with_minimum(**changes))
     return caught.value.problems
 
 
 def names(found: tuple[str, ...]) -> list[str]:
-    """Which settings the sentences are about."""
+    """The names of the settings in the sentences."""
     return sorted(sentence.split(":")[0].split(" ")[0] for sentence in found)
 
 
 def toml(tmp_path: Path, text: str) -> dict[str, str]:
-    """The variable that names a TOML file with this text."""
+    """The variable for a TOML file with the given text."""
     file = tmp_path / "bridge.toml"
     file.write_text(text, encoding="utf-8")
     return {"BRIDGE_CONFIG": str(file)}
 
 
-# -- where they come from --
+# -- sources --
 
 
 def test_five_settings_are_required_and_the_defaults_are_safe() -> None:
@@ -67,7 +67,7 @@ def test_five_settings_are_required_and_the_defaults_are_safe() -> None:
         ("TEAMS_TENANT_ID", "MicrosoftAppTenantId", TENANT),
         ("GOCLAW_URL", "GATEWAY_URL", "http://gateway:8080"),
         ("BRIDGE_PORT", "PORT", "8080"),
-        ("TEAMS_APP_ID", "MICROSOFTAPPID", APP),  # Windows gives all names in capitals
+        ("TEAMS_APP_ID", "MICROSOFTAPPID", APP),  # on Windows all names are upper case
     ],
 )
 def test_the_conventional_names_are_understood(name: str, alias: str, value: str) -> None:
@@ -150,7 +150,7 @@ def test_a_missing_settings_file_is_reported(tmp_path: Path) -> None:
     assert names(problems(BRIDGE_CONFIG=str(tmp_path / "none"))) == ["BRIDGE_CONFIG"]
 
 
-# -- what is wrong --
+# -- mistakes --
 
 
 def test_all_missing_settings_are_reported_at_once_with_the_remedy() -> None:
@@ -170,7 +170,7 @@ def test_mistakes_of_every_kind_are_reported_at_once(tmp_path: Path) -> None:
         BRIDGE_PROT="1",
         TEAMS_CLOUD="custom",
         TEAMS_LOGIN_URL="login",
-        BRIDGE_ADMIN_HOST="0.0.0.0",  # noqa: S104  the mistake
+        BRIDGE_ADMIN_HOST="0.0.0.0",  # noqa: S104  the mistake under test
         TEAMS_APP_PASSWORD=None,
         TEAMS_APP_PASSWORD_FILE=str(tmp_path / "none"),
     )
@@ -225,7 +225,7 @@ def test_a_wrong_value_is_reported_under_the_name_in_use(name: str, value: str) 
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "shown"),
+    ("name", "value", "expected"),
     [
         ("GOCLAW_URL", "https://gateway.example.com/base/", "https://gateway.example.com/base"),
         ("GOCLAW_URL", "http://[::1]:8080", "http://[::1]:8080"),
@@ -236,8 +236,8 @@ def test_a_wrong_value_is_reported_under_the_name_in_use(name: str, value: str) 
         ("BRIDGE_SHUTDOWN_GRACE", "0", "0"),
     ],
 )
-def test_spellings_of_values_are_read_generously(name: str, value: str, shown: str) -> None:
-    assert dict(effective(load(with_minimum(**{name: value}))))[name] == shown
+def test_spellings_of_values_are_read_generously(name: str, value: str, expected: str) -> None:
+    assert dict(effective(load(with_minimum(**{name: value}))))[name] == expected
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_variables_of_other_programs_are_ignored() -> None:
 
 @pytest.mark.parametrize("service", ["BRIDGE", "TEAMS", "TEAMS_BRIDGE", "BRIDGE_ADMIN", "GOCLAW"])
 def test_variables_of_kubernetes_for_a_service_called_bridge_are_ignored(service: str) -> None:
-    told = {
+    variables = {
         f"{service}_SERVICE_HOST": "10.0.0.1",
         f"{service}_SERVICE_PORT": "3978",
         f"{service}_SERVICE_PORT_HTTP": "3978",
@@ -277,7 +277,7 @@ def test_variables_of_kubernetes_for_a_service_called_bridge_are_ignored(service
         f"{service}_PORT_3978_TCP_ADDR": "10.0.0.1",
     }
 
-    assert load({**told, **MINIMUM}) == load(MINIMUM)
+    assert load({**variables, **MINIMUM}) == load(MINIMUM)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -285,13 +285,13 @@ def test_on_loopback_the_admin_listener_needs_no_token(host: str) -> None:
     assert load(with_minimum(BRIDGE_ADMIN_HOST=host)).admin_host == host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "admin.example.com", "localhost.example.com"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "admin.example.com", "localhost.example.com"])  # noqa: S104  not bound
 def test_off_loopback_the_admin_listener_needs_a_token(host: str) -> None:
     assert names(problems(BRIDGE_ADMIN_HOST=host)) == ["BRIDGE_ADMIN_TOKEN"]
     assert load(with_minimum(BRIDGE_ADMIN_HOST=host, BRIDGE_ADMIN_TOKEN="t")).admin_host == host
 
 
-# -- questions to begin with, sentences of one's own --
+# -- starters, an admin's sentences --
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_in_the_file_starters_are_a_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "fault"),
     [
         (";".join(f"{n}?" for n in range(9)), "has 9 questions; a Teams app takes 8 of them"),
         ("x" * 129, "question 1 has 129 characters; shorten it to 128"),
@@ -322,8 +322,8 @@ def test_in_the_file_starters_are_a_list(tmp_path: Path) -> None:
         ("/help", "question 1 begins with a slash, as commands do; write it as people would ask it"),
     ],
 )
-def test_starters_that_break_the_limits_of_teams_are_reported(value: str, told: str) -> None:
-    assert problems(BRIDGE_STARTERS=value) == (f"BRIDGE_STARTERS: {told}",)
+def test_starters_that_break_the_limits_of_teams_are_reported(value: str, fault: str) -> None:
+    assert problems(BRIDGE_STARTERS=value) == (f"BRIDGE_STARTERS: {fault}",)
 
 
 def test_starters_that_are_no_texts_are_reported(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_an_admins_sentences_are_read_from_their_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "fault"),
     [
         (b"[en\n", "is not valid TOML"),
         (b"[en]\nstopped = '\xff'\n", "is not valid TOML"),
@@ -357,10 +357,10 @@ def test_an_admins_sentences_are_read_from_their_file(tmp_path: Path) -> None:
         (b"[en]\nstopped = '{who}'\n", "[en] stopped: has an unknown hole {who}"),
     ],
 )
-def test_faulty_sentences_of_an_admin_are_reported(content: bytes, told: str, tmp_path: Path) -> None:
+def test_faulty_sentences_of_an_admin_are_reported(content: bytes, fault: str, tmp_path: Path) -> None:
     (sentence,) = problems(BRIDGE_TEXTS=own_texts(tmp_path, content))
 
-    assert sentence.startswith(f"BRIDGE_TEXTS: {told}")
+    assert sentence.startswith(f"BRIDGE_TEXTS: {fault}")
 
 
 @pytest.mark.parametrize("path", ["/no/such/file.toml", "/", "a\0b"])
@@ -376,7 +376,7 @@ def test_faults_of_the_sentences_are_reported_with_the_faults_of_the_settings(tm
     assert found == ["BRIDGE_PORT", "BRIDGE_TEXTS", "BRIDGE_TEXTS", "BRIDGE_TEXTS", "GOCLAW_TOKEN"]
 
 
-# -- what nobody gets to see --
+# -- secrets stay secret --
 
 
 def test_printed_settings_hold_no_secret() -> None:
@@ -391,7 +391,7 @@ def test_printed_settings_hold_no_secret() -> None:
 
 @pytest.mark.parametrize("secret", secret_names())
 def test_an_error_holds_no_secret(secret: str, tmp_path: Path) -> None:
-    """Neither in the sentences nor in what a traceback would print."""
+    """The secret is neither in the sentences nor in the exceptions that a traceback would print."""
     file = toml(tmp_path, f'{secret} = ["hunter2"]\nGOCLAW_URL = "http://u:hunter2@gateway"\n')
 
     with pytest.raises(SettingsInvalid) as caught:
@@ -410,34 +410,34 @@ def test_settings_cannot_be_changed() -> None:
         settings.port = 1
 
 
-# -- what people read --
+# -- descriptions --
 
 
 def test_every_setting_is_described_once() -> None:
-    described = list(describe())
-    taken = [name for setting in described for name in (setting.name, *setting.aliases)]
+    settings = list(describe())
+    taken = [name for setting in settings for name in (setting.name, *setting.aliases)]
 
-    assert len(described) == len(Settings.model_fields) == len(list(effective(load(MINIMUM))))
+    assert len(settings) == len(Settings.model_fields) == len(list(effective(load(MINIMUM))))
     assert len(set(taken)) == len(taken)
-    assert all(setting.about.endswith(".") for setting in described)
-    assert sorted(setting.name for setting in described if setting.required) == sorted(MINIMUM)
+    assert all(setting.about.endswith(".") for setting in settings)
+    assert sorted(setting.name for setting in settings if setting.required) == sorted(MINIMUM)
 
 
 def test_the_described_defaults_are_the_defaults() -> None:
-    said = {setting.name: setting.default for setting in describe() if setting.default}
+    described = {setting.name: setting.default for setting in describe() if setting.default}
 
-    assert {name: value for name, value in effective(load(MINIMUM)) if name in said} == said
-    assert load({**MINIMUM, **said}) == load(MINIMUM)
+    assert {name: value for name, value in effective(load(MINIMUM)) if name in described} == described
+    assert load({**MINIMUM, **described}) == load(MINIMUM)
 
 
 def test_secrets_are_described_as_secrets() -> None:
-    held = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+    secrets = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
 
-    assert held == {"app_password", "gateway_token", "admin_token", "store_password"}
+    assert secrets == {"app_password", "gateway_token", "admin_token", "store_password"}
     assert [setting.name for setting in describe() if setting.secret] == list(secret_names())
 
 
-# -- what is found at the start and not at the first message --
+# -- mistakes that would otherwise show with the first message --
 
 
 def test_blanks_and_line_ends_around_a_secret_are_removed(tmp_path: Path) -> None:
