@@ -109,6 +109,8 @@ class _Part(BaseModel):
 
 
 class Developer(_Part):
+    """The app's publisher."""
+
     name: Annotated[Line, Field(max_length=32)]
     website_url: HttpsUrl
     privacy_url: HttpsUrl
@@ -116,11 +118,15 @@ class Developer(_Part):
 
 
 class Name(_Part):
+    """The app's name."""
+
     short: Annotated[Line, Field(max_length=30)]
     full: Annotated[Line, Field(max_length=100)]
 
 
 class Description(_Part):
+    """The app's description; only the full text may have several lines."""
+
     short: Annotated[Line, Field(max_length=80)]
     full: Annotated[str, Field(max_length=4000), _FILLED, _UNICODE]
 
@@ -132,16 +138,22 @@ class Icons(_Part):
 
 
 class BotCommand(_Part):
+    """A command or a starter; the title is the message to send."""
+
     title: Annotated[Line, Field(max_length=128)]
     description: Annotated[Line, Field(max_length=4000)]
 
 
 class CommandList(_Part):
+    """The commands for some scopes."""
+
     scopes: Scopes
     commands: Annotated[list[BotCommand], Field(max_length=12)]
 
 
 class Bot(_Part):
+    """The app's bot; `bot_id` is the Entra application id."""
+
     bot_id: Guid
     scopes: Scopes
     supports_files: bool = False
@@ -150,11 +162,15 @@ class Bot(_Part):
 
 
 class Language(_Part):
+    """A further language, and the name of the language's file in the package."""
+
     language_tag: LanguageTag
     file: Annotated[Line, Field(max_length=2048)]
 
 
 class LocalizationInfo(_Part):
+    """The languages of the app."""
+
     default_language_tag: LanguageTag
     additional_languages: list[Language] = []
 

@@ -177,12 +177,12 @@ class TeamsChannel:
         """
         if live.stream:
             # The text of a stream only grows and its final needs a text (docs/reference/teams.md, "What each request of
-            # a stream holds"). If the activity does not go on from the shown text, the final repeats the shown text and
-            # the edit below replaces the text.
+            # a stream holds"). If the activity does not extend the streamed text, the final repeats the streamed text
+            # and the edit below replaces the text.
             text = str(activity.get("text", ""))
-            goes_on = bool(text) and text.startswith(live.text)
-            words = live.text or activity.get("summary") or "…"
-            last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": words}
+            extends = bool(text) and text.startswith(live.text)
+            ending = live.text or activity.get("summary") or "…"
+            last = activity if extends else {"type": "message", "textFormat": "markdown", "text": ending}
             body = _addressed(to, final_activity(last, live.id))
             post = partial(self._call, "POST", self._activities(to), body, stream=True)
             try:
@@ -192,7 +192,7 @@ class TeamsChannel:
             except (StreamEnded, DeliveryUnknown, DeliveryRejected):
                 pass  # the stream had ended before, or the result is unknown: the edit below settles both
             else:
-                if goes_on:
+                if extends:
                     return live.id
         return await self.update(to, live.id, activity)
 

@@ -234,12 +234,12 @@ def _token(answer: dict[str, Any], asked: float) -> _Token:
     if not isinstance(secret, str) or re.fullmatch(r"[A-Za-z0-9._~+/=-]+", secret) is None:
         raise CredentialsRefused(_reason(answer))
     try:
-        life = float(answer.get("expires_in", 0))
+        seconds = float(answer.get("expires_in", 0))
     except (TypeError, ValueError):
-        life = 0.0
-    if not math.isfinite(life) or life <= 0:
+        seconds = 0.0
+    if not math.isfinite(seconds) or seconds <= 0:
         raise CredentialsRefused("Entra ID gave a token without a life")
-    return _Token(f"Bearer {secret}", asked, asked + life * REFRESH_AT, asked + life)
+    return _Token(f"Bearer {secret}", asked, asked + seconds * REFRESH_AT, asked + seconds)
 
 
 def _reason(answer: dict[str, Any]) -> str:

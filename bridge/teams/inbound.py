@@ -1,8 +1,8 @@
 """Takes in the Bot Connector's POSTs: verifies the request, then lets botbuilder's adapter hand on the activity.
 
 Order: bearer, content type and size, JSON object, claims bound to the body, event (docs/architecture.md, "Order of
-checks"). No field of the body is used before. botbuilder's part: docs/reference/teams.md, "How a verified request
-enters botbuilder"; the symbols in use and their replacements: docs/decisions.md.
+checks"). No field of the body is used before the claims are checked. botbuilder's part: docs/reference/teams.md, "How a
+verified request enters botbuilder"; the symbols in use and their replacements: docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class _Adapter(CloudAdapterBase):
 
 
 class _NoConnector(ConnectorFactory):
-    """An unused connector client: the adapter insists on having a client, and a real client costs 3 ms a turn."""
+    """An unused connector client: the adapter requires a client, and a real client costs 3 ms a turn."""
 
     async def create(self, service_url: str, audience: str) -> object:
         return self

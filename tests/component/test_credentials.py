@@ -25,7 +25,7 @@ class Entra:
     """Entra ID's tenant discovery and token endpoint: counts token requests, gives `answer` where a test sets one."""
 
     url: str = ""
-    life: Any = 3600
+    expires_in: Any = 3600
     requests: int = 0
     answer: web.Response | None = None
     secret: str = SECRET
@@ -60,7 +60,7 @@ class Entra:
                 "error_codes": [7000215],
             }
             return web.json_response(refusal, status=401)
-        return web.json_response({"token_type": "Bearer", "expires_in": self.life, "access_token": f"token.{number}"})
+        return web.json_response({"token_type": "Bearer", "expires_in": self.expires_in, "access_token": f"token.{number}"})
 
 
 @dataclass
