@@ -128,16 +128,16 @@ async def connected(settings: Settings) -> AsyncIterator[Edges]:
             connector=teams, cookie_jar=aiohttp.DummyCookieJar(), trust_env="https" in getproxies()
         ) as to_teams,
         aiohttp.ClientSession(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
-        httpx.AsyncClient(timeout=10.0, verify=trust) as elsewhere,
+        httpx.AsyncClient(timeout=10.0, verify=trust) as to_login,
     ):
-        yield _edges(settings, to_teams, to_gateway, elsewhere, trust)
+        yield _edges(settings, to_teams, to_gateway, to_login, trust)
 
 
 def _edges(
     settings: Settings,
     to_teams: aiohttp.ClientSession,
     to_gateway: aiohttp.ClientSession,
-    elsewhere: httpx.AsyncClient,
+    to_login: httpx.AsyncClient,
     trust: ssl.SSLContext,
 ) -> Edges:
     cloud = cloud_of(settings)
@@ -153,7 +153,7 @@ def _edges(
     return Edges(
         store=_store(settings),
         token=token,
-        verifier=Verifier(cloud, settings.app_id, settings.tenants, elsewhere),
+        verifier=Verifier(cloud, settings.app_id, settings.tenants, to_login),
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,

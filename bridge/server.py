@@ -31,7 +31,7 @@ _FIRST_CHECK_SECONDS = 5.0
 
 async def serve(settings: Settings) -> None:
     """Run the bridge until SIGTERM or SIGINT. OSError: a port is taken. Raises: StoreInUse, OSError, ValueError."""
-    stop, hurry = _signals()
+    stop, second_signal = _signals()
     async with connected(settings) as edges:
         bridge = compose(settings, edges)
         background = Tasks()
@@ -45,7 +45,7 @@ async def serve(settings: Settings) -> None:
                     await stop.wait()
                     _log.info("stopping", grace=settings.shutdown_grace)
                     # Activities that still arrive are stored and acknowledged until the listener closes.
-                    await _drain(bridge.dispatcher, settings.shutdown_grace, hurry)
+                    await _drain(bridge.dispatcher, settings.shutdown_grace, second_signal)
             finally:
                 await background.cancel()
                 await bridge.edges.store.close()
@@ -111,11 +111,11 @@ async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.s
         await admin.cleanup()
 
 
-async def _drain(dispatcher: Dispatcher, grace: float, hurry: asyncio.Event) -> None:
+async def _drain(dispatcher: Dispatcher, grace: float, second_signal: asyncio.Event) -> None:
     tasks = Tasks()
     drain = tasks.start(dispatcher.drain(grace), "drain")
-    impatience = tasks.start(hurry.wait(), "second signal")
-    await asyncio.wait({drain, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    second = tasks.start(second_signal.wait(), "second signal")
+    await asyncio.wait({drain, second}, return_when=asyncio.FIRST_COMPLETED)
     await tasks.cancel()
 
 
@@ -128,11 +128,11 @@ async def _freeze() -> None:
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     """Two events: the first SIGTERM or SIGINT sets the first event, the second signal sets the second event."""
-    stop, hurry = asyncio.Event(), asyncio.Event()
+    stop, second_signal = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def received() -> None:
-        (hurry if stop.is_set() else stop).set()
+        (second_signal if stop.is_set() else stop).set()
 
     def on_signal(callback: Callable[[], object]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,4 +142,4 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
 
     on_signal(received)
-    return stop, hurry
+    return stop, second_signal

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 _SECONDS = 10.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
+# Where to reach a listener that is bound to all addresses.
+_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
 _STYLES = {"failed": "red", "undelivered": "red", "interrupted": "yellow", "running": "cyan", "answered": "cyan"}
 
 
@@ -25,7 +26,7 @@ class AdminClient:
     """A client of a running bridge's admin listener; `token` may be empty on loopback."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
-        name = _EVERYWHERE.get(host, host)
+        name = _ALL_ADDRESSES.get(host, host)
         self._base = f"http://{f'[{name}]' if ':' in name else name}:{port}"
         self._headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
 
@@ -76,20 +77,20 @@ def table(turns: list[dict[str, Any]]) -> Table:
             turn["name"],
             turn["kind"],
             _styled(turn["state"]),
-            _ending(turn),
+            _outcome(turn),
             _clock(turn["accepted"]),
-            _span(turn["seconds"]),
+            _duration(turn["seconds"]),
             Text(turn["user"]),
         )
     return lines
 
 
 def record(turn: dict[str, Any]) -> Table:
-    """A table with a turn's facts and history, from the admin listener's JSON."""
+    """A table with a turn's fields and history, from the admin listener's JSON."""
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="bold", no_wrap=True)
     lines.add_column(overflow="fold")
-    for name, value in _facts(turn):
+    for name, value in _fields(turn):
         lines.add_row(name, value if isinstance(value, Text) else Text(str(value)))
     for index, step in enumerate(turn["history"]):
         by = f"  by {step['by']}" if step["by"] else ""
@@ -97,16 +98,16 @@ def record(turn: dict[str, Any]) -> Table:
     return lines
 
 
-def _facts(turn: dict[str, Any]) -> list[tuple[str, object]]:
+def _fields(turn: dict[str, Any]) -> list[tuple[str, object]]:
     text, parts = turn["text_bytes"], turn["parts"]
-    facts: list[tuple[str, object]] = [
+    fields: list[tuple[str, object]] = [
         ("turn", turn["name"]),
         ("kind", turn["kind"]),
         ("state", _styled(turn["state"])),
-        ("outcome", _ending(turn)),
+        ("outcome", _outcome(turn)),
         ("accepted", f"{_clock(turn['accepted'], exact=True)} UTC"),
         ("closed", f"{_clock(turn['closed'], exact=True)} UTC" if turn["closed"] else ""),
-        ("took" if turn["closed"] else "age", _span(turn["seconds"])),
+        ("took" if turn["closed"] else "age", _duration(turn["seconds"])),
         ("user", turn["user"]),
         ("conversation", f"{turn['conversation']} ({turn['scope']})" if turn["conversation"] else ""),
         ("lane", turn["lane"]),
@@ -118,10 +119,10 @@ def _facts(turn: dict[str, Any]) -> list[tuple[str, object]]:
         ("merged into", turn["merged_into"] or ""),
         ("owner", f"{turn['owner']}, fence {turn['fence']}" if turn["owner"] else ""),
     ]
-    return [(name, value) for name, value in facts if value]
+    return [(name, value) for name, value in fields if value]
 
 
-def _ending(turn: dict[str, Any]) -> Text:
+def _outcome(turn: dict[str, Any]) -> Text:
     words = turn["outcome"] or ""
     if turn["error"] and turn["error"] != words:
         words += f": {turn['error']}"
@@ -137,7 +138,7 @@ def _clock(at: str, *, exact: bool = False) -> str:
     return at.replace("T", " ").removesuffix("Z")[: None if exact else 19]
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -21,7 +21,7 @@ from bridge.core.errors import SettingsInvalid, StoreInUse
 from bridge.settings.load import load
 from bridge.settings.model import Settings, describe, effective
 
-_MARKS = {
+_VERDICTS = {
     "ok": "[green]ok[/]         ",
     "failed": "[bold red]failed[/]     ",
     "not_checked": "[yellow]not checked[/]",
@@ -99,7 +99,7 @@ def doctor(
         async with connected(settings) as edges:
             async for check in examine(settings, edges, spend_model_call=not no_model_call):
                 failed = failed or check.verdict == "failed"
-                OUT.print(f"{_MARKS[check.verdict]}  {check.name}: ", end="")
+                OUT.print(f"{_VERDICTS[check.verdict]}  {check.name}: ", end="")
                 OUT.print(check.detail, markup=False)
                 if check.fix:
                     OUT.print(f"             -> {check.fix}", markup=False)

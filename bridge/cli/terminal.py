@@ -11,12 +11,12 @@ from rich.table import Table
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
 
-_WIDEST = 1000
+_FILE_WIDTH = 1000  # columns of a table in a file or pipe
 
 
 def wide(table: Table) -> None:
     """Print a table: cut to the width of a terminal, whole in a file or pipe."""
-    (OUT if OUT.is_terminal else Console(width=_WIDEST)).print(table)
+    (OUT if OUT.is_terminal else Console(width=_FILE_WIDTH)).print(table)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -87,7 +87,7 @@ ONCE_MORE = AsyncRetrying(
     reraise=True,
 )
 # A repeated edit changes nothing.
-WHILE_UNSETTLED = AsyncRetrying(
+WHILE_UNKNOWN = AsyncRetrying(
     retry=retry_if_exception_type((DeliveryDelayed, DeliveryUnknown)),
     wait=_wait,
     stop=stop_before_delay(PATIENCE),
@@ -145,7 +145,7 @@ class TeamsChannel:
     async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
         """Replace the message `activity_id` by `activity`; returns the id. Raises: DeliveryFailure."""
         put = partial(self._call, "PUT", self._message(to, activity_id), _addressed(to, activity | {"id": activity_id}))
-        return id_in(await self._repeated(WHILE_UNSETTLED, put)) or activity_id
+        return id_in(await self._repeated(WHILE_UNKNOWN, put)) or activity_id
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator. Never retried, as a lost indicator costs little. Raises: DeliveryFailure."""
@@ -209,7 +209,7 @@ class TeamsChannel:
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         url = URL(f"{_base(to.service_url)}{path}", encoded=True)
-        return await self._repeated(WHILE_UNSETTLED, partial(self._call, "GET", url, None))
+        return await self._repeated(WHILE_UNKNOWN, partial(self._call, "GET", url, None))
 
     async def _send_again(self, post: Callable[[], Awaitable[Answer]]) -> Answer:
         self._on_maybe_doubled()

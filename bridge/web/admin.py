@@ -26,8 +26,8 @@ from bridge.web.content_coding import is_compressed
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
-_PAGES = {"since", "after", "limit"}
-_FILTERS = {"state", "outcome", "kind", "user", "before", "limit"}
+_FEEDBACK_PARAMETERS = {"since", "after", "limit"}
+_TURN_PARAMETERS = {"state", "outcome", "kind", "user", "before", "limit"}
 _DEFAULT_LIMIT, _LARGEST_LIMIT = 50, 1000
 _REFUSALS = {
     Refusal.UNKNOWN: (404, "{name} is not known: there never was such a turn, or it is deleted by now."),
@@ -153,7 +153,7 @@ class _Commands:
         )
 
     async def feedback(self, request: web.Request) -> web.Response:
-        after, limit = _after(_query(request, _PAGES)), _limit(request)
+        after, limit = _after(_query(request, _FEEDBACK_PARAMETERS)), _limit(request)
         return _json({"feedback": await self._operator.feedback(after, limit)})
 
     async def pause(self, _: web.Request) -> web.Response:
@@ -166,7 +166,7 @@ class _Commands:
 
 
 def _filter_and_limit(request: web.Request) -> tuple[TurnFilter, int]:
-    query, limit = _query(request, _FILTERS), _limit(request)
+    query, limit = _query(request, _TURN_PARAMETERS), _limit(request)
     turn_filter = TurnFilter(
         state=_choice(State, query.get("state"), "state"),
         outcome=_choice(Outcome, query.get("outcome"), "outcome"),
