@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -54,3 +57,34 @@ FILES_IN: Final = Counter(
 FILES_OUT: Final = Counter(
     "bridge_files_out_total", "What became of files that the agent made?", ["verdict"], registry=REGISTRY
 )
+
+
+class LostLines(Collector):
+    """The number of log lines that were lost.
+
+    Not a Counter: a Counter's lock is not reentrant, and the garbage collector may log while the lock is held.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._reported = 0
+
+    def add(self, lines: int) -> None:
+        """Count lines as lost."""
+        self.total += lines
+
+    def unreported(self) -> int:
+        """The lines lost since the last call."""
+        lost = self.total - self._reported
+        self._reported += lost
+        return lost
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The metric, for the registry."""
+        yield CounterMetricFamily(
+            "bridge_log_lines_lost_total", "How many lines of the log could not be written?", value=self.total
+        )
+
+
+LOG_LINES_LOST: Final = LostLines()
+REGISTRY.register(LOG_LINES_LOST)

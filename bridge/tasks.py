@@ -1,4 +1,4 @@
-"""The one way to start a background task: it is kept, named, and its failure is reported."""
+"""Background tasks: the only place where a task is started, kept, named, and its failure reported."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ _log = structlog.get_logger()
 
 
 class Tasks:
-    """The tasks of one owner. A task that nobody references may be collected while it runs, so all are kept here."""
+    """The tasks of one part of the bridge. asyncio may collect a task without references, so all are kept here.
+
+    https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run `work` beside the caller; an exception in it is logged under `name`."""
+        """Run `work` beside the caller; an exception of `work` is logged under `name`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def cancel(self) -> None:
-        """Cancel what still runs, and wait until it has ended."""
+        """Cancel all running tasks, and wait until they have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -33,7 +36,7 @@ class Tasks:
             await asyncio.wait(tasks)
 
     async def finish(self, seconds: float) -> int:
-        """Wait up to `seconds` for what runs to end by itself; gives the number of tasks still running."""
+        """Wait up to `seconds` for the running tasks to end; gives the number of tasks still running."""
         tasks = list(self._tasks)
         if not tasks:
             return 0

@@ -21,6 +21,7 @@ from uuid import NAMESPACE_URL, uuid5
 from bridge.admin.app_icons import ICON_SIDES, icon_problems
 from bridge.admin.app_languages import language_file, localization, translated_strings, translation_problems
 from bridge.admin.app_manifest import GUID, THREE_NUMBERS, manifest_problems
+from bridge.core.commands import starters_beside
 from bridge.core.texts import ENGLISH
 
 MANIFEST_FILE = "manifest.json"
@@ -158,9 +159,12 @@ def build_manifest(details: AppDetails, version: str, *, template: Path | None =
 
 
 def _command_lists(details: AppDetails) -> list[dict[str, Any]]:
-    """The manifest's command lists. Starters go to personal chats only, as groups would show starters as commands."""
-    starters = [_command(*starter) for starter in details.starters]
+    """The manifest's command lists: all commands and, before these, the first starters that fit.
+
+    Starters go to personal chats only, as groups would show starters as commands.
+    """
     commands = [_command(*command) for command in details.commands]
+    starters = [_command(*starter) for starter in details.starters[: starters_beside(len(commands))]]
     apart = ["personal"] if starters and "personal" in details.scopes else []
     others = [scope for scope in details.scopes if scope not in apart]
     lists = [{"scopes": apart, "commands": starters + commands}, {"scopes": others, "commands": commands}]

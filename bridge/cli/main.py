@@ -52,10 +52,10 @@ def prepare(ctx: typer.Context) -> None:
 @app.command()
 def run() -> None:
     """Run the bridge in production until SIGTERM."""
-    from bridge import (  # noqa: PLC0415  `--help` must not pay for botbuilder
-        logs,
-        server,
-    )
+    from bridge import output  # noqa: PLC0415  `--help` must not pay for botbuilder
+
+    output.detach()
+    from bridge import logs, server  # noqa: PLC0415  imported libraries may print warnings
 
     settings = _settings()
     logs.configure(settings.log, settings.log_level)

@@ -1,4 +1,4 @@
-"""Who may talk with the agent: policy and facts in, allowed or not out. By ids only, never by names."""
+"""Access: decides from policy and facts whether a person may talk with the agent; by ids, never by names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge.core.turn import Person, Scope
 
 
 class Denial(StrEnum):
-    """Why a message is not answered by the agent. The value is the text's key and the metric's label."""
+    """The reason for which a message does not reach the agent; the value is the text key and the metric's label."""
 
     NO_AAD_ID = "denied_no_aad_id"
     MEETING = "denied_meeting"
@@ -19,9 +19,9 @@ class Denial(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """The operator's choice. `tenants` are the bot's own; `people` limits access to some AAD ids, where set.
+    """The operator's choice: allowed tenant ids and, if `people` is not empty, the only AAD object ids let in.
 
-    All of them in small letters; GUIDs may arrive in either.
+    All ids in small letters, since Teams sends GUIDs in both cases. `meetings`: meeting chats are allowed.
     """
 
     tenants: frozenset[str]
@@ -31,7 +31,7 @@ class AccessPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the verified activity says about a message. Whether the sender is a guest only the roster knows."""
+    """Facts about a message from the verified activity; guests are known to the roster only (`ports.Roster`)."""
 
     person: Person
     scope: Scope
@@ -40,7 +40,7 @@ class Facts:
 
 
 def denial(policy: AccessPolicy, facts: Facts) -> Denial | None:
-    """None where the message may go to the agent, else why not."""
+    """The reason to refuse the message; None: the message may go to the agent."""
     if facts.tenant.lower() not in policy.tenants:
         return Denial.TENANT
     if not facts.person.aad_id:

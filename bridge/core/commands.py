@@ -1,4 +1,4 @@
-"""The bot's own commands: one table that parses, renders the help text and fills the manifest's command list."""
+"""The bot's commands: a table for parsing, for the help text and for the command list of the app package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.texts import say
 
 
 class Command(StrEnum):
-    """What a user can tell the bridge itself."""
+    """A command for the bridge, not for the agent."""
 
     NEW = "new"
     STOP = "stop"
@@ -22,18 +22,18 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommandInfo:
-    """A row of the table: `about` is what the help and Teams' command menu say of it."""
+    """A row of the table; `about_key` is the text key of the command's description."""
 
     command: Command
     about_key: str
 
     @property
     def word(self) -> str:
-        """As people type it, in every language."""
+        """The command as people type it (`/new`), the same in every language."""
         return f"/{self.command}"
 
     def about(self, locale: str = "") -> str:
-        """What it does, in at most 128 characters."""
+        """The description in the help and in Teams' command menu, at most 128 characters."""
         return say(self.about_key, locale)
 
 
@@ -44,12 +44,23 @@ COMMANDS: tuple[CommandInfo, ...] = (
     CommandInfo(Command.HELP, "about_help"),
 )
 
-# A command list of the app package takes 12 entries (manifest 1.24 and newer), the title of each 128 characters:
+# Entries of one command list in the app package, and characters of an entry's title (manifest 1.24 and newer):
 # https://learn.microsoft.com/microsoft-365/extensibility/schema/root-bots-command-lists-commands
-MOST_STARTERS: Final = 12 - len(COMMANDS)
+LONGEST_COMMAND_LIST: Final = 12
 LONGEST_STARTER: Final = 128
+# Fixed, not computed from the commands: a further command must not make an admin's valid BRIDGE_STARTERS invalid.
+MOST_STARTERS: Final = 8
 
-# What keyboards and Teams add by themselves: a full stop after a double blank, a full-width slash, invisible marks.
+
+def starters_beside(commands: int) -> int:
+    """The number of example questions for which a command list with so many commands has room, 0 or more.
+
+    Commands go first: a person can read the questions in the greeting as well.
+    """
+    return max(0, min(MOST_STARTERS, LONGEST_COMMAND_LIST - commands))
+
+
+# Additions of keyboards and Teams: a full stop after a double blank, a full-width slash, invisible characters.
 _SLASHES: Final = "/\uff0f"
 _TRAILING: Final = ".\u2026,!\u3002\uff0e\uff0c\uff01"
 _QUESTION: Final = "?\uff1f"
@@ -58,19 +69,20 @@ _LONGEST_WORD: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A word that looks like a command and is none. `word` has its slash and nothing but letters behind it."""
+    """A message that looks like a command but is not in the table; `word`: a slash and letters only."""
 
     word: str
 
 
 def parse_command(text: str) -> Command | Unknown | None:
-    """The command a message consists of, or None: case and blanks around do not matter, further words do.
+    """The command a message consists of; None: a message for the agent.
 
-    `/new idea for the launch` is a message to the agent, not a command, and so is a path such as `/etc/hosts`. In a
-    reply, the message it quotes (the lines with `>` at its beginning, as html_text.py writes them) does not count:
-    pitfalls.md 21. `/new?` asks what it does, so nothing is done.
+    Case and surrounding blanks do not matter, further words do: `/new idea for the launch` and the path `/etc/hosts`
+    go to the agent. `/new?` is a question about the command, so `Unknown`. Skipped are quoted lines (`>`) at the
+    beginning of a reply, written by `inbound.html_to_markdown`; docs/reference/teams.md, "What breaks in comparable
+    bridges".
     """
-    if not any(slash in text for slash in _SLASHES):  # almost every message: what follows looks at each character
+    if not any(slash in text for slash in _SLASHES):  # saves almost every message the loop over its characters
         return None
     own = dropwhile(lambda line: not line.strip() or line.startswith(">"), text.splitlines())
     typed = "".join(c for c in "\n".join(own).strip() if unicodedata.category(c) != "Cf").strip()
@@ -85,5 +97,5 @@ def parse_command(text: str) -> Command | Unknown | None:
 
 
 def help_lines(locale: str = "") -> str:
-    """The table as a Markdown list."""
+    """The table as a Markdown list in the locale's language."""
     return "\n".join(f"- **{info.word}** – {info.about(locale)}" for info in COMMANDS)

@@ -1,4 +1,7 @@
-"""What to do about an event: policy in, decision out. The order is docs/architecture.md, "Order of checks": access, commands, accept."""
+"""The decision about an event: event and policy in, decision out.
+
+Access comes first, then commands, then acceptance as a question (docs/architecture.md, "Order of checks").
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,11 @@ from bridge.core.turn import Activity, Edit, Kind, Lane, NewTurn, Payload, Scope
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator decided: who may talk, which agent answers, whose session a group speaks in."""
+    """The operator's choices: access, the agent's key, the session of groups and of channels.
+
+    `user_prefix`: stands before every user id at the gateway. `welcome`: greet after an installation, with the example
+    questions in `starters`.
+    """
 
     access: AccessPolicy
     agent: str
@@ -43,16 +50,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Keep this turn."""
+    """Store this turn."""
 
     turn: NewTurn
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop what runs in the lane; `turn` is the note to show where nothing runs, under the same id.
+    """Stop the lane's question; `turn` is the note for a question that was still waiting, `by` the person's name.
 
-    `n`: only this turn, by its button, which says by itself what became of it.
+    `n`: if not 0, only this turn, whose button was pressed; then the click itself is answered with the result.
     """
 
     lane: Lane
@@ -63,7 +70,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class ShowStatus:
-    """Answer with the lane's state; `turn` is the note, its content still to be filled in."""
+    """Answer with the lane's state; `turn` is the note without content, `session` the text key of the session."""
 
     lane: Lane
     turn: NewTurn
@@ -72,7 +79,10 @@ class ShowStatus:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """Run turn `n` once more, if `turn.payload.person` asked it in this conversation; `instead`: end the run it has."""
+    """Ask the question of turn `n` again as `turn`, if the same person asked in this conversation.
+
+    `instead`: stop the present run of turn `n` first.
+    """
 
     n: int
     turn: NewTurn
@@ -81,8 +91,9 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class ApplyEdit:
-    """A message was changed; `about` is whom to tell of it and where. `anew`: the question that it is once more, if
-    it was deleted before anybody asked it.
+    """Apply the edit of a message; `about`: conversation and person for an offer, None after a deletion.
+
+    `anew`: the turn to accept where an undeleted message had been deleted unasked.
     """
 
     edit: MessageEdit
@@ -92,7 +103,7 @@ class ApplyEdit:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawAll:
-    """Nobody is there any more: see activities.Removed."""
+    """Withdraw all turns of a conversation from which the bot was removed (`activities.Removed`)."""
 
     id_prefix: str
 
@@ -101,7 +112,7 @@ Decision = Accept | Stop | ShowStatus | AskAgain | ApplyEdit | WithdrawAll | Rat
 
 
 def decide(event: Event, policy: Policy, now: float) -> Decision:
-    """The decision about one event of a verified activity. `now` in seconds since the epoch."""
+    """The decision about an event of a verified activity. `now` in seconds since the epoch."""
     decision: Decision
     match event:
         case Ignored():
@@ -135,7 +146,7 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
     if refused is not None:
         words = say(refused, event.reference.locale, aad_id=event.facts.person.aad_id)
         return Accept(_notice(event, note(words), now))
-    # a message with files is never a command: pitfalls.md 21
+    # a message with files is never a command (docs/reference/teams.md, "What breaks in comparable bridges")
     command = None if event.files else parse_command(event.text)
     if isinstance(command, Unknown):
         locale = event.reference.locale
@@ -150,7 +161,7 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
 
 def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     payload = _payload(event, policy)
-    # files without a word are put into words once it is known what of them can be read
+    # files without text get their text after fetching, when the readable ones are known
     text = spoken(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
     lane = lane_of(payload.agent, payload.user)
     return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text, files=event.files), now)
@@ -162,13 +173,14 @@ def _edited(event: Edited, policy: Policy, now: float) -> Decision:
     if refused is not None:
         return Ignored("denied_edit")
     if message.files:
-        # what was asked holds what was read of the files, so whether the words have changed cannot be known
+        # the stored question holds file contents as well, so a change of the words cannot be told
         return Ignored("edit_with_files")
     turn = _ask(message, policy, now)
-    # A command is no question any more. It is not carried out: Teams also reports edits where no word was changed.
+    # Text edited into a command is no question any more, and the command is not run: Teams also reports edits without
+    # a changed word.
     asks = message.text and parse_command(message.text) is None
     edit = Edit(turn.payload.text if asks else "", event.stamp or now)
-    # in a group, what does not mention the bot may be anybody's message to anybody
+    # in groups, a message without a mention of the bot is not for the bot
     ours = message.reference.scope is Scope.PERSONAL or message.mentioned
     change = MessageEdit(message.id, edit, message.facts.person.aad_id, keep=ours)
     anew = replace(turn, id=event.id) if event.undeleted and asks and ours else None
@@ -231,7 +243,7 @@ def _file_consent(event: FileConsent, policy: Policy, now: float) -> Decision:
 
 
 def _installed(event: Installed, policy: Policy, now: float) -> Decision:
-    # Never to a whole team or group: a bot that greets hundreds of people unasked gets removed.
+    # Only personal chats: a bot that greets a team of hundreds unasked gets removed.
     if event.reference.scope is not Scope.PERSONAL or not policy.welcome:
         return Ignored("installed")
     if denial(policy.access, event.facts) is not None:
@@ -267,7 +279,7 @@ def _help(event: UserMessage, policy: Policy) -> Activity:
 
 
 def _session(event: UserMessage, policy: Policy) -> str:
-    """The text key that says whose session this is."""
+    """The text key of the session's description, such as `session_personal`."""
     scope = event.reference.scope
     if scope is Scope.PERSONAL:
         return "session_personal"

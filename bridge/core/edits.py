@@ -1,7 +1,7 @@
-"""A message that was edited or deleted after it had been sent, and what that means for its turn.
+"""Edits and deletions of messages after sending: verdicts, the new question text, offers to the asker.
 
-A message's own words are its turn's `words`. What the agent is asked may be more: merged messages are asked together by
-the last of them (`merging`), and a question that was asked again goes on under another number.
+`Turn.words` is the text of the turn's own message. The question to the agent may hold more: merged messages are asked
+together by the last turn of the group (`merging`), and *Ask again* goes on in a new turn.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from bridge.core.texts import say
 from bridge.core.turn import Edit, LaneStatus, Outcome, State, Turn
 
 FRESH_SECONDS: Final = 600.0
-"""An edit of an answered question that is older than this is housekeeping, not a question."""
-_TAKEN_BACK: Final = (Outcome.WITHDRAWN, Outcome.DROPPED)
+"""Seconds after a turn's close in which an edit still counts as a question; a later edit is housekeeping."""
+_NOT_WANTED: Final = (Outcome.WITHDRAWN, Outcome.DROPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEdit:
-    """The message with this dedupe key says something else now.
+    """The edit or deletion of a message; `message` is the turn's id (`Turn.id`).
 
-    `person` is the AAD id of who edited it, and only the asker may; None for a deletion: a moderator may do that, too.
-    `keep`: where its turn is not there yet, the change is kept for it.
+    `person` is the AAD object id of the editor, who must be the asker; None for a deletion, also by a moderator.
+    `keep`: an edit before the message's arrival is kept for the message.
     """
 
     message: str
@@ -37,54 +37,55 @@ class MessageEdit:
 
 
 class EditVerdict(StrEnum):
-    """What became of a change."""
+    """The effect of an edit on the turn."""
 
     KEPT = "kept"
-    """Its message is not there yet, and will be asked as it says now."""
+    """The message has not arrived yet, and will be asked with the new text."""
     USED = "used"
-    """Nothing was asked yet: the new words will be."""
+    """The question was not asked yet, and will be asked with the new text."""
     LATE = "late"
-    """It was asked before; whether it is asked again is its asker's word."""
+    """The question was asked with the old text; the asker may ask again."""
     WITHDRAWN = "withdrawn"
-    """The question was closed unasked."""
+    """The question is closed now, unasked."""
     STOPPING = "stopping"
-    """The question is being asked, and its run ends now."""
+    """The question's run is stopped now."""
     UNASKED = "unasked"
     """The question had been closed unasked before."""
     NOTHING = "nothing"
-    """No question, no new words, or older than what is known."""
+    """No effect: no such question, no new words, or an edit older than a known edit."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """What became of a change; `n` is the turn that stands for the message now."""
+    """The verdict about an edit; `n` is the number of the turn that asks the message now, 0 for none."""
 
     verdict: EditVerdict
     n: int = 0
 
 
 class Offer(StrEnum):
-    """What the asker of an edited question is offered."""
+    """The button offered to the asker of an edited question."""
 
     INSTEAD = "instead"
-    """Stop the run, and ask with the new text."""
+    """Stop the run and ask with the new text."""
     AGAIN = "again"
-    """Ask once more, with the new text."""
+    """Ask again with the new text."""
 
 
 def reworded(group: Sequence[Turn]) -> str:
-    """What the last of a group, which was asked with the text of all of them, would be asked now.
+    """The question's text by now for a group of merged turns, the asking turn last.
 
-    What was read of files stays with their messages: an edit or a deletion takes its own with it.
+    File contents in the text belong to their messages: an edited or deleted message loses its file contents.
     """
     if not any(map(changed_since, group)):
         return group[-1].payload.text
-    left, kept = list(group[-1].payload.inlined), []
+    remaining, kept = list(group[-1].payload.inlined), []
     for turn in group:
         payload = turn.payload
-        count = len(left) if turn is group[-1] else len(payload.inlined) + len(payload.files)
-        own, left = left[:count], left[count:]
-        in_words = turn.edit is None and payload.inlined  # it had been about to be asked alone
+        count = len(remaining) if turn is group[-1] else len(payload.inlined) + len(payload.files)
+        own, remaining = remaining[:count], remaining[count:]
+        # files were read before the merge, so the turn's own text holds their contents already
+        in_words = turn.edit is None and payload.inlined
         if not changed_since(turn) and not in_words:
             kept += own
     blocks, payload = "".join(kept), group[-1].payload
@@ -95,35 +96,36 @@ def reworded(group: Sequence[Turn]) -> str:
 
 
 def files_left(group: Sequence[Turn]) -> tuple[SharedFile, ...]:
-    """Which files, not read yet, the last of a group would be asked with now: those of messages still there."""
+    """The unread files of a group of merged turns, without the files of deleted messages; the asking turn last."""
     *members, asks = group
-    left, theirs = Counter(asks.payload.files), Counter(file for turn in members for file in turn.payload.files)
-    if _gone(asks):
-        left &= theirs  # its own are those that are nobody else's
-    left -= Counter(file for turn in members if _gone(turn) for file in turn.payload.files)
-    return tuple(left.elements())
+    unread = Counter(asks.payload.files)
+    if _is_deleted(asks):
+        # the asking turn carries the files of all: without its own, the members' files remain
+        unread &= Counter(file for turn in members for file in turn.payload.files)
+    unread -= Counter(file for turn in members if _is_deleted(turn) for file in turn.payload.files)
+    return tuple(unread.elements())
 
 
 def emptied(group: Sequence[Turn]) -> bool:
-    """Whether nothing is left to ask: all words are gone, and so are all files, read already or not."""
+    """Whether a group of merged turns has neither text nor files left, so that there is no question any more."""
     return not files_left(group) and not reworded(group)
 
 
-def _gone(turn: Turn) -> bool:
+def _is_deleted(turn: Turn) -> bool:
     return changed_since(turn) and not turn.words
 
 
 def changed_since(turn: Turn) -> bool:
-    """Whether its asker has edited or deleted its message."""
+    """Whether the turn's message was edited or deleted; an `Edit` with stamp 0.0 comes from merging."""
     return turn.edit is not None and turn.edit.stamp > 0.0
 
 
 def offer(turn: Turn, lane: LaneStatus, now: float) -> Offer | None:
-    """What to offer for a question that was edited too late; None where people have gone on meanwhile."""
+    """The button for a question edited too late, at `now` (epoch seconds); None: people have gone on meanwhile."""
     if turn.state in (State.QUEUED, State.RUNNING):
         return Offer.INSTEAD
     newest = not lane.waiting and lane.running in (None, turn.name)
     if turn.state is State.CLOSED:
         newest = newest and lane.last == turn.name and lane.running is None
     fresh = turn.closed is None or now - turn.closed <= FRESH_SECONDS
-    return Offer.AGAIN if newest and fresh and turn.outcome not in _TAKEN_BACK else None
+    return Offer.AGAIN if newest and fresh and turn.outcome not in _NOT_WANTED else None

@@ -1,10 +1,10 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of the bridge, as one tree.
 
     BridgeError
-    ├── SettingsInvalid             wrong or missing settings, all of them at once
-    ├── StoreUnavailable            the turn cannot be kept: the door answers 503
-    │   └── StoreInUse              another process has the file
-    ├── TurnFailure                 the run did not give an answer; the user sees a sentence
+    ├── SettingsInvalid             wrong or missing settings, all at once
+    ├── StoreUnavailable            the turn cannot be kept: Teams gets 503 and sends again
+    │   └── StoreInUse              a second process has the file
+    ├── TurnFailure                 the run gave no answer; the user sees a sentence
     │   ├── RunNotStarted           the gateway provably did not begin: asking again is safe
     │   │   ├── GatewayDown
     │   │   └── GatewayBusy
@@ -26,27 +26,26 @@
     │   ├── Interrupted
     │   └── InternalError
     ├── DeliveryFailure             Teams did not take a message
-    │   ├── DeliveryDelayed         nothing was shown: sending again is safe
+    │   ├── DeliveryDelayed         not shown: sending again is safe
     │   │   ├── Throttled
     │   │   ├── ConnectorUnreachable
     │   │   └── CredentialsRefused
-    │   ├── DeliveryUnknown         it may have been shown
-    │   ├── DeliveryRejected        this form of the message is not accepted
-    │   ├── LeftOut                 not sent: the budgets had no room for what may be left out
-    │   ├── StreamEnded             Teams takes nothing more of a stream
+    │   ├── DeliveryUnknown         perhaps shown
+    │   ├── DeliveryRejected        the message in its present form is not accepted
+    │   ├── LeftOut                 progress skipped: the budgets had no room
+    │   ├── StreamEnded             Teams accepts no more requests of a stream
     │   │   ├── StreamStopped       by the user
-    │   │   └── StreamRefused       there are none in this chat
+    │   │   └── StreamRefused       the chat has no streams
     │   └── DeliveryRefused         refused for good
-    └── FileFailure                 a file could not be fetched or saved; the turn goes on without it
+    └── FileFailure                 a file could not be fetched or saved; the turn goes on without the file
         ├── FileExpired
         ├── FileTooLarge
         ├── FileRefused
         └── FileUnreachable
 
-Every leaf fixes three things: may it be tried again (`retryable`), the metric label (`label`) and, for a
-`TurnFailure`, the sentence a user sees (`texts` has one under the same label) and whether it comes with *Ask again*.
-Provider words never travel in an error's user-visible part; `detail` is for operators and holds statuses and reasons,
-never message text.
+Every leaf fixes whether a repeat is allowed (`retryable`) and the metric label (`label`). For a `TurnFailure` the label
+is also the text key of the user's sentence, and `again` says whether *Ask again* stands below the sentence.
+Provider words never reach users; `detail` is for operators and holds statuses and reasons, never message text.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ from typing import ClassVar
 
 
 class BridgeError(Exception):
-    """Root of all errors the bridge raises on purpose."""
+    """Root of all errors the bridge raises on purpose; `detail` is for operators."""
 
     retryable: ClassVar[bool] = False
     label: ClassVar[str] = ""
@@ -70,7 +69,7 @@ class BridgeError(Exception):
 
 
 class SettingsInvalid(BridgeError):
-    """Settings that do not work; `problems` holds one sentence for each, with what to do."""
+    """Wrong or missing settings; `problems`: a sentence for each, with the remedy."""
 
     label = "settings_invalid"
 
@@ -80,14 +79,14 @@ class SettingsInvalid(BridgeError):
 
 
 class StoreUnavailable(BridgeError):
-    """The turn cannot be written now (disk full, file gone, too many waiting)."""
+    """The turn cannot be written now: disk full, file gone, too many writes waiting."""
 
     retryable = True
     label = "store_unavailable"
 
 
 class StoreInUse(StoreUnavailable):
-    """Another process holds the store's file."""
+    """A second process holds the store's file."""
 
     retryable = False
     label = "store_in_use"
@@ -96,7 +95,7 @@ class StoreInUse(StoreUnavailable):
 class TurnFailure(BridgeError):
     """The run ended without an answer; closes the turn as failed, with a sentence for the user.
 
-    `again`: asking the same once more may help, without anybody else doing something first.
+    `again`: asking the same question once more may help, without any repair before.
     """
 
     again: ClassVar[bool] = False
@@ -123,7 +122,7 @@ class GatewayBusy(RunNotStarted):
 
 
 class GatewayTokenRejected(TurnFailure, label="gateway_token_rejected"):
-    """401: the gateway does not know our token."""
+    """401: the gateway does not know the bridge's token."""
 
 
 class GatewayForbidden(TurnFailure, label="gateway_forbidden"):
@@ -131,7 +130,10 @@ class GatewayForbidden(TurnFailure, label="gateway_forbidden"):
 
 
 class GatewayMergesUsers(TurnFailure, label="gateway_merges_users"):
-    """The gateway would answer all users in one session; nothing is asked (guarantee 7)."""
+    """The gateway would answer all users in the same session, so the agent is not asked.
+
+    docs/architecture.md, "Guarantees", number 7.
+    """
 
 
 class AgentUnknown(TurnFailure, label="agent_unknown"):
@@ -139,25 +141,25 @@ class AgentUnknown(TurnFailure, label="agent_unknown"):
 
 
 class QuestionTooLong(TurnFailure, label="question_too_long"):
-    """The gateway would cut the text silently, so it is not sent."""
+    """The gateway would cut the text silently, so the question is not sent."""
 
 
 class QuestionRejected(TurnFailure):
-    """400: the gateway does not take the request."""
+    """400: the gateway refuses the request."""
 
     again = True
     label = "question_rejected"
 
 
 class ProviderFailed(TurnFailure):
-    """500: the model's provider failed after the gateway's own tries."""
+    """500: the model's provider failed, the gateway's own repeats included."""
 
     again = True
     label = "provider_failed"
 
 
 class GatewayUnavailable(TurnFailure):
-    """502, 503, 504 from something between us and the gateway: the run may have begun."""
+    """502, 503, 504 from a proxy before the gateway: the run may have begun."""
 
     again = True
     label = "gateway_unavailable"
@@ -178,36 +180,36 @@ class RunLost(TurnFailure):
 
 
 class AnswerUnreadable(TurnFailure):
-    """A reply that is not what the gateway's contract says."""
+    """A reply outside the gateway's protocol (docs/reference/goclaw.md, "Reply")."""
 
     again = True
     label = "answer_unreadable"
 
 
 class AnswerEmpty(TurnFailure):
-    """The model said nothing (the gateway shows that as `...`)."""
+    """The model gave no text (the gateway replies `...`)."""
 
     again = True
     label = "answer_empty"
 
 
 class SessionNotDeleted(TurnFailure, label="session_not_deleted"):
-    """`/new` could not delete the session, or could not see that it is gone."""
+    """`/new` could not delete the session, or could not verify the deletion."""
 
 
 class GuestDenied(TurnFailure, label="denied_guest"):
-    """Guests are not allowed here, and the roster says that the asker is one."""
+    """The roster names the asker as a guest, and guests are not allowed here."""
 
 
 class MembershipUnknown(TurnFailure):
-    """The roster did not say whether the asker is a guest; nothing is asked."""
+    """The roster did not tell whether the asker is a guest; the agent is not asked."""
 
     again = True
     label = "membership_unknown"
 
 
 class Interrupted(TurnFailure, label="interrupted"):
-    """The bridge stopped while the agent worked; nobody knows whether the run ended."""
+    """The bridge stopped while the agent worked; the end of the run is unknown."""
 
 
 class InternalError(TurnFailure):
@@ -218,17 +220,20 @@ class InternalError(TurnFailure):
 
 
 class DeliveryFailure(BridgeError):
-    """The Bot Connector did not take a message."""
+    """The connector did not accept a message."""
 
 
 class DeliveryDelayed(DeliveryFailure):
-    """Nothing was shown; the same send may be repeated without risk."""
+    """The message was not shown; sending again is safe."""
 
     retryable = True
 
 
 class Throttled(DeliveryDelayed):
-    """429 or 412; `retry_after` in seconds, None where Teams names no time."""
+    """429 or 412; `retry_after` in seconds, None where Teams names no time.
+
+    docs/reference/teams.md, "What each status means".
+    """
 
     label = "throttled"
 
@@ -238,59 +243,59 @@ class Throttled(DeliveryDelayed):
 
 
 class ConnectorUnreachable(DeliveryDelayed, label="connector_unreachable"):
-    """No connection to the Bot Connector."""
+    """No connection to the connector."""
 
 
 class CredentialsRefused(DeliveryDelayed, label="credentials_refused"):
-    """No outbound token, or the connector refused it (401): an expired secret, a failing Entra ID."""
+    """No outbound token, or the connector refused the token (401): an expired secret, a failing Entra ID."""
 
 
 class DeliveryUnknown(DeliveryFailure):
-    """Time-out, closed connection or 5xx after the request left: it may have been shown."""
+    """Time-out, closed connection or 5xx after the request left: the message may have been shown."""
 
     retryable = True
     label = "delivery_unknown"
 
 
 class DeliveryRejected(DeliveryFailure, label="delivery_rejected"):
-    """400, 413 and the like: this message in this form is not accepted."""
+    """400, 413 and the like: the message in its present form is not accepted."""
 
 
 class LeftOut(DeliveryFailure, label="left_out"):
-    """Not sent: it may be left out, and the budgets had no room for it."""
+    """Progress or a reaction was skipped: the budgets had no room."""
 
 
 class StreamEnded(DeliveryFailure, label="stream_ended"):
-    """Teams takes nothing more of this stream; its message stays, and may be edited."""
+    """Teams accepts no more requests of the stream; the stream's message stays and may be edited."""
 
 
 class StreamStopped(StreamEnded, label="stream_stopped"):
-    """The user has pressed Stop. Nothing of what is shown can be changed any more."""
+    """The user has pressed Stop; the stream's message cannot be changed any more."""
 
 
 class StreamRefused(StreamEnded, label="stream_refused"):
-    """There are no streams in this chat."""
+    """The chat has no streams."""
 
 
 class DeliveryRefused(DeliveryFailure, label="delivery_refused"):
-    """404, not in roster, blocked by user or admin: no message will ever be accepted here."""
+    """404, not in roster, blocked by user or admin: the conversation accepts no message any more."""
 
 
 class FileFailure(BridgeError):
-    """A file could not be fetched or saved; its label is the key of what people are told."""
+    """A file could not be fetched or saved; the label is the text key of people's sentence."""
 
 
 class FileExpired(FileFailure, label="file_expired"):
-    """Its link is no longer good, or there is nothing under it."""
+    """The file's link has expired or leads to no file."""
 
 
 class FileTooLarge(FileFailure, label="file_too_large"):
-    """It has more bytes than are taken."""
+    """The file has more bytes than the limit."""
 
 
 class FileRefused(FileFailure, label="file_refused"):
-    """Its address is none that the bridge goes to; nothing was sent there."""
+    """The file's address is not on an allowed host; no request was sent."""
 
 
 class FileUnreachable(FileFailure, label="file_unreachable"):
-    """Time-out, broken connection, or an answer that is neither the file nor a clear no."""
+    """Time-out, broken connection, or an answer that is neither the file nor a clear refusal."""

@@ -1,7 +1,7 @@
-"""What people think of an answer: the feedback buttons below it, and reactions to it.
+"""People's ratings of answers, by the feedback buttons below an answer or by a reaction.
 
-Buttons send the invoke `message/submitAction`; its `feedback` is JSON in a string, and the answer must be 200 with an
-empty object. https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
+docs/reference/teams.md, "Feedback buttons and their invoke" and docs/reference/teams.md, "Reactions".
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-LONGEST_WORDS: Final = 4000
+LONGEST_WORDS: Final = 4000  # characters kept of a rating's words
 
 
 class Reaction(StrEnum):
-    """What somebody thinks of an answer."""
+    """A person's opinion of an answer."""
 
     LIKE = "like"
     DISLIKE = "dislike"
@@ -22,7 +22,10 @@ class Reaction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One person's rating, to be kept with the turn of this lane that `shown` belongs to. `at`: epoch seconds."""
+    """A person's rating of the answer with message id `message`, in `lane`. `at`: epoch seconds.
+
+    `person` is the AAD object id in small letters. `taken_back`: the person removed the reaction.
+    """
 
     lane: str
     message: str
@@ -35,7 +38,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class KeptRating:
-    """A rating with what is known of its turn: `outcome` and `session` are "" once that is deleted."""
+    """A stored rating with the turn's number; the turn's `outcome` and `session` are "" once the row is deleted."""
 
     turn: int
     person: str
@@ -48,7 +51,7 @@ class KeptRating:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Where a page of ratings begins: behind this one."""
+    """The key of a rating; a page of ratings begins behind this key."""
 
     at: float = 0.0
     turn: int = 0

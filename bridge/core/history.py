@@ -1,4 +1,4 @@
-"""What became of a turn's row, step by step: for operators."""
+"""The history column of a turn's row, for operators: each change of state with the time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of a row: when (epoch seconds), what it became, by which life of which process."""
+    """A change of a row: time (epoch seconds), the new state (`running`, `closed:delivered`, …), the owner."""
 
     at: float
     what: str
@@ -15,6 +15,6 @@ class Step:
 
 
 def steps(history: str) -> tuple[Step, ...]:
-    """The history column as values: `<epoch seconds> <what> [<by>];` one after the other."""
+    """The history column as values, oldest first; the column holds `<epoch seconds> <what> [<by>];` entries."""
     words = (entry.split(" ") for entry in history.split(";") if entry)
     return tuple(Step(float(at), what, by[0] if by else "") for at, what, *by in words)

@@ -1,4 +1,4 @@
-"""Who speaks, and the session and lane they speak in (design: identity, sessions, agents).
+"""The session and lane of a message, and the name before its text (docs/architecture.md, "Sessions and lanes").
 
 Session key and user id come only from the verified activity, never from text.
 """
@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from bridge.core.turn import Lane, Reference, Scope
 
-# The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when it names the
-# user's folder, so anything else would let two ids share files (docs/reference/goclaw.md, "Request").
+# The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when naming the user's
+# folder, so an id with further characters could share files with a second id (docs/reference/goclaw.md, "User id").
 _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="
@@ -24,7 +24,7 @@ WELCOME_LANES = 10
 
 
 class GroupSession(StrEnum):
-    """Whose session a group chat or a channel thread speaks in."""
+    """The session of a group chat or channel: the conversation's (or thread's), the whole channel's, the sender's."""
 
     CONVERSATION = "conversation"
     CHANNEL = "channel"
@@ -32,10 +32,10 @@ class GroupSession(StrEnum):
 
 
 def session_user(reference: Reference, aad_id: str, group: GroupSession, prefix: str = "") -> str:
-    """The X-GoClaw-User-Id of a message: ASCII, at most 255 bytes.
+    """The X-GoClaw-User-Id of a message: ASCII, at most 255 bytes, with the operator's `prefix` in front.
 
-    Personal chat: the sender's AAD object id, exactly (with the operator's prefix, if one is set). Group chats and
-    channels: a synthetic id of the conversation (for channels: the thread, or the whole channel), or the sender's.
+    Personal chat: the sender's AAD object id, unchanged. Group chats and channels: by `group`, a synthetic id of the
+    conversation, thread or channel, or the sender's id.
     """
     if reference.scope is Scope.PERSONAL or group is GroupSession.SENDER:
         return prefix + aad_id
@@ -46,10 +46,10 @@ def session_user(reference: Reference, aad_id: str, group: GroupSession, prefix:
 
 
 def synthetic_id(conversation: str) -> str:
-    """An injective id for a conversation, within the gateway's limits and apart from every GUID.
+    """An id for a conversation, unique, within the gateway's limits and never equal to a GUID.
 
-    Characters outside [A-Za-z0-9-] become `_` and their code point in hexadecimal, closed by `_`. Ids that would be
-    too long become a hash under another prefix.
+    Characters outside [A-Za-z0-9-] become `_`, the code point in hexadecimal, `_`. Longer ids than 200 characters
+    become a SHA-256 hash under the prefix `teams_`.
     """
     escaped = "".join(c if c in _SAFE else f"_{ord(c):x}_" for c in conversation)
     if len(escaped) <= _LONGEST:
@@ -58,19 +58,19 @@ def synthetic_id(conversation: str) -> str:
 
 
 def lane_of(agent: str, user: str) -> Lane:
-    """What runs one at a time: the session, in whichever conversation it is spoken in."""
+    """The lane of a session's questions, across all conversations with the same session."""
     return Lane(f"session:{agent}:{user}")
 
 
 def notice_lane(reference: Reference) -> Lane:
-    """The lane of messages that never wait behind a run."""
+    """The conversation's lane for notes, which never wait behind a run."""
     return Lane(f"notice:{reference.conversation}")
 
 
 def welcome_lane(reference: Reference) -> Lane:
-    """One of a few lanes in which greetings come one after the other, so that thousands of them take their time.
+    """A lane for greetings, which go out in a row, so that a roll-out to thousands is paced.
 
-    More than one, so that a chat which takes no message for minutes holds up only some of them.
+    There are several lanes, since a chat may refuse messages for minutes and hold up all greetings of a lane.
     """
     return Lane(f"welcome:{zlib.crc32(reference.conversation.encode()) % WELCOME_LANES}")
 
@@ -83,17 +83,17 @@ def readable(name: str) -> str:
 
 
 def speaker(name: str) -> str:
-    """Who speaks, as the agent reads it in `[From: …]`."""
+    """The speaker's name as the agent reads it in `[From: …]`; `somebody` where no readable name is left."""
     return readable(name) or "somebody"
 
 
 def spoken(scope: Scope, name: str, text: str) -> str:
-    """What the agent reads: as typed in a personal chat, elsewhere with the speaker's name before it."""
+    """The text for the agent: as typed in a personal chat, elsewhere with `[From: <name>] ` in front."""
     return text if scope is Scope.PERSONAL else f"[From: {speaker(name)}] {_unforged(text)}"
 
 
 def _unforged(text: str) -> str:
-    """The text, with the bracket of everything that looks like another speaker's `[From: …]` made round."""
+    """The text with a round bracket in every forged `[From: …]`, so that no text can speak for a second person."""
     if not any(bracket in text for bracket in _BRACKETS):
         return text
     return "".join(
@@ -103,6 +103,6 @@ def _unforged(text: str) -> str:
 
 
 def _names_a_speaker(words: str) -> bool:
-    # blanks and invisible characters (category Cf) between the letters deceive a reader, so they count for nothing
+    # blanks and invisible characters (category Cf) between the letters deceive a reader, so skip them
     letters = "".join(c for c in words if not c.isspace() and unicodedata.category(c) != "Cf")
     return letters.casefold().startswith(("from:", "from\uff1a"))

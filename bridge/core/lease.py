@@ -1,7 +1,8 @@
-"""Who is alive, decided without any wall clock (docs/architecture.md, "A turn's states"): each life counts beats, others watch the counters.
+"""Expired replicas, found without a wall clock: each owner counts heartbeats, and all replicas watch the counters.
 
-A life is dead when its counter has not changed for one lease of the watcher's own monotonic time, in unbroken contact
-with the store. A life that has not beaten for a while stops its own work before anybody may think it dead.
+An owner has expired when the counter stood still for a whole lease of the watcher's monotonic time, in unbroken
+contact with the store. A replica whose heartbeats fail stops all work earlier, before a takeover is possible
+(docs/architecture.md, "A turn's states").
 """
 
 from __future__ import annotations
@@ -10,38 +11,38 @@ from collections.abc import Mapping
 
 LEASE_SECONDS = 20.0
 CERTAIN_SECONDS = 15.0
-# Longer between two looks than this, and the contact was broken: nobody is declared dead for one lease.
+# A longer gap between two looks means broken contact: no owner counts as expired for one lease.
 _UNBROKEN_SECONDS = 5.0
 
 
 class Lease:
-    """What one life knows of itself and the others. All times in seconds of one monotonic clock."""
+    """A replica's own lease, and the counters of all owners as seen here. Times in seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        self._beaten: float | None = None
+        self._sent: float | None = None  # when the last successful heartbeat was sent
         self._looked = 0.0
         self._seen: dict[str, tuple[int, float]] = {}
 
     def renewed(self, began: float, now: float, owner: str, counters: Mapping[str, int]) -> frozenset[str]:
-        """A beat of `owner` was counted: it was sent at `began` and came back at `now`. Gives the lives that are dead.
+        """Take in a heartbeat of `owner`, sent at `began` and confirmed at `now`; returns the expired owners.
 
-        The beat counts from when it was sent: it was written at some moment after that.
+        The lease counts from `began`, since the store wrote the heartbeat at an unknown moment afterwards.
         """
-        unbroken = self._beaten is not None and now - self._looked <= _UNBROKEN_SECONDS
-        self._beaten, self._looked = began, now
+        unbroken = self._sent is not None and now - self._looked <= _UNBROKEN_SECONDS
+        self._sent, self._looked = began, now
         seen: dict[str, tuple[int, float]] = {}
-        for life, counter in counters.items():
-            before = self._seen.get(life)
+        for known, counter in counters.items():
+            before = self._seen.get(known)
             since = before[1] if unbroken and before is not None and before[0] == counter else now
-            seen[life] = (counter, since)
+            seen[known] = (counter, since)
         self._seen = seen
-        return frozenset(life for life, (_, since) in seen.items() if life != owner and now - since >= LEASE_SECONDS)
+        return frozenset(known for known, (_, since) in seen.items() if known != owner and now - since >= LEASE_SECONDS)
 
     def certain(self, now: float) -> bool:
-        """Whether nobody can have declared this life dead: its last beat is young enough."""
-        return self._beaten is not None and now - self._beaten < CERTAIN_SECONDS
+        """Whether the replica surely still holds the rows: the last heartbeat is younger than `CERTAIN_SECONDS`."""
+        return self._sent is not None and now - self._sent < CERTAIN_SECONDS
 
     def lost(self) -> None:
-        """This life is over; the next one begins without a beat."""
-        self._beaten = None
+        """Forget all heartbeats; the replica rejoins under a new owner."""
+        self._sent = None
         self._seen = {}

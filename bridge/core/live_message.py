@@ -1,19 +1,19 @@
-"""Where an answer goes when its turn has shown progress before."""
+"""The live message of a turn, and the column in the turn table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 ENDED = "✓"
-"""What progress becomes where nothing is known of what was done."""
+"""The text of a live message that has ended without a known activity."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveMessage:
-    """The message under which progress was shown, and what becomes of it: the reply's first part takes its place.
+    """The message under which a turn's progress was shown; the first part of the reply replaces the message.
 
-    `stream`: it is a stream of Teams, perhaps still open. `shown`: the agent's words that it shows. `becomes`: the line
-    to which it shrinks instead, and the whole reply follows as new messages.
+    `stream`: a Teams stream, perhaps still open. `text`: the agent's words visible in the message. `shrinks_to`: if
+    set, the message becomes this line instead, and the whole reply follows as new messages.
     """
 
     id: str
@@ -23,11 +23,11 @@ class LiveMessage:
 
 
 def live_column(message: str, *, stream: bool) -> str:
-    """The `live` column for this message."""
+    """The value of the `live` column for the message with this id."""
     return f"{'stream' if stream else 'message'}:{message}"
 
 
-def live_message(mark: str) -> LiveMessage | None:
-    """The message that a `live` column names."""
-    kind, _, message = mark.partition(":")
+def live_message(column: str) -> LiveMessage | None:
+    """The live message in a `live` column; None: no progress was shown."""
+    kind, _, message = column.partition(":")
     return LiveMessage(message, kind == "stream") if message else None

@@ -1,4 +1,7 @@
-"""Several messages that one person queued while a turn ran are asked together (docs/architecture.md, "Sessions and lanes")."""
+"""Merging: messages that a person queued while a turn ran are asked together.
+
+docs/architecture.md, "Sessions and lanes".
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,41 @@ from dataclasses import replace
 
 from bridge.core.turn import Edit, Kind, Payload, Turn
 
-# The gateway refuses questions above 32,000 bytes (docs/reference/goclaw.md, "Request"); what fits alone must not fail merged.
+# The gateway cuts questions above 32,000 bytes (docs/reference/goclaw.md, "Request"). The limit here leaves room for
+# file contents: a question short enough alone must not fail when merged.
 MOST_BYTES = 30_000
 MOST_TURNS = 20
 _MOST_FILES = 10
 
 
 def together(queued: Sequence[Turn]) -> int:
-    """How many turns from the head of a lane belong together: at least 1 for a lane that is not empty.
+    """The number of turns from the head of a lane that are asked together; 0 for an empty lane, else 1 or more.
 
-    Plain questions of one person in one conversation, none of them an *Ask again*, whose texts fit together.
+    Questions are merged when the same person asked them in the same conversation, none by *Ask again*, and when text
+    and files stay within the limits above.
     """
     if not queued:
         return 0
     head, size = queued[0], len(queued[0].payload.text.encode())
     files = len(head.payload.files)
     count = 1
-    while _plain(head) and count < min(len(queued), MOST_TURNS):
+    while _is_mergeable(head) and count < min(len(queued), MOST_TURNS):
         following = queued[count]
         size += 2 + len(following.payload.text.encode())
         files += len(following.payload.files)
-        if not _plain(following) or _who(following) != _who(head) or size > MOST_BYTES or files > _MOST_FILES:
+        if (
+            not _is_mergeable(following)
+            or _asker(following) != _asker(head)
+            or size > MOST_BYTES
+            or files > _MOST_FILES
+        ):
             break
         count += 1
     return count
 
 
 def merged(turns: Sequence[Turn]) -> Payload:
-    """The last one's payload with the text and the files of all, in order, a blank line between the texts."""
+    """The last turn's payload with texts and files of all turns in order, a blank line between the texts."""
     inlined = tuple(block for turn in turns for block in turn.payload.inlined)
     texts = [turn.payload.text for turn in turns if turn.payload.text]
     files = tuple(file for turn in turns for file in turn.payload.files)
@@ -42,13 +52,13 @@ def merged(turns: Sequence[Turn]) -> Payload:
 
 
 def own_words(turn: Turn) -> Edit:
-    """What the message of the last one says by itself, to be kept beside the text of all."""
+    """The text of the turn's own message as an `Edit` (stamp 0.0: no edit), kept beside the merged text."""
     return turn.edit or Edit(turn.payload.text, 0.0)
 
 
-def _plain(turn: Turn) -> bool:
+def _is_mergeable(turn: Turn) -> bool:
     return turn.kind is Kind.ASK and turn.again_of is None and bool(turn.payload.text or turn.payload.files)
 
 
-def _who(turn: Turn) -> tuple[str, str]:
+def _asker(turn: Turn) -> tuple[str, str]:
     return turn.payload.person.aad_id, turn.payload.reference.conversation

@@ -1,4 +1,8 @@
-"""What the bridge itself says, in the language of the activity's locale: the shipped sentences or an admin's own."""
+"""The bridge's own sentences by language: the shipped ones or an admin's own.
+
+The sentences in use are the only mutable state in core. `use` sets them once, at start, before the first message is
+handled; afterwards they do not change. docs/decisions.md, "Words", has the reason.
+"""
 
 from __future__ import annotations
 
@@ -12,53 +16,56 @@ from typing import Final
 from bridge.core import locales
 
 Sentences = Mapping[str, Mapping[str, str]]
-"""By language, then by key."""
+"""Sentences by language code (`vi`), then by key."""
 
-_LONGEST: Final = 4_000
+_LONGEST: Final = 4_000  # characters of an admin's sentence
 
 
-def _found() -> dict[str, dict[str, str]]:
+def _shipped() -> dict[str, dict[str, str]]:
     names = sorted(module.name for module in pkgutil.iter_modules(locales.__path__))
     return {name: import_module(f"{locales.__name__}.{name}").TEXTS for name in names}
 
 
-SHIPPED: Final = _found()
+SHIPPED: Final = _shipped()
 ENGLISH: Final = SHIPPED["en"]
-_said: dict[str, Mapping[str, str]] = dict(SHIPPED)
+_in_use: dict[str, Mapping[str, str]] = dict(SHIPPED)
 
 
 def use(own: Sentences) -> None:
-    """From now on say these sentences instead of the shipped ones; whatever `faults` finds in them must be mended
-    before. Called once, before anybody is spoken to."""
-    _said.clear()
+    """Put an admin's sentences in place of the shipped ones; call once, at start, with sentences without `faults`.
+
+    Sentences and languages missing in `own` stay as shipped; an earlier call's sentences are dropped.
+    """
+    _in_use.clear()
     for language in {*SHIPPED, *own}:
-        _said[language] = {**SHIPPED.get(language, {}), **own.get(language, {})}
+        _in_use[language] = {**SHIPPED.get(language, {}), **own.get(language, {})}
 
 
 def languages() -> tuple[str, ...]:
-    """All there are now, in alphabetical order."""
-    return tuple(sorted(_said))
+    """The codes of all languages in use, in alphabetical order."""
+    return tuple(sorted(_in_use))
 
 
-def say(key: str, locale: str = "", **holes: str | int) -> str:
-    """The sentence under `key` in the language of `locale` (`vi-VN`), English where there is none.
+def say(key: str, locale: str = "", **fields: str | int) -> str:
+    """The sentence under `key` in the language of `locale` (`vi-VN`), in English where the language has none.
 
-    Raises KeyError for an unknown key or a hole that is not filled.
+    `fields` are the values for the sentence's `{name}` fields. An unknown key and a field without a value are errors.
+    Raises: KeyError.
     """
     language = locale.partition("-")[0].lower()
-    sentence = _said.get(language, {}).get(key) or _said["en"][key]
-    return sentence.format(**holes)
+    sentence = _in_use.get(language, {}).get(key) or _in_use["en"][key]
+    return sentence.format(**fields)
 
 
 def span(seconds: float, locale: str) -> str:
-    """A waiting time as people say it: `20 s`, `3 min`."""
+    """A waiting time, roughly, as people say it: `20 s`, `3 min`."""
     if seconds < 90:
         return say("seconds", locale, count=max(10, round(seconds / 10) * 10))
     return say("minutes", locale, count=round(seconds / 60))
 
 
 def faults(own: Mapping[str, object]) -> Iterator[str]:
-    """What is wrong with an admin's sentences, each with what to do. A hole may be left out, but none made up."""
+    """The mistakes in an admin's sentences, a line each, with the remedy. A field may be left out, but not made up."""
     for language, table in own.items():
         if not isinstance(table, Mapping):
             yield f"{language}: is not in a table; put the sentences under a heading such as [en]"
@@ -66,12 +73,12 @@ def faults(own: Mapping[str, object]) -> Iterator[str]:
             yield f"[{language[:20]}]: is not a language; write its code of two or three small letters, such as [vi]"
         else:
             for key, sentence in table.items():
-                wrong = _wrong(key, sentence)
-                if wrong:
-                    yield f"[{language}] {key[:40]}: {wrong}"
+                fault = _fault(key, sentence)
+                if fault:
+                    yield f"[{language}] {key[:40]}: {fault}"
 
 
-def _wrong(key: str, sentence: object) -> str:
+def _fault(key: str, sentence: object) -> str:
     if key not in ENGLISH:
         close = difflib.get_close_matches(key, sorted(ENGLISH), 1)
         return "is none of the bridge's sentences; " + (f"did you mean {close[0]}?" if close else "remove it")
@@ -79,19 +86,19 @@ def _wrong(key: str, sentence: object) -> str:
         return "is no text; write a sentence in quotes, or remove the line to keep the bridge's own"
     if len(sentence) > _LONGEST:
         return f"has {len(sentence)} characters; shorten it to {_LONGEST:,}"
-    known = holes(ENGLISH[key])
+    known = fields_of(ENGLISH[key])
     allowed = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
     try:
-        strange = holes(sentence) - known
+        unknown = fields_of(sentence) - known
     except ValueError:
         return f"has braces that do not fit together; write {{{{ for a plain brace (its holes: {allowed})"
-    if strange:
-        return f"has an unknown hole {{{min(strange)[:40]}}}; use only its own holes ({allowed})"
+    if unknown:
+        return f"has an unknown hole {{{min(unknown)[:40]}}}; use only its own holes ({allowed})"
     return ""
 
 
-def holes(sentence: str) -> set[str]:
-    """The holes of a sentence, each as it stands between its braces. Raises ValueError where braces do not fit."""
+def fields_of(sentence: str) -> set[str]:
+    """The fields of a sentence, each as written between the braces, which must fit together. Raises: ValueError."""
     found: set[str] = set()
     for _, name, form, conversion in string.Formatter().parse(sentence):
         if name is not None:

@@ -1,4 +1,4 @@
-"""A turn: one user request and its one outcome (design: the turn table)."""
+"""A turn: a user request with a single outcome, a row of the turn table (docs/architecture.md, "A turn's states")."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bridge.core.files.shared import SharedFile
 from bridge.core.live_message import LiveMessage
 
 Lane = NewType("Lane", str)
-"""What runs one at a time and in order."""
+"""The key of a lane; turns of a lane run one at a time, first come first served."""
 
 Activity = dict[str, Any]
-"""The content of one outgoing activity: type, text, attachments; addressing is added by the channel."""
+"""The content of one outgoing activity: type, text, attachments; the channel adds the addressing."""
 
 
 class Scope(StrEnum):
-    """`conversation.conversationType` of Teams."""
+    """The kind of a conversation, as Teams names it in `conversation.conversationType`."""
 
     PERSONAL = "personal"
     GROUP = "groupChat"
@@ -26,7 +26,7 @@ class Scope(StrEnum):
 
 
 class Kind(StrEnum):
-    """What the turn is for. Only `ASK` asks the agent."""
+    """The purpose of a turn; only `ASK` asks the agent."""
 
     ASK = "ask"
     NEW = "new"
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """Where a turn is. It goes on in this order; only a run that was provably not started goes back to queued."""
+    """The state of a turn, in this order; only a run that provably did not start goes back to queued."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -46,7 +46,7 @@ class State(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a turn ended. Exactly one for each accepted turn."""
+    """The end of a turn; each accepted turn gets exactly one outcome."""
 
     DELIVERED = "delivered"
     SILENT = "silent"
@@ -61,7 +61,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Conversation reference: what is needed to answer later, from any process."""
+    """Conversation reference: the addresses with which any replica can answer later.
+
+    `activity`: the id of the message to answer, "" for none. `locale`: the language in Teams' form (`vi-VN`).
+    """
 
     service_url: str
     conversation: str
@@ -75,7 +78,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who speaks: Teams' id for this bot (`29:…`), the AAD object id, the display name."""
+    """A person: Teams' id for this bot (`29:…`), the AAD object id, the display name."""
 
     teams_id: str
     aad_id: str
@@ -84,11 +87,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a turn needs to run and to be answered, kept as one JSON value in its row.
+    """The input of a turn, kept as a JSON value in the row.
 
-    `user` is the value of X-GoClaw-User-Id. `text` is what the agent is asked (kind ask), and `files` came with it and
-    are still to be fetched; `inlined` is what `text` holds of each that was. `show` is the ready content of kinds that
-    only show something.
+    `user`: the value of X-GoClaw-User-Id. `text`: the question to the agent (kind ask). `files`: files of the question
+    still to be fetched; `inlined`: the contents of fetched files, as inserted in `text`. `activities`: the finished
+    content of turns without a question.
     """
 
     reference: Reference
@@ -104,9 +107,9 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a message says since it was changed, "" once it was deleted; `stamp`: when, by Teams' clock.
+    """The text of an edited message, "" after a deletion; `stamp`: when, in epoch seconds by Teams' clock.
 
-    A stamp of 0.0 is nobody's change: merging notes there what each message said by itself.
+    0.0: not an edit; set when messages are merged, with the text of the turn's own message.
     """
 
     text: str
@@ -115,7 +118,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class NewTurn:
-    """A turn to be accepted. `accepted` in seconds since the epoch; `again_of` is the asked-again turn's n."""
+    """A turn to be accepted; `accepted` in epoch seconds; `again_of`: the number of the turn asked again."""
 
     id: str
     kind: Kind
@@ -126,13 +129,13 @@ class NewTurn:
 
     @property
     def locale(self) -> str:
-        """The language of whoever asked, as Teams names it (`vi-VN`); "" where Teams does not tell."""
+        """The person's language in Teams' form (`vi-VN`); "" where Teams names none."""
         return self.payload.reference.locale
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The right to write a claimed row: every write names it, and changes nothing once it is void."""
+    """The right to write a claimed row: a write names row, owner and fence, and with a void ticket changes nothing."""
 
     n: int
     owner: str
@@ -141,9 +144,9 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The finished activities of a turn, and how it will be closed when they are shown.
+    """The finished activities of a turn, and the outcome with which the turn closes once all are delivered.
 
-    `landing`: where they go, if the turn has shown progress before.
+    `error`: an error's label, "" for none. `live`: the message to replace, if progress was shown.
     """
 
     outcome: Outcome
@@ -154,12 +157,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A row of the turn table. `shown` holds the ids of the parts already delivered, in order.
+    """A row of the turn table; times in epoch seconds.
 
-    `owner` is the process's life that claimed the row or, while it is queued, the one that looks after it.
-    `live`: the message under which it shows progress, see `live_message`. `session` and `history` (what became of the
-    row: see `core.history`) are for operators. `withdrawn`: it was stopped because its asker took the question back.
-    `edit`: what its own message says now, where the payload says something else.
+    `owner`: holds the claimed row; wakes a queued row. `fence`: the number of claims and takeovers, see `Ticket`.
+    `stop`: the turn is marked to be stopped; `withdrawn`: because the asker withdrew the question. `attempts`: failed
+    deliveries. `delivered`: the ids of the parts already in Teams, in order. `live`: see `core.live_message`. `session`
+    and `history` (`core.history`) are for operators. `edit`: the text of the turn's own message, where the payload
+    has a different text.
     """
 
     n: int
@@ -189,30 +193,30 @@ class Turn:
 
     @property
     def locale(self) -> str:
-        """The language of whoever asked, as Teams names it (`vi-VN`); "" where Teams does not tell."""
+        """The person's language in Teams' form (`vi-VN`); "" where Teams names none."""
         return self.payload.reference.locale
 
     @property
     def words(self) -> str:
-        """What its own message says now."""
+        """The text of the turn's own message by now."""
         return self.payload.text if self.edit is None else self.edit.text
 
     @property
     def ticket(self) -> Ticket:
-        """What a writer of this row must hold."""
+        """The ticket for writing this row."""
         return Ticket(self.n, self.owner, self.fence)
 
     @property
     def name(self) -> str:
-        """The short id that `/status`, logs and notes share."""
+        """The turn's short id in `/status`, logs and notes: `T-1042`."""
         return turn_name(self.n)
 
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """What goes on in a lane. `since` is the acceptance (epoch seconds) of the running turn.
+    """The state of a lane: short ids of the running turn, the last closed question, the first few queued turns.
 
-    `queued` names the first of those that wait, a few at most.
+    `since`: when the running turn was accepted (epoch seconds). `waiting`: the number of queued turns.
     """
 
     running: str | None = None
@@ -223,7 +227,7 @@ class LaneStatus:
 
 
 class StopVerdict(StrEnum):
-    """What `/stop` found."""
+    """The result of `/stop`."""
 
     STOPPING = "stopping"
     WITHDRAWN = "withdrawn"
@@ -233,7 +237,7 @@ class StopVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What `/stop` did; `n` is the turn that is stopping or was withdrawn."""
+    """The result of `/stop`; `n`: the number of the turn stopping or withdrawn, 0 for none."""
 
     verdict: StopVerdict
     n: int = 0
@@ -241,9 +245,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a NewTurn: a repeated id changes nothing; an idle lane is claimed at once.
+    """The result of accepting a `NewTurn`.
 
-    `n`: of a row that is there now. `full`: too many wait in the lane already, and nothing was kept.
+    `n`: the row's number, 0 for none. `duplicate`: the id is known, nothing changed. `claimed`: the ticket, where the
+    lane was idle and the turn runs at once. `full`: too many turns wait in the lane, nothing was kept.
     """
 
     n: int
@@ -253,7 +258,7 @@ class Accepted:
 
 
 class DropVerdict(StrEnum):
-    """What an operator's `drop` did."""
+    """The result of an operator's `drop`."""
 
     DROPPED = "dropped"
     STOPPING = "stopping"
@@ -261,5 +266,5 @@ class DropVerdict(StrEnum):
 
 
 def turn_name(n: int) -> str:
-    """Short id of turn number n, as people read it aloud: `T-1042`."""
+    """The short id of turn number n, easy to read aloud: `T-1042`."""
     return f"T-{n}"

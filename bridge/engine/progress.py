@@ -98,7 +98,7 @@ class TurnProgress:
             self._now(),
             streaming=switches.streaming,
             interval=lambda: all_progress.interval(1.5),
-            left=live_message(turn.live),
+            earlier=live_message(turn.live),
             spread=turn.n * 0.618 % 1.0,
         )
         self._news = asyncio.Event()

@@ -76,7 +76,7 @@ def _starters(value: object) -> object:
         raise ValueError("must be questions, separated by semicolons")
     questions = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
     if len(questions) > MOST_STARTERS:
-        raise ValueError(f"has {len(questions)} questions; a Teams app takes {MOST_STARTERS} of them")
+        raise ValueError(f"has {len(questions)} questions; at most {MOST_STARTERS} are allowed")
     for number, question in enumerate(questions, 1):
         if len(question) > LONGEST_STARTER:
             raise ValueError(f"question {number} has {len(question)} characters; shorten it to {LONGEST_STARTER}")

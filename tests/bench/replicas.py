@@ -1,7 +1,7 @@
-"""How much more two replicas on one PostgreSQL do than one: `python tests/bench/replicas.py [rounds]`. Never in CI.
+"""Measures the throughput of two replicas on PostgreSQL against a single replica. Never in CI.
 
-Each replica gets the same small share of the machine (a cgroup's quota, so this needs root), so that there is room for
-the database and for everybody the bridge talks to. Rounds of one and of two replicas follow each other; medians.
+Run as root: `python tests/bench/replicas.py [rounds]`. A cgroup's quota gives each replica the same small share of the
+machine, so that the database and the simulated world have room. Rounds alternate; the result is the median ratio.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from chaos.storm import Storm, storm
 from support.postgres_server import dsn, fresh_schema
 
 SHARE = 0.3
-"""Of one core, for each replica."""
+"""The share of a core for each replica."""
 OUTSTANDING = 48
+"""Turns under way for each replica."""
 WARM_UP, SECONDS = 3.0, 10.0
 _CPU = Path("/sys/fs/cgroup/cpu")
 _LANES = 2000
@@ -31,7 +32,7 @@ _LANES = 2000
 
 @contextlib.contextmanager
 def share(pids: list[int]) -> Iterator[None]:
-    """Let each process have its share of a core and no more."""
+    """Limit each process to its share of a core for the time of the block."""
     groups = []
     for pid in pids:
         group = _CPU / f"bridge-bench-{pid}"
@@ -50,11 +51,11 @@ def share(pids: list[int]) -> Iterator[None]:
 
 
 async def pump(here: Storm) -> None:
-    """Keep so many turns under way, over many lanes, at both replicas alike."""
+    """Keep `OUTSTANDING` turns under way for each replica, spread over many lanes, until cancelled."""
     asked = 0
     async with asyncio.TaskGroup() as under_way:
         while True:
-            if asked - len(here.field.shown) < OUTSTANDING * len(here.replicas):
+            if asked - len(here.outside.bot_messages) < OUTSTANDING * len(here.replicas):
                 asked += 1
                 replica = here.replicas[asked % len(here.replicas)]
                 under_way.create_task(here.people.say(f"lane-{asked % _LANES}", to=replica))
@@ -63,26 +64,26 @@ async def pump(here: Storm) -> None:
 
 
 async def turns_a_second(replicas: int) -> float:
-    """Of so many replicas."""
+    """Turns answered per second by `replicas` replicas, after a warm-up."""
     with tempfile.TemporaryDirectory() as folder:
         settings = {"GOCLAW_RATE_LIMIT": "0", "GOCLAW_LIVE_TEXT": "false"}
-        place = (dsn(), fresh_schema())
-        async with storm(Path(folder) / "w", random.randrange(9999), replicas=replicas, database=place,
+        database = (dsn(), fresh_schema())
+        async with storm(Path(folder) / "w", random.randrange(9999), replicas=replicas, database=database,
                          settings=settings) as here:  # fmt: skip
             await here.start()
             with share([replica.pid for replica in here.replicas]):
                 pumping = asyncio.ensure_future(pump(here))
                 await asyncio.sleep(WARM_UP)
-                before, began = len(here.field.shown), time.monotonic()
+                before, began = len(here.outside.bot_messages), time.monotonic()
                 await asyncio.sleep(SECONDS)
-                done = (len(here.field.shown) - before) / (time.monotonic() - began)
+                done = (len(here.outside.bot_messages) - before) / (time.monotonic() - began)
                 pumping.cancel()
                 await asyncio.wait({pumping})
     return done
 
 
 async def main(rounds: int) -> None:
-    """Interleaved rounds."""
+    """Measure `rounds` rounds, each with a single replica and then two; print each ratio and the median."""
     ratios = []
     for number in range(rounds):
         one, two = await turns_a_second(1), await turns_a_second(2)

@@ -1,6 +1,6 @@
-"""How much slower a million closed turns make accepting: `python tests/bench/retention.py [rows]`. Ratios, never in CI.
+"""Measures how much a million closed turns slow down accepting: `python tests/bench/retention.py [rows]`. Never in CI.
 
-Both stores: the time of 2,000 accepts, answers and closings over 200 lanes, on an empty table and on a full one.
+For both stores: the time to accept, answer and close 2,000 turns over 200 lanes, on an empty and on a full table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SELECT 'old-' || i, 'ask', 'lane-' || (i % 5000), 'agent:a:http:direct:u' || (i 
 
 
 async def seconds(store: TurnStore, prefix: str, turns: int = 2000) -> float:
-    """The time for so many turns, 50 at once."""
+    """Seconds to accept, answer and close `turns` turns, 50 at once."""
     reply = Reply(Outcome.DELIVERED, ({"type": "message", "text": "x" * 600},))
 
     async def some(worker: int) -> None:
@@ -51,12 +51,12 @@ async def seconds(store: TurnStore, prefix: str, turns: int = 2000) -> float:
 
 
 async def median(store: TurnStore, prefix: str) -> float:
-    """Of five runs."""
+    """The median of five measurements, in seconds."""
     return sorted([await seconds(store, f"{prefix}{n}") for n in range(5)])[2]
 
 
 async def measure(name: str, empty: TurnStore, full: TurnStore) -> str:
-    """What a full store costs; both are open."""
+    """Compare a full with an empty store, both open; give a line for people."""
     for store in (empty, full):
         await store.join("me")
     ratio = await median(full, "full") / await median(empty, "empty")
@@ -68,7 +68,7 @@ async def measure(name: str, empty: TurnStore, full: TurnStore) -> str:
 
 
 async def in_a_file(rows: int) -> str:
-    """SQLite."""
+    """Measure SQLite with `rows` closed turns."""
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder) / "empty.db", Path(folder) / "full.db"
         empty, full = (sqlite_store(file) for file in files)
@@ -87,7 +87,7 @@ async def in_a_file(rows: int) -> str:
 
 
 async def in_a_database(rows: int) -> str:
-    """PostgreSQL."""
+    """Measure PostgreSQL with `rows` closed turns."""
     schemas = fresh_schema(), fresh_schema()
     empty, full = (postgres_store(dsn(), schema=schema) for schema in schemas)
     await empty.open()
@@ -104,9 +104,9 @@ async def in_a_database(rows: int) -> str:
 
 
 async def main(rows: int) -> None:
-    """Both stores."""
-    for one in (in_a_file, in_a_database):
-        sys.stdout.write(await one(rows))
+    """Measure both stores and print the results."""
+    for store in (in_a_file, in_a_database):
+        sys.stdout.write(await store(rows))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The chaos suite: random users, faults and deaths, and a checker over what people saw."""
+"""The chaos suite: random users, injected faults, killed replicas, and a checker of the messages people saw."""

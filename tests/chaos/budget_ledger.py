@@ -1,6 +1,6 @@
-"""What the bridge did with its bucket: each change of the row, written down by the database in the same statement.
+"""A ledger of the shared rate limit: a database trigger writes each change of the budget's row in the same statement.
 
-So a busy machine changes nothing in it, nor who asks, nor how late a request arrives where it was sent to.
+So the audit depends neither on the machine's load nor on how late a request reaches the gateway.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ import psycopg
 from bridge.store.postgres import POSTGRES, postgres_store
 from bridge.store.sqlite import SQLITE, sqlite_store
 
-_TABLE = "CREATE TABLE account (n {key}, name TEXT, at {real}, before {real}, after {real})"
-_ENTRY = "INSERT INTO account (name, at, before, after) VALUES (new.name, {now}, old.tat, new.tat);"
+_TABLE = "CREATE TABLE ledger (n {key}, name TEXT, at {real}, before {real}, after {real})"
+_ENTRY = "INSERT INTO ledger (name, at, before, after) VALUES (new.name, {now}, old.tat, new.tat);"
 _SQLITE = ("CREATE TRIGGER kept AFTER UPDATE ON budgets BEGIN {entry} END",)
 _POSTGRES = (
     "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {entry} RETURN NULL; END $$",
     "CREATE TRIGGER kept AFTER UPDATE ON budgets FOR EACH ROW EXECUTE FUNCTION keep()",
 )
-# of the databases' floating point
-_EXACT = 1e-5
-# the wall clock of the entries and the monotonic one of the field go apart by less than this meanwhile
-_CLOCKS = 0.05
+# Seconds lost to the databases' floating point.
+_ROUNDING = 1e-5
+# Seconds by which the wall clock of the entries and the monotonic clock of the runs may drift apart.
+_CLOCK_DRIFT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change of a budget's row: when (epoch seconds), and its `tat` before and after (store/sql/statements.sql)."""
+    """A change of a budget's row: when (epoch seconds), and the row's `tat` before and after.
+
+    `tat` is the theoretical arrival time of the next token (bridge/store/sql/statements.sql).
+    """
 
     name: str
     at: float
@@ -39,8 +42,8 @@ class Entry:
     after: float
 
 
-async def keep_account(store: str, schema: str) -> None:
-    """From now on; no process may be on the store yet."""
+async def start_ledger(store: str, schema: str) -> None:
+    """Create the tables and the trigger; call before any process opens the store. `schema`: "" for a SQLite file."""
     table = postgres_store(store, schema=schema) if schema else sqlite_store(Path(store))
     await table.open()
     await table.close()
@@ -57,9 +60,9 @@ async def keep_account(store: str, schema: str) -> None:
             file.execute(step)
 
 
-def account(store: str, schema: str) -> list[Entry]:
-    """What was written down, in order; the processes on the store must have ended."""
-    query = "SELECT name, at, before, after FROM account ORDER BY n"
+def read_ledger(store: str, schema: str) -> list[Entry]:
+    """All entries in order; call after all processes on the store have ended."""
+    query = "SELECT name, at, before, after FROM ledger ORDER BY n"
     if schema:
         with psycopg.connect(store, options=f"-c search_path={schema}") as database:
             return [Entry(*row) for row in database.execute(query.encode()).fetchall()]
@@ -68,25 +71,26 @@ def account(store: str, schema: str) -> list[Entry]:
 
 
 def audit(entries: Sequence[Entry], asked: Sequence[float], interval: float, burst: int) -> Iterator[str]:
-    """What is wrong with the account of a bucket of this size, and with the times at which something was asked.
+    """Find faults in the ledger of a bucket with one token per `interval` seconds and at most `burst` tokens at once.
 
-    One taken moves the row on by an interval from now or from where it stood, at most a burst ahead of now; one given
-    back moves it back by one; a refusal of the gateway empties the bucket. Nobody asks without one that was taken.
+    Taking a token moves `tat` on by an interval, from now or from the old `tat`, at most a burst ahead of now. Giving a
+    token back moves `tat` back by an interval. A 429 of the gateway empties the bucket. Each request to the gateway
+    (`asked`, epoch seconds) comes after a token was taken. Yields a sentence for each fault.
     """
     if len(names := {entry.name for entry in entries}) != 1:
         yield f"not one bucket but {sorted(names)}"
-    events = [(at + _CLOCKS, -1) for at in asked]
+    events = [(at + _CLOCK_DRIFT, -1) for at in asked]
     for entry in entries:
         moved, ahead = entry.after - max(entry.before, entry.at), entry.after - entry.at
-        if abs(moved - interval) < _EXACT and ahead < burst * interval + _EXACT:
+        if abs(moved - interval) < _ROUNDING and ahead < burst * interval + _ROUNDING:
             events.append((entry.at, 1))
-        elif abs(entry.after - (entry.before - interval)) < _EXACT:
+        elif abs(entry.after - (entry.before - interval)) < _ROUNDING:
             events.append((entry.at, -1))
-        elif abs(ahead - burst * interval) > _EXACT:
+        elif abs(ahead - burst * interval) > _ROUNDING:
             yield f"at {entry.at:.3f} moved on by {moved:.4f}, to {ahead:.4f} ahead"
-    left = 0
+    tokens = 0
     for at, change in sorted(events, key=lambda event: (event[0], -event[1])):
-        left += change
-        if left < 0:
-            yield f"asked at {at:.3f} without one that was taken"
+        tokens += change
+        if tokens < 0:
+            yield f"asked at {at:.3f} without a token"
             return

@@ -1,7 +1,7 @@
-"""What happened, and what of it the guarantees forbid. Pure: records in, violations out.
+"""Judges a recorded storm by the guarantees of docs/architecture.md, "Guarantees". Pure: records in, violations out.
 
-Every exception must be explained by a recorded fact that opens one of the windows of docs/architecture.md, "Guarantees": a fault that was
-put into that very send, or a kill or freeze at that moment. What is explained is counted by window.
+An exception is allowed only where a recorded fact opens a window of docs/architecture.md, "Windows of doubt": a fault
+injected into the very send, or a kill, freeze or outage at the very moment. Allowed exceptions are counted by window.
 """
 
 from __future__ import annotations
@@ -11,144 +11,193 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaos.edit_rules import CLOCKS, afterwards, had_no_time
-from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Violation, beginning
+from chaos.edit_rules import CLOCK_SKEW, check_edits_and_streams, may_be_unwritten
+from chaos.records import (
+    LINE,
+    BotMessage,
+    GatewayRun,
+    History,
+    PersonAction,
+    PersonMessage,
+    Violation,
+    beginning,
+)
 
-# A frozen owner wakes and sees that it was replaced.
+# Seconds until a frozen owner, awake again, notices the takeover and stops its runs.
 AFTER_A_FREEZE = 3.0
+# Seconds by which the recorded end of a run may lie after the true end.
+_RECORDING = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """The violations found, and how often each window of doubt explained an exception."""
+
     violations: tuple[Violation, ...]
     windows: dict[str, int]
 
 
 def check(history: History) -> Verdict:
-    """What the guarantees forbid, and how often each window was used."""
+    """Judge a storm by all guarantees."""
     return _Check(history).verdict()
 
 
 class _Check:
+    """One history, its messages by lane, and the outcomes of each message."""
+
     def __init__(self, history: History) -> None:
         self._history = history
         self._windows: Counter[str] = Counter()
-        self._shown: dict[str, list[Shown]] = defaultdict(list)
-        for shown in sorted(history.shown, key=lambda shown: shown.at):
-            self._shown[shown.lane].append(shown)
-        self._deeds: dict[str, list[Deed]] = defaultdict(list)
-        for deed in history.deeds:
-            self._deeds[deed.about].append(deed)
-        self._early = self._matched_early()
-        self._outcomes = {message.id: self._outcomes_of(message) for message in history.sent}
+        self._bot_messages: dict[str, list[BotMessage]] = defaultdict(list)
+        for shown in sorted(history.bot_messages, key=lambda shown: shown.at):
+            self._bot_messages[shown.lane].append(shown)
+        self._actions: dict[str, list[PersonAction]] = defaultdict(list)
+        for action in history.actions:
+            self._actions[action.about].append(action)
+        self._early_notes = self._match_early_notes()
+        self._outcomes = {message.id: self._outcomes_of(message) for message in history.person_messages}
 
     def verdict(self) -> Verdict:
         found = [*self._lost(), *self._too_many(), *self._out_of_order(), *self._two_at_once(), *self._asked_twice()]
-        found += afterwards(self._history, self._windows)
+        found += check_edits_and_streams(self._history, self._windows)
         return Verdict(tuple(found), dict(self._windows))
 
-    def _about(self, message: Sent) -> set[str]:
-        """The message, and those with which it was asked."""
-        about, seen = {message.id}, message.id
-        while (seen := self._history.merged.get(seen, "")) and seen not in about:
-            about.add(seen)
-        return about
+    # the outcomes of a message
 
-    def _clicks(self, message: Sent) -> list[Deed]:
-        """The clicks by which its person had it asked once more: also on a card about another of its group."""
-        group = self._history.asks(message.id)
+    def _asked_with(self, message: PersonMessage) -> set[str]:
+        """The ids a note may reply to: the message, and the messages its turn was merged into."""
+        ids, next_ = {message.id}, message.id
+        while (next_ := self._history.merged.get(next_, "")) and next_ not in ids:
+            ids.add(next_)
+        return ids
+
+    def _clicks(self, message: PersonMessage) -> list[PersonAction]:
+        """The clicks that had the message asked again, on a card about any message of its merged group."""
+        group = self._history.asking_message(message.id)
         clicks = (
-            deed for deed in self._history.deeds if deed.what == "click" and self._history.asks(deed.about) == group
+            action
+            for action in self._history.actions
+            if action.kind == "click" and self._history.asking_message(action.about) == group
         )
-        return [deed for deed in clicks if deed.worked]
+        return [action for action in clicks if action.worked]
 
-    def _deleted(self, message: Sent) -> bool:
-        return any(deed.what == "delete" for deed in self._deeds[message.id])
+    def _deleted(self, message: PersonMessage) -> bool:
+        return any(action.kind == "delete" for action in self._actions[message.id])
 
-    def _matched_early(self) -> dict[tuple[str, float], Shown]:
-        """The note of each stop that came early: each `/stop` has its own, in the order in which they stopped."""
-        lanes = {message.id: message.lane for message in self._history.sent}
-        stops = {(lanes[id_], at) for id_, at in self._history.withdrawn.items() if id_ in lanes}
-        matched, used = dict[tuple[str, float], Shown](), set[str]()
+    def _match_early_notes(self) -> dict[tuple[str, float], BotMessage]:
+        """The note for each `/stop` before a run, by lane and time of the stop.
+
+        Each `/stop` has a note of its own, in the order of the stops: the first unused note shown after the stop
+        counts, with an allowance for the two clocks.
+        """
+        lanes = {message.id: message.lane for message in self._history.person_messages}
+        stops = {(lanes[id_], at) for id_, at in self._history.stopped_early.items() if id_ in lanes}
+        matched, used = dict[tuple[str, float], BotMessage](), set[str]()
         for lane, at in sorted(stops):
-            for shown in self._shown[lane]:
-                fits = shown.text.startswith(self._history.early) and shown.at > at - CLOCKS
+            for shown in self._bot_messages[lane]:
+                fits = shown.text.startswith(self._history.stopped_early_note) and shown.at > at - CLOCK_SKEW
                 if fits and shown.reply_to not in used:
                     used.add(shown.reply_to)
                     matched[lane, at] = shown
                     break
         return matched
 
-    def _outcomes_of(self, message: Sent) -> list[Shown]:
-        """Everything that ends this message: answers that hold its token, notes that reply to it or to its `/stop`."""
-        about = self._about(message)
+    def _outcomes_of(self, message: PersonMessage) -> list[BotMessage]:
+        """The outcomes of a message, in order of time.
+
+        Outcomes are answers with the message's token, outcome notes in reply to the message or its merged group, and
+        the note of an early `/stop`.
+        """
+        ids = self._asked_with(message)
         own = [
             shown
-            for shown in self._shown[message.lane]
+            for shown in self._bot_messages[message.lane]
             if (message.token and f"[{message.token}]" in shown.text)
-            or (shown.reply_to in about and self._note(message, shown.text).startswith(self._history.notes))
+            or (shown.reply_to in ids and self._note(message, shown.text).startswith(self._history.outcome_notes))
         ]
-        early = self._early.get((message.lane, self._history.withdrawn.get(message.id, 0.0)))
+        early = self._early_notes.get((message.lane, self._history.stopped_early.get(message.id, 0.0)))
         return own if early is None else sorted([*own, early], key=lambda shown: shown.at)
 
-    def _note(self, message: Sent, text: str) -> str:
-        """What the bridge says, below what the agent had said of this message in a run of its own."""
+    def _note(self, message: PersonMessage, text: str) -> str:
+        """The bridge's note within a text: below the line, if the agent's words above belong to this message's run."""
         said, line, note = text.partition(LINE)
-        runs = (run for run in self._history.asked if run.lane == message.lane and message.token in run.tokens)
+        runs = (run for run in self._history.runs if run.lane == message.lane and message.token in run.tokens)
         begun = (beginning(run.tokens) for run in runs)
         return note if line and any(words.startswith(said) or said.startswith(words) for words in begun) else text
 
+    # the guarantees
+
     def _lost(self) -> Iterator[Violation]:
-        for message in self._history.sent:
+        """Guarantees 1 and 4: every message with a recorded 200 has an outcome.
+
+        A deleted message needs none. An early `/stop` needs its own note. A click with a recorded 200 needs an outcome
+        shown after the first such click was made.
+        """
+        for message in self._history.person_messages:
             outcomes = self._outcomes[message.id]
             if message.acked is None or (self._deleted(message) and not outcomes):
                 continue
-            clicks = [deed.at for deed in self._clicks(message) if deed.acked is not None and deed.about == message.id]
-            stopped = self._history.withdrawn.get(message.id)
+            clicks = [
+                click.at for click in self._clicks(message) if click.acked is not None and click.about == message.id
+            ]
+            stopped = self._history.stopped_early.get(message.id)
             if not outcomes:
                 yield Violation("lost", message.lane, f"{message.id} {message.token}")
-            elif stopped is not None and (message.lane, stopped) not in self._early:
-                yield Violation("lost", message.lane, f"{message.id} {message.token}, stopped and not told")
+            elif stopped is not None and (message.lane, stopped) not in self._early_notes:
+                yield Violation("lost", message.lane, f"{message.id} {message.token}, stopped without a note")
             elif clicks and not self._deleted(message) and outcomes[-1].at < min(clicks):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, asked once more")
 
     def _too_many(self) -> Iterator[Violation]:
-        for message in self._history.sent:
+        """Guarantees 4 and 6: a message has one outcome, shown once, and one more for each click before the outcome.
+
+        The same text from the same run or turn again is "doubled", allowed only in a window around the first showing
+        (`_why_doubled`). Any further outcome is "two outcomes", also when a click was made but the text names a run or
+        turn whose outcome was already shown.
+        """
+        for message in self._history.person_messages:
             outcomes, clicks = self._outcomes[message.id], self._clicks(message)
-            own = outcomes[:1]
+            allowed = outcomes[:1]
             for shown in outcomes[1:]:
-                first = next((s for s in reversed(own) if s.text == shown.text and s.of == shown.of), None)
+                first = next((s for s in reversed(allowed) if s.text == shown.text and s.source == shown.source), None)
                 window = self._why_doubled(first) if first is not None else ""
-                # what names its run or turn is no outcome of another
-                other = not shown.of or all(s.of != shown.of for s in own)
+                new_source = not shown.source or all(s.source != shown.source for s in allowed)
                 if first is not None and window:
                     self._windows[window] += 1
-                    own[own.index(first)] = shown
-                elif other and len(own) <= sum(deed.at < shown.at for deed in clicks):
-                    own.append(shown)  # asked once more, answered once more
+                    allowed[allowed.index(first)] = shown
+                elif new_source and len(allowed) <= sum(click.at < shown.at for click in clicks):
+                    allowed.append(shown)  # the outcome of asking again
                 elif first is None:
                     yield Violation("two outcomes", message.lane, f"{message.id} {[s.text[:40] for s in outcomes]}")
                     break
                 else:
                     yield Violation("doubled", message.lane, f"{message.id} {first.at:.2f} and {shown.at:.2f}")
-                    own[own.index(first)] = shown
+                    allowed[allowed.index(first)] = shown
 
-    def _why_doubled(self, first: Shown) -> str:
+    def _why_doubled(self, first: BotMessage) -> str:
+        """The window of guarantee 6 that explains a repeated message, "" if none does.
+
+        Judged at the first showing: its request got an unknown result, or a trouble left no time to commit its id.
+        """
         if first.fault:
             return "6: the result of the send was unknown"
         for trouble in self._history.troubles:
-            if had_no_time(self._history, trouble, first.at, first.arrived):
-                return f"6: {trouble.what} between Teams' 201 and our commit"
+            if may_be_unwritten(self._history, trouble, first.at, first.arrived):
+                return f"6: {trouble.kind} between Teams' 201 and our commit"
         return ""
 
     def _out_of_order(self) -> Iterator[Violation]:
-        lanes: dict[str, list[tuple[Sent, float]]] = defaultdict(list)
-        for message in self._history.sent:
+        """Guarantee 3: if X got its 200 before Y was first sent, X's first outcome was shown before Y's.
+
+        Not judged: early stops and refused messages, whose notes come at once, and messages with a click before their
+        first outcome, since a question asked again goes to the end of the lane.
+        """
+        lanes: dict[str, list[tuple[PersonMessage, float]]] = defaultdict(list)
+        for message in self._history.person_messages:
             outcomes = self._outcomes[message.id]
-            early = bool(outcomes) and outcomes[0].text.startswith(self._history.early)
-            at_once = early or any(s.text.startswith(self._history.refused) for s in outcomes)
-            # asked once more, a question goes to the end of the line
-            again = any(outcomes and deed.at < outcomes[0].at for deed in self._clicks(message))
+            early = bool(outcomes) and outcomes[0].text.startswith(self._history.stopped_early_note)
+            at_once = early or any(s.text.startswith(self._history.refused_note) for s in outcomes)
+            again = any(outcomes and click.at < outcomes[0].at for click in self._clicks(message))
             if outcomes and not at_once and not again:
                 lanes[message.lane].append((message, outcomes[0].at))
         for lane, messages in lanes.items():
@@ -158,21 +207,26 @@ class _Check:
                     yield Violation("out of order", lane, f"{x.id} acknowledged before {y.id} was sent")
 
     def _two_at_once(self) -> Iterator[Violation]:
-        lanes: dict[str, list[Asked]] = defaultdict(list)
-        for run in self._history.asked:
+        """Guarantee 3: a run of a lane begins after the lane's run before has ended in the gateway.
+
+        The window: a frozen owner's run may overlap with a run after the takeover. Refused runs do not count.
+        """
+        lanes: dict[str, list[GatewayRun]] = defaultdict(list)
+        for run in self._history.runs:
             if not run.refused:
                 lanes[run.lane].append(run)
         for lane, runs in lanes.items():
             for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
-                if second.began < first.ended - 0.005:
-                    if self._frozen(first, second):
+                if second.began < first.ended - _RECORDING:
+                    if self._frozen_between(first, second):
                         self._windows["3: a frozen owner's run went on"] += 1
                     else:
                         yield Violation("two at once", lane, f"{first.tokens} and {second.tokens}")
 
-    def _frozen(self, first: Asked, second: Asked) -> bool:
+    def _frozen_between(self, first: GatewayRun, second: GatewayRun) -> bool:
+        """Whether a freeze reached into the first run and began before the second, at most 3 s after the freeze."""
         return any(
-            trouble.what == "freeze"
+            trouble.kind == "freeze"
             and trouble.at < second.began
             and first.began < trouble.until
             and second.began < trouble.until + AFTER_A_FREEZE
@@ -180,8 +234,14 @@ class _Check:
         )
 
     def _asked_twice(self) -> Iterator[Violation]:
-        runs = Counter((run.lane, token) for run in self._history.asked if not run.refused for token in run.tokens)
-        allowed = {(message.lane, message.token): 1 + len(self._clicks(message)) for message in self._history.sent}
+        """Guarantees 2 and 5: the gateway ran each question once, and once more for each click that worked.
+
+        Refused runs do not count: the agent never started.
+        """
+        runs = Counter((run.lane, token) for run in self._history.runs if not run.refused for token in run.tokens)
+        allowed = {
+            (message.lane, message.token): 1 + len(self._clicks(message)) for message in self._history.person_messages
+        }
         for (lane, token), times in runs.items():
             if times > allowed.get((lane, token), 1):
                 yield Violation("asked twice", lane, token)

@@ -1,4 +1,4 @@
-"""Where the gateway listens, and where nobody reaches it for a while."""
+"""The gateway's TCP port, closed for a while on request."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-# Idle connections are closed so soon that while the door is shut they are of no use.
-_KEPT_SECONDS = 0.3
+# Seconds until an idle connection is closed: a kept connection would still work while the port is shut.
+_KEEPALIVE_SECONDS = 0.3
 
 
-class Door:
-    """An application on a port that can be closed and opened again; what came in is answered."""
+class GatewayPort:
+    """Serves an application on a port of 127.0.0.1; `shut` refuses connections, but answers accepted requests."""
 
     def __init__(self, app: web.Application, port: int) -> None:
-        app.middlewares.insert(0, self._see_off)  # around those that answer by themselves
+        app.middlewares.insert(0, self._close_while_shut)  # outermost, around middlewares that answer by themselves
         self._runner = web.AppRunner(
-            app, shutdown_timeout=0.2, handler_cancellation=True, keepalive_timeout=_KEPT_SECONDS
+            app, shutdown_timeout=0.2, handler_cancellation=True, keepalive_timeout=_KEEPALIVE_SECONDS
         )
         self._port = port
         self._site: web.TCPSite | None = None
@@ -30,7 +30,7 @@ class Door:
 
     @asynccontextmanager
     async def shut(self) -> AsyncIterator[None]:
-        """New connections are refused, and whoever has one leaves with the next answer."""
+        """Refuse new connections for the time of the block, and close open connections after their next response."""
         site, self._site = self._site, None
         assert site is not None
         await site.stop()
@@ -43,7 +43,7 @@ class Door:
         await self._runner.cleanup()
 
     @web.middleware
-    async def _see_off(
+    async def _close_while_shut(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         response = await handler(request)

@@ -1,7 +1,7 @@
-"""The engine, broken on purpose: `python mutants.py <patch>[,<patch>…] run` starts the bridge with these patches.
+"""Starts a bridge broken on purpose: `python mutants.py <patch>[,<patch>…] run`.
 
-The product knows nothing of this. Each patch takes away one thing that the guarantees rest on; the checker must notice.
-`hasty` is no mutant: it shortens the lease, so that a test need not wait for 20 seconds.
+Each patch removes a mechanism of the product on which a guarantee rests; the checker must find the violation.
+`short_lease` is no mutant: a shorter lease saves tests the wait of 20 seconds.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from bridge.teams import channel
 _count = itertools.count()
 
 
-def hasty() -> None:
-    """A lease of 5 seconds; who has not beaten for 3 looks for it once a second, and gives up in time."""
+def short_lease() -> None:
+    """A lease of 5 seconds; an owner without a heartbeat for 3 seconds stops its work before a takeover."""
     lease.LEASE_SECONDS, lease.CERTAIN_SECONDS, lease._UNBROKEN_SECONDS = 5.0, 3.0, 2.0
 
 
 def no_dedupe() -> None:
-    """Every activity is a new one."""
+    """Each delivery of an activity gets a turn id of its own, so that repeats are not recognised."""
     target: Any = operations
     original = target.new_row
 
@@ -48,7 +48,7 @@ def no_dedupe() -> None:
 
 
 def no_fence() -> None:
-    """Whoever claimed a turn once may write it for ever, whatever happened since, and send what it likes."""
+    """A void ticket still changes its row, and a replica without a lease goes on sending."""
     unfenced = "AND (:owner = '' OR :fence >= 0 OR n = n)"
     _statements(
         lambda sql: (
@@ -70,12 +70,12 @@ def no_fence() -> None:
 
 
 def claim_out_of_order() -> None:
-    """The newest first."""
+    """The claim takes the newest turn of a lane instead of the oldest."""
     _statements(lambda sql: sql.replace("min(n)", "max(n)"), "claim", "head")
 
 
 def ack_before_commit() -> None:
-    """200 first, the disk later."""
+    """Teams gets its 200 half a second before the turn is committed."""
     original, started = dispatcher.Dispatcher.accept, tasks.Tasks()
 
     async def later(self: dispatcher.Dispatcher, new: NewTurn, **more: Any) -> Any:
@@ -90,7 +90,7 @@ def ack_before_commit() -> None:
 
 
 def rerun_after_crash() -> None:
-    """What was running is asked again without anybody's word."""
+    """After a crash a running turn is asked again without the asker's word."""
     original = pipeline.Pipeline.__init__
 
     def rerun(self: pipeline.Pipeline, **more: Any) -> None:
@@ -100,7 +100,7 @@ def rerun_after_crash() -> None:
 
 
 def deliver_twice() -> None:
-    """To be on the safe side."""
+    """Each message is sent to Teams twice."""
     original = channel.TeamsChannel.send
 
     async def twice(self: channel.TeamsChannel, to: Reference, activity: Activity) -> str:
@@ -111,7 +111,10 @@ def deliver_twice() -> None:
 
 
 def close_and_claim_in_one_step() -> None:
-    """The next turn is decided on with the close, by what was there before it. The beat's net below is cut as well."""
+    """The runner looks for the next turn before it closes its own, so that a turn accepted in between is missed.
+
+    The heartbeat's search for orphans, which would find the missed turn, is off too.
+    """
     original = lanes.Runners._work
 
     async def decided_before(self: lanes.Runners, turn: Turn, runner: Any, **more: Any) -> None:
@@ -127,7 +130,7 @@ def close_and_claim_in_one_step() -> None:
 
 
 def slot_freed_early() -> None:
-    """The next question goes out as soon as the caller has hung up."""
+    """After a stop the lane asks the next question before the stopped run has ended in the gateway."""
 
     async def at_once(_self: RunControl, _seconds: float) -> None:
         pass
@@ -136,26 +139,26 @@ def slot_freed_early() -> None:
 
 
 def edits_ignored() -> None:
-    """Who sent the first words meant them."""
-    _deaf_to(lambda edit: bool(edit.text))
+    """Edits of a question are ignored."""
+    _ignore_edits(lambda edit: bool(edit.text))
 
 
 def deletions_ignored() -> None:
-    """Asked is asked."""
-    _deaf_to(lambda edit: not edit.text)
+    """Deletions of a question are ignored."""
+    _ignore_edits(lambda edit: not edit.text)
 
 
-def _deaf_to(unheard: Callable[[Edit], bool]) -> None:
+def _ignore_edits(ignored: Callable[[Edit], bool]) -> None:
     original = Edits.edit
 
-    async def heard(self: Edits, change: MessageEdit) -> EditResult:
-        return EditResult(EditVerdict.NOTHING) if unheard(change.edit) else await original(self, change)
+    async def deaf(self: Edits, change: MessageEdit) -> EditResult:
+        return EditResult(EditVerdict.NOTHING) if ignored(change.edit) else await original(self, change)
 
-    Edits.edit = heard  # type: ignore[method-assign]
+    Edits.edit = deaf  # type: ignore[method-assign]
 
 
-def landing_ignored() -> None:
-    """The answer is a new message, whatever shows progress."""
+def live_message_ignored() -> None:
+    """The answer is always a new message; the live message stays beside the answer."""
     original = delivery.Delivery.deliver
 
     async def elsewhere(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
@@ -164,8 +167,8 @@ def landing_ignored() -> None:
     delivery.Delivery.deliver = elsewhere  # type: ignore[method-assign]
 
 
-def only_news_streamed() -> None:
-    """Of the text only what is new."""
+def only_new_text_streamed() -> None:
+    """A stream sends the end of its text instead of the whole text so far."""
     original = channel.TeamsChannel.stream
 
     async def news(self: channel.TeamsChannel, to: Reference, chunk: Chunk) -> str:
@@ -190,7 +193,7 @@ def _statements(change: Callable[[str], str], *names: str) -> None:
 PATCHES: dict[str, Callable[[], None]] = {
     patch.__name__: patch
     for patch in (
-        hasty,
+        short_lease,
         no_dedupe,
         no_fence,
         claim_out_of_order,
@@ -201,8 +204,8 @@ PATCHES: dict[str, Callable[[], None]] = {
         slot_freed_early,
         edits_ignored,
         deletions_ignored,
-        landing_ignored,
-        only_news_streamed,
+        live_message_ignored,
+        only_new_text_streamed,
     )
 }
 

@@ -1,7 +1,7 @@
-"""The world outside the bridge: Teams, Entra ID and the gateway, which record everything and fail on request.
+"""The world outside the bridge: Teams, Entra ID and the gateway, which record all requests and fail on request.
 
-Identity and the gateway's WebSocket are the simulator's; the connector and the runs are answered here, since thousands
-of turns need no chat page.
+Identity and the gateway's WebSocket are the simulator's; the connector's requests and the runs are answered here, since
+thousands of turns need no chat page.
 """
 
 from __future__ import annotations
@@ -35,63 +35,65 @@ from bridge.simulator.teams.json_http import error_answer
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.stream_rules import is_streamed
 from bridge.simulator.teams.world import PEOPLE, Place
-from chaos.gateway_port import Door
-from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Trouble, beginning
+from chaos.gateway_port import GatewayPort
+from chaos.records import LINE, BotMessage, GatewayRun, History, PersonAction, PersonMessage, Trouble, beginning
 from chaos.runs import Run
-from chaos.screen import Screen, card_of
+from chaos.screen import Screen, card_turn
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-# A tool that the gateway still finishes after its caller has hung up (docs/reference/goclaw.md, "Sessions").
+# Seconds for which the gateway still works on a tool after the caller hung up (docs/reference/goclaw.md, "Sessions").
 TAIL_SECONDS = 0.8
 _TOKEN = re.compile(r"\[(t\d+)\]")
 _EDITED = re.compile(r"\[(t\d+)\] edited")
-_OF = re.compile(r"\(run \d+\)|\*T-\d+\*")
+_SOURCE = re.compile(r"\(run \d+\)|\*T-\d+\*")
 _IN_FILE = re.compile(r"\(the file of (t\d+)\)")
 
 
 @dataclass
 class Faults:
-    """How often, of 1, something goes wrong while the storm lasts. Each text is hit at most once, so that it ends."""
+    """Probabilities (0 to 1) of injected faults. Each text is hit at most once, so that every turn comes to an end."""
 
     connector: float = 0.0
     gateway: float = 0.0
     files: float = 0.0
     slowest_run: float = 0.0
+    """The longest run in seconds."""
     identity: float = 0.0
-    """How often Entra ID takes 3 to 10 seconds."""
+    """Probability of a token request that takes 3 to 10 seconds."""
     bucket: tuple[float, int] | None = None
-    """The gateway's rate limit: seconds for one more question, and how many at once."""
+    """The gateway's rate limit: seconds per question, and questions at once; None: no limit."""
     identity_down: bool = False
 
 
 @dataclass
-class Field:
-    """What is recorded and what fails. `told` counts the faults by kind, `running` the runs by lane.
+class OutsideWorld:
+    """The records of a storm, and the faults to inject.
 
-    `heard` is when the bridge last sent something.
+    `fault_counts`: injected faults by kind. `running`: runs at work by lane. `last_request_at`: the bridge's last
+    request to Teams. `run_seconds`: how long the run of a token's question takes. Times are monotonic seconds.
     """
 
     dice: random.Random
     faults: Faults = field(default_factory=Faults)
-    sent: dict[str, Sent] = field(default_factory=dict)
+    person_messages: dict[str, PersonMessage] = field(default_factory=dict)
     screen: Screen = field(default_factory=Screen)
-    deeds: list[Deed] = field(default_factory=list)
+    actions: list[PersonAction] = field(default_factory=list)
     unfetched: set[str] = field(default_factory=set)
-    asked: list[Asked] = field(default_factory=list)
+    runs: list[GatewayRun] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
-    told: Counter[str] = field(default_factory=Counter)
+    fault_counts: Counter[str] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
-    heard: float = 0.0
+    last_request_at: float = 0.0
     page: str = ""
     gateway: str = ""
     data: Path = Path()
-    takes: dict[str, float] = field(default_factory=dict)
+    run_seconds: dict[str, float] = field(default_factory=dict)
     stage: Stage | None = None
-    door: Door | None = None
+    gateway_port: GatewayPort | None = None
     events: Events = field(default_factory=Events)
-    _runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _run_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _hit: set[str] = field(default_factory=set)
-    _full_again: float = 0.0
+    _bucket_full_at: float = 0.0
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -99,23 +101,24 @@ class Field:
         return self.stage.session
 
     def history(self) -> History:
+        """The records so far, without the facts from the turn table."""
         return History(
-            list(self.sent.values()),
-            self.screen.shown,
-            self.asked,
+            list(self.person_messages.values()),
+            self.screen.bot_messages,
+            self.runs,
             self.troubles,
-            deeds=self.deeds,
-            progress=list(self.screen.progress.values()),
+            actions=self.actions,
+            live_messages=list(self.screen.live_messages.values()),
             refusals=self.screen.refusals,
             unfetched=frozenset(self.unfetched),
         )
 
     @property
-    def shown(self) -> list[Shown]:
-        return self.screen.shown
+    def bot_messages(self) -> list[BotMessage]:
+        return self.screen.bot_messages
 
     def activity(self, lane: str, make: Callable[[Envelope], dict[str, Any]]) -> dict[str, Any]:
-        """Made by the lane's one person, in a personal chat of their own."""
+        """Make an activity of the lane's person in their personal chat."""
         assert self.stage is not None
         identity, who = self.stage.identity, PEOPLE["alice"]
         place = Place(self.stage.tenant.chats["personal-alice"])
@@ -130,18 +133,18 @@ class Field:
         assert self.stage is not None
         return self.stage.identity.channel_token()
 
-    def connector(self) -> Any:
-        """Answers every activity the bridge sends, unless a fault was drawn for it."""
+    def connector_middleware(self) -> Any:
+        """Answers the bridge's requests to Teams and Entra ID, with a fault where the dice say so."""
 
         @web.middleware
         async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path.endswith("/oauth2/v2.0/token"):
                 if self.dice.random() < self.faults.identity:
-                    self.told["entra slow"] += 1
-                    await request.read()  # who asked may be dead by then
+                    self.fault_counts["entra slow"] += 1
+                    await request.read()  # now, since the asking replica may be gone afterwards
                     await asyncio.sleep(self.dice.uniform(3.0, 10.0))
                 if self.faults.identity_down:
-                    self.told["entra 503"] += 1
+                    self.fault_counts["entra 503"] += 1
                     await asyncio.sleep(0.2)
                     return web.Response(status=503)
             if request.path.startswith("/files/"):
@@ -151,7 +154,7 @@ class Field:
             try:
                 return await self._take(request, orjson.loads(await request.read() or b"{}"))
             finally:
-                self.heard = time.monotonic()
+                self.last_request_at = time.monotonic()
 
         return answer
 
@@ -169,13 +172,13 @@ class Field:
         if fault == "slow":
             await asyncio.sleep(1.5)
         unknown = fault if fault in ("502", "504", "closed") else ""
-        of = found[0] if (found := _OF.search(text)) else card_of(activity)
-        shown = Shown(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived, of)
+        source = found[0] if (found := _SOURCE.search(text)) else card_turn(activity)
+        shown = BotMessage(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived, source)
         message = request.path.rpartition("/")[2] if request.method == "PUT" else ""
         try:
             id_ = self.screen.take(activity, message, shown)
         except Refused as refused:
-            self.told[f"teams refuses: {refused.message}"] += 1
+            self.fault_counts[f"teams refuses: {refused.message}"] += 1
             headers = {"Retry-After": refused.retry_after} if refused.retry_after else {}
             return error_answer(refused.status, refused.code, refused.message, headers)
         if fault == "closed":
@@ -185,8 +188,8 @@ class Field:
             return web.Response(status=502 if fault == "closed" else int(fault))
         return web.json_response({"id": id_} if id_ else {}, status=201 if id_ else 202)
 
-    def runs(self) -> Any:
-        """Answers every question, unless a fault was drawn for it."""
+    def gateway_middleware(self) -> Any:
+        """Answers questions to the gateway, with a fault where the dice say so."""
 
         @web.middleware
         async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -204,39 +207,39 @@ class Field:
     async def _run(self, request: web.Request, user: str, text: str, *, streamed: bool) -> web.StreamResponse:
         tokens = tuple(dict.fromkeys(_TOKEN.findall(text)))
         run = Run(self.events, user, streamed=streamed)
-        began, how = time.monotonic(), "answered"
+        began, result = time.monotonic(), "answered"
         fault = self._draw("gateway", " ".join(tokens), _GATEWAY_FAULTS)
         self.running[lane_of_user(user)] += 1
         try:
             if fault == "429" or self._over_the_limit(began):
-                how = "refused"
+                result = "refused"
                 return web.Response(status=429, text='{"error":{"message":"rate limit exceeded"}}')
-            wanted = max((self.takes.get(token, 0.0) for token in tokens), default=0.0)
-            # now and then so slow that people see progress
+            wanted = max((self.run_seconds.get(token, 0.0) for token in tokens), default=0.0)
+            # Three in ten may be slow enough for people to see progress.
             slowest = 6 * self.faults.slowest_run if self.dice.random() < 0.3 else self.faults.slowest_run
-            answer = f"{beginning(tokens)} (run {next(self._runs)})"
+            answer = f"{beginning(tokens)} (run {next(self._run_numbers)})"
             said = await run.work(wanted or self.dice.uniform(0, slowest), answer)
             if fault == "500":
-                how = "failed"
+                result = "failed"
                 return web.Response(status=500, text='{"error":{"message":"internal error: x"}}')
             if fault == "closed":
-                how = "broken"
+                result = "broken"
                 assert request.transport is not None
                 request.transport.abort()
             return run.answer(said)
         except asyncio.CancelledError:
-            how = "closed"
+            result = "closed"
             asyncio.get_running_loop().call_later(TAIL_SECONDS, run.cancelled)
             raise
         finally:
             self.running[lane_of_user(user)] -= 1
-            tail = TAIL_SECONDS if how == "closed" else 0.0
+            tail = TAIL_SECONDS if result == "closed" else 0.0
             edited, files = tuple(_EDITED.findall(text)), tuple(_IN_FILE.findall(text))
-            over = time.monotonic() + tail
-            self.asked.append(Asked(lane_of_user(user), tokens, began, over, how, edited, files))
+            ended = time.monotonic() + tail
+            self.runs.append(GatewayRun(lane_of_user(user), tokens, began, ended, result, edited, files))
 
     async def _file(self, request: web.Request) -> web.Response:
-        """A person's file, unless a fault was drawn for it."""
+        """Give out a person's file, or a fault where the dice say so."""
         token = request.path.rpartition("/")[2]
         if self._draw("files", token, _FILE_FAULTS):
             self.unfetched.add(token)
@@ -247,19 +250,20 @@ class Field:
         if self.faults.bucket is None:
             return False
         interval, burst = self.faults.bucket
-        after = max(self._full_again, now) + interval
+        after = max(self._bucket_full_at, now) + interval
         if after - now > burst * interval + 0.002:
-            self.told["over the limit"] += 1
+            self.fault_counts["over the limit"] += 1
             return True
-        self._full_again = after
+        self._bucket_full_at = after
         return False
 
-    def _draw(self, where: str, what: str, kinds: tuple[str, ...]) -> str:
-        if what in self._hit or self.dice.random() >= getattr(self.faults, where):
+    def _draw(self, place: str, text: str, kinds: tuple[str, ...]) -> str:
+        """A fault for the request about `text`, "" for none; `place` names the probability in `Faults`."""
+        if text in self._hit or self.dice.random() >= getattr(self.faults, place):
             return ""
-        self._hit.add(what)
+        self._hit.add(text)
         fault = self.dice.choice(kinds)
-        self.told[f"{where} {fault}"] += 1
+        self.fault_counts[f"{place} {fault}"] += 1
         return fault
 
 
@@ -278,35 +282,35 @@ def lane_of_user(user: str) -> str:
 
 
 @asynccontextmanager
-async def standing_field(data: Path, dice: random.Random) -> AsyncIterator[Field]:
-    """Teams, Entra ID and the gateway, on free ports."""
+async def open_outside_world(data: Path, dice: random.Random) -> AsyncIterator[OutsideWorld]:
+    """Serve Teams, Entra ID and the gateway on free ports, with records and faults from `dice`."""
     (data / "teams").mkdir(parents=True)
-    page_port, gateway_port = free_port(), free_port()
-    it = Field(dice, page=f"http://127.0.0.1:{page_port}", gateway=f"http://127.0.0.1:{gateway_port}", data=data)
+    page_port, port = free_port(), free_port()
+    world = OutsideWorld(dice, page=f"http://127.0.0.1:{page_port}", gateway=f"http://127.0.0.1:{port}", data=data)
     options = TeamsOptions(
         data=data / "teams",
         bot_endpoint="http://127.0.0.1:9/",
-        public_base=it.page,
+        public_base=world.page,
         phrases=[],
         agent_label="",
         agent_kind="stand-in",
         send_limits=False,
     )
     teams = await asyncio.to_thread(build_app, options)
-    teams.middlewares.append(it.connector())
+    teams.middlewares.append(world.connector_middleware())
     agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
-    agent.middlewares.append(it.runs())
-    it.events = agent[GATEWAY].events
-    runner, it.door = web.AppRunner(teams, shutdown_timeout=0.2), Door(agent, gateway_port)
+    agent.middlewares.append(world.gateway_middleware())
+    world.events = agent[GATEWAY].events
+    runner, world.gateway_port = web.AppRunner(teams, shutdown_timeout=0.2), GatewayPort(agent, port)
     try:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", page_port, reuse_address=True).start()
-        await it.door.open()
+        await world.gateway_port.open()
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=12)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            it.stage = Stage(teams, it.page, session, Bot())
-            yield it
+            world.stage = Stage(teams, world.page, session, Bot())
+            yield world
     finally:
         await runner.cleanup()
-        await it.door.remove()
+        await world.gateway_port.remove()

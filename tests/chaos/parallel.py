@@ -1,4 +1,4 @@
-"""Storms side by side: each waits more than it computes."""
+"""Runs several storms at the same time: a storm waits more than it computes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 Key = TypeVar("Key")
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
 @asynccontextmanager
-async def abreast(
-    stories: Mapping[Key, Callable[[], Awaitable[Told]]], most: int
-) -> AsyncIterator[Mapping[Key, asyncio.Task[Told]]]:
-    """Begins the stories in their order, `most` at once; each test waits for its own. At the end the rest is ended."""
-    places = asyncio.Semaphore(most)
+async def in_parallel(
+    jobs: Mapping[Key, Callable[[], Awaitable[Result]]], most: int
+) -> AsyncIterator[Mapping[Key, asyncio.Task[Result]]]:
+    """Start the jobs in order, at most `most` at once; give the tasks by key, and cancel all tasks after the block."""
+    slots = asyncio.Semaphore(most)
 
-    async def tell(story: Callable[[], Awaitable[Told]]) -> Told:
-        async with places:
-            return await story()
+    async def run(job: Callable[[], Awaitable[Result]]) -> Result:
+        async with slots:
+            return await job()
 
-    tasks = {key: asyncio.create_task(tell(story)) for key, story in stories.items()}
+    tasks = {key: asyncio.create_task(run(job)) for key, job in jobs.items()}
     try:
         yield tasks
     finally:

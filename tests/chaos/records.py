@@ -1,4 +1,7 @@
-"""What a storm leaves behind: everything that people, Teams and the gateway saw. Times in seconds of one clock."""
+"""Facts recorded during a storm: what people sent, what Teams showed, what the gateway ran, which faults were injected.
+
+All times are seconds of this process's monotonic clock.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ from typing import Literal
 from bridge.core.lease import CERTAIN_SECONDS
 
 LINE = "\n\n———\n\n"
-"""Between what the agent had said and a note of the bridge."""
+"""The separator between the agent's partial text and a note of the bridge below."""
 
 
 def beginning(tokens: Sequence[str]) -> str:
-    """How the agent's answer to these begins."""
+    """The first words of the agent's answer to the questions with these tokens."""
     return f"re {' '.join(f'[{token}]' for token in tokens)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A person's message: when it was first sent, and when a 200 came for it first (None: never)."""
+class PersonMessage:
+    """A message that a person sent. `sent`: first delivery to the bridge; `acked`: first 200, None if none came.
+
+    `token` occurs in the question's text; a command has "". `file`: the question carries a text file.
+    """
 
     id: str
     lane: str
@@ -30,10 +36,12 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What Teams has shown: to which message it replies. `fault`: what the bridge was told instead of 201.
+class BotMessage:
+    """A message of the bridge, as Teams showed the text at `at`.
 
-    `arrived`: when it came, if showing it took Teams a while. `of`: the run or the turn that it names, if it does.
+    `reply_to`: id of the person's message. `fault`: the injected reply (502, 504, closed) sent instead of 201, else "".
+    `arrived`: arrival of the request, earlier than `at` where Teams was slow. `source`: the run or turn named in the
+    text or card, else "".
     """
 
     at: float
@@ -42,55 +50,58 @@ class Shown:
     reply_to: str
     fault: str = ""
     arrived: float | None = None
-    of: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A run in the gateway: the tokens in its text; `ended` is when it was really over. `refused`: it never began.
+class GatewayRun:
+    """A run in the gateway, from `began` to `ended`; `ended` includes a tool still at work after a hang-up.
 
-    `edited`: tokens whose message was asked as it was edited; `files`: those whose file was in the text.
+    `tokens`: the questions in the prompt. `edited`: tokens whose text was the edited text. `files`: tokens whose file
+    was in the prompt. `result`: answered, refused, failed, broken or closed (the bridge hung up).
     """
 
     lane: str
     tokens: tuple[str, ...]
     began: float
     ended: float
-    how: str
+    result: str
     edited: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
-        return self.how == "refused"
+        """Whether the gateway's rate limit refused the request, so that the agent never started."""
+        return self.result == "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something done to a replica (`kill`, `term`, `freeze`) or to all (`outage`: no database); from when, to when.
+    """An injected failure from `at` to `until`: `kill`, `term` or `freeze` of a replica, or `outage` of the database.
 
-    `ended`: when a process that was asked to end had ended, and with it what it had in hand.
+    `ended`: exit of the process after a `kill` or `term`.
     """
 
-    what: str
+    kind: str
     at: float
     until: float
     ended: float | None = None
 
     @property
-    def lost(self) -> float:
-        """When what was not written yet was lost."""
+    def memory_lost(self) -> float:
+        """When the replica lost all facts not yet written to the store."""
         return self.at if self.ended is None else self.ended
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What a person did about the message `about`, and when a 200 came for it (None: never).
+class PersonAction:
+    """An edit or deletion of the message `about`, or a click on a card that replies to `about`, started at `at`.
 
-    A `click` is on a card that replies to `about`; only one that had the question asked once more counts (`worked`).
+    `acked`: the bridge's 200, None if none came. `worked`: a click had the question asked again; also True when no
+    response arrived, since the bridge may have acted.
     """
 
-    what: Literal["edit", "delete", "click"]
+    kind: Literal["edit", "delete", "click"]
     about: str
     at: float
     acked: float | None = None
@@ -98,10 +109,10 @@ class Deed:
 
 
 @dataclass(slots=True)
-class Progress:
-    """A message that shows progress; `ended` when something took its place or its person stopped it.
+class LiveMessage:
+    """A message with a turn's progress. `ended`: the outcome replaced the message, or the person pressed Stop.
 
-    `faults`: when the bridge was not told, or wrongly, what became of a request for it.
+    `faults`: times of requests about the message whose result the bridge did not learn.
     """
 
     id: str
@@ -112,8 +123,8 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Teams refused a part of a stream by its rules; `stream` is the one that was open, or was named."""
+class StreamRefusal:
+    """A part of a stream, refused by Teams under `rule`. `stream`: the open stream's id, else the requested id."""
 
     at: float
     lane: str
@@ -123,32 +134,34 @@ class Refusal:
 
 @dataclass
 class History:
-    """All that was recorded. `merged`: a message's id to the id of the one with which it was asked."""
+    """All records of one storm."""
 
-    sent: list[Sent] = field(default_factory=list)
-    shown: list[Shown] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    person_messages: list[PersonMessage] = field(default_factory=list)
+    bot_messages: list[BotMessage] = field(default_factory=list)
+    runs: list[GatewayRun] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     merged: dict[str, str] = field(default_factory=dict)
-    withdrawn: dict[str, float] = field(default_factory=dict)
-    """When `/stop` took a message back before it was asked (once more): the note replies to the `/stop`."""
-    deeds: list[Deed] = field(default_factory=list)
-    progress: list[Progress] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    """From a message's id to the id of the message whose turn asked both."""
+    stopped_early: dict[str, float] = field(default_factory=dict)
+    """When `/stop` closed a message's turn before the agent was asked; the note then replies to the `/stop`."""
+    actions: list[PersonAction] = field(default_factory=list)
+    live_messages: list[LiveMessage] = field(default_factory=list)
+    refusals: list[StreamRefusal] = field(default_factory=list)
     claims: dict[str, list[float]] = field(default_factory=dict)
-    """When each message was taken out of the queue to be asked: from then on its words stand."""
+    """When each message's turn was claimed: text and deletion count as they were at the claim."""
     unfetched: frozenset[str] = frozenset()
-    """Tokens of files that were not given out."""
-    certain: float = CERTAIN_SECONDS
-    """How long a life goes on without a beat."""
-    notes: tuple[str, ...] = ()
-    """How notes begin that are an outcome."""
-    early: str = "Stopped before"
-    refused: str = "Too many messages"
-    """How the note begins that says at once that a message was not kept."""
+    """Tokens of files whose download failed by an injected fault."""
+    certain_seconds: float = CERTAIN_SECONDS
+    """How long an owner goes on sending without a heartbeat."""
+    outcome_notes: tuple[str, ...] = ()
+    """First words of notes that are an outcome of a question."""
+    stopped_early_note: str = "Stopped before"
+    """First words of the note after a stop before the agent was asked."""
+    refused_note: str = "Too many messages"
+    """First words of the note that a message was not accepted because the queue was full."""
 
-    def asks(self, id_: str) -> str:
-        """The message that asks for the group of this one."""
+    def asking_message(self, id_: str) -> str:
+        """The id of the message whose turn asked for the merged group of message `id_`."""
         seen: set[str] = set()
         while id_ in self.merged and id_ not in seen:
             seen.add(id_)
@@ -156,37 +169,42 @@ class History:
         return id_
 
     def group(self, id_: str) -> set[str]:
-        """The messages that were asked together with this one, and itself."""
-        asks = self.asks(id_)
-        return {asks, *(other for other in self.merged if self.asks(other) == asks)}
+        """The ids of all messages asked in one turn with message `id_`, `id_` included."""
+        asking = self.asking_message(id_)
+        return {asking, *(merged for merged in self.merged if self.asking_message(merged) == asking)}
 
     def timeline(self, lane: str) -> str:
-        """Everything that happened in a lane, in order."""
-        mine = {m.id for m in self.sent if m.lane == lane}
-        events = [(m.sent, f"sent     {m.id} {m.token}{' with a file' * m.file}") for m in self.sent if m.lane == lane]
-        events += [(m.acked, f"acked    {m.id} {m.token}") for m in self.sent if m.lane == lane and m.acked]
-        events += [(s.at, f"shown    {s.text[:60]!r} to {s.reply_to} {s.fault}") for s in self.shown if s.lane == lane]
-        for run in self.asked:
+        """A lane's records in order of time, one a line, for the report of a violation."""
+        mine = {m.id for m in self.person_messages if m.lane == lane}
+        messages = [m for m in self.person_messages if m.lane == lane]
+        events = [(m.sent, f"sent     {m.id} {m.token}{' with a file' * m.file}") for m in messages]
+        events += [(m.acked, f"acked    {m.id} {m.token}") for m in messages if m.acked]
+        events += [
+            (m.at, f"shown    {m.text[:60]!r} to {m.reply_to} {m.fault}") for m in self.bot_messages if m.lane == lane
+        ]
+        for run in self.runs:
             if run.lane == lane:
                 events += [(run.began, f"asked    {run.tokens} edited {run.edited} files {run.files}")]
-                events += [(run.ended, f"ended    {run.tokens} {run.how}")]
-        for deed in self.deeds:
-            if deed.about in mine:
-                events += [(deed.at, f"{deed.what:8} {deed.about}")]
-                if deed.acked is not None:
-                    events += [(deed.acked, f"acked    the {deed.what} of {deed.about}, {deed.worked}")]
+                events += [(run.ended, f"ended    {run.tokens} {run.result}")]
+        for action in self.actions:
+            if action.about in mine:
+                events += [(action.at, f"{action.kind:8} {action.about}")]
+                if action.acked is not None:
+                    events += [(action.acked, f"acked    the {action.kind} of {action.about}, {action.worked}")]
         events += [(at, f"claimed  {about}") for about in mine for at in self.claims.get(about, ())]
-        for one in self.progress:
-            if one.lane == lane:
-                events += [(one.began, f"progress {one.id}"), *((at, f"fault    at {one.id}") for at in one.faults)]
-                events += [(one.ended, f"replaced {one.id}")] if one.ended is not None else []
+        for live in self.live_messages:
+            if live.lane == lane:
+                events += [(live.began, f"progress {live.id}"), *((at, f"fault    at {live.id}") for at in live.faults)]
+                events += [(live.ended, f"replaced {live.id}")] if live.ended is not None else []
         events += [(r.at, f"refused  {r.rule!r} of {r.stream}") for r in self.refusals if r.lane == lane]
-        events += [(t.at, f"{t.what:8} until {t.until:.2f}") for t in self.troubles]
-        return "\n".join(f"{at:9.2f} {what}" for at, what in sorted(events))
+        events += [(t.at, f"{t.kind:8} until {t.until:.2f}") for t in self.troubles]
+        return "\n".join(f"{at:9.2f} {event}" for at, event in sorted(events))
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
+    """A broken guarantee: its kind ("lost", "doubled", …), the lane, and the ids and times for the report."""
+
     kind: str
     lane: str
     about: str

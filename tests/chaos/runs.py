@@ -1,4 +1,7 @@
-"""One run of the agent: what its events tell meanwhile, and how it answers (docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Agent events")."""
+"""A simulated run of the agent: events while the agent works, then the reply.
+
+Forms: docs/reference/goclaw.md, "Reply" and docs/reference/goclaw.md, "Agent events".
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from support.process_world import AGENT
 
 from bridge.simulator.gateway.events import Events
 
-# A run that takes longer begins to speak while it works.
+# Seconds from which on a run sends its text piece by piece.
 _SPEAKS_AFTER = 1.2
-# in paragraphs: of one that is being written less may be shown
+# Whole paragraphs, since the bridge holds back an unfinished paragraph.
 _MORE = ("\n\nIt goes on.", "\n\nAnd on.", "\n\nPiece by piece.", "\n\nAnd ends.")
 
 
 class Run:
-    """`streamed`: its words come piece by piece."""
+    """One run for the gateway user `user`; `streamed`: the request asked for a stream."""
 
     def __init__(self, events: Events, user: str, *, streamed: bool) -> None:
         self._events = events
@@ -28,28 +31,28 @@ class Run:
         self._id = str(uuid4())
 
     async def work(self, seconds: float, answer: str) -> str:
-        """Take so long, and tell what goes on meanwhile; gives all that was said."""
-        self._tell("run.started", {"message": ""})
+        """Work for `seconds` and announce each step as an agent event; give the complete text."""
+        self._announce("run.started", {"message": ""})
         if not self._streamed or seconds < _SPEAKS_AFTER:
             await asyncio.sleep(seconds)
             return answer
-        self._tell("tool.call", {"name": "web_search", "arguments": {"query": "penguins"}})
+        self._announce("tool.call", {"name": "web_search", "arguments": {"query": "penguins"}})
         await asyncio.sleep(0.3 * seconds)
-        self._tell("tool.result", {"name": "web_search"})
+        self._announce("tool.result", {"name": "web_search"})
         said = ""
         for piece in (answer, *_MORE):
             said += piece
-            self._tell("chunk", {"content": piece})
+            self._announce("chunk", {"content": piece})
             await asyncio.sleep(0.7 * seconds / (1 + len(_MORE)))
-        self._tell("run.completed", {"content": said})
+        self._announce("run.completed", {"content": said})
         return said
 
     def cancelled(self) -> None:
-        """Its caller has hung up, and it has come to its end."""
-        self._tell("run.cancelled", {})
+        """Announce the end of a run whose caller has hung up."""
+        self._announce("run.cancelled", {})
 
     def answer(self, words: str) -> web.Response:
-        """As a plain reply, or as the gateway streams it."""
+        """The gateway's response with the answer `words`: a JSON reply, or a stream with a single chunk."""
         if not self._streamed:
             message = {"role": "assistant", "content": words}
             return web.json_response({"choices": [{"index": 0, "message": message}]})
@@ -58,6 +61,6 @@ class Run:
         body = b"data: " + orjson.dumps(chunk) + b"\n\ndata: [DONE]\n\n"
         return web.Response(body=body, content_type="text/event-stream")
 
-    def _tell(self, kind: str, payload: dict[str, Any]) -> None:
+    def _announce(self, kind: str, payload: dict[str, Any]) -> None:
         event = {"type": kind, "agentId": AGENT, "runId": self._id, "payload": payload, "userId": self._user}
         self._events.agent(self._user, {**event, "channel": "http", "chatId": "api"})

@@ -1,4 +1,4 @@
-"""What only the turn table knows: which messages were asked together or taken back, and when they were claimed."""
+"""Reads from the turn table the facts no outsider sees: merged messages, early stops, times of claims."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.core.history import steps
 
 
 class Row(NamedTuple):
-    """A question's row."""
+    """A question's row of the turn table."""
 
     n: int
     id: str
@@ -25,16 +25,16 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Told:
-    """See records.History."""
+class TableFacts:
+    """The fields of `records.History` with the same names; times in epoch seconds."""
 
     merged: dict[str, str] = field(default_factory=dict)
-    withdrawn: dict[str, float] = field(default_factory=dict)
+    stopped_early: dict[str, float] = field(default_factory=dict)
     claims: dict[str, list[float]] = field(default_factory=dict)
 
 
 def rows(store: str, schema: str) -> list[Row]:
-    """All questions, in order; the processes on the store must have ended."""
+    """All questions in the order of acceptance; call after all processes on the store have ended."""
     query = "SELECT n, id, outcome, history, again_of, merged_into FROM {}turns WHERE kind = 'ask' ORDER BY n"
     if schema:
         with psycopg.connect(store) as connection:
@@ -43,30 +43,30 @@ def rows(store: str, schema: str) -> list[Row]:
         return [Row(*row) for row in connection.execute(query.format("")).fetchall()]
 
 
-def told_by(table: list[Row]) -> Told:
-    """What the rows say about messages. An *Ask again* is the message's of the question that it repeats."""
+def facts_of(table: list[Row]) -> TableFacts:
+    """The facts by message id. An *Ask again* row counts for the message of the question asked first."""
     by_n = {row.n: row for row in table}
     again = {row.again_of: row for row in table if row.again_of is not None}
-    told, claims = Told(), defaultdict[str, list[float]](list)
+    facts, claims = TableFacts(), defaultdict[str, list[float]](list)
     for row in table:
         if row.again_of is not None:
             continue
         message = _activity(row.id)
         last = row
         if row.merged_into is not None:
-            told.merged[message] = _activity(_root(by_n[row.merged_into], by_n).id)
+            facts.merged[message] = _activity(_root(by_n[row.merged_into], by_n).id)
             claims[message] += _claimed(row)
             last = by_n[row.merged_into]
         claims[message] += _claimed(last)
         while last.n in again:
             last = again[last.n]
             claims[message] += _claimed(last)
-        # stopped without a reply of its own: the note that says so replies to the command
+        # A turn stopped before its run has no reply; the note of the stop replies to the `/stop`.
         stopped = [step.at for step in steps(last.history) if step.what == "closed:stopped"]
         if stopped and "answered" not in last.history:
-            told.withdrawn[message] = stopped[0]
-    told.claims = dict(claims)
-    return told
+            facts.stopped_early[message] = stopped[0]
+    facts.claims = dict(claims)
+    return facts
 
 
 def _claimed(row: Row) -> list[float]:
@@ -80,5 +80,5 @@ def _root(row: Row, by_n: dict[int, Row]) -> Row:
 
 
 def _activity(id_: str) -> str:
-    """The activity's own id out of a turn's (channel, conversation, type, activity)."""
+    """The activity's id, the last part of a turn's id (channel, conversation, type, activity)."""
     return id_.rpartition("|")[2]

@@ -129,3 +129,33 @@ def test_nobody_fills_the_log_by_making_a_library_complain() -> None:
 
     assert [line["where"] for line in told[:2]] == [told[0]["where"]] * 2
     assert [line.get("template") for line in told] == ["bad request from %s"] * 2 + [None]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("value", ["'\\ud800'", "Broken()"])
+def test_what_cannot_be_rendered_costs_the_line_and_is_told(value: str, form: str) -> None:
+    code = f"""
+class Broken:
+    def __repr__(self):
+        raise ValueError(SECRET)
+log.info('turn_closed', detail={value})
+log.info('next')
+"""
+    printed = run(code, form)
+
+    assert SECRET not in printed
+    assert "next" in printed
+    if (form, value) != ("console", "'\\ud800'"):  # a terminal is shown the character's number
+        assert "log_line_not_rendered" in printed
+        assert "turn_closed" in printed
+
+
+def test_what_a_library_logs_wrongly_costs_the_line() -> None:
+    code = """
+class Broken:
+    def __str__(self):
+        raise ValueError(SECRET)
+logging.getLogger('x').warning(Broken(), 1)
+log.info('next')
+"""
+    assert [line["event"] for line in lines(code)] == ["next"]

@@ -1,6 +1,6 @@
-"""What a newcomer does: `teams-bridge demo` as a process, its chat page in a real Chromium, a kill, a restart.
+"""A newcomer's way: `teams-bridge demo` as a process, its chat page in a real Chromium, a kill, a restart.
 
-With BRIDGE_SCREENSHOTS=folder the pictures of README are taken on the way.
+With BRIDGE_SCREENSHOTS=folder the tests also take the pictures of README.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Demo:
         await eventually(lambda: self.base in self.process.output()[len(before) :], "the demo names its page", 60)
 
     async def stop(self) -> None:
-        """Ctrl-C, as SIGTERM: it ends the bridge with it."""
+        """End the demo by SIGTERM, which also ends the bridge; the exit code must be 0."""
         self.process.ask_to_end()
         assert await self.process.ended() == 0, self.process.output()
 
@@ -88,7 +88,7 @@ def answers(page: Page) -> Locator:
 
 
 async def answered(page: Page, words: str) -> None:
-    """The newest answer holds these words."""
+    """Wait until the newest answer holds `words`."""
     await expect(answers(page).last).to_contain_text(words, timeout=SLOWEST)
 
 
@@ -98,13 +98,13 @@ async def ask(page: Page, text: str, words: str) -> None:
 
 
 async def works(page: Page) -> None:
-    """The agent is at work: typing tells it, and a second later the stream with its Stop."""
+    """Wait until the page shows an agent at work: typing, or a second later the stream with its Stop."""
     signs = page.get_by_test_id("typing").or_(page.get_by_test_id("stop-stream"))
     await expect(signs.first).to_be_visible(timeout=SLOWEST)
 
 
 async def picture(page: Page, name: str) -> None:
-    """A picture for README, where somebody asked for them."""
+    """Take a picture for README if BRIDGE_SCREENSHOTS is set."""
     folder = os.environ.get("BRIDGE_SCREENSHOTS")
     if folder:
         await expect(page.get_by_test_id("toast")).to_have_count(0, timeout=SLOWEST)
@@ -112,7 +112,7 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
-async def test_the_agent_remembers_each_person_and_nobody_sees_anothers_chat(browser: Browser, demo: Demo) -> None:
+async def test_the_agent_remembers_each_person_and_personal_chats_stay_private(browser: Browser, demo: Demo) -> None:
     alice = await open_page(browser, demo, "#alice")
     await answered(alice, "Hello! I connect you with the agent")
     await ask(alice, "I'm Alice", "Hello Alice.")
@@ -132,7 +132,7 @@ async def test_the_agent_remembers_each_person_and_nobody_sees_anothers_chat(bro
     await picture(alice, "chat")
 
 
-async def test_dark_and_phone_look_like_the_product(browser: Browser, demo: Demo) -> None:
+async def test_the_page_works_in_dark_mode_and_on_a_phone(browser: Browser, demo: Demo) -> None:
     alice = await open_page(browser, demo, "#alice", color_scheme="dark")
     await ask(alice, "show me code", "Here is a function and how to call it:")
     await expect(answers(alice).last.locator("pre").first).to_be_visible()
@@ -143,7 +143,7 @@ async def test_dark_and_phone_look_like_the_product(browser: Browser, demo: Demo
     await picture(phone, "phone")
 
 
-async def test_a_kill_in_a_slow_task_is_told_with_a_button_that_works_once(browser: Browser, demo: Demo) -> None:
+async def test_a_kill_during_a_run_leaves_a_note_whose_button_works_once(browser: Browser, demo: Demo) -> None:
     page = await open_page(browser, demo, "#alice")
     await ask(page, "I'm Alice", "Hello Alice.")
     before = await answers(page).count()
@@ -179,7 +179,7 @@ async def test_the_commands_work_from_the_composer(browser: Browser, demo: Demo)
     await say(page, "take 45 seconds")
     await works(page)
     await ask(page, "/status", "is not finished")
-    await say(page, "/stop")  # the note takes the place of the stream, if one was shown already
+    await say(page, "/stop")  # the note replaces the stream, if a stream was shown already
     stopped = answers(page).filter(has_text="Stopped. The agent may already have done part of the work.")
     await expect(stopped.last).to_be_visible(timeout=SLOWEST)
     await ask(page, "/stop", "there is nothing to stop")
@@ -187,9 +187,7 @@ async def test_the_commands_work_from_the_composer(browser: Browser, demo: Demo)
     await ask(page, "What's my name?", "I do not know your name")
 
 
-async def test_in_a_group_the_bot_answers_when_it_is_mentioned_and_knows_who_speaks(
-    browser: Browser, demo: Demo
-) -> None:
+async def test_in_a_group_the_bot_answers_when_mentioned_and_knows_the_speaker(browser: Browser, demo: Demo) -> None:
     alice = await open_page(browser, demo, "#alice/launch-team")
     bob = await open_page(browser, demo, "#bob/launch-team")
     await alice.get_by_test_id("mention").click()  # off: only for people
@@ -223,13 +221,13 @@ async def test_in_a_channel_the_answer_stands_in_the_thread(browser: Browser, de
     await page.keyboard.press("Enter")
     await expect(words).to_have_count(2, timeout=SLOWEST)
     await expect(words.last).to_contain_text("Alice Nguyen: the plan is blue")
-    # another thread is another conversation
+    # a second thread is a conversation of its own
     await say(page, "What did I tell you?")
-    other = page.get_by_test_id("thread").filter(has_text="Nothing that I was to remember.")
-    await expect(other).to_have_count(1, timeout=SLOWEST)
+    second = page.get_by_test_id("thread").filter(has_text="Nothing that I was to remember.")
+    await expect(second).to_have_count(1, timeout=SLOWEST)
 
 
-async def test_after_a_restart_of_everything_it_is_still_alice(browser: Browser, demo: Demo) -> None:
+async def test_after_a_restart_of_the_demo_the_agent_still_knows_alice(browser: Browser, demo: Demo) -> None:
     page = await open_page(browser, demo, "#alice")
     await ask(page, "my name is Alice", "Hello Alice.")
     await page.close()

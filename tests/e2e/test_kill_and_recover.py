@@ -1,4 +1,4 @@
-"""`kill -9` at every state of a turn: whatever was acknowledged ends in exactly one visible outcome, in order."""
+"""`kill -9` at every state of a turn: each acknowledged message gets exactly one visible outcome, in order."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bridge.simulator.teams.faults import Fault
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 INTERRUPTED = told("alice", "interrupted")
-# longer than any test: what is held back so long is still held back when the bridge is killed
+# Seconds, longer than any test: a response held back so long has not arrived when the bridge is killed.
 HELD = 300.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One world for all tests here: each leaves the bridge running and has people and words of its own."""
+    """A world shared by all tests: each test leaves the bridge running, and uses its own people and words."""
     data: Path = tmp_path_factory.mktemp("kill")
     async with world(data) as here:
         await here.start()
@@ -32,19 +32,21 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
         yield here
 
 
-async def settled(here: World, chat: str, count: int, after: str) -> list[str]:
-    """The bot's words since a message, once there are `count` of them and nothing is open any more."""
+async def all_texts(here: World, chat: str, count: int, after: str) -> list[str]:
+    """The bot's texts since the message `after`, once `count` texts were shown and all lanes are idle."""
     await here.heard(chat, count, after)
     await here.idle()
     return here.listen(chat, after)
 
 
 def arrived(here: World, text: str) -> int:
-    """How often a message that begins so has reached Teams, shown or not."""
+    """How many messages that begin with `text` have reached Teams, shown or not."""
     return sum(str(entry.get("text") or entry.get("summary") or "").startswith(text) for entry in here.arrived)
 
 
-async def test_after_a_kill_the_running_question_is_told_the_queued_ones_are_answered_in_order(running: World) -> None:
+async def test_after_a_kill_the_running_question_gets_a_note_and_queued_ones_are_answered_in_order(
+    running: World,
+) -> None:
     chat = "personal-alice"
     first = await running.say(chat, "alice", "take 31 seconds")
     await running.say(chat, "alice", "I'm Alice")
@@ -53,7 +55,7 @@ async def test_after_a_kill_the_running_question_is_told_the_queued_ones_are_ans
 
     await running.kill_and_restart()
 
-    words = await settled(running, chat, 3, first)
+    words = await all_texts(running, chat, 3, first)
     assert words[0].startswith(INTERRUPTED)
     assert words[1].startswith("Hello Alice")
     assert words[2:] == ["Your name is Alice."]
@@ -71,15 +73,15 @@ async def test_ask_again_works_once_however_often_it_is_pressed(running: World) 
     clicks = await asyncio.gather(*(running.press(chat, "bob", card) for _ in range(3)))
     assert 200 in [status for status, _ in clicks]
 
-    words = await settled(running, chat, 2, first)
+    words = await all_texts(running, chat, 2, first)
     assert [words[1], len(words)] == ["Done. That took 1.5 seconds, as you asked.", 2]
     assert running.gateway.times_asked(question) == 2
     assert words[0].startswith(told("bob", "asked_again"))
-    # the card has no button left, and a click that comes late all the same changes nothing
+    # the card has no button left, and a late click has no effect
     assert (await running.press(chat, "bob", card))[0] == 404
 
 
-async def test_a_new_session_waiting_behind_a_killed_turn_still_comes_in_its_place(running: World) -> None:
+async def test_a_new_command_queued_behind_a_killed_turn_still_runs_in_its_order(running: World) -> None:
     chat = "personal-chen"
     named = await running.say(chat, "chen", "I'm Chen")
     await running.heard(chat, 1, named)
@@ -90,14 +92,14 @@ async def test_a_new_session_waiting_behind_a_killed_turn_still_comes_in_its_pla
 
     await running.kill_and_restart()
 
-    words = await settled(running, chat, 3, first)
+    words = await all_texts(running, chat, 3, first)
     assert words[0].startswith(told("chen", "interrupted"))
     assert words[1].startswith(told("chen", "new_done"))
     assert words[2].startswith("I do not know your name")
     assert len(words) == 3
 
 
-async def test_an_answer_that_teams_had_not_taken_is_shown_once_and_not_asked_again(running: World) -> None:
+async def test_an_answer_not_yet_taken_by_teams_is_shown_once_after_a_kill_and_not_asked_again(running: World) -> None:
     chat, answer = "personal-alice", "Noted: the first secret"
     running.teams.faults.order("message", Fault(status=503, delay=HELD))
     first = await running.say(chat, "alice", "Remember: the first secret")
@@ -106,13 +108,13 @@ async def test_an_answer_that_teams_had_not_taken_is_shown_once_and_not_asked_ag
 
     await running.kill_and_restart()
 
-    assert await settled(running, chat, 1, first) == [answer]
+    assert await all_texts(running, chat, 1, first) == [answer]
     assert running.gateway.times_asked("Remember: the first secret") == 1
-    # the bridge cannot know that Teams had not shown it, and says so
+    # the bridge cannot know that Teams had not shown the answer, and counts the doubt
     assert await running.bridge.metric(running.http, "bridge_maybe_doubled_total") == {"": 1.0}
 
 
-async def test_an_answer_is_doubled_only_where_teams_had_taken_it_and_the_kill_came_before_our_commit(
+async def test_an_answer_is_doubled_only_by_a_kill_between_teams_201_and_the_commit(
     running: World,
 ) -> None:
     chat, answer = "personal-bob", "Noted: the second secret"
@@ -122,16 +124,16 @@ async def test_an_answer_is_doubled_only_where_teams_had_taken_it_and_the_kill_c
 
     await running.kill_and_restart()
 
-    assert await settled(running, chat, 2, first) == [answer, answer]
+    assert await all_texts(running, chat, 2, first) == [answer, answer]
     assert running.gateway.times_asked("Remember: the second secret") == 1
     assert await running.bridge.metric(running.http, "bridge_maybe_doubled_total") == {"": 1.0}
-    # once settled it stays so: the next kill shows nothing more
+    # the turn is closed: the next kill shows no further message
     await running.kill_and_restart()
-    assert await settled(running, chat, 2, first) == [answer, answer]
+    assert await all_texts(running, chat, 2, first) == [answer, answer]
     assert await running.bridge.metric(running.http, "bridge_maybe_doubled_total") == {"": 0.0}
 
 
-async def test_a_long_answer_goes_on_with_the_part_that_was_not_shown(running: World) -> None:
+async def test_after_a_kill_a_long_answer_goes_on_with_the_first_part_not_shown(running: World) -> None:
     chat = "personal-chen"
     running.teams.faults.order("message", Fault())  # the first part passes
     running.teams.faults.order("message", Fault(status=503, delay=HELD))  # the second is held back
@@ -145,7 +147,7 @@ async def test_a_long_answer_goes_on_with_the_part_that_was_not_shown(running: W
     await running.kill_and_restart()
 
     await eventually(lambda: "That was the long answer." in "".join(running.listen(chat, first)), "the end is shown")
-    parts = await settled(running, chat, 2, first)
+    parts = await all_texts(running, chat, 2, first)
     whole = "\n".join(parts)
     sections = [f"Sentence 1 of section {number} is here" for number in range(1, 121)]
     assert [whole.count(section) for section in sections] == [1] * 120
@@ -153,7 +155,7 @@ async def test_a_long_answer_goes_on_with_the_part_that_was_not_shown(running: W
     assert running.gateway.times_asked("write a long answer") == 1
 
 
-async def test_the_note_itself_survives_a_kill_before_it_is_shown(running: World) -> None:
+async def test_the_interrupted_note_survives_a_kill_before_it_is_shown(running: World) -> None:
     chat = "personal-bob"
     first = await running.say(chat, "bob", "take 33 seconds")
     await eventually(lambda: running.gateway.times_asked("take 33 seconds"), "the agent is asked")
@@ -166,12 +168,12 @@ async def test_the_note_itself_survives_a_kill_before_it_is_shown(running: World
     assert running.listen(chat, first) == []
     await running.kill_and_restart()
 
-    (note,) = await settled(running, chat, 1, first)
+    (note,) = await all_texts(running, chat, 1, first)
     assert note.startswith(interrupted)
     assert running.gateway.times_asked("take 33 seconds") == 1
 
 
-async def test_kills_while_it_comes_up_lose_and_double_nothing(running: World) -> None:
+async def test_kills_during_the_start_lose_and_double_no_message(running: World) -> None:
     chat = "personal-alice"
     first = await running.say(chat, "alice", "take 34 seconds")
     await running.say(chat, "alice", "Remember: the third secret")
@@ -180,11 +182,11 @@ async def test_kills_while_it_comes_up_lose_and_double_nothing(running: World) -
     for _ in range(2):
         begun = len(running.bridge.output())
         running.bridge.begin()
-        await eventually(lambda: len(running.bridge.output()) > begun, "it has come as far as its log")  # noqa: B023
+        await eventually(lambda: len(running.bridge.output()) > begun, "the process has logged a line")  # noqa: B023  awaited within the same round
         running.bridge.kill()
     await running.start()
 
-    words = await settled(running, chat, 2, first)
+    words = await all_texts(running, chat, 2, first)
     assert [word[:16] for word in words] == [INTERRUPTED[:16], "Noted: the third"]
     assert running.gateway.times_asked("Remember: the third secret") == 1
 
@@ -206,7 +208,7 @@ async def test_an_activity_that_teams_sends_again_after_the_restart_runs_once(ru
     assert 'verdict="duplicate"' in await running.bridge.metric(running.http, "bridge_inbound_requests_total")
 
 
-async def test_nothing_that_was_acknowledged_is_lost_when_twenty_threads_write_at_once(running: World) -> None:
+async def test_no_acknowledged_message_is_lost_in_a_kill_while_twenty_threads_write_at_once(running: World) -> None:
     here, people = running, ("alice", "bob", "chen")
 
     async def post(number: int) -> str:
@@ -236,5 +238,5 @@ async def test_nothing_that_was_acknowledged_is_lost_when_twenty_threads_write_a
         assert here.gateway.times_asked(f"Remember: item {number}") == 1
         assert here.gateway.times_asked(f"take {number + 4} seconds") == asked_before[number] <= 1
     assert sum(taken) >= 8
-    # an answer may be seen before Teams has read that its question was taken
+    # an answer may be shown before Teams has read the 200 for its question
     await eventually(lambda: all(here.delivery("general", i) == "delivered" for i in seconds), "all are taken")

@@ -1,4 +1,4 @@
-"""What one sees of messages and does with them on the chat page, in a real Chromium, before a tenant of words."""
+"""Messages and their actions on the chat page, in a real Chromium, with a tenant scripted by the test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [
     *IN_BROWSER,
     pytest.mark.asyncio(loop_scope="module"),
 ]
-REFUSED = "status of 400"  # the browser's own line about what the test lets be refused
+REFUSED = "status of 400"  # the browser's own console line about the request refused on purpose
 LONG = "".join(f"<p>Line {number} of many.</p>" for number in range(60))
 
 
@@ -30,7 +30,7 @@ async def one_chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(one_chromium: Browser) -> AsyncIterator[Browser]:
-    """The one browser of all tests, without the pages of the one before."""
+    """The browser shared by all tests, without the pages of earlier tests."""
     yield one_chromium
     for context in one_chromium.contexts:
         await context.close()
@@ -45,7 +45,7 @@ async def staged() -> AsyncIterator[PageStage]:
 async def open_page(
     browser: Browser, staged: PageStage, address: str = "#alice/personal-alice", **context: Any
 ) -> tuple[Page, list[str]]:
-    """A page of a browser of its own, and the list that its complaints go to (scripts, Content-Security-Policy)."""
+    """Open a page in a new browser context; give the page and its list of script and CSP errors."""
     page = await (await browser.new_context(**{"viewport": WIDE, **context})).new_page()
     complaints: list[str] = []
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
@@ -60,7 +60,7 @@ def message(page: Page, message_id: str) -> Locator:
 
 
 async def act(page: Page, message_id: str, what: str) -> None:
-    """Press a button of the bar that hovering shows."""
+    """Press a button of the message's action bar, shown while the pointer hovers."""
     await message(page, message_id).locator(".bubble").hover()
     await page.get_by_test_id(f"do-{what}").click()
 
@@ -83,7 +83,7 @@ async def test_a_stream_grows_in_its_bubble_and_is_read_out_when_it_has_ended(
     staged.show("7", "First.\n\nSecond", html="<p>First.</p><p>Second</p>", stream="streaming")
     await expect(answer.locator(".rich p")).to_have_text(["First.", "Second"])
     assert first is not None
-    assert await first.evaluate("node => node.isConnected")  # what stands already is not drawn again
+    assert await first.evaluate("node => node.isConnected")  # unchanged paragraphs are not drawn again
 
     staged.show("7", "First.\n\nSecond.", html="<p>First.</p><p>Second.</p>", ai=True)
     await expect(answer.get_by_test_id("stop-stream")).to_have_count(0)
@@ -113,7 +113,7 @@ async def test_a_growing_answer_leaves_the_reader_where_they_are(browser: Browse
     await expect(message(page, "2").locator("p").last).to_be_in_viewport()
 
 
-async def test_stop_is_asked_for_once_and_its_effect_is_told(browser: Browser, staged: PageStage) -> None:
+async def test_stop_is_requested_once_and_its_effect_is_shown(browser: Browser, staged: PageStage) -> None:
     page, complaints = await open_page(browser, staged)
     staged.show("7", "One two", stream="streaming")
     await page.get_by_test_id("stop-stream").dblclick()
@@ -123,7 +123,7 @@ async def test_stop_is_asked_for_once_and_its_effect_is_told(browser: Browser, s
 
     staged.show("7", "One two", stopped=True)
     await expect(message(page, "7").get_by_test_id("stopped")).to_have_text("You stopped this answer.")
-    await expect(message(page, "7")).to_be_focused()  # what had the focus is gone
+    await expect(message(page, "7")).to_be_focused()  # the focused Stop button is gone
     await expect(page.get_by_test_id("stop-stream")).to_have_count(0)
     assert complaints == []
 
@@ -155,9 +155,7 @@ async def test_reactions_are_counted_named_and_taken_back(browser: Browser, stag
     assert complaints == []
 
 
-async def test_the_keyboard_reaches_every_message_and_what_can_be_done_with_it(
-    browser: Browser, staged: PageStage
-) -> None:
+async def test_the_keyboard_reaches_every_message_and_its_actions(browser: Browser, staged: PageStage) -> None:
     staged.show("1", "mine", who="alice")
     staged.show("2", "answer")
     page, complaints = await open_page(browser, staged)
@@ -171,7 +169,7 @@ async def test_the_keyboard_reaches_every_message_and_what_can_be_done_with_it(
     await expect(page.get_by_test_id("do-delete")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(message(page, "1")).to_be_focused()
-    assert await page.locator(".message[tabindex='0']").count() == 1  # one stop of Tab for the whole log
+    assert await page.locator(".message[tabindex='0']").count() == 1  # the whole log is a single stop of Tab
 
     await page.keyboard.press("Enter")
     await page.keyboard.press("Enter")
@@ -216,7 +214,7 @@ async def test_an_own_message_is_edited_in_place_and_escape_leaves_it(browser: B
     await page.get_by_test_id("composer").focus()
     await page.keyboard.press("ArrowUp")
     await expect(page.get_by_test_id("editor")).to_be_focused()
-    staged.show("2", "Hello, still.", edited=True)  # what happens elsewhere leaves the half-typed text alone
+    staged.show("2", "Hello, still.", edited=True)  # an update of a different message keeps the half-typed text
     await page.get_by_test_id("editor").fill("hello")
     await expect(message(page, "2")).to_contain_text("Hello, still.")
     staged.refusal = "This message is too old to be edited."
@@ -230,7 +228,7 @@ async def test_an_own_message_is_edited_in_place_and_escape_leaves_it(browser: B
     assert staged.asked[-1] == ("PUT", "personal-alice/messages/1", {"as": "alice", "text": "hello"})
     await message(page, "2").locator(".bubble").hover()
     await expect(page.get_by_test_id("do-copy")).to_be_visible()
-    await expect(page.get_by_test_id("do-edit")).to_have_count(0)  # the bot's messages are not one's own
+    await expect(page.get_by_test_id("do-edit")).to_have_count(0)  # a person cannot edit the bot's message
     assert [line for line in complaints if REFUSED not in line] == []
 
 
@@ -253,7 +251,7 @@ async def test_a_deleted_message_can_be_brought_back_by_its_sender(browser: Brow
     assert complaints == []
 
 
-async def test_feedback_takes_words_and_shows_what_was_given(browser: Browser, staged: PageStage) -> None:
+async def test_feedback_takes_words_and_shows_the_rating(browser: Browser, staged: PageStage) -> None:
     staged.show("1", "An answer.", feedback=True)
     staged.show("2", "A note.")
     page, complaints = await open_page(browser, staged)
@@ -284,7 +282,7 @@ async def test_files_are_attached_taken_out_and_sent(browser: Browser, staged: P
     await page.get_by_test_id("file-field").set_input_files([plan, notes])
     await expect(page.get_by_test_id("attached")).to_have_text(["plan.md6 bytes", "notes.txt2 KB"])
     await page.get_by_role("button", name="Remove notes.txt").click()
-    # one from the clipboard, and a file dropped on the conversation
+    # a file from the clipboard, and a file dropped on the conversation
     await page.evaluate(
         """() => {
           const carry = (name, type) => {
@@ -309,7 +307,7 @@ async def test_files_are_attached_taken_out_and_sent(browser: Browser, staged: P
     assert complaints == []
 
 
-async def test_what_could_not_be_sent_comes_back_with_its_files_and_quote(
+async def test_a_message_that_could_not_be_sent_comes_back_with_its_files_and_quote(
     browser: Browser, staged: PageStage, tmp_path: Path
 ) -> None:
     staged.show("1", "quoted")
@@ -353,7 +351,7 @@ async def test_a_file_is_accepted_and_downloaded(browser: Browser, staged: PageS
     assert complaints == []
 
 
-async def test_foreign_words_in_the_new_fields_stay_words(browser: Browser, staged: PageStage) -> None:
+async def test_markup_in_file_names_quotes_and_answers_stays_text(browser: Browser, staged: PageStage) -> None:
     script = "<img src=x onerror='document.title=1'>"
     bad = ["javascript:document.title=1", "http://other.example/x", "//other.example/x", "data:text/html,x"]
     staged.show(
@@ -407,11 +405,11 @@ async def test_in_a_hidden_tab_the_title_counts_and_the_notice_waits(browser: Br
 
     await page.evaluate(see, "visible")
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await expect(page.get_by_test_id("message-toast")).to_have_count(0)  # its chat is open: it has been seen
+    await expect(page.get_by_test_id("message-toast")).to_have_count(0)  # its chat is open: the message counts as seen
     await expect(page).to_have_title("Alice Nguyen · GoClaw Teams Bridge")
 
 
-async def test_what_teams_saw_is_listed_live_filtered_and_explained(browser: Browser, staged: PageStage) -> None:
+async def test_the_bots_requests_are_listed_live_filtered_and_explained(browser: Browser, staged: PageStage) -> None:
     staged.request(1, to="bot", path="/api/messages", status=200, chat="launch-team", what="message: hi")
     page, complaints = await open_page(browser, staged)
     await expect(page.get_by_test_id("traffic")).to_be_hidden()
@@ -446,7 +444,7 @@ async def test_what_teams_saw_is_listed_live_filtered_and_explained(browser: Bro
     assert complaints == []
 
 
-async def test_the_list_of_requests_keeps_its_place(browser: Browser, staged: PageStage) -> None:
+async def test_the_list_of_requests_keeps_its_scroll_position(browser: Browser, staged: PageStage) -> None:
     for number in range(1, 61):
         staged.request(number)
     page, _ = await open_page(browser, staged)

@@ -1,8 +1,10 @@
-"""The chat page in a real Chromium, before a simulated tenant whose bot is the test itself."""
+"""The chat page in a real Chromium, with the simulated tenant; the test itself is the bot."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -10,17 +12,13 @@ from playwright.async_api import Browser, Page, expect
 from support.chromium import IN_BROWSER, WIDE, chromium
 from support.simulator_world import Stage, stage, until
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 pytestmark = [
     *IN_BROWSER,
 ]
 CARD = "application/vnd.microsoft.card.adaptive"
 AI = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
 PHONE = {"width": 360, "height": 740}
-UNREACHED = "status of 502"  # the browser's own line about the click that the test lets fail
+UNREACHED = "status of 502"  # the browser's own console line about the click refused on purpose
 
 
 @pytest.fixture
@@ -36,9 +34,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def open_page(browser: Browser, teams: Stage, address: str = "", **context: Any) -> tuple[Page, list[str]]:
-    """A page of a browser of its own, and the list that its complaints go to.
+    """Open a page in a new browser context; give the page and its list of errors.
 
-    A violated Content-Security-Policy is one of them: browsers report it on the console.
+    Errors are script errors and console errors, which include violations of the Content-Security-Policy.
     """
     page = await (await browser.new_context(**{"viewport": WIDE, **context})).new_page()
     complaints: list[str] = []
@@ -50,7 +48,7 @@ async def open_page(browser: Browser, teams: Stage, address: str = "", **context
 
 
 async def bot_says(teams: Stage, text: str = "", **more: Any) -> str:
-    """A message of the bot to Alice, once her page has installed it by opening the chat; its id."""
+    """Send a message of the bot to Alice, after her page installed the bot by opening the chat; give the id."""
     await until(lambda: teams.tenant.is_installed("personal-alice"))
     status, body = await teams.send("personal-alice", text, **more)
     assert status == 201, body
@@ -99,15 +97,15 @@ async def test_answers_edits_labels_and_typing_appear_without_a_reload(browser: 
     assert complaints == []
 
 
-async def test_each_paragraph_runs_as_its_letters_do(browser: Browser, teams: Stage) -> None:
+async def test_each_paragraph_has_the_direction_of_its_letters(browser: Browser, teams: Stage) -> None:
     page, complaints = await open_page(browser, teams, "#alice")
     await bot_says(teams, "שלום עולם.\n\n- שלום\n\nHello.\n\n```\nשלום\n```")
-    for place, runs in (("p >> nth=0", "rtl"), ("ul", "rtl"), ("p >> nth=1", "ltr"), ("pre", "ltr")):
-        await expect(page.get_by_test_id("message-text").locator(place)).to_have_css("direction", runs)
+    for element, direction in (("p >> nth=0", "rtl"), ("ul", "rtl"), ("p >> nth=1", "ltr"), ("pre", "ltr")):
+        await expect(page.get_by_test_id("message-text").locator(element)).to_have_css("direction", direction)
     assert complaints == []
 
 
-async def test_hostile_messages_and_cards_stay_words(browser: Browser, teams: Stage) -> None:
+async def test_hostile_markup_in_messages_and_cards_stays_text(browser: Browser, teams: Stage) -> None:
     page, complaints = await open_page(browser, teams, "#alice")
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
@@ -136,7 +134,7 @@ async def test_hostile_messages_and_cards_stay_words(browser: Browser, teams: St
     assert complaints == []
 
 
-async def test_a_button_reaches_the_bot_and_says_what_became_of_it(browser: Browser, teams: Stage) -> None:
+async def test_a_button_reaches_the_bot_and_shows_the_result(browser: Browser, teams: Stage) -> None:
     page, complaints = await open_page(browser, teams, "#alice")
     inner = {"type": "ActionSet", "actions": [{"type": "Action.Execute", "title": "Inner", "verb": "inner"}]}
     hidden = {"type": "Container", "isVisible": False, "items": [inner]}
@@ -164,7 +162,7 @@ async def test_a_message_to_a_bot_that_is_down_says_so_until_it_is_back(browser:
     await page.get_by_test_id("send").click()
     await expect(page.get_by_test_id("delivery")).to_contain_text("Teams tries again")
     await expect(page.get_by_test_id("banner")).to_contain_text("The bridge is down")
-    await expect(page.get_by_test_id("kill-bridge")).to_be_hidden()  # nobody here controls its process
+    await expect(page.get_by_test_id("kill-bridge")).to_be_hidden()  # the simulator does not control the bot's process
 
     await teams.bot.start()
     await expect(page.get_by_test_id("delivery")).to_have_text("Delivered", timeout=15_000)
@@ -189,7 +187,7 @@ async def test_a_channel_has_threads_and_a_mention_that_can_be_switched_off(brow
     assert complaints == []
 
 
-async def test_two_tabs_are_two_people_and_what_is_unread_is_marked(browser: Browser, teams: Stage) -> None:
+async def test_two_tabs_are_two_people_and_unread_chats_are_marked(browser: Browser, teams: Stage) -> None:
     alice, _ = await open_page(browser, teams, "#alice/launch-team")
     bob, _ = await open_page(browser, teams, "#bob")
 

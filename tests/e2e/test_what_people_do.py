@@ -1,4 +1,4 @@
-"""What people see of answers, files and failures, and of their own second thoughts: the whole product in a Chromium."""
+"""The whole product with the chat page in a real Chromium: answers, files, failures, edits and switched-off features."""
 
 from __future__ import annotations
 
@@ -69,33 +69,33 @@ async def alice(stage: Scene) -> Onlooker:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bob(stage: Scene) -> Onlooker:
-    """Who asks for much: where many messages leave for one chat, progress is left out, as Teams' limits want it."""
+    """Bob, who asks much: in his chat progress may be skipped, as Teams' limits leave no room."""
     return await stage.person("bob")
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """Where questions were deleted, where the bot was removed, and how much it had said in both until then."""
+class Withdrawn:
+    """Bob's chat with deleted questions, Chen's chat with the bot removed, and the number of answers in both before."""
 
     bob: Onlooker
     chen: Onlooker
-    said: tuple[int, int]
+    answers: tuple[int, int]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def taken_back(stage: Scene, bob: Onlooker) -> Taken:
+async def withdrawn(stage: Scene, bob: Onlooker) -> Withdrawn:
     chen = await stage.person("chen", "launch-team")
     await bob.ask("I'm Bob", "Hello Bob.")
     await chen.say("without end")
     await bob.ask("without end", "So far I know this much")
-    said = await bob.answers.count(), await chen.answers.count()
+    answers = await bob.answers.count(), await chen.answers.count()
     await bob.act(bob.own("without end"), "delete")
     await bob.act(bob.own("I'm Bob"), "delete")
     await chen.page.get_by_test_id("app-menu").click()
     await chen.page.get_by_test_id("app-remove").click()
     await chen.page.get_by_test_id("app-add-again").click()
     await expect(chen.page.get_by_test_id("app-add-again")).to_have_count(0)
-    return Taken(bob, chen, said)
+    return Withdrawn(bob, chen, answers)
 
 
 async def test_everybody_is_greeted_once_in_their_own_language(stage: Scene, alice: Onlooker, bob: Onlooker) -> None:
@@ -112,8 +112,8 @@ async def test_everybody_is_greeted_once_in_their_own_language(stage: Scene, ali
     await chen.ask("/status", "没有任务在运行")
 
 
-@pytest.mark.usefixtures("taken_back")  # there, runs come to their end meanwhile
-async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -> None:
+@pytest.mark.usefixtures("withdrawn")  # first, so that the withdrawn runs end during the test
+async def test_edits_and_deletions_of_running_and_waiting_questions(alice: Onlooker) -> None:
     await alice.ask("I'm Alice", "Hello Alice.")
     await alice.ask("without end", "So far I know this much")
     for words in ("first words", "never mind", "to become a command"):
@@ -130,7 +130,7 @@ async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -
     await expect(alice.answers.nth(-2)).to_contain_text("Your name is Alice.")
     await expect(alice.page.locator(BOT).filter(has_text="never mind")).to_have_count(0)
     await expect(alice.page.locator(BOT).filter(has_text="to become a command")).to_have_count(0)
-    await alice.page.get_by_test_id("undo").click()  # and what was never asked is asked
+    await alice.page.get_by_test_id("undo").click()  # the restored question was never asked, so the bridge asks now
     await alice.reads("never mind")
     await alice.edit("never mind", "What's my name?")
     again = await alice.reads("I can ask the agent again with the new text.")
@@ -138,7 +138,7 @@ async def test_second_thoughts_about_what_runs_and_what_waits(alice: Onlooker) -
     await alice.reads("Your name is Alice.")
 
 
-async def test_a_failure_has_a_sentence_and_a_button_and_keeps_what_was_shown(alice: Onlooker) -> None:
+async def test_a_failure_has_a_sentence_and_a_button_and_keeps_the_text_shown_before(alice: Onlooker) -> None:
     note = await alice.ask("break down", "The agent's language model failed.")
     await expect(note).to_contain_text("So far I know this much")
     assert "raw words" not in " ".join(str(entry.get("text")) for entry in await alice.diary())
@@ -152,15 +152,15 @@ async def test_a_failure_has_a_sentence_and_a_button_and_keeps_what_was_shown(al
     await alice.reads("The agent's language model failed.")
 
 
-async def test_what_is_deleted_and_a_bot_that_is_removed_end_without_a_word(stage: Scene, taken_back: Taken) -> None:
+async def test_a_deleted_question_and_a_removed_bot_end_their_runs_silently(stage: Scene, withdrawn: Withdrawn) -> None:
     await stage.world.idle()
-    bob, chen = taken_back.bob, taken_back.chen
-    assert (await bob.answers.count(), await chen.answers.count()) == taken_back.said
+    bob, chen = withdrawn.bob, withdrawn.chen
+    assert (await bob.answers.count(), await chen.answers.count()) == withdrawn.answers
     await expect(bob.answers.nth(-2)).to_contain_text("Hello Bob.")
     await expect(bob.newest).to_contain_text("So far I know this much")
 
 
-async def test_only_who_asked_may_ask_again(stage: Scene) -> None:
+async def test_only_the_asker_may_ask_again(stage: Scene) -> None:
     alice, bob = await stage.person("alice", "launch-team"), await stage.person("bob", "launch-team")
     await alice.ask("let the provider fail with 400", "The agent's language model failed.")
     await bob.newest.get_by_role("button", name="Ask again").click()
@@ -190,7 +190,7 @@ async def test_tables_and_code_are_aligned_and_wide_tables_become_rows(bob: Onlo
     await expect(answer.get_by_role("link", name="its page")).to_have_attribute("href", "https://example.com/tokyo")
 
 
-async def test_what_a_model_writes_is_harmless_and_complete(bob: Onlooker) -> None:
+async def test_a_models_text_is_shown_complete_and_harmless(bob: Onlooker) -> None:
     answer = await bob.ask("hostile", "<p>a program</p>")
 
     words = await answer.locator(".rich").inner_text()
@@ -207,7 +207,7 @@ async def test_a_card_of_the_agents_opens_pages_only(bob: Onlooker) -> None:
     await expect(answer.get_by_test_id("ai-label")).to_be_visible()
 
 
-async def test_a_picture_is_shown_and_what_is_gone_leaves_a_word(bob: Onlooker) -> None:
+async def test_a_picture_is_shown_and_a_missing_file_leaves_a_word(bob: Onlooker) -> None:
     await bob.say("picture")
     await expect(bob.newest.get_by_test_id("file-picture")).to_be_visible(timeout=SLOWEST)
     await expect(bob.answers.nth(-2)).to_contain_text(f"a dot and lost {told('bob', 'file_gone')}")
@@ -225,7 +225,7 @@ async def test_a_file_is_offered_and_saved_or_declined(alice: Onlooker) -> None:
     await expect(alice.page.locator(BOT).get_by_role("link", name="Download")).to_have_count(1)
 
 
-async def test_a_file_of_a_persons_reaches_the_agent_as_far_as_it_is_text(alice: Onlooker) -> None:
+async def test_a_persons_text_file_reaches_the_agent_and_a_binary_file_gets_a_note(alice: Onlooker) -> None:
     await alice.page.get_by_test_id("file-field").set_input_files([PLAN, SHEET])
     await expect(alice.page.get_by_test_id("attached")).to_have_count(2)
     await alice.say("read this")
@@ -236,7 +236,7 @@ async def test_a_file_of_a_persons_reaches_the_agent_as_far_as_it_is_text(alice:
     await expect(note).to_contain_text("sheet.xlsx: I can pass on text only", timeout=SLOWEST)
 
 
-async def test_in_a_group_files_are_behind_links_and_those_of_people_stay_with_teams(stage: Scene) -> None:
+async def test_in_a_group_files_are_behind_links_and_teams_keeps_peoples_files(stage: Scene) -> None:
     group = await stage.person("alice", "launch-team")
     await group.page.get_by_test_id("file-field").set_input_files([PLAN])
     await group.say("read this")
@@ -262,7 +262,7 @@ async def test_answers_are_rated_with_words(bob: Onlooker) -> None:
     await expect(answer.get_by_test_id("reaction")).to_have_attribute("title", "You reacted with Heart")
 
 
-async def test_a_command_is_a_message_of_its_own_and_a_quote_goes_along_with_a_question(alice: Onlooker) -> None:
+async def test_a_command_is_a_whole_message_and_a_quote_is_sent_with_its_question(alice: Onlooker) -> None:
     note = await alice.ask("/halt", "I don't know the command /halt, so I did not pass it to the agent.")
     await expect(note.locator("li").first).to_contain_text("/new")
     await alice.ask("/stop it please", "I read:")
@@ -275,14 +275,14 @@ async def test_a_command_is_a_message_of_its_own_and_a_quote_goes_along_with_a_q
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def crashed(stage: Scene, alice: Onlooker) -> Locator:
-    """What was shown at a kill; the bridge is back with less switched on."""
+    """The live message shown at a kill; the bridge is back with several features off."""
     shown = await alice.ask("without end", "So far I know this much")
     stage.world.bridge.kill()
     await stage.world.restart(**SWITCHED_OFF, BRIDGE_MERGE="true")
     return shown
 
 
-async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(alice: Onlooker, crashed: Locator) -> None:
+async def test_after_a_crash_the_note_replaces_the_live_message(alice: Onlooker, crashed: Locator) -> None:
     await expect(crashed).to_contain_text("I was restarted while the agent was working", timeout=SLOWEST)
     await expect(crashed.get_by_role("button", name="Ask again")).to_be_visible()
     assert await alice.id_of(alice.newest) == await alice.id_of(crashed)
@@ -291,7 +291,7 @@ async def test_after_a_crash_the_note_takes_the_place_of_what_was_shown(alice: O
 @pytest.mark.usefixtures("crashed")
 async def test_each_feature_can_be_switched_off(alice: Onlooker, bob: Onlooker) -> None:
     before = await bob.answers.count()
-    card = await alice.ask("card", "Lunch is at noon.")  # once the lane has rested after the crash
+    card = await alice.ask("card", "Lunch is at noon.")  # after the wait that follows the crash
     await expect(card.locator("pre")).to_contain_text("AdaptiveCard")
     await bob.say("late")
     await alice.say("four seconds")
@@ -305,7 +305,7 @@ async def test_each_feature_can_be_switched_off(alice: Onlooker, bob: Onlooker) 
     placed, *_, final = await alice.forms(alice.answers.nth(-2))
     assert (placed.text, final.text) == ("Working on it …Stop", "That is all.")
     assert not any(form.marked for form in await alice.forms(alice.own("one thing")))
-    late = await bob.reads("It is done.")  # in its place, however late
+    late = await bob.reads("It is done.")  # replaces the placeholder, however late
     placed, *_, final = await bob.forms(late)
     assert (placed.edited, final.edited) == (False, True)
     await expect(bob.answers).to_have_count(before + 1)
@@ -313,7 +313,7 @@ async def test_each_feature_can_be_switched_off(alice: Onlooker, bob: Onlooker) 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plain(stage: Scene) -> None:
-    """From here on the bridge shows little, forgets at once, and has few people who may ask little."""
+    """Restart the bridge with most features off, texts kept for 0.4 s, two allowed people and a low rate limit."""
     stage.world.bridge.kill()
     few = f"{PEOPLE['alice'].aad_id},{PEOPLE['chen'].aad_id}"
     small = {"BRIDGE_KEEP_TEXT_HOURS": "0.0001", "BRIDGE_MAX_WAITING_LANE": "1"}
@@ -323,7 +323,7 @@ async def plain(stage: Scene) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-async def test_a_plain_bot_for_few_people(stage: Scene, alice: Onlooker) -> None:
+async def test_a_bot_with_most_features_off_and_few_allowed_people(stage: Scene, alice: Onlooker) -> None:
     chen, bob = await stage.person("chen", "personal-chen"), await stage.person("bob")
     answer = await chen.ask("search", "It is done.")
     assert len(await chen.forms(answer)) == 1

@@ -1,4 +1,4 @@
-"""What people see in Teams while the agent works, and when they stop it: the whole product, in a real Chromium."""
+"""The whole product with the chat page in a real Chromium: progress, late answers and Stop."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TOO_LATE = Fault(403, "ContentStreamNotAllowed", "Content stream finished due to
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """What takes its time in other places while Alice talks with the bot."""
+    """People with slow questions in further chats, asked before Alice's personal chat begins."""
 
     alice: Onlooker
     chen: Onlooker
@@ -73,7 +73,7 @@ async def meanwhile(stage: Scene) -> Meanwhile:
     chen, bob = await stage.person("chen"), await stage.person("bob")
     await chen.say("late")
     for words in ("announce", "be quiet", "a card alone", "a long one"):
-        await bob.say(words)  # one after the other
+        await bob.say(words)  # asked in sequence, since Bob's lane runs a single turn
     group, channel = await stage.person("alice", "launch-team"), await stage.person("alice", "general")
     await group.say("late")
     await expect(group.own("late").get_by_test_id("delivery")).to_have_text("Delivered", timeout=SLOWEST)
@@ -91,8 +91,8 @@ async def alice(meanwhile: Meanwhile) -> Onlooker:
     return meanwhile.alice
 
 
-def said(forms: list[Sight]) -> list[str]:
-    """What was shown of an answer while it was written."""
+def streamed_texts(forms: list[Sight]) -> list[str]:
+    """The texts shown in a stream before the final, in order."""
     return [form.text for form in forms if form.stream == "streaming"]
 
 
@@ -104,7 +104,7 @@ async def test_a_quick_answer_is_one_message_with_its_label_and_buttons(alice: O
     assert {"typing": True} in await alice.diary()
 
 
-async def test_an_answer_grows_below_a_line_that_says_what_the_agent_does(alice: Onlooker) -> None:
+async def test_an_answer_grows_in_a_stream_that_begins_with_an_activity_line(alice: Onlooker) -> None:
     before = await alice.answers.count()
     await alice.say("grow")
     await expect(alice.newest.get_by_test_id("stop-stream")).to_be_visible(timeout=SLOWEST)
@@ -117,8 +117,8 @@ async def test_an_answer_grows_below_a_line_that_says_what_the_agent_does(alice:
     await alice.picture("answer")
     *shown, final = await alice.forms(answer)
     assert any("Searching: penguins" in form.text for form in shown)
-    assert said(shown)
-    texts = [*said(shown), final.text]
+    assert streamed_texts(shown)
+    texts = [*streamed_texts(shown), final.text]
     assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
     assert not any("*" in text for text in texts)
     assert not any(form.labelled or form.rated or form.edited for form in shown)
@@ -129,7 +129,7 @@ async def test_an_answer_grows_below_a_line_that_says_what_the_agent_does(alice:
     assert {"typing": True} not in diary[began:]
 
 
-async def test_an_answer_that_was_ready_before_stop_was_heard_comes_all_the_same(alice: Onlooker) -> None:
+async def test_an_answer_ready_before_the_bridge_hears_of_stop_is_still_shown(alice: Onlooker) -> None:
     await alice.say("nearly there")
     await alice.page.get_by_test_id("stop-stream").click()
     answer = await alice.reads("Here it is all the same.")
@@ -138,7 +138,7 @@ async def test_an_answer_that_was_ready_before_stop_was_heard_comes_all_the_same
     assert [form.stream for form in await alice.forms(answer)] == [""]
 
 
-async def test_stop_as_a_reply_keeps_what_was_shown_and_what_waits_comes_next(alice: Onlooker) -> None:
+async def test_stop_as_a_reply_keeps_the_shown_text_and_the_next_question_runs(alice: Onlooker) -> None:
     await alice.ask("I'm Alice", "Hello Alice.")
     answer = await alice.ask("without end", "So far I know this much")
     await alice.say("What's my name?")
@@ -154,11 +154,11 @@ async def test_stop_as_a_reply_keeps_what_was_shown_and_what_waits_comes_next(al
     await expect(waiting.get_by_test_id("reaction")).to_have_count(0)
 
 
-async def test_an_answer_may_replace_what_was_announced_before_it(meanwhile: Meanwhile) -> None:
+async def test_an_answer_may_replace_the_agents_announcement(meanwhile: Meanwhile) -> None:
     answer = meanwhile.bob.answers.filter(has_text="I have found nothing at all.")
     await expect(answer.get_by_test_id("edited")).to_be_visible(timeout=SLOWEST)
     forms = await meanwhile.bob.forms(answer)
-    assert said(forms)[-1] == "So far I know this much, and I am looking for more."
+    assert streamed_texts(forms)[-1] == "So far I know this much, and I am looking for more."
     assert forms[-1].text == "I have found nothing at all."
 
 
@@ -171,7 +171,7 @@ async def test_thoughts_and_chosen_silence_are_never_shown(meanwhile: Meanwhile)
     assert "secret" not in shown
 
 
-async def test_a_card_and_a_long_answer_take_the_place_of_their_stream(meanwhile: Meanwhile) -> None:
+async def test_a_card_and_a_long_answer_replace_their_stream(meanwhile: Meanwhile) -> None:
     bob = meanwhile.bob
     card = bob.answers.filter(has_text="A card.")
     await expect(card.locator(".card")).to_have_text("A card.", timeout=SLOWEST)
@@ -186,7 +186,7 @@ async def test_a_card_and_a_long_answer_take_the_place_of_their_stream(meanwhile
         assert not any("```" in code for code in await part.locator("pre").all_inner_texts())
 
 
-async def test_in_a_thread_the_answer_takes_the_place_of_what_was_shown(meanwhile: Meanwhile) -> None:
+async def test_in_a_thread_the_answer_replaces_the_placeholder(meanwhile: Meanwhile) -> None:
     channel = meanwhile.channel
     answer = channel.thread("six seconds").locator(BOT)
     await expect(answer).to_have_count(1)
@@ -208,7 +208,7 @@ async def test_in_a_thread_chosen_silence_leaves_one_line(meanwhile: Meanwhile) 
     await expect(answer.locator(".bubble")).to_have_text(re.compile(r"✓ Searching: penguins · \d s"))
 
 
-async def test_a_late_answer_is_a_new_message_that_calls_who_asked(meanwhile: Meanwhile) -> None:
+async def test_a_late_answer_is_a_new_message_with_a_mention_of_the_asker(meanwhile: Meanwhile) -> None:
     group, chen = meanwhile.group, meanwhile.chen
     answer = await group.reads("It is done.")
     await expect(answer.locator(".mention")).to_have_text("Alice Nguyen")
@@ -221,20 +221,20 @@ async def test_a_late_answer_is_a_new_message_that_calls_who_asked(meanwhile: Me
     assert {"typing": True} in await group.diary()
     assert {"typing": True} not in await meanwhile.channel.diary()
 
-    # silence leaves nothing in a group, and a command may mention the bot
+    # chosen silence shows no message in a group, and a command may mention the bot
     await group.say("stay silent")
     await group.ask("What's my name?", "Teams says your name is Alice Nguyen.")
     await group.ask("/stop", "there is nothing to stop")
     await expect(group.answers).to_have_count(4)
 
-    # Chen was elsewhere, and their client told them of it
+    # Chen had a different chat open, and the client showed a notification
     assert any("It is done." in str(entry.get("toast")) for entry in await chen.diary())
     await chen.page.goto(f"{chen.page.url.partition('#')[0]}#chen/personal-chen")
     await chen.reads("It is done.")
     await expect(chen.answers.nth(1).locator(".bubble")).to_have_text(re.compile(r"✓ 正在运行程序 · 2\d 秒"))
 
 
-async def test_who_could_read_along_gets_no_second_message(meanwhile: Meanwhile) -> None:
+async def test_an_answer_whose_text_was_readable_early_is_no_second_message(meanwhile: Meanwhile) -> None:
     answer = meanwhile.channel.thread("read along").locator(BOT)
     await expect(answer).to_contain_text("That is all.", timeout=SLOWEST)
     await expect(answer).to_have_count(1)
@@ -247,7 +247,7 @@ async def test_trouble_with_progress_never_costs_the_answer(stage: Scene, alice:
     assert [form.stream for form in await alice.forms(answer)] == [""]
 
 
-async def test_where_streams_are_refused_a_placeholder_takes_their_place(stage: Scene, alice: Onlooker) -> None:
+async def test_where_streams_are_refused_a_placeholder_is_shown(stage: Scene, alice: Onlooker) -> None:
     stage.world.teams.faults.order("stream", NOT_HERE)
     answer = await alice.ask("four seconds", "That is all.")
 
@@ -257,7 +257,7 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place(stage: 
     await expect(answer.get_by_role("button", name="Stop")).to_have_count(0)
 
 
-async def test_a_stream_that_teams_has_ended_goes_on_as_edits(stage: Scene, alice: Onlooker) -> None:
+async def test_a_stream_ended_by_teams_goes_on_as_edits(stage: Scene, alice: Onlooker) -> None:
     await alice.say("grow")
     await expect(alice.newest.get_by_test_id("stop-stream")).to_be_visible(timeout=SLOWEST)
     stage.world.teams.faults.order("stream", TOO_LATE)
@@ -268,7 +268,7 @@ async def test_a_stream_that_teams_has_ended_goes_on_as_edits(stage: Scene, alic
     assert (first.stream, first.edited, final.stream, final.edited) == ("informative", False, "", True)
 
 
-async def test_the_clients_own_stop_ends_the_answer_where_it_stands(alice: Onlooker) -> None:
+async def test_the_clients_stop_button_ends_the_answer_and_keeps_its_text(alice: Onlooker) -> None:
     await alice.say("without end")
     answer = await alice.reads("So far I know this much")
     await answer.get_by_test_id("stop-stream").click()
@@ -277,13 +277,13 @@ async def test_the_clients_own_stop_ends_the_answer_where_it_stands(alice: Onloo
     await expect(answer).to_contain_text("So far I know this much")
 
 
-async def test_in_a_group_anybody_may_stop_and_the_note_says_who(stage: Scene, meanwhile: Meanwhile) -> None:
+async def test_in_a_group_any_member_may_stop_a_run_and_the_note_names_them(stage: Scene, meanwhile: Meanwhile) -> None:
     bob = await stage.person("bob", "general")
     thread = bob.thread("without end")
     await expect(thread.locator(BOT).first).to_contain_text("So far I know this much")
     await meanwhile.channel.picture("channel")
     waits = thread.get_by_text("I'm still busy with the question before yours.")
-    await expect(waits).to_have_count(1, timeout=2 * SLOWEST)  # after half a minute, once
+    await expect(waits).to_have_count(1, timeout=2 * SLOWEST)  # one note after half a minute
     await thread.get_by_role("button", name="Stop").click()
     await expect(thread.locator(BOT).first).to_contain_text("Stopped by Bob Tran.", timeout=SLOWEST)
     await expect(thread.get_by_test_id("action-note")).to_have_count(0)

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds the image where no image registry can be asked, and tries it: see docs/image.md.
+# Builds and tries the container image on a machine without an image registry: see docs/image.md.
 #
 #   sudo tests/image/check_image.sh [SUITE]     Debian suite of the base: bookworm (Python 3.11) or trixie (3.13)
 #
-# Needs root, buildah, mmdebstrap, util-linux and Python 3.11; takes about two minutes and 2 GB under TMPDIR, which it
-# gives back. BASE_TAR names a root file system to use instead of making one. pip's own variables (PIP_CERT,
-# PIP_INDEX_URL) are honoured while the image is built and stay outside of it.
+# Needs root, buildah, mmdebstrap, util-linux and Python 3.11; takes about two minutes and 2 GB under TMPDIR, removed at
+# the end. BASE_TAR names an existing root file system for the base. pip's own variables (PIP_CERT, PIP_INDEX_URL) are
+# used during the build and stay out of the image.
 set -eu
 
 suite=${1:-bookworm}
@@ -15,7 +15,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/check_image.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# a store of its own: nothing of this machine's images is used or changed
+# a store in the work folder: the machine's own images are neither used nor changed
 storage() { command buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs "$@"; }
 
 base_tar=${BASE_TAR:-$work/base.tar}

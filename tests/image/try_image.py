@@ -1,9 +1,9 @@
-"""Tries the unpacked image in namespaces of its own, as a container runtime would start it.
+"""Tries the unpacked image in fresh namespaces, as a container runtime would start the image.
 
-`check_image.sh` calls this as root, inside a fresh network namespace (so ports are free), with the image's root
-folder, what `buildah inspect` says of it and a folder for state. Command, user, environment, health check and stop
-signal are the image's own. Read-only is a read-only mount, and is proved before anything else is believed.
-Standard library only, so that it runs where nothing is set up.
+`check_image.sh` runs the script as root, inside a fresh network namespace (so ports are free), with the image's root
+folder, the output of `buildah inspect` and a folder for state. Command, user, environment, health check and stop
+signal are the image's own. The root file system is mounted read-only, and a check proves the mount first.
+Standard library only, so that the script runs without a set-up.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ mount -o remount,bind,ro "$root"
 exec setpriv --no-new-privs chroot --userspec="$user" --groups="${user#*:}" "$root" "$@"
 """
 
-# What process 1 may do, in its own words. Process 1 itself: an id or a capability left over would show here.
+# Prints the rights of process 1 from inside the container, where a leftover id or capability would show.
 _RIGHTS = """
 import json, os
 wanted = ("Uid", "Gid", "Groups", "CapEff", "CapPrm", "NoNewPrivs")
@@ -57,7 +57,7 @@ lines = (line.split(":", 1) for line in open("/proc/self/status"))
 print(json.dumps({"pid": os.getpid(), **{name: rest.split() for name, rest in lines if name in wanted}}))
 """
 
-# Sources of the shipped environment without bytecode, and build tools that came along.
+# Prints whether sources were found, shipped sources without bytecode, and shipped build tools.
 _SHIPPED = """
 import importlib.util, pathlib, sys
 sources = [path for path in pathlib.Path(sys.prefix).rglob("*.py")]
@@ -69,12 +69,12 @@ print(len(sources) > 1000, cold[:3], tools)
 
 
 class Broken(Exception):
-    """The image does not do what it must; the message says what was seen."""
+    """The image fails a check; the message names the observation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The image with one folder to write and one set of environment variables."""
+    """The image with a writable data folder and a set of environment variables."""
 
     root: Path
     config: Mapping[str, Any]
@@ -82,10 +82,10 @@ class Box:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, *inside: str, user: str | None = None) -> list[str]:
-        """The command line that runs `inside` as process 1 of a container."""
+        """The command line to run `inside` as process 1 of a container."""
         if not self.data.exists():
             self.data.mkdir(parents=True)
-            # a runtime gives a new volume the owner that the folder has in the image
+            # a runtime gives a new volume the owner of the image's folder
             owner = (self.root / "data").stat()
             os.chown(self.data, owner.st_uid, owner.st_gid)
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in self.env.items())]
@@ -99,13 +99,13 @@ class Box:
 
     @contextmanager
     def running(self, *inside: str) -> Iterator[subprocess.Popen[bytes]]:
-        """The command in the background; its output goes to `log.txt` beside the data folder."""
+        """Run the command in the background for the time of the block; its output goes to `log`."""
         with self.log.open("wb") as log:
             process = subprocess.Popen(self.command(*inside), stdout=log, stderr=log)
             try:
                 yield process
             finally:
-                # --kill-child is forgotten when the user changes; the end of process 1 ends its whole namespace
+                # the kernel drops --kill-child when the user changes; the end of process 1 ends its whole namespace
                 if process.poll() is None:
                     os.kill(_process_one(process), signal.SIGKILL)
                 process.wait()
@@ -116,7 +116,7 @@ class Box:
 
 
 def main(root: Path, config: Mapping[str, Any], state: Path) -> None:
-    """Every check in order. Raises Broken at the first that fails."""
+    """Run all checks in order, up to the first failure. Raises: Broken."""
     state.mkdir()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     box = Box(root, config, state / "bridge")
@@ -139,7 +139,7 @@ def main(root: Path, config: Mapping[str, Any], state: Path) -> None:
         _check_doctor(box, "will be made in /data")
         _check_manifest(box)
         _check_run(box)
-    _told("all of it worked")
+    _print("all of it worked")
 
 
 def _check_rights(box: Box) -> None:
@@ -155,7 +155,7 @@ def _check_rights(box: Box) -> None:
         "NoNewPrivs": ["1"],
     }
     _require(seen == expected and int(user) >= 10000, f"rights are {seen}")
-    _told(f"process 1 is {user}:{group}, without capabilities")
+    _print(f"process 1 is {user}:{group}, without capabilities")
 
 
 def _check_read_only(box: Box) -> None:
@@ -164,7 +164,7 @@ def _check_read_only(box: Box) -> None:
             refused = box.run("touch", path, user=user)
             _require(refused.returncode != 0 and _READ_ONLY in refused.stderr, f"touch {path} as {user}: {refused}")
     _ok(box.run("touch", "/data/x"))
-    _told("root file system read-only, for root too (touch /x fails); /data can be written")
+    _print("root file system read-only, for root too (touch /x fails); /data can be written")
 
 
 def _check_contents(box: Box) -> None:
@@ -179,24 +179,24 @@ def _check_contents(box: Box) -> None:
     version = _ok(box.run("teams-bridge", "version")).strip()
     _require(version == wanted, f"version {version} instead of {wanted}")
     python = _ok(box.run("python3", "--version")).strip()
-    _told(f"teams-bridge {version} on {python}, all bytecode there, no build tools, no secrets")
+    _print(f"teams-bridge {version} on {python}, all bytecode there, no build tools, no secrets")
 
 
 def _check_settings_are_asked_for(box: Box) -> None:
     refused = box.run(*box.config["Cmd"])
     _require(refused.returncode == 2 and "TEAMS_APP_ID: is not set" in refused.stderr, str(refused))
-    _told("run without settings: exit code 2, says which")
+    _print("run without settings: exit code 2, says which")
 
 
 def _check_doctor(box: Box, store: str) -> None:
     found = box.run("teams-bridge", "doctor")
     _require(found.returncode == 0 and store in found.stdout, f"doctor: {found.stdout}{found.stderr}")
     for line in found.stdout.splitlines():
-        _told(f"doctor   {line}")
+        _print(f"doctor   {line}")
 
 
 def _check_manifest(box: Box) -> None:
-    _told("manifest " + _ok(box.run("teams-bridge", "manifest")).strip())
+    _print("manifest " + _ok(box.run("teams-bridge", "manifest")).strip())
     with zipfile.ZipFile(box.data / "appPackage.zip") as package:
         names = sorted(package.namelist())
     _require(names == ["color.png", "manifest.json", "outline.png", "vi.json", "zh.json"], f"the package holds {names}")
@@ -208,15 +208,15 @@ def _check_run(box: Box) -> None:
     _require(box.run(*health[1:]).returncode == 1, "the health check passes without a bridge")
     with box.running(*box.config["Cmd"]) as process:
         _until("the bridge is healthy", lambda: box.run(*health[1:]).returncode == 0, process, box.log)
-        _told("run: healthy by the image's own health check")
+        _print("run: healthy by the image's own health check")
         listening = _listening()
         _require((3978, "00000000") in listening and (3979, "0100007F") in listening, f"listeners: {listening}")
-        _told("listeners: 0.0.0.0:3978, and the admin listener on 127.0.0.1:3979 only")
+        _print("listeners: 0.0.0.0:3978, and the admin listener on 127.0.0.1:3979 only")
         public = Box(box.root, box.config, box.data, {**box.env, "BRIDGE_PUBLIC_URL": _BRIDGE})
         _check_doctor(public, "in use by a running bridge")
         _require(_request(_ALICE, {"as": "alice", "text": "I'm Alice"})[0] == 201, "the chat page refuses")
         _until("the agent answers", lambda: any("Alice" in text for text in _bot_texts()), process, box.log)
-        _told("a message went through Teams' protocol to the agent and its answer came back")
+        _print("a message went through Teams' protocol to the agent and its answer came back")
         started = time.monotonic()
         os.kill(_process_one(process), signal.Signals[box.config["StopSignal"]])
         code = process.wait(_DEADLINE)
@@ -224,7 +224,7 @@ def _check_run(box: Box) -> None:
     lines = box.log.read_text(encoding="utf-8").splitlines()
     events = [json.loads(line)["event"] for line in lines if line.startswith("{")]
     _require(code == 0 and "stopped" in events, f"after {box.config['StopSignal']}: exit code {code}, log {events}")
-    _told(f"{box.config['StopSignal']}: ended in order after {took:.1f} s, exit code 0")
+    _print(f"{box.config['StopSignal']}: ended in order after {took:.1f} s, exit code 0")
     store = (box.data / "bridge.db").stat()
     _require(f"{store.st_uid}:{store.st_gid}" == box.config["User"], "the store belongs to somebody else")
     _require(store.st_mode & 0o077 == 0, "others can read the store")
@@ -241,18 +241,18 @@ def _bot_texts() -> list[str]:
 
 
 def _listening() -> set[tuple[int, str]]:
-    """Ports that listen on IPv4, each with its address as the kernel writes it (hex, little-endian)."""
+    """Listening IPv4 ports, each with its address as in /proc/net/tcp (hexadecimal, little-endian)."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     return {(int(row[1][9:], 16), row[1][:8]) for row in rows if row[3] == "0A"}
 
 
 def _process_one(unshare: subprocess.Popen[bytes]) -> int:
-    """The id, as seen from here, of the container's process 1: `unshare`'s only child."""
+    """The host's process id of the container's process 1, the only child of `unshare`."""
     return int(Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text())
 
 
 def _request(address: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
-    """Status and body; a POST where there is something to send."""
+    """Status and body of a GET, or of a POST if there is a body."""
     where = urlsplit(address)
     connection = http.client.HTTPConnection(where.netloc, timeout=5)
     try:
@@ -293,7 +293,7 @@ def _require(holds: bool, otherwise: str) -> None:
         raise Broken(otherwise)
 
 
-def _told(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

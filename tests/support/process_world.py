@@ -1,7 +1,7 @@
-"""The real bridge as a process in a simulated world: what users saw, what the agent was asked, a kill at any moment.
+"""The real bridge as a process between a simulated Teams and gateway, with access to all shown and asked texts.
 
-Teams and the gateway run in the test's process, so that a test can hold back their answers; the bridge runs as
-`python -m bridge run`, like in production.
+Teams and the gateway run in the test's process, so that a test can hold back their responses; the bridge runs as
+`python -m bridge run`, like in production, and can be killed at any moment.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ READY_SECONDS = 40.0
 _OURS = ("BRIDGE_", "TEAMS_", "GOCLAW_", "GATEWAY_", "MicrosoftApp")
 
 
-_dice = random.Random()  # not the seeded one of a test: two tests in a row must not want the same ports
+_dice = random.Random()  # seeded by the system, not by a test: two tests in a row must not want the same ports
 _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port below the range that outgoing connections take theirs from: it stays free while a bridge is down.
+    """A free port below the range of outgoing connections, so that the port stays free while a bridge is down.
 
-    Test processes that run side by side (pytest-xdist) each have ports of their own.
+    Each test process of pytest-xdist draws from ports of its own.
     """
     beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -72,7 +72,7 @@ def free_port() -> int:
 
 
 async def eventually(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Wait until the condition holds; fail with `what` did not happen when it does not in time."""
+    """Wait until the condition holds. After `seconds` seconds fail with the message that `what` did not happen."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"did not happen in {seconds:.0f} s: {what}"
@@ -80,7 +80,7 @@ async def eventually(condition: Callable[[], object], what: str, seconds: float 
 
 
 async def eventually_async(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 30.0) -> None:
-    """As `eventually`, for a condition that has to ask somebody."""
+    """As `eventually`, for a condition to be awaited."""
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, f"did not happen in {seconds:.0f} s: {what}"
@@ -88,26 +88,31 @@ async def eventually_async(condition: Callable[[], Awaitable[object]], what: str
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """This process's environment with these settings of the bridge and no others."""
+    """The environment of the test process with `settings` as the only settings of the bridge."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS) and k != "PORT"}
     return {**inherited, "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost", **settings}
 
 
 class Process:
-    """`python -m bridge …` with its output in a file. One object may be started again and again."""
+    """A process `python -m bridge …`; may be started again and again.
+
+    Standard output and standard error go to the file `log`, unless `output_to` names a different descriptor for both.
+    """
 
     def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
         self.environment = environment
         self.log = log
+        self.output_to: int | None = None
         self._command = ["-m", "bridge", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
-        """Start it without waiting for anything."""
-        assert not self.alive, "it runs already"
+        """Start the process without waiting."""
+        assert not self.alive, "the process runs already"
         with self.log.open("ab") as log:
+            output = log if self.output_to is None else self.output_to
             self._process = subprocess.Popen(
-                [sys.executable, *self._command], env=self.environment, stdout=log, stderr=log
+                [sys.executable, *self._command], env=self.environment, stdout=output, stderr=output
             )
 
     @property
@@ -123,25 +128,25 @@ class Process:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def kill(self) -> None:
-        """`kill -9`: it gets no chance to save anything. Dead when this returns."""
+        """End the process by `kill -9`, without a chance to save state; returns after the process has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
 
     def ask_to_end(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
 
     async def ended(self, seconds: float = 20.0) -> int:
-        """Its exit code, once it has ended by itself."""
+        """Wait at most `seconds` seconds for the process to end by itself; give the exit code."""
         await eventually(lambda: not self.alive, f"the process ends; its log:\n{self.output()}", seconds)
         assert self._process is not None
         return int(self._process.returncode)
 
 
 class BridgeProcess(Process):
-    """`teams-bridge run`."""
+    """A replica: the process `teams-bridge run`."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         super().__init__(environment, log, "run")
@@ -149,12 +154,12 @@ class BridgeProcess(Process):
         self.admin = f"http://127.0.0.1:{environment['BRIDGE_ADMIN_PORT']}"
 
     async def start(self, http: aiohttp.ClientSession) -> None:
-        """Start it and wait until it is ready for activities."""
+        """Start the bridge and wait until `/readyz` answers 200."""
         self.begin()
         await self.answers(http, 200)
 
     async def answers(self, http: aiohttp.ClientSession, status: int, seconds: float = READY_SECONDS) -> None:
-        """Wait until `/readyz` answers with this status."""
+        """Wait at most `seconds` seconds until `/readyz` answers with `status`."""
 
         async def asked() -> bool:
             assert self.alive, f"the bridge has ended; its log:\n{self.output()}"
@@ -163,7 +168,7 @@ class BridgeProcess(Process):
         await eventually_async(asked, f"/readyz answers {status}; log:\n{self.output()}", seconds)
 
     async def readiness(self, http: aiohttp.ClientSession) -> int | None:
-        """What `/readyz` says, None while nobody listens."""
+        """The status of `/readyz`, None while the port is closed."""
         try:
             async with http.get(f"{self.base}/readyz") as response:
                 return response.status
@@ -171,7 +176,7 @@ class BridgeProcess(Process):
             return None
 
     async def metric(self, http: aiohttp.ClientSession, name: str) -> dict[str, float]:
-        """A metric's samples of the admin listener, by their labels as written."""
+        """A metric's values at the admin listener, by label text as in `/metrics`."""
         async with http.get(f"{self.admin}/metrics") as response:
             text = await response.text()
         found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
@@ -179,12 +184,12 @@ class BridgeProcess(Process):
 
 
 class GatewayStandIn:
-    """The stand-in gateway on a port of its own; may be down at first and come up later."""
+    """The stand-in gateway on a port of its own; may be started late and stopped."""
 
     def __init__(self, data: Path, *, persistent: bool = True) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
-        self.scripts: Mapping[str, Script] = {}  # what the agent does when it is asked these words
+        self.scripts: Mapping[str, Script] = {}  # the agent's steps by the question's text
         self._options = GatewayOptions(token=TOKEN, agent=AGENT, data=data, persistent=persistent)
         self._runner: web.AppRunner | None = None
         self._listener = Subscriber(frames=asyncio.Queue())
@@ -192,7 +197,7 @@ class GatewayStandIn:
 
     @property
     def asked(self) -> list[str]:
-        """The texts of all runs that have begun, in order."""
+        """The texts of all runs begun so far, in order."""
         while not self._listener.frames.empty():
             payload = self._listener.frames.get_nowait().get("payload", {})
             if payload.get("type") == "run.started":
@@ -200,7 +205,7 @@ class GatewayStandIn:
         return self._asked
 
     def times_asked(self, text: str) -> int:
-        """How often this text was asked, whoever asked it."""
+        """How often `text` was asked, by any person."""
         return sum(asked.rpartition("] ")[2] == text for asked in self.asked)
 
     async def start(self) -> None:
@@ -218,20 +223,20 @@ class GatewayStandIn:
             self._runner = None
 
     def _answer(self, text: str, history: Iterable[Message], now: datetime) -> Script:
-        said = text.rpartition("] ")[2]  # a group's text begins with who speaks
+        said = text.rpartition("] ")[2]  # a group's text begins with the sender's name
         return self.scripts.get(said) or reply(text, history, now)
 
 
 @dataclass
 class World:
-    """One tenant, one gateway, one bridge."""
+    """A tenant, a gateway and a bridge."""
 
     teams: Stage
     gateway: GatewayStandIn
     bridge: BridgeProcess
     store: Path
     arrived: list[dict[str, Any]] = field(default_factory=list)
-    """Every activity that the bridge posted to Teams, as soon as it arrived there, answered or not."""
+    """All activities posted to Teams by the bridge, recorded at arrival, before the response."""
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -241,7 +246,7 @@ class World:
         await self.bridge.start(self.http)
 
     async def restart(self, **settings: str) -> None:
-        """Start it again, from now on with these settings as well."""
+        """Start the bridge again, with `settings` added to its environment for good."""
         self.bridge.environment.update(settings)
         await self.bridge.start(self.http)
 
@@ -250,42 +255,42 @@ class World:
         await self.start()
 
     def listen(self, chat: str, after: str = "") -> list[str]:
-        """What the bot has said in a chat since the message `after`; a card counts by its first line."""
+        """The bot's texts in a chat since the message `after` (all for ""); a card counts by its first line."""
         said = self.teams.tenant.messages(chat)
         ids = [entry.id for entry in said]
         since = ids.index(after) + 1 if after else 0
         return [entry.text or first_line(entry.card) for entry in said[since:] if entry.from_bot]
 
     def listen_in_thread(self, root: str) -> list[str]:
-        """What the bot has said in a channel's thread."""
+        """The bot's texts in the thread `root` of the channel `general`."""
         said = self.teams.tenant.messages("general")
         return [entry.text or first_line(entry.card) for entry in said if entry.from_bot and entry.thread == root]
 
     def delivery(self, chat: str, id_: str) -> str | None:
-        """What Teams knows of the bot's answer to a person's message."""
+        """Teams' delivery state of a person's message ("delivered" after a 200); None if the message is unknown."""
         found = self.teams.tenant.message(chat, id_)
         return found.delivery if found else None
 
     async def say(self, chat: str, who: str, text: str, **more: Any) -> str:
-        """A person writes; returns when the bridge has acknowledged it."""
+        """Send a person's message; give its id after the bridge's 200."""
         id_ = await self.teams.say(chat, who, text, **more)
         await eventually(lambda: self.delivery(chat, id_) == "delivered", f"the bridge takes {text!r}")
         return id_
 
     async def meet(self, who: str) -> str:
-        """Open the personal chat of somebody and wait for the welcome; gives the chat's id."""
+        """Open a person's personal chat and wait for the welcome; give the chat's id."""
         chat = f"personal-{who}"
         await self.teams.call("POST", f"/api/chats/{chat}/open", {"as": who})
         await eventually(lambda: self.listen(chat), f"{who} is welcomed")
         return chat
 
     async def heard(self, chat: str, count: int, after: str = "", seconds: float = 30.0) -> list[str]:
-        """What the bot said, as soon as it is so many messages."""
+        """Wait for `count` messages of the bot since the message `after`; give their texts."""
         await eventually(lambda: len(self.listen(chat, after)) >= count, f"{count} messages in {chat}", seconds)
         return self.listen(chat, after)
 
     async def idle(self) -> None:
-        """Wait until the bridge has nothing open: a kill from now on hits no turn that is just being closed."""
+        """Wait until no lane runs, so that a kill from now on hits no turn about to be closed."""
 
         async def quiet() -> bool:
             return await self.bridge.metric(self.http, "bridge_lanes_running") == {"": 0.0}
@@ -306,11 +311,11 @@ class World:
         return Envelope(app.app_id, app.tenant_id, identity.service_url, PEOPLE[who], place, datetime.now(UTC))
 
     def activity(self, who: str, text: str, id_: str) -> dict[str, Any]:
-        """A real message activity of somebody's personal chat, to be posted by hand."""
+        """A message activity from a person's personal chat, for `post`."""
         return message(self.envelope(who, f"personal-{who}"), id_, text)
 
     async def post(self, activity: object, *, bearer: str | None = None) -> tuple[int, bytes]:
-        """Post JSON to the bridge with Teams' own bearer (or another): status and body."""
+        """Post JSON to the bridge with `bearer`, by default a valid token of Teams; give status and body."""
         token = self.teams.identity.channel_token() if bearer is None else bearer
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         url = f"{self.bridge.base}/api/messages"
@@ -318,7 +323,7 @@ class World:
             return response.status, await response.read()
 
     def rows(self) -> list[sqlite3.Row]:
-        """The turn table, once the bridge has ended."""
+        """All rows of the turn table; call after the bridge has ended."""
         assert not self.bridge.alive, "the bridge holds its store alone"
         connection = sqlite3.connect(self.store)
         connection.row_factory = sqlite3.Row
@@ -329,17 +334,17 @@ class World:
 
 
 def told(who: str, key: str) -> str:
-    """How a sentence of the bridge begins in somebody's language; Bob reads Vietnamese, Chen Chinese."""
+    """The bridge's sentence `key` up to its first field, in the person's language (Bob Vietnamese, Chen Chinese)."""
     return SHIPPED.get(PEOPLE[who].locale.partition("-")[0], ENGLISH)[key].partition("{")[0]
 
 
 def first_line(card: dict[str, Any] | None) -> str:
-    """The first text of a card, "" without a card."""
+    """The text of a card's first element, "" without a card."""
     return str(card["body"][0]["text"]) if card else ""
 
 
 def bridge_environment(data: Path, page: str, gateway: str, port: int, **settings: str) -> dict[str, str]:
-    """Production settings, pointed at the simulated world."""
+    """A process environment with production settings for the simulated Teams (`page`) and gateway."""
     own = {
         **bot_settings(data / "teams", page),
         "GOCLAW_URL": gateway,
@@ -350,7 +355,7 @@ def bridge_environment(data: Path, page: str, gateway: str, port: int, **setting
         "BRIDGE_ADMIN_PORT": str(free_port()),
         "BRIDGE_STORE": str(data / "bridge.db"),
         "BRIDGE_SHUTDOWN_GRACE": "5",
-        # one answer to each message, which is easier to tell; merging has tests of its own
+        # each message gets its own answer; merging has tests of its own
         "BRIDGE_MERGE": "false",
     }
     return clean_environment(**{**own, **settings})
@@ -368,7 +373,7 @@ def _record_arrivals(arrived: list[dict[str, Any]]) -> Any:
 
 @asynccontextmanager
 async def world(data: Path, *, gateway_up: bool = True, **settings: str) -> AsyncIterator[World]:
-    """Teams and the gateway are up (or not), the bridge is not started yet. At the end nothing is left running."""
+    """A world with Teams and (if `gateway_up`) the gateway running, the bridge not started; all end after the block."""
     (data / "teams").mkdir(parents=True)
     page_port, bot = free_port(), Bot()
     bot.port = free_port()

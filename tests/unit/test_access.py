@@ -1,4 +1,4 @@
-"""Who may talk with the agent."""
+"""Access: who may talk with the agent, decided by ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.core.turn import Person, Scope
 ANN = "5d1c7e90-41aa-4b8f-8d3c-2f6e7a9b0c1d"
 OPEN = AccessPolicy(frozenset({"home", "friends"}))
 FACTS = Facts(Person("29:a", ANN, "Ann"), Scope.PERSONAL, "home")
-NOBODY = replace(FACTS, person=Person("29:a", "", "Ann"))
+WITHOUT_ID = replace(FACTS, person=Person("29:a", "", "Ann"))
 MEETING = replace(FACTS, scope=Scope.GROUP, meeting=True)
 ANN_ONLY = replace(OPEN, people=frozenset({ANN}))
 BOB_ONLY = replace(OPEN, people=frozenset({"b0b"}))
@@ -28,8 +28,8 @@ BOB_ONLY = replace(OPEN, people=frozenset({"b0b"}))
         (OPEN, replace(FACTS, tenant="strangers"), Denial.TENANT),
         (OPEN, replace(FACTS, tenant=""), Denial.TENANT),
         (replace(OPEN, tenants=frozenset()), FACTS, Denial.TENANT),
-        (OPEN, NOBODY, Denial.NO_AAD_ID),
-        (ANN_ONLY, NOBODY, Denial.NO_AAD_ID),
+        (OPEN, WITHOUT_ID, Denial.NO_AAD_ID),
+        (ANN_ONLY, WITHOUT_ID, Denial.NO_AAD_ID),
         (OPEN, MEETING, Denial.MEETING),
         (ANN_ONLY, MEETING, Denial.MEETING),
         (replace(OPEN, meetings=True), MEETING, None),
@@ -44,16 +44,16 @@ def test_access_is_decided_by_ids_alone(policy: AccessPolicy, facts: Facts, expe
     assert denial(policy, facts) is expected
 
 
-def test_guests_are_not_looked_for_here() -> None:
-    """An activity does not say who is a guest: that is the roster's business."""
+def test_guests_are_left_to_the_roster() -> None:
+    """An activity does not tell whether its sender is a guest."""
     assert not hasattr(FACTS, "guest")
     assert not hasattr(OPEN, "guests")
 
 
 @pytest.mark.parametrize("reason", list(Denial))
-def test_whoever_is_refused_reads_why(reason: Denial) -> None:
+def test_every_refused_person_reads_the_reason(reason: Denial) -> None:
     assert len(say(reason, aad_id=ANN)) > 20
 
 
-def test_who_lacks_access_reads_the_id_that_it_needs() -> None:
+def test_a_person_without_access_reads_the_id_that_an_admin_needs() -> None:
     assert ANN in say(Denial.PERSON, aad_id=ANN)

@@ -1,4 +1,4 @@
-"""An agent's card is shown if it can do no harm; else its source stays what it is, a block of code."""
+"""Harmless cards of an agent are shown as cards; the source of refused cards stays a block of code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def block(card: Any) -> str:
     return f"```adaptive-card\n{card if isinstance(card, str) else orjson.dumps(card).decode()}\n```"
 
 
-def test_a_harmless_card_is_taken_with_its_words() -> None:
+def test_a_harmless_card_is_found_with_its_text() -> None:
     found = card_in(block(GOOD))
 
     assert found == AgentCard(
@@ -114,7 +114,7 @@ def nested(levels: int) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_card_that_could_do_more_than_show_words_and_open_pages_is_none(change: dict[str, Any]) -> None:
+def test_a_card_that_could_do_more_than_show_words_and_open_pages_is_refused(change: dict[str, Any]) -> None:
     assert card_in(block({**GOOD, **change})) is None
 
 
@@ -125,11 +125,11 @@ def test_a_card_that_could_do_more_than_show_words_and_open_pages_is_none(change
         orjson.dumps({**GOOD, "body": [text(text="x" * LONGEST_CARD)]}).decode(),
     ],
 )
-def test_what_is_no_card_of_reasonable_size_is_none(source: str) -> None:
+def test_invalid_or_oversized_cards_are_refused(source: str) -> None:
     assert card_in(block(source)) is None
 
 
-def test_a_card_not_in_a_fence_of_its_own_name_is_none() -> None:
+def test_a_card_outside_an_adaptive_card_fence_is_not_found() -> None:
     source = orjson.dumps(GOOD).decode()
 
     assert card_in(f"```json\n{source}\n```") is None
@@ -156,50 +156,50 @@ JSON = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["body", "actions", "msteams", "selectAction", "fallbackText"]), JSON))
-def test_no_json_makes_it_fail_or_carries_another_action(change: dict[str, Any]) -> None:
+def test_no_card_raises_or_passes_an_action_besides_opening_a_page(change: dict[str, Any]) -> None:
     found = card_in(block({**GOOD, **change}))
 
     if found:
-        shown = orjson.dumps(found.content).decode()
-        assert "Action." not in shown.replace("Action.OpenUrl", "")
+        source = orjson.dumps(found.content).decode()
+        assert "Action." not in source.replace("Action.OpenUrl", "")
         assert found.words
 
 
 def test_a_card_is_code_unless_the_operator_opted_in() -> None:
-    (shown,) = answer(f"Here:\n\n{block(GOOD)}")
+    (message,) = answer(f"Here:\n\n{block(GOOD)}")
 
-    assert "attachments" not in shown
-    assert "```adaptive-card" in shown["text"]
+    assert "attachments" not in message
+    assert "```adaptive-card" in message["text"]
 
 
 def test_a_card_is_attached_to_the_part_in_which_it_stands() -> None:
-    (shown,) = answer(f"Before.\n\n{block(GOOD)}\n\nAfter.", cards=True)
+    (message,) = answer(f"Before.\n\n{block(GOOD)}\n\nAfter.", cards=True)
 
-    assert shown["text"] == "Before.\n\nAfter."
-    assert shown["summary"] == "Before.\n\nAfter."
-    assert [item["content"]["body"] for item in shown["attachments"]] == [GOOD["body"]]
+    assert message["text"] == "Before.\n\nAfter."
+    assert message["summary"] == "Before.\n\nAfter."
+    assert [item["content"]["body"] for item in message["attachments"]] == [GOOD["body"]]
 
 
-def test_what_was_streamed_is_how_an_answer_with_a_card_begins() -> None:
+def test_an_answer_with_a_card_begins_with_the_streamed_text() -> None:
     source = f"First some words that are long enough to be shown.\n\n{block(GOOD)}\n\nAfter it, more words.\n\nEnd."
 
     for cards in (True, False):
-        (shown, *_) = answer(source, cards=cards)
-        assert all(shown["text"].startswith(visible_prefix(source[:place])) for place in range(len(source)))
+        (message, *_) = answer(source, cards=cards)
+        assert all(message["text"].startswith(visible_prefix(source[:end])) for end in range(len(source)))
 
 
 def test_a_refused_card_stays_code() -> None:
-    (shown,) = answer(block({**GOOD, "version": "2.0"}), cards=True)
+    (message,) = answer(block({**GOOD, "version": "2.0"}), cards=True)
 
-    assert shown["text"].startswith("```adaptive-card\n")
-    assert "attachments" not in shown
+    assert message["text"].startswith("```adaptive-card\n")
+    assert "attachments" not in message
 
 
-def test_a_card_alone_is_a_message_without_text() -> None:
-    (shown,) = answer(block(GOOD), cards=True)
+def test_an_answer_of_a_card_alone_is_a_message_without_text() -> None:
+    (message,) = answer(block(GOOD), cards=True)
 
-    assert "text" not in shown
-    assert shown["summary"].startswith("Order 4711")
+    assert "text" not in message
+    assert message["summary"].startswith("Order 4711")
 
 
 def test_a_card_in_a_long_answer_stands_with_its_words_or_follows_them() -> None:

@@ -160,6 +160,17 @@ def test_the_most_starters_fit_with_the_commands_of_every_language() -> None:
         assert package.version == "1.0.0"
 
 
+def test_beside_a_fifth_command_eight_starters_stay_valid_and_the_last_leaves_the_command_list() -> None:
+    starters = tuple((f"Question {n}?", "An example") for n in range(MOST_STARTERS))
+    commands = tuple((f"/{word}", "A command") for word in ("new", "stop", "status", "help", "share"))
+
+    manifest = build_manifest(replace(DETAILS, starters=starters, commands=commands), "1.0.0")
+
+    titles = [entry["title"] for entry in manifest["bots"][0]["commandLists"][0]["commands"]]
+    assert titles == [f"Question {n}?" for n in range(7)] + ["/new", "/stop", "/status", "/help", "/share"]
+    assert manifest_problems(manifest) == []
+
+
 # --- languages
 
 VIETNAMESE = replace(

@@ -1,4 +1,4 @@
-"""Which files a message brings."""
+"""The files of a message are found in the attachments and in the HTML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.inbound.attachments import DOWNLOAD_TYPE, MOST_FILES, shared_files
 
-ID, OTHER = "1150D938-8870-4044-9F2C-5BBDEBA70C9D", "2250d938-8870-4044-9f2c-5bbdeba70c9d"
+ID, SECOND_ID = "1150D938-8870-4044-9F2C-5BBDEBA70C9D", "2250d938-8870-4044-9f2c-5bbdeba70c9d"
 URL = "https://contoso.sharepoint.com/download.aspx?tempauth=eyJ0"
 
 
@@ -17,7 +17,7 @@ def download(name: str = "plan.pdf", url: object = URL) -> dict[str, Any]:
     return {"contentType": DOWNLOAD_TYPE, "name": name, "content": {"downloadUrl": url, "fileType": "pdf"}}
 
 
-def mark(ident: str = ID) -> str:
+def attachment_tag(ident: str = ID) -> str:
     return f'<p>see</p><attachment id="{ident}"></attachment>'
 
 
@@ -32,38 +32,38 @@ def test_a_file_and_a_picture_come_with_name_and_address() -> None:
     )
 
 
-def test_the_text_as_html_and_cards_are_no_files() -> None:
-    html = {"contentType": "text/html", "content": mark()}
+def test_html_and_cards_are_no_files() -> None:
+    html = {"contentType": "text/html", "content": attachment_tag()}
     card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {}}
     assert shared_files([html, card], "<p>see</p>") == ()
 
 
-def test_a_file_that_is_only_named_in_the_text_was_held_back() -> None:
-    assert shared_files([], mark()) == (WITHHELD,)
-    assert shared_files([], mark() + mark(OTHER)) == (WITHHELD, WITHHELD)
-    assert shared_files([], mark() + mark(ID.lower())) == (WITHHELD,)
+def test_a_file_only_named_in_the_text_is_withheld() -> None:
+    assert shared_files([], attachment_tag()) == (WITHHELD,)
+    assert shared_files([], attachment_tag() + attachment_tag(SECOND_ID)) == (WITHHELD, WITHHELD)
+    assert shared_files([], attachment_tag() + attachment_tag(ID.lower())) == (WITHHELD,)
 
 
-def test_a_file_that_came_is_not_missed_as_well() -> None:
-    assert [file.kind for file in shared_files([download()], mark())] == [FileKind.DOWNLOAD]
+def test_a_downloadable_file_is_not_counted_as_withheld_too() -> None:
+    assert [file.kind for file in shared_files([download()], attachment_tag())] == [FileKind.DOWNLOAD]
 
 
-def test_other_marks_of_that_name_are_no_files() -> None:
-    assert shared_files([], mark("1789001412591") + mark("74d20c7f34aa4a7fb74e2b30004247c5")) == ()
+def test_attachment_tags_without_a_guid_are_no_files() -> None:
+    assert shared_files([], attachment_tag("1789001412591") + attachment_tag("74d20c7f34aa4a7fb74e2b30004247c5")) == ()
 
 
 @pytest.mark.parametrize("url", [None, 7, "", "x" * 9000])
-def test_a_file_without_a_usable_link_was_held_back(url: object) -> None:
+def test_a_file_without_a_usable_link_is_withheld(url: object) -> None:
     assert [file.kind for file in shared_files([download(url=url)], "")] == [FileKind.WITHHELD]
 
 
-def test_ten_files_are_the_most() -> None:
-    assert len(shared_files([download()] * 30, mark())) == MOST_FILES
+def test_a_message_has_at_most_ten_files() -> None:
+    assert len(shared_files([download()] * 30, attachment_tag())) == MOST_FILES
 
 
 @pytest.mark.parametrize(
     "attachments",
     [None, 7, "x", {}, [None, 7, "x", [], {}], [{"contentType": 7}], [{"contentType": DOWNLOAD_TYPE, "content": 7}]],
 )
-def test_no_json_breaks_it(attachments: object) -> None:
+def test_attachments_of_any_json_are_read_without_an_error(attachments: object) -> None:
     assert all(file.kind is FileKind.WITHHELD for file in shared_files(attachments, ""))

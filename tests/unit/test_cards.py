@@ -1,4 +1,4 @@
-"""The bridge's own cards and notes, in the form Teams takes."""
+"""Cards and notes of the bridge, in the form Teams accepts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def content(activity: Activity) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_a_card_is_a_small_adaptive_card_with_one_button_that_is_answered_by_us(name: str) -> None:
+def test_a_card_of_the_bridge_is_a_small_adaptive_card_with_one_button(name: str) -> None:
     card = content(CARDS[name])
     (action,) = card["actions"]
 
@@ -38,11 +38,11 @@ def test_a_card_is_a_small_adaptive_card_with_one_button_that_is_answered_by_us(
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_a_card_has_words_for_the_notification_and_the_screen_reader(name: str) -> None:
+def test_a_card_has_a_summary_for_notification_and_screen_reader(name: str) -> None:
     assert CARDS[name]["summary"] == content(CARDS[name])["body"][0]["text"]
 
 
-def test_ask_again_names_the_turn_and_nothing_else() -> None:
+def test_the_ask_again_button_carries_the_turn_only() -> None:
     card = content(CARDS["interrupted"])
     (action,) = card["actions"]
 
@@ -57,30 +57,30 @@ def test_a_used_card_is_replaced_by_words_without_a_button() -> None:
     assert "actions" not in card
 
 
-def test_only_what_a_model_wrote_has_the_label_that_says_so() -> None:
+def test_the_agents_words_have_the_ai_label_and_notes_have_none() -> None:
     (answered,) = answer("hello")
 
     assert answered["entities"] == [AI_LABEL]
     assert "entities" not in note("hello")
 
 
-def test_every_part_of_a_long_answer_has_the_label_once() -> None:
+def test_every_part_of_a_long_answer_has_the_ai_label_once() -> None:
     parts = answer("word " * 40_000)
 
     assert len(parts) > 1
     assert all(part["entities"] == [AI_LABEL] for part in parts)
 
 
-@pytest.mark.parametrize("shown", [note("words"), *answer("words")])
-def test_the_plain_form_keeps_the_words(shown: Activity) -> None:
-    assert plain(shown) == {"type": "message", "textFormat": "plain", "text": "words"}
+@pytest.mark.parametrize("activity", [note("words"), *answer("words")])
+def test_the_plain_form_keeps_the_words(activity: Activity) -> None:
+    assert plain(activity) == {"type": "message", "textFormat": "plain", "text": "words"}
 
 
 def test_the_plain_form_of_a_card_is_its_summary() -> None:
     assert plain(CARDS["interrupted"])["text"] == say("interrupted")
 
 
-def test_an_answer_that_nobody_can_read_in_a_chat_is_cut_and_says_so() -> None:
+def test_an_overlong_answer_is_cut_with_a_note() -> None:
     parts = answer("word " * (LONGEST_ANSWER // 5 + 1))
 
     assert say("answer_cut") in parts[-1]["text"]
@@ -88,7 +88,7 @@ def test_an_answer_that_nobody_can_read_in_a_chat_is_cut_and_says_so() -> None:
     assert say("answer_cut") not in answer("word " * 1000)[0]["text"]
 
 
-def test_feedback_buttons_stand_below_the_last_part_only_and_can_be_left_out() -> None:
+def test_feedback_buttons_stand_below_the_last_part_only_and_can_be_switched_off() -> None:
     parts = answer("word " * 40_000, feedback=True)
 
     assert [part.get("channelData") for part in parts[:-1]] == [None] * (len(parts) - 1)
@@ -97,7 +97,7 @@ def test_feedback_buttons_stand_below_the_last_part_only_and_can_be_left_out() -
 
 
 @pytest.mark.parametrize(("offer", "verb"), [(Offer.INSTEAD, "askInstead"), (Offer.AGAIN, "askAgain")])
-def test_an_edited_question_is_offered_with_its_turn(offer: Offer, verb: str) -> None:
+def test_the_offer_for_an_edited_question_carries_the_turn(offer: Offer, verb: str) -> None:
     card = cards.edited(offer, 7, "T-7", "en")["attachments"][0]["content"]
 
     assert [(action["verb"], action["data"]) for action in card["actions"]] == [(verb, {"turn": 7})]

@@ -1,4 +1,4 @@
-"""What counts as a command, and that help says all of them."""
+"""Commands: parsing, help text, room for example questions beside the commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.commands import COMMANDS, LONGEST_STARTER, MOST_STARTERS, Command, Unknown, help_lines, parse_command
+from bridge.core.commands import (
+    COMMANDS,
+    LONGEST_COMMAND_LIST,
+    LONGEST_STARTER,
+    MOST_STARTERS,
+    Command,
+    Unknown,
+    help_lines,
+    parse_command,
+    starters_beside,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +66,7 @@ from bridge.core.commands import COMMANDS, LONGEST_STARTER, MOST_STARTERS, Comma
         ("", None),
     ],
 )
-def test_a_command_is_a_whole_message_of_its_own(text: str, command: Command | Unknown | None) -> None:
+def test_a_command_is_a_whole_message(text: str, command: Command | Unknown | None) -> None:
     assert parse_command(text) == command
 
 
@@ -68,7 +78,7 @@ def test_an_unknown_word_is_safe_to_show(text: str) -> None:
 
 
 @given(st.text())
-def test_any_other_text_goes_to_the_agent(text: str) -> None:
+def test_text_without_a_leading_slash_goes_to_the_agent(text: str) -> None:
     assert parse_command("x" + text) is None
 
 
@@ -79,6 +89,12 @@ def test_every_command_is_in_the_table_once_and_in_the_help() -> None:
         assert f"**{info.word}** – {info.about()}" in help_lines()
 
 
-def test_commands_and_starters_fit_together_into_teams_command_list() -> None:
-    assert len(COMMANDS) + MOST_STARTERS == 12
-    assert LONGEST_STARTER == 128
+def test_all_commands_and_the_starters_that_fit_make_up_teams_command_list() -> None:
+    assert (LONGEST_COMMAND_LIST, LONGEST_STARTER) == (12, 128)
+    for commands in range(len(COMMANDS), LONGEST_COMMAND_LIST + 1):
+        assert commands + starters_beside(commands) == 12
+
+
+def test_a_further_command_takes_nothing_from_the_starters_that_a_configuration_may_name() -> None:
+    assert MOST_STARTERS == 8
+    assert [starters_beside(commands) for commands in (0, 4, 5, 12, 13)] == [8, 8, 7, 0, 0]

@@ -1,4 +1,4 @@
-"""The error tree: complete, drawn as it is, and with words for whoever is hit."""
+"""The error tree: drawn as declared, with a label and a sentence for each error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.core.texts import ENGLISH
 
 
 def below(root: type[BridgeError]) -> Iterator[type[BridgeError]]:
-    """Every class of the tree that this module defines; edges may add private ones."""
+    """Every class of the tree in `core.errors`; edges may add private subclasses."""
     for child in root.__subclasses__():
         if child.__module__ == errors.__name__:
             yield child
@@ -33,7 +33,7 @@ def leaves(root: type[BridgeError]) -> list[type[BridgeError]]:
 
 
 def drawn() -> list[tuple[str, str]]:
-    """(child, parent) for every line of the picture in the module's first paragraph."""
+    """(child, parent) for every line of the tree drawn in the module's docstring."""
     pairs, path = [], ["BridgeError"]
     for line in (errors.__doc__ or "").splitlines():
         if found := re.match(r"    ([│ ]*)[├└]── (\w+)", line):
@@ -43,7 +43,7 @@ def drawn() -> list[tuple[str, str]]:
     return pairs
 
 
-def test_the_picture_of_the_tree_is_the_tree() -> None:
+def test_the_drawn_tree_matches_the_classes() -> None:
     assert sorted(drawn()) == sorted((kind.__name__, kind.__bases__[0].__name__) for kind in below(BridgeError))
 
 
@@ -62,7 +62,7 @@ def test_every_leaf_has_a_label_of_its_own() -> None:
     assert len(set(labels)) == len(labels)
 
 
-def test_only_what_cannot_have_happened_yet_may_be_tried_again() -> None:
+def test_only_errors_of_requests_without_effect_are_retryable() -> None:
     retryable = {kind for kind in leaves(BridgeError) if kind.retryable}
 
     assert retryable == {*leaves(RunNotStarted), *leaves(DeliveryDelayed), DeliveryUnknown}
@@ -71,6 +71,6 @@ def test_only_what_cannot_have_happened_yet_may_be_tried_again() -> None:
 
 
 @pytest.mark.parametrize("failure", leaves(DeliveryFailure), ids=lambda kind: kind.__name__)
-def test_an_error_without_detail_says_its_label(failure: type[DeliveryFailure]) -> None:
+def test_an_error_without_detail_shows_its_label(failure: type[DeliveryFailure]) -> None:
     assert str(failure()) == failure.label
     assert str(failure("status 599")) == "status 599"

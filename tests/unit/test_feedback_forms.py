@@ -1,4 +1,4 @@
-"""How feedback leaves the bridge."""
+"""Ratings are exported as JSON lines and as CSV, safe for spreadsheets and terminals."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ RATING: dict[str, Any] = {
 
 def _row(words: str) -> str:
     write = as_csv()
-    write(RATING)  # brings the names of the columns
+    write(RATING)  # the first call writes the column names too
     return write(RATING | {"words": words})
 
 
-def test_a_line_of_json_for_each_without_the_pages_mark() -> None:
+def test_jsonl_has_a_line_per_rating_without_the_page_mark() -> None:
     write = as_jsonl()
 
     lines = (write(RATING) + write(RATING)).splitlines()
@@ -37,7 +37,7 @@ def test_a_line_of_json_for_each_without_the_pages_mark() -> None:
     assert [orjson.loads(line) for line in lines] == [{k: v for k, v in RATING.items() if k != "after"}] * 2
 
 
-def test_a_table_with_the_names_of_its_columns_once() -> None:
+def test_csv_has_the_column_names_once() -> None:
     write = as_csv()
 
     rows = list(csv.reader(io.StringIO(write(RATING) + write(RATING))))
@@ -50,16 +50,16 @@ def test_a_table_with_the_names_of_its_columns_once() -> None:
 @pytest.mark.parametrize(
     "before", ["", "\t", "\u200b", "\ufeff ", "\x1b", "fine;", "fine\n", "fine\r", "fine\t ", "fine; \u200b"]
 )
-def test_no_words_become_a_formula(before: str, sign: str) -> None:
+def test_no_comment_becomes_a_spreadsheet_formula(before: str, sign: str) -> None:
     ((_, cell),) = [row[3:5] for row in csv.reader(io.StringIO(_row(f"{before}{sign}1+1")))]
 
     assert f"'{sign}1+1" in cell
     assert cell.count("'") == 1
 
 
-def test_words_that_are_no_formula_stay_as_they_were() -> None:
+def test_a_comment_without_a_formula_stays_unchanged() -> None:
     assert "2 + 2 = 4; a-b, c@d.example" in _row("2 + 2 = 4; a-b, c@d.example")
 
 
-def test_no_words_speak_to_a_terminal() -> None:
+def test_a_comment_is_exported_without_terminal_escapes() -> None:
     assert "\x1b" not in as_csv()(RATING | {"words": "a\x1b[2Jb"}) + as_jsonl()(RATING | {"words": "a\x1b[2Jb"})

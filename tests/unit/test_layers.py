@@ -1,10 +1,11 @@
-"""The cut of the design: who may import whom, and how much of botbuilder is in use."""
+"""Imports between packages and between the rooms of core; purity of core; use of botbuilder; size of modules."""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -32,12 +33,12 @@ def imports(path: Path) -> frozenset[str]:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """The full name of everything a module imports, wherever in it."""
+    """The full names of all imports of a module, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where things come from"
+            assert node.level == 0, f"{path}: relative imports hide the package of a name"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -46,7 +47,7 @@ def imported(part: str) -> set[tuple[str, str]]:
 
 
 def crossing(part: str, *forbidden: str) -> list[tuple[str, str]]:
-    """What modules of `part` import out of the forbidden packages."""
+    """The imports of forbidden packages by modules of `part`, as pairs of path and imported name."""
     return sorted((path, name) for path, name in imported(part) if f"{name}.".startswith(forbidden))
 
 
@@ -55,6 +56,43 @@ def test_core_imports_nothing_of_the_rest() -> None:
     assert [
         found for found in sorted(imported("core")) if found[1].startswith("bridge.") and ".core." not in found[1]
     ] == []
+
+
+def layers(container: str) -> list[list[str]]:
+    """The layers of a package in import-linter's contract, highest first; a layer is a list of rooms."""
+    configured = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = configured["tool"]["importlinter"]["contracts"]
+    (found,) = [entry["layers"] for entry in contracts if entry.get("containers") == [container]]
+    return [layer.split(" | ") for layer in found]
+
+
+@pytest.mark.parametrize("container", ["bridge", "bridge.core"])
+def test_every_room_has_a_layer_and_imports_rooms_of_lower_layers_only(container: str) -> None:
+    height = {room: -number for number, layer in enumerate(layers(container)) for room in layer}
+    folder = ROOT.joinpath(*container.split(".")[1:])
+    rooms = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    upward = [
+        (room, name)
+        for room in height
+        for path in (
+            [folder / f"{room}.py"] if (folder / f"{room}.py").is_file() else sorted((folder / room).rglob("*.py"))
+        )
+        for name in imports(path)
+        if name.startswith(f"{container}.")
+        and (target := name.removeprefix(f"{container}.").partition(".")[0]) in height
+        and target != room
+        and height[target] >= height[room]
+    ]
+
+    assert rooms - {"__init__"} == height.keys()
+    assert upward == []
+
+
+def test_every_room_of_core_states_its_subject() -> None:
+    doors = sorted((ROOT / "core").rglob("__init__.py"))
+
+    assert len(doors) > 7
+    assert [door for door in doors if not ast.get_docstring(ast.parse(door.read_bytes()))] == []
 
 
 def test_core_has_no_clock_no_randomness_and_no_io() -> None:
@@ -78,13 +116,13 @@ def test_the_engine_knows_edges_only_as_ports() -> None:
     assert crossing("engine", *others, *ROOT_MODULES, "aiohttp.", "httpx.") == []
 
 
-def test_the_simulator_does_not_share_the_bridges_mistakes() -> None:
+def test_the_simulator_imports_nothing_of_the_bridge() -> None:
     inner = [f"bridge.{part}." for part in ("core", *PARTS) if part != "simulator"]
 
     assert crossing("simulator", *inner, *ROOT_MODULES) == []
 
 
-def test_only_the_composition_root_and_what_operators_use_know_the_settings() -> None:
+def test_settings_are_known_to_the_composition_root_and_operators_tools_only() -> None:
     users = {path for path, name in imported("") if name.startswith("bridge.settings.")}
 
     assert users == {
@@ -108,14 +146,14 @@ def test_the_environment_is_read_by_the_command_line_alone() -> None:
     assert {path for path in readers if not path.startswith("simulator/")} <= {"cli/main.py"}
 
 
-def test_botbuilder_is_in_use_in_one_place() -> None:
+def test_botbuilder_is_imported_by_one_module() -> None:
     users = {path for path, name in imported("") if name.startswith(("botbuilder.", "botframework."))}
 
     assert users == {"teams/inbound.py"}
 
 
 def test_every_symbol_of_botbuilder_in_use_is_listed_with_what_would_replace_it() -> None:
-    """The library is at its end of life, so the list must stay true."""
+    """The library's support has ended, so the list of symbols to replace must stay true."""
     _, _, section = DECISIONS.read_text(encoding="utf-8").partition("## botbuilder symbols in use\n")
     rows = re.findall(r"^\| *`([\w.]+)` *\|(.+)\|$", section.partition("\n## ")[0], flags=re.MULTILINE)
     in_use = {name for _, name in imported("") if name.startswith(("botbuilder.", "botframework."))}
@@ -124,7 +162,7 @@ def test_every_symbol_of_botbuilder_in_use_is_listed_with_what_would_replace_it(
     assert all(cell.strip() for _, rest in rows for cell in rest.split("|"))
 
 
-def test_a_module_is_short_enough_to_be_read() -> None:
+def test_no_module_has_more_than_320_lines() -> None:
     lengths = {
         path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()
     }
@@ -132,7 +170,7 @@ def test_a_module_is_short_enough_to_be_read() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > 320} == {}
 
 
-def test_every_module_says_its_job_first() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [path for path in modules() if path.read_bytes() and not ast.get_docstring(ast.parse(path.read_bytes()))]
 
     assert silent == []

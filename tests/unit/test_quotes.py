@@ -1,4 +1,4 @@
-"""Quoted messages named by an entity: they read as quotes, whatever the entity says."""
+"""Quoted messages in entities become Markdown quotes, whatever the entities contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.core.inbound.quotes import with_quotes
 
 
 def quoted(messages: dict[str, dict[str, Any]], html: str = "") -> dict[str, Any]:
-    """An activity with these quotes, by message id."""
+    """Return an activity with `quotedReply` entities, given by message id."""
     entities = [{"type": "quotedReply", "quotedReply": {"messageId": id_, **more}} for id_, more in messages.items()]
     return {"entities": entities, "attachments": [{"contentType": "text/html", "content": html}] if html else []}
 
@@ -31,11 +31,11 @@ BOB = {"senderName": "Bob", "preview": "No"}
         ('<quoted messageId="7"/> When?', "> Ann: It is due\n\nWhen?"),
     ],
 )
-def test_a_quote_stands_where_its_place_is_or_before_the_text(text: str, read: str) -> None:
+def test_a_quote_stands_at_its_mark_or_before_the_text(text: str, read: str) -> None:
     assert with_quotes(quoted({"1": ANN}), text) == read
 
 
-def test_several_quotes_stand_before_what_is_said_about_each() -> None:
+def test_several_quotes_each_stand_before_their_comment() -> None:
     text = '<quoted messageId="1"/> yes <quoted messageId="2"/> why not?'
 
     assert with_quotes(quoted({"1": ANN, "2": BOB}), text) == "> Ann: It is due\n\nyes\n\n> Bob: No\n\nwhy not?"
@@ -47,14 +47,14 @@ def test_without_an_entity_the_text_is_as_typed() -> None:
     assert with_quotes({"entities": "none"}, text) == text
 
 
-def test_what_the_html_shows_already_is_not_said_twice() -> None:
+def test_a_quote_in_the_html_is_not_repeated() -> None:
     html = '<blockquote itemtype="http://schema.skype.com/Reply"><p>It is due</p></blockquote><p>When?</p>'
 
     assert with_quotes(quoted({"1": ANN}, html), "> Ann: It is due\n\nWhen?") == "> Ann: It is due\n\nWhen?"
 
 
 @pytest.mark.parametrize("more", [{}, {"preview": ""}, {"preview": 7}, {"isReplyDeleted": True, "senderName": "Ann"}])
-def test_a_quote_of_which_nothing_is_told_leaves_no_trace(more: dict[str, Any]) -> None:
+def test_a_quote_without_preview_leaves_no_trace(more: dict[str, Any]) -> None:
     assert with_quotes(quoted({"1": more}), '<quoted messageId="1"/> When?') == "When?"
 
 
@@ -67,5 +67,5 @@ def test_a_quote_cannot_forge_a_speaker_or_end_before_its_end() -> None:
     assert parse_command(read) is None
 
 
-def test_a_command_in_reply_to_a_quote_is_one() -> None:
+def test_a_command_in_a_reply_to_a_quote_is_still_a_command() -> None:
     assert parse_command(with_quotes(quoted({"1": ANN}), '<quoted messageId="1"/> /stop')) is Command.STOP

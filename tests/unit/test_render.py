@@ -1,4 +1,4 @@
-"""What the agent wrote arrives in Teams: readable, complete, harmless."""
+"""Answers of the agent arrive in Teams readable, complete and harmless."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from bridge.core.markdown.blocks import blocks
 from bridge.core.markdown.dialect import to_teams
-from bridge.core.markdown.render import as_it_is, render_answer
+from bridge.core.markdown.render import render_answer, without_parsing
 from bridge.core.markdown.split import PART_UNITS, units
 
 PROSE = (
@@ -38,7 +38,7 @@ def rendered(markdown: str) -> str:
         "It costs 5 - 3 = 2 (really)!",
     ],
 )
-def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
+def test_ordinary_prose_is_sent_unchanged(text: str) -> None:
     (part,) = render_answer(text)
 
     assert part is text
@@ -75,11 +75,11 @@ def test_ordinary_prose_is_sent_as_it_is(text: str) -> None:
         )
     )
 )
-def test_what_is_not_parsed_is_what_the_parser_makes_of_it(pieces: list[str]) -> None:
+def test_text_rendered_without_parsing_equals_the_parsers_rendering(pieces: list[str]) -> None:
     text = "".join(pieces)
     parsed = "\n\n".join(filter(None, (to_teams(block).strip("\n ") for block, _ in blocks(text))))
 
-    assert as_it_is(text) in (None, parsed)
+    assert without_parsing(text) in (None, parsed)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_is_not_parsed_is_what_the_parser_makes_of_it(pieces: list[str]) ->
     ],
 )
 def test_prose_and_flat_lists_need_no_parser(text: str) -> None:
-    lines = as_it_is(text)
+    lines = without_parsing(text)
 
     assert lines is not None
     assert lines.replace("\n\n", "\n") == text.replace("\n\n", "\n")
@@ -130,7 +130,7 @@ def test_prose_and_flat_lists_need_no_parser(text: str) -> None:
         ("[![badge](https://x/b.svg)](https://x/)", "[badge](https://x/)"),
         ("[file](sandbox:/mnt/a.csv)", "file"),
         ("[run](javascript:alert(1))", "run"),
-        ("[local](docs/a.md)", "local"),
+        ("[local](notes/a.md)", "local"),
         ('[l](https://x.y/a_(b) "T")', '[l](https://x.y/a_%28b%29 "T")'),
         ("[mail](mailto:a@b.c)", "[mail](mailto:a@b.c)"),
         ("<https://x.y>", "[https://x.y](https://x.y)"),
@@ -167,7 +167,7 @@ def test_markdown_becomes_what_teams_shows(markdown: str, expected: str) -> None
         ("a < b and c > d, <p", "a &lt; b and c > d, &lt;p"),
     ],
 )
-def test_html_for_looks_becomes_what_it_means(markdown: str, expected: str) -> None:
+def test_html_tags_for_looks_become_markdown(markdown: str, expected: str) -> None:
     assert rendered(markdown) == expected
 
 
@@ -240,11 +240,11 @@ def test_a_table_with_links_keeps_them() -> None:
     assert rendered("| L |\n|---|\n| [a](https://x.y) |") == "**L:** [a](https://x.y)"
 
 
-def test_a_row_with_too_many_cells_loses_none() -> None:
+def test_a_table_row_with_too_many_cells_loses_no_cell() -> None:
     assert rendered("> |a|b|\n> |-|-|\n> |1|2|3|") == "> ```\n> |a|b|\n> |-|-|\n> |1|2|3|\n> ```"
 
 
-def test_nesting_beyond_reason_is_shown_as_written() -> None:
+def test_very_deep_nesting_is_shown_as_written() -> None:
     text = rendered(">" * 200 + " deep and " + "![" * 200 + "x" + "](https://y)" * 200)
 
     assert "deep and" in text
@@ -256,7 +256,7 @@ def test_nesting_beyond_reason_is_shown_as_written() -> None:
     ["[", "![", "[[]", "[a](", "_a*", "> ", "`a``", "$a", "$$", "\\[", "\\[\n", "\\\\[", "\\(", "$$\n", "[a][b]"],
 )
 def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
-    """10,000 "![" took 5 s before paragraphs of brackets were given up."""
+    """10,000 "![" took 5 s before brackets of such paragraphs were escaped."""
     started = time.perf_counter()
 
     assert render_answer(piece * 2_000)
@@ -265,8 +265,8 @@ def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["[a](", "[a][", "[1] ", "[a](b)", "[a](<b c", "[a](\\(", '[a](b "\\"'])
-def test_the_time_for_brackets_grows_with_their_number_and_not_with_its_square(piece: str) -> None:
-    """25,000 "[a](" took 10 s while each was compared with everything behind it; now half a second."""
+def test_the_time_for_brackets_grows_linearly_with_their_number(piece: str) -> None:
+    """25,000 "[a](" took 10 s while each was compared with all text behind; now half a second."""
     started = time.process_time()
 
     assert render_answer(piece * (100_000 // len(piece)))
@@ -274,7 +274,7 @@ def test_the_time_for_brackets_grows_with_their_number_and_not_with_its_square(p
     assert time.process_time() - started < 4
 
 
-def test_a_picture_that_brings_its_own_bytes_leaves_its_words_alone() -> None:
+def test_of_a_picture_given_as_data_only_the_words_stay() -> None:
     assert rendered(f"A ![cat](data:image/png;base64,{'QUJD' * 20_000}) and [a dog](https://d.og)") == (
         "A cat and [a dog](https://d.og)"
     )
@@ -291,7 +291,7 @@ def test_a_lone_surrogate_and_controls_do_not_get_through() -> None:
     assert rendered("a\ud83d b\x00c\x1b") == "a\ufffd bc"
 
 
-# Pieces of Markdown around words: "w7" is a word that must come out again.
+# Pieces of Markdown around words such as "w7", which must come out again.
 WORD = st.integers(0, 99).map("w{}".format)
 SPAN = st.one_of(
     WORD,
@@ -313,7 +313,7 @@ PARSER = MarkdownIt("commonmark")
 
 
 def unbalanced(part: str) -> list[str]:
-    """The fences of `part` that nothing closes."""
+    """Return the fences of `part` without a closing line."""
     lines = part.split("\n")
     fences = [token for token in PARSER.parse(part) if token.type == "fence" and token.map]
     return [
@@ -325,7 +325,7 @@ def unbalanced(part: str) -> list[str]:
 
 @settings(max_examples=30, deadline=None)
 @given(DOCUMENT)
-def test_whatever_the_agent_writes_arrives_complete_and_harmless(markdown: str) -> None:
+def test_any_answer_arrives_complete_and_harmless(markdown: str) -> None:
     text = "\n".join(render_answer(markdown))
 
     assert set(re.findall(r"w\d+", markdown)) <= set(re.findall(r"w\d+", text.replace("\u200b", "")))
@@ -345,4 +345,5 @@ def test_any_text_renders_within_limits(markdown: str) -> None:
     parts = render_answer(markdown)
 
     assert all(part.strip() and units(part) <= PART_UNITS for part in parts)
-    assert bool(parts) == bool(re.sub(r"[\x00-\x1f\x7f]", "", markdown).strip())
+    # `clean` removes U+FDD0 like control characters: inside `render` the code point stands for a card.
+    assert bool(parts) == bool(re.sub(r"[\x00-\x1f\x7f\ufdd0]", "", markdown).strip())

@@ -1,7 +1,7 @@
-"""What agents write, as it is shown: each `tests/golden/NN-name.md` gives its `NN-name.teams.md`.
+"""Typical answers are rendered as expected: each `tests/golden/NN-name.md` becomes `NN-name.teams.md`.
 
-After a change that is meant, write the expected texts anew and read what became different:
-`REWRITE_GOLDEN=1 python -m pytest tests/unit/test_render_golden.py && git diff tests/golden`. To look at them in a
+After an intended change, write the expected texts anew and read the differences:
+`REWRITE_GOLDEN=1 python -m pytest tests/unit/test_render_golden.py && git diff tests/golden`. To see the texts in a
 browser: `python docs/draw_golden.py FOLDER`.
 """
 
@@ -24,24 +24,24 @@ def expected(source: Path) -> Path:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_an_answer_is_shown_as_it_was_read_and_found_good(source: Path) -> None:
-    (shown,) = render_answer(source.read_text("utf-8"))
+def test_an_answer_is_rendered_as_in_its_golden_file(source: Path) -> None:
+    (rendered,) = render_answer(source.read_text("utf-8"))
     if os.environ.get("REWRITE_GOLDEN"):
-        expected(source).write_text(shown + "\n", "utf-8")
+        expected(source).write_text(rendered + "\n", "utf-8")
 
-    assert shown + "\n" == expected(source).read_text("utf-8")
+    assert rendered + "\n" == expected(source).read_text("utf-8")
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_an_answer_that_is_streamed_only_grows(source: Path) -> None:
+def test_a_streamed_answer_only_grows(source: Path) -> None:
     whole = source.read_text("utf-8")
     finished = render_whole(whole)
     before = ""
-    for place in range(0, len(whole) + 1, 3):
-        shown = visible_prefix(whole[:place])
-        assert shown.startswith(before)
-        assert finished.startswith(shown)
-        before = shown
+    for end in range(0, len(whole) + 1, 3):
+        visible = visible_prefix(whole[:end])
+        assert visible.startswith(before)
+        assert finished.startswith(visible)
+        before = visible
 
 
 def test_every_expected_text_has_its_source() -> None:

@@ -1,6 +1,7 @@
-"""The recorded forms of Teams activities, and what each of them means.
+"""Each recorded activity of Teams leads to the expected decision.
 
-Written from the documented field tables (docs/reference/teams.md, "Inbound activities"), in full: names, ids and times are made up.
+The samples are written from the documented fields (docs/reference/teams.md, "Fields of an activity"), in full; names,
+ids and times are made up.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ MEANING = {
     "quote_both_forms": "ask: > GoClaw: The report is due on Friday.\n\nWhich Friday?",
     "quote_two_entities": "ask: > Ann (Lee): First\n> of two\n\nagree\n\nnot this",
     "locale_vi": "ask: [From: Nguyễn Thị Hoa] tuần này có gì đến hạn?",
-    "guest": "ask: [From: Gus (Guest)] what is due?",  # only the roster tells: the pipeline asks it
+    "guest": "ask: [From: Gus (Guest)] what is due?",  # only the roster tells guests; the pipeline asks the connector
     "edit": "reword: What is due next week?",
     "edit_group": "reword: [From: Ann Lee] what is due?",
     "edit_group_without_mention": "reword, not kept: [From: Ann Lee] what is due tomorrow?",
@@ -90,7 +91,7 @@ MEANING = {
     "feedback_like": "like: Just what I needed.",
     "feedback_dislike": "dislike",
     "feedback_malformed": "nothing: invoke_malformed",
-    "feedback_fetch_task": "nothing: invoke_unknown",  # comes only for buttons of type `custom`, which nobody sends
+    "feedback_fetch_task": "nothing: invoke_unknown",  # sent only for `custom` buttons, which the bridge does not use
     "picture_with_text": "ask: What is on it? (picture picture)",
     "consent_accept": "file",
     "consent_decline": "file",
@@ -115,7 +116,7 @@ MEANING = {
 
 
 def meaning(activity: dict[str, Any]) -> str:
-    """What the bridge would do about an activity, in one line."""
+    """Return the bridge's decision about an activity as a line of text."""
     match decide(parse_activity(activity), POLICY, 1.0):
         case Ignored(reason):
             return f"nothing: {reason}"
@@ -140,18 +141,18 @@ def _turn(turn: NewTurn) -> str:
         return f"ask: {turn.payload.text}{files}"
     if not turn.payload.activities:
         return str(turn.kind)
-    (shown,) = turn.payload.activities
-    return f"card: {_key(shown['summary'])}" if "summary" in shown else f"note: {_key(shown['text'])}"
+    (activity,) = turn.payload.activities
+    return f"card: {_key(activity['summary'])}" if "summary" in activity else f"note: {_key(activity['text'])}"
 
 
 def _key(words: str) -> str:
-    """The key of the bridge's sentence that begins as the words do."""
+    """Return the text key of the sentence with which `words` begin."""
     keys = ("help", "help_group", "welcome", "new_ask")
-    holes = {"agent": "helper", "commands": "", "session": say("session_shared")}
+    fields = {"agent": "helper", "commands": "", "session": say("session_shared")}
     denials = ("denied_meeting", "denied_no_aad_id", "denied_tenant")
-    return next(key for key in (*keys, *denials) if words.startswith(say(key, **holes)))
+    return next(key for key in (*keys, *denials) if words.startswith(say(key, **fields)))
 
 
 @pytest.mark.parametrize("name", sorted({*SAMPLES, *MEANING}))
-def test_each_recorded_activity_has_its_one_meaning(name: str) -> None:
+def test_each_recorded_activity_leads_to_the_expected_decision(name: str) -> None:
     assert meaning(SAMPLES[name]) == MEANING[name]

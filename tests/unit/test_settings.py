@@ -316,7 +316,7 @@ def test_in_the_file_starters_are_a_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        (";".join(f"{n}?" for n in range(9)), "has 9 questions; a Teams app takes 8 of them"),
+        (";".join(f"{n}?" for n in range(9)), "has 9 questions; at most 8 are allowed"),
         ("x" * 129, "question 1 has 129 characters; shorten it to 128"),
         ("Fine?;one\ntwo", "question 2 holds a line break or an invisible character; write it in one line"),
         ("/help", "question 1 begins with a slash, as commands do; write it as people would ask it"),

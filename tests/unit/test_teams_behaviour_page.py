@@ -1,4 +1,4 @@
-"""What docs/teams-behaviour.md says of Teams has a rule and a test that exists, and what can be seen is looked at."""
+"""Each row of docs/teams-behaviour.md has a rule, an existing test, and a browser test or the reason for none."""
 
 import ast
 import re
@@ -18,12 +18,13 @@ def rows() -> list[list[str]]:
 
 
 def behaviours() -> list[list[str]]:
+    """The rows without heads and rulers."""
     return [row for row in rows() if row != HEAD and set("".join(row)) != {"-"}]
 
 
 @cache
 def functions(file: str) -> frozenset[str]:
-    """The tests that a file defines."""
+    """The names of a file's test functions; empty if the file is missing."""
     path = ROOT / file
     tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -40,23 +41,23 @@ def test_every_row_has_a_behaviour_a_rule_and_a_test() -> None:
         behaviour, rule, tests, _ = row
         assert behaviour, row
         assert re.search(r"\[[\w ]+\]|own: [\w*]", rule), f"neither a page nor a reason: {row}"
-        assert TEST.sub("", tests).replace(",", "").strip() == "", f"something else than tests: {row}"
+        assert TEST.sub("", tests).replace(",", "").strip() == "", f"text beside the tests: {row}"
         assert TEST.search(tests), f"no test: {row}"
 
 
-def test_what_can_be_seen_is_looked_at_in_a_browser_or_says_why_not() -> None:
+def test_every_row_has_a_browser_test_or_the_reason_for_none() -> None:
     seen = [row for row in behaviours() if TEST.search(row[3])]
     assert len(seen) > 100
     for row in behaviours():
         cell = row[3]
         if row in seen:
-            assert TEST.sub("", cell).replace(",", "").strip() == "", f"something else than tests: {row}"
+            assert TEST.sub("", cell).replace(",", "").strip() == "", f"text beside the tests: {row}"
             assert all(opens_a_browser(file) for file, _ in TEST.findall(cell)), f"not in a browser: {row}"
         else:
             assert cell == "–" or re.fullmatch(r"no: \w.+", cell), f"neither a test nor a reason: {row}"
 
 
-def test_every_test_that_is_named_exists() -> None:
+def test_every_named_test_exists() -> None:
     named = TEST.findall(PAGE)
 
     missing = [f"{file}::{name}" for file, name in named if name not in functions(file)]
@@ -65,7 +66,7 @@ def test_every_test_that_is_named_exists() -> None:
     assert missing == []
 
 
-def test_every_page_that_is_named_is_linked_once_and_stands_in_the_code() -> None:
+def test_every_named_page_is_linked_once_and_cited_in_the_code() -> None:
     linked = dict(re.findall(r"^\[([\w ]+)\]: (https://\S+)$", PAGE, flags=re.MULTILINE))
     used = set(re.findall(r"\[([\w ]+)\](?![:(])", PAGE))
     code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "bridge").rglob("*.py")))

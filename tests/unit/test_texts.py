@@ -1,4 +1,4 @@
-"""The bridge's own sentences: all of them used, filled, translated, and in words for people who know no gateways."""
+"""The bridge's sentences: all used, with fields, translated, in words for people without knowledge of gateways."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bridge.core.commands import COMMANDS, CommandInfo, help_lines
 from bridge.core.errors import BridgeError
 from bridge.core.outbound.answers_and_notes import LONGEST_ANSWER, answer
 from bridge.core.outbound.cards import confirm_new, interrupted
-from bridge.core.texts import ENGLISH, SHIPPED, faults, holes, say, span
+from bridge.core.texts import ENGLISH, SHIPPED, faults, fields_of, say, span
 
 BRIDGE = Path(errors.__file__).parent.parent
 LABELS = {kind.label for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BridgeError)}
@@ -28,44 +28,44 @@ HTTP_WORDS = r"\bHTTPS?\b|\bJSON\b|\bAPI\b|\bWebSocket\b|\b[45]\d\d\b|\btoken\b|
 CLASS_NAMES = "|".join(name for name, kind in vars(errors).items() if isinstance(kind, type))
 
 
-# What the agent reads, and not people, is English everywhere.
+# Sentences for the agent, not for people: English in every language.
 FOR_THE_AGENT = {"files_alone", "files_dropped", "file_goes_on"}
 TRANSLATED = sorted(SHIPPED.keys() - {"en"})
 ALPHABET = {"vi": "ăâđêôơưáàảãạếềểễệốồổỗộớờởỡợứừửữự", "zh": "您的智能体我不请再"}
 
 
 @pytest.fixture
-def own() -> Iterator[None]:
-    """Afterwards the bridge says its own sentences again."""
+def shipped_sentences_afterwards() -> Iterator[None]:
+    """Put the shipped sentences back after the test."""
     yield
     texts.use({})
 
 
 @cache
 def nodes() -> tuple[ast.AST, ...]:
-    """Everything in the product's modules, but for the table itself and the simulator."""
+    """The syntax trees of all modules without locales and simulator."""
     paths = [path for path in BRIDGE.rglob("*.py") if not {"locales", "simulator"} & {*path.parts}]
     return tuple(node for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def literals() -> set[str]:
-    """Every string in them."""
+    """Every string literal in the modules."""
     return {node.value for node in nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def said() -> set[str]:
-    """The keys that are given to `say` as they stand."""
+    """The keys given to `say` as literals."""
     calls = [node for node in nodes() if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say"]
     keys = [call.args[0] for call in calls if call.args]
     return {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
 
 
-def test_no_sentence_is_kept_that_nobody_says() -> None:
+def test_every_sentence_is_used() -> None:
     assert ENGLISH.keys() - LABELS - set(Denial) - literals() == set()
 
 
-def test_nobody_is_told_words_that_are_not_in_the_table() -> None:
-    """What makes the content of messages is given no words in the code itself."""
+def test_people_read_sentences_of_the_table_only() -> None:
+    """Functions that make the content of messages get no literal words as their first argument."""
     makers = {"note", "Click", "done", "_card", "_words", "continued"}
     calls = [node for node in nodes() if isinstance(node, ast.Call)]
     makes = [node for node in calls if getattr(node.func, "id", getattr(node.func, "attr", "")) in makers]
@@ -79,7 +79,7 @@ def test_nobody_is_told_words_that_are_not_in_the_table() -> None:
     assert [word for word in words if isinstance(word, str) and any(map(str.isalpha, word))] == []
 
 
-def test_whatever_is_said_is_in_the_table() -> None:
+def test_every_key_given_to_say_is_in_the_table() -> None:
     keys = said()
 
     assert keys
@@ -95,8 +95,8 @@ def test_a_sentence_has_no_words_of_programmers(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(ENGLISH))
-def test_a_sentence_is_said_with_its_holes_filled(key: str) -> None:
-    names = holes(ENGLISH[key])
+def test_a_sentence_needs_a_value_for_each_of_its_fields(key: str) -> None:
+    names = fields_of(ENGLISH[key])
     values = {name: f"<{name}>" for name in names}
 
     words = say(key, **values)
@@ -107,7 +107,7 @@ def test_a_sentence_is_said_with_its_holes_filled(key: str) -> None:
             say(key)
 
 
-def test_braces_in_what_fills_a_hole_stay_as_they_are() -> None:
+def test_braces_in_a_fields_value_stay_unchanged() -> None:
     assert "{commands}" in say("stopped_by", name="{commands}")
 
 
@@ -120,7 +120,7 @@ def test_a_key_that_does_not_exist_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("locale", ["", "en", "en-US", "EN-gb", "xx-YY", "-", "💥", "v", "zhh", "vi_VN"])
-def test_who_speaks_none_of_the_languages_reads_english(locale: str) -> None:
+def test_a_locale_without_sentences_reads_english(locale: str) -> None:
     assert say("stop_nothing", locale) == ENGLISH["stop_nothing"]
 
 
@@ -151,10 +151,10 @@ def test_a_file_in_the_folder_is_a_language() -> None:
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
-def test_a_language_has_every_sentence_with_the_same_holes(language: str) -> None:
+def test_a_language_has_every_sentence_with_the_same_fields(language: str) -> None:
     assert list(SHIPPED[language]) == list(ENGLISH)
     for key, sentence in SHIPPED[language].items():
-        assert holes(sentence) == holes(ENGLISH[key]), key
+        assert fields_of(sentence) == fields_of(ENGLISH[key]), key
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
@@ -166,8 +166,8 @@ def test_every_sentence_is_translated(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", sorted(SHIPPED))
-def test_what_is_typed_by_hand_is_the_same_in_every_language(language: str) -> None:
-    """Commands, bold words, lists and paragraphs."""
+def test_commands_and_markup_are_the_same_in_every_language(language: str) -> None:
+    """Commands, bold words, lists and paragraphs must match the English sentence."""
     for key, sentence in SHIPPED[language].items():
         marks = (re.findall(r"/[a-z]+", sentence), sentence.count("**"), sentence.count("\n"), sentence.count("- "))
         english = ENGLISH[key]
@@ -177,7 +177,7 @@ def test_what_is_typed_by_hand_is_the_same_in_every_language(language: str) -> N
 
 @pytest.mark.parametrize(("language", "key"), list(product(sorted(SHIPPED), sorted(ENGLISH))))
 def test_a_sentence_is_clean_text_whose_markup_works(language: str, key: str) -> None:
-    """Beside Chinese letters some `**` do not make words bold: they need a blank or a letter on the right side."""
+    """Beside Chinese letters some `**` make no bold words without a blank or a letter on the right side."""
     sentence = SHIPPED[language][key]
     shown = MarkdownIt().render(re.sub(r"\{(\w+)\}", "/x", sentence))
 
@@ -214,7 +214,7 @@ def test_cards_notes_and_times_are_in_the_readers_language() -> None:
 # -- an admin's own --
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("shipped_sentences_afterwards")
 def test_an_admin_replaces_a_sentence_in_one_language() -> None:
     texts.use({"vi": {"stopped": "Xong."}})
 
@@ -223,8 +223,8 @@ def test_an_admin_replaces_a_sentence_in_one_language() -> None:
     assert say("stop_nothing", "vi-VN") == SHIPPED["vi"]["stop_nothing"]
 
 
-@pytest.mark.usefixtures("own")
-def test_an_admin_adds_a_language_and_what_it_lacks_is_said_in_the_admins_english() -> None:
+@pytest.mark.usefixtures("shipped_sentences_afterwards")
+def test_sentences_missing_in_an_admins_language_are_said_in_the_admins_english() -> None:
     texts.use({"de": {"stopped": "Angehalten."}, "en": {"silent": "*Nothing to say.*"}})
 
     assert say("stopped", "de-AT") == "Angehalten."
@@ -232,8 +232,8 @@ def test_an_admin_adds_a_language_and_what_it_lacks_is_said_in_the_admins_englis
     assert say("ask_again", "de-AT") == ENGLISH["ask_again"]
 
 
-@pytest.mark.usefixtures("own")
-def test_the_next_replacement_takes_the_place_of_the_last() -> None:
+@pytest.mark.usefixtures("shipped_sentences_afterwards")
+def test_a_second_use_drops_the_sentences_of_the_first() -> None:
     texts.use({"en": {"stopped": "One."}})
     texts.use({"en": {"silent": "Two."}})
 
@@ -241,26 +241,26 @@ def test_the_next_replacement_takes_the_place_of_the_last() -> None:
 
 
 @pytest.mark.parametrize("language", sorted(SHIPPED))
-def test_the_shipped_sentences_are_such_as_an_admin_may_write(language: str) -> None:
+def test_the_shipped_sentences_have_no_faults(language: str) -> None:
     assert list(faults({language: SHIPPED[language]})) == []
 
 
 @pytest.mark.parametrize(
     "table",
     [
-        {"en": {"stopped_by": "Stopped."}},  # a hole may be left out
+        {"en": {"stopped_by": "Stopped."}},  # a field may be left out
         {"en": {"stopped_by": "{{{name}}}"}},
         {"fil": {"stopped": "Hinto."}},
         {"en": {}},
         {},
     ],
 )
-def test_what_an_admin_may_write(table: dict[str, dict[str, str]]) -> None:
+def test_valid_sentences_of_an_admin_have_no_fault(table: dict[str, dict[str, str]]) -> None:
     assert list(faults(table)) == []
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "beginning"),
     [
         ({"stopped": "Stopped."}, "stopped: is not in a table; put"),
         ({"English": {}}, "[English]: is not a language; write"),
@@ -288,25 +288,25 @@ def test_what_an_admin_may_write(table: dict[str, dict[str, str]]) -> None:
         ({"en": {"stopped_by": "name}"}}, "[en] stopped_by: has braces that do not fit together; write"),
     ],
 )
-def test_what_an_admin_must_mend(table: dict[str, object], told: str) -> None:
+def test_a_faulty_sentence_of_an_admin_is_reported_with_the_remedy(table: dict[str, object], beginning: str) -> None:
     (fault,) = faults(table)
 
-    assert fault.startswith(told)
+    assert fault.startswith(beginning)
 
 
 @given(st.text(max_size=40) | st.text("{}!:name.[]0 ", max_size=12))
 def test_a_sentence_without_a_fault_can_be_said(sentence: str) -> None:
-    told = list(faults({"en": {"stopped_by": sentence}}))
+    found = list(faults({"en": {"stopped_by": sentence}}))
 
     try:
-        if not told:
+        if not found:
             texts.use({"en": {"stopped_by": sentence}})
             assert say("stopped_by", name="Ann").count("{name}") == sentence.count("{{name}}")
     finally:
         texts.use({})
 
 
-def test_every_mistake_is_told() -> None:
+def test_every_fault_is_reported() -> None:
     own: dict[str, object] = {"en": {"stoped": "x", "stopped": "{x}", "silent": "fine"}, "xx1": {}, "vi": {"none": ""}}
 
     assert len(list(faults(own))) == 4

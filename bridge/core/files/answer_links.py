@@ -1,7 +1,7 @@
-"""The files that an answer links to: found, and their links replaced. Pure.
+"""Finds the gateway's files in the links of an answer, and replaces these links.
 
-The gateway signs the links of an answer (`?ft=…`) and leaves them relative, so nothing but the bridge can open them
-(docs/reference/goclaw.md, "Files"). A link to anywhere else is left to the renderer, and never fetched.
+The gateway signs the links of an answer with a ticket (`?ft=…`) and leaves them relative, so only the bridge can open
+them (docs/reference/goclaw.md, "Files"). Links to all further hosts are left to the renderer and never fetched.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from bridge.core.files.content_type import clean_name
 from bridge.core.markdown.dialect import link_targets
 
 NOWHERE = "bridge:file"
-"""A link's target of which the renderer leaves only the label: what it leads to is shown beside the answer."""
+"""A link target of which the renderer keeps only the label, for a file shown beside the answer or not at all."""
 
-_PLACES = ("/v1/files/", "/v1/media/")
+_FILE_PATHS = ("/v1/files/", "/v1/media/")
 _PATH = r"/v1/(?:files|media)/[^\s()<>\[\]\"'`?#]+"
 _TICKET = re.compile(r"[A-Za-z0-9_-]{16,128}\.[0-9]{1,12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """A file that the agent hands over: its path at the gateway with its own ticket (`?ft=`), its name, its type."""
+    """A file from the agent: path at the gateway with ticket (`?ft=`), name for people, media type ("": unknown)."""
 
     path: str
     name: str
@@ -34,7 +34,7 @@ class AgentFile:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A link's target as it stands in the answer, and the file it leads to."""
+    """A link's target as written in the answer, and the linked file."""
 
     target: str
     file: AgentFile
@@ -42,27 +42,28 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What stands in place of a link: where it leads now, and words behind it."""
+    """The new target of a link, and words to add behind the link."""
 
     href: str
     words: str = ""
 
 
 def linked_files(markdown: str, base: str) -> tuple[Linked, ...]:
-    """The gateway's files that the answer links to or shows, in order; `base` is the gateway's own address."""
-    if not any(place in markdown for place in _PLACES):
+    """Return the gateway's files among the answer's links and pictures, in order; `base` is the gateway's URL."""
+    if not any(path in markdown for path in _FILE_PATHS):
         return ()
-    real = {unquote(target) for target in link_targets(markdown)}
+    # The parser knows real links from code; the pattern knows how a target was written.
+    parsed = {unquote(target) for target in link_targets(markdown)}
     found = {match["target"]: None for match in _links(base).finditer(markdown)}
     return tuple(
         Linked(target, AgentFile(target.removeprefix(base.rstrip("/")), name_of(target)))
         for target in found
-        if unquote(target) in real
+        if unquote(target) in parsed
     )
 
 
 def relinked(markdown: str, base: str, replacement: Mapping[str, Replacement]) -> str:
-    """The answer, each of these targets replaced where it is a link's."""
+    """Return the answer with links replaced; `replacement` is by link target, `base` the gateway's URL."""
 
     def replaced(match: re.Match[str]) -> str:
         new = replacement.get(match["target"])
@@ -74,21 +75,22 @@ def relinked(markdown: str, base: str, replacement: Mapping[str, Replacement]) -
 
 
 def name_of(target: str) -> str:
-    """The file's name in its path."""
+    """Return the name of a file, fit for people and disks, from the last part of the file's path."""
     return clean_name(unquote(target.partition("?")[0]))
 
 
 def fetchable(path: str) -> tuple[str, str] | None:
-    """A file's path and its ticket ("": none), None where the path could lead to anything but a file."""
-    place, _, query = path.partition("?")
-    steps = unquote(place).split("/")
-    plain = place.startswith(_PLACES) and not {".", "..", ""} & set(steps[1:]) and "\\" not in unquote(place)
+    """Split `path` into path and ticket ("": none); None if the path could lead to more than files."""
+    file, _, query = path.partition("?")
+    steps = unquote(file).split("/")
+    plain = file.startswith(_FILE_PATHS) and not {".", "..", ""} & set(steps[1:]) and "\\" not in unquote(file)
     ticket = parse_qs(query).get("ft", [""])[0]
-    return (place, ticket) if plain and (not ticket or _TICKET.fullmatch(ticket)) else None
+    return (file, ticket) if plain and (not ticket or _TICKET.fullmatch(ticket)) else None
 
 
 @lru_cache(maxsize=4)
 def _links(base: str) -> re.Pattern[str]:
+    """Return the pattern for Markdown links to files of the gateway at `base`."""
     own = re.escape(base.rstrip("/"))
     title = r"(?:\s{1,9}(?:\"[^\"\n]{0,500}\"|'[^'\n]{0,500}'))?"
     return re.compile(rf"\]\(\s{{0,9}}<?(?P<target>(?:{own})?{_PATH}(?:\?[\w=.&-]*)?)>?{title}\s{{0,9}}\)")

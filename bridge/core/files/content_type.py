@@ -1,4 +1,4 @@
-"""What a file's bytes are, whatever its name says, and a name that can be shown anywhere. Pure."""
+"""Tells the media type of a file by the bytes alone, and cleans file names."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ _ENCODINGS = (
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _LONGEST_NAME = 100
 _LONGEST_ENDING = 12
-# What is markup, a path or a wildcard somewhere; Windows' list is the longest:
+# Signs of markup, paths or wildcards in some system; Windows has the longest list:
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file#naming-conventions
 _UNSAFE = dict.fromkeys(map(ord, '<>:"|?*[]()`~#%{}'), "_")
 
-# What Teams shows beside a message: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
+# Limits of pictures beside a message, in bytes and pixels: docs/reference/teams.md, "Pictures and cards".
 MOST_PICTURE_BYTES = 1024 * 1024
 MOST_PICTURE_SIDE = 1024
-# A frame's own header: GIF89a section 23. Animated pictures are not shown as such.
+# The header of a frame: GIF89a section 23. Teams does not show animated pictures.
 _GIF_FRAME = b"\x21\xf9\x04"
-# Start of frame, any process, but for the tables that share the range: ITU-T T.81 table B.1
+# Markers of a start of frame; three markers in the same range begin tables: ITU-T T.81 table B.1.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def type_of(content: bytes) -> str:
-    """The media type by content: pictures, PDF and zip by their first bytes, text by being text, else unknown.
+    """Return the media type of `content`: by first bytes for pictures, PDF and zip, else `TEXT` or `UNKNOWN`.
 
-    HTML, SVG and scripts are text, so that nothing that is served with this type runs in a browser.
+    HTML, SVG and scripts are `TEXT`, so no browser runs a file served with the returned type.
     """
     signed = _signed(content)
     return signed or (UNKNOWN if text_of(content) is None else TEXT)
 
 
 def text_of(content: bytes) -> str | None:
-    """The text of a file that is text: UTF-8, or UTF-16 with its mark, without control characters."""
+    """Return the text of a text file (UTF-8, or UTF-16 with byte order mark, no control characters), else None."""
     if _signed(content):
-        return None  # some PDF are ASCII from end to end
+        return None  # some PDF files are ASCII from end to end
     mark, encoding = next(entry for entry in _ENCODINGS if content.startswith(entry[0]))
     try:
         text = content[len(mark) :].decode(encoding)
@@ -65,7 +65,7 @@ def text_of(content: bytes) -> str | None:
 
 
 def is_showable(content: bytes) -> bool:
-    """Whether Teams shows the bytes as a picture beside a message."""
+    """Tell whether Teams shows `content` as a picture beside a message."""
     if len(content) > MOST_PICTURE_BYTES:
         return False
     match type_of(content):
@@ -81,9 +81,12 @@ def is_showable(content: bytes) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """A file's name for people, Markdown, headers and disks: no path, no markup, nothing invisible, not long."""
+    """Return `name` fit for people, Markdown, headers and disks: no path, markup or invisible characters, not long.
+
+    At most 100 characters; "file" if no character remains.
+    """
     last = re.split(r"[/\\]", name)[-1]
-    # category C: controls, and the marks that turn the direction of reading and hide an ending
+    # Category C: controls, and the marks which turn the direction of reading and so hide an ending.
     visible = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     flat = " ".join(visible.split()).translate(_UNSAFE).strip(" .")
     if len(flat) > _LONGEST_NAME:
@@ -94,11 +97,12 @@ def clean_name(name: str) -> str:
 
 
 def _signed(content: bytes) -> str:
-    """The type that the first bytes stand for, "" for none."""
+    """Return the type by first bytes, "" for none."""
     return next((kind for signature, kind in _SIGNATURES if content.startswith(signature)), "")
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Return width and height in pixels, (0, 0) if no frame is found."""
     at = 2
     while at + 9 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]

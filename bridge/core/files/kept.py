@@ -1,4 +1,4 @@
-"""A file on its way to people, and the links that open one for a while. Pure."""
+"""Files which the bridge keeps for people, and the signed links to these files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXPIRY = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 class FileState(StrEnum):
-    """Offered by a card, or behind a link; an offered one is saved or declined once."""
+    """How people get the file: offered by a card (then saved or declined, once), or behind a signed link."""
 
     OFFERED = "offered"
     LINKED = "linked"
@@ -26,9 +26,9 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file that was fetched from the gateway for the people of one conversation.
+    """A file fetched from the gateway for the people of a conversation.
 
-    `conversation` and `person` (AAD object id) say for whom; times in seconds since the epoch.
+    `turn` is the id of the turn with the answer, `person` the asker's AAD object id. Times are seconds since the epoch.
     """
 
     id: str
@@ -45,9 +45,10 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A person's word about a file that was offered: `file` is its id, `card` the message that offered it.
+    """A person's answer to an offered file: `file` is the kept file's id, `card` the id of the offering message.
 
-    The rest is where Teams wants it and what it then calls it; empty where the person declined.
+    `upload_url` is the address for the bytes. `content_url`, `unique_id` and `file_type` go into the card shown after
+    the upload. All four are "" if the person declined.
     """
 
     file: str
@@ -61,19 +62,22 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class FileLinks:
-    """Signed, expiring links below the bridge's public address. Whoever has one may open it: groups share theirs."""
+    """Signed, expiring links below `base`, the bridge's public URL.
+
+    A link opens for all who know the link, since members of a group share links.
+    """
 
     base: str
     key: bytes = field(repr=False)
 
     def url(self, id_: str, expires: float) -> str:
-        """The link that opens the file until it expires."""
+        """Return a link to the kept file `id_`, good until `expires` (seconds since the epoch)."""
         until = str(int(expires))
         query = urlencode({"exp": until, "sig": self._signature(id_, until)})
         return f"{self.base.rstrip('/')}{FILES_PATH}/{id_}?{query}"
 
     def opens(self, id_: str, expires: str, signature: str, now: float) -> bool:
-        """Whether this is a link of ours, and still good."""
+        """Tell whether the bridge signed the link with these values, and the link has not expired."""
         if _EXPIRY.fullmatch(expires) is None or int(expires) < now:
             return False
         genuine = self._signature(id_, expires).encode()

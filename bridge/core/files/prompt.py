@@ -1,4 +1,4 @@
-"""A question together with the text of the files that came with it, within what the gateway reads. Pure."""
+"""Adds the text of a message's files to the question, within the gateway's limit."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from bridge.core.files.content_type import text_of
 from bridge.core.texts import say
 
 MOST_BYTES = 32_000
-"""Of a longer question the gateway cuts the end without a word (docs/reference/goclaw.md, "Request")."""
+"""The gateway cuts the end of a longer question, without an error (docs/reference/goclaw.md, "Request")."""
 
-# A file of which less than this would be left says nothing.
+# A shorter beginning of a file would not help the agent; such a file is left out.
 _LEAST_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file that is text: as much of its beginning as could ever be passed on, and its size in bytes of UTF-8."""
+    """A text file: the beginning, at most `MOST_BYTES` characters, and the size of the whole in bytes of UTF-8."""
 
     name: str
     text: str
@@ -27,9 +27,10 @@ class TextFile:
 
 @dataclass(frozen=True, slots=True)
 class Inlined:
-    """The question, and what became of the files: `cut` holds (name, bytes kept, bytes in all), `left_out` names.
+    """The question with files: `text` is sent to the agent.
 
-    `blocks`: what was added for each file, "" where nothing was.
+    `cut` has (name, bytes kept, bytes of the whole) of each file which was cut, `left_out` the names of files without
+    room, `blocks` the text added for each file, "" for a file left out.
     """
 
     text: str
@@ -39,7 +40,7 @@ class Inlined:
 
 
 def text_file(name: str, content: bytes) -> TextFile | None:
-    """The file, if it is text by its content."""
+    """Return the file if `content` is text, else None."""
     text = text_of(content)
     if text is None:
         return None
@@ -48,11 +49,12 @@ def text_file(name: str, content: bytes) -> TextFile | None:
 
 
 def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = MOST_BYTES) -> Inlined:
-    """The question with each file after it as a fenced block, one after the other as far as there is room.
+    """Return the question `text` with each file as a fenced block, in order, while there is room in `most` bytes.
 
-    `missing`: files that could not be passed, which the agent is told of; so it is of those there is no room for.
+    A last sentence tells the agent the names of the `missing` files, which could not be fetched or are no text, and of
+    files without room.
     """
-    room = most - _bytes(text) - _bytes(_told([*missing, *(file.name for file in files)]))
+    room = most - _bytes(text) - _bytes(_dropped_note([*missing, *(file.name for file in files)]))
     blocks: list[str] = []
     cut: list[tuple[str, int, int]] = []
     left_out: list[str] = []
@@ -65,37 +67,36 @@ def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], mos
             left_out.append(file.name)
         if block and kept < file.size:
             cut.append((file.name, kept, file.size))
-    told = _told([*missing, *left_out])
-    whole = "".join([text, *blocks, told])
-    # a question that leaves no room for a word about files is for the gateway's edge to judge, as it came
+    whole = "".join([text, *blocks, _dropped_note([*missing, *left_out])])
+    # A question without room even for the note stays as written; `bridge.gateway` refuses questions over the limit.
     fits = _bytes(whole) <= most
     return Inlined(whole if fits else text, tuple(cut), tuple(left_out), tuple(blocks) if fits else ("",) * len(files))
 
 
 def _block(file: TextFile, room: int) -> tuple[str, int]:
-    """The block, "" where there is no room for it; how many of the file's bytes are in it."""
-    # longer than any run inside, so that the file cannot end its own block
+    """Return the file's block ("": no room) and the number of the file's bytes in the block."""
+    # The fence is longer than any run of backticks in the file, so the file cannot end the block.
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", file.text)), default=0))
     head, foot = f"\n\n[File: {file.name}]\n{fence}\n", f"\n{fence}"
     free = room - _bytes(head + foot)
     if file.size <= free:
         return f"{head}{file.text}{foot}", file.size
-    free -= _bytes(_goes_on(file.size, file.size))
+    free -= _bytes(_cut_note(file.size, file.size))
     if free < _LEAST_BYTES:
         return "", 0
     begin = file.text.encode()[:free].decode(errors="ignore")
     kept = _bytes(begin)
-    return f"{head}{begin}{foot}{_goes_on(file.size - kept, file.size)}", kept
+    return f"{head}{begin}{foot}{_cut_note(file.size - kept, file.size)}", kept
 
 
-def _goes_on(left: int, size: int) -> str:
+def _cut_note(left: int, size: int) -> str:
     return "\n" + say("file_goes_on", left=left, size=size)
 
 
-def _told(names: Sequence[str]) -> str:
+def _dropped_note(names: Sequence[str]) -> str:
     return "\n\n" + say("files_dropped", count=len(names), names=", ".join(names)) if names else ""
 
 
 def _bytes(text: str) -> int:
-    # lone surrogates are sent as `?`
+    # "replace" counts lone surrogates as `?`, as they are sent.
     return len(text.encode("utf-8", "replace"))

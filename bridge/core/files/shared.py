@@ -1,4 +1,4 @@
-"""A file that a person's message brings: its kind and what Teams says of it."""
+"""A file in a person's message, as described by Teams."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class FileKind(StrEnum):
-    """How a file can be had: by its own link, from the connector, or not at all (groups and channels)."""
+    """How the bridge gets a file: by a download link, from the connector, or not at all (in groups and channels)."""
 
     DOWNLOAD = "download"
     PICTURE = "picture"
@@ -16,7 +16,7 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SharedFile:
-    """A file of a message. `url` is Teams' word, not checked; `type` is what is declared, which proves nothing."""
+    """A file of a message. `url` comes from Teams unchecked; `type` is only declared, the bytes decide later."""
 
     name: str
     url: str

@@ -1,7 +1,7 @@
-"""Activity JSON in, one of a closed set of events out. Total: no JSON makes it raise.
+"""Parses the JSON of a verified activity into an `Event`. Raises nothing, whatever the JSON.
 
-Unknown types, names and shapes become `Ignored` with a reason; Teams adds new ones at any time.
-Fields: docs/reference/teams.md, "Inbound activities"; https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference#activity-object
+Teams adds types, names and fields at any time, so unknown ones become `Ignored` with a reason.
+Fields: docs/reference/teams.md, "Fields of an activity"; https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference#activity-object
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from bridge.core.inbound.sender import address
 from bridge.core.turn import Reference, Scope
 
 BOT_PREFIX = "28:"
-"""Ids of bots in Teams; a bot that answered bots could talk with itself forever."""
-_CHANGES: Final = {
+"""How ids of bots begin in Teams. Messages of bots are ignored: two bots could answer each other forever."""
+# Type and `channelData.eventType`: docs/reference/teams.md, "Events".
+_EDIT_EVENTS: Final = {
     ("messageUpdate", "editMessage"),
     ("messageUpdate", "undeleteMessage"),
     ("messageDelete", "softDeleteMessage"),
 }
-_MEANT: Final = (
+_PARSED_TYPES: Final = (
     "message",
     "messageUpdate",
     "messageDelete",
@@ -47,7 +48,10 @@ _MEANT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """Something a person wrote. `text` is readable, without the bot's own mention; `id` is the dedupe key."""
+    """A message from a person.
+
+    `id` is the key by which a repeat is recognised; `text` is Markdown without the mention of the bot.
+    """
 
     id: str
     reference: Reference
@@ -59,7 +63,7 @@ class UserMessage:
 
 @dataclass(frozen=True, slots=True)
 class CardAction:
-    """A click on a card's button (invoke `adaptiveCard/action`): verb and data are the bridge's own, echoed."""
+    """A press of a card's button (invoke `adaptiveCard/action`), with the verb and data from the bridge's card."""
 
     id: str
     reference: Reference
@@ -70,7 +74,7 @@ class CardAction:
 
 @dataclass(frozen=True, slots=True)
 class FileConsent:
-    """A person's word about a file that was offered to them (invoke `fileConsent/invoke`)."""
+    """A person accepted or declined an offered file (invoke `fileConsent/invoke`)."""
 
     id: str
     reference: Reference
@@ -89,17 +93,17 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Nothing to do. `reason` is a metric label from a small fixed set."""
+    """An activity without any effect. `reason` is a metric label from a small fixed set."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A message says something else now: `message` is how it reads, under the dedupe key that it had when it came.
+    """A person edited a message, or undid a deletion (`undeleted`).
 
-    `id` is this change's own key; `stamp` its time by Teams' clock (epoch seconds), 0.0 where it is not told.
-    `undeleted`: its deletion was undone.
+    `message` has the new text and the message's original key; `id` is the key of the edit. `stamp` is the time of the
+    edit by Teams' clock in seconds since the epoch, 0.0 if Teams gave none.
     """
 
     id: str
@@ -110,7 +114,7 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A message is gone; `message` is the dedupe key that it had."""
+    """A person deleted a message; `message` is the key of its `UserMessage`, `stamp` as in `Edited`."""
 
     message: str
     reference: Reference
@@ -119,7 +123,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The bot was removed: nothing can be shown any more where turns have ids that begin with `place`."""
+    """The bot was removed from a conversation; ids of the conversation's turns begin with `id_prefix`."""
 
     id_prefix: str
 
@@ -128,9 +132,9 @@ Event = UserMessage | CardAction | FileConsent | Installed | Edited | Deleted | 
 
 
 def parse_activity(activity: dict[str, Any]) -> Event:
-    """The event in a verified activity (a JSON object)."""
+    """Return the event in a verified activity (a JSON object)."""
     kind = activity.get("type")
-    if kind not in _MEANT:
+    if kind not in _PARSED_TYPES:
         known = kind in ("typing", "event", "endOfConversation")
         return Ignored(f"type_{kind}" if known else "type_unknown")
     reference, facts = address(activity)
@@ -143,7 +147,7 @@ def parse_activity(activity: dict[str, Any]) -> Event:
         case "message":
             event = _message(activity, reference, facts)
         case "messageUpdate" | "messageDelete":
-            event = _change(activity, kind, reference, facts)
+            event = _edit(activity, kind, reference, facts)
         case "messageReaction":
             event = rated_by_reaction(activity, reference, facts) or Ignored("reaction_neutral")
         case "invoke":
@@ -157,20 +161,20 @@ def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> Us
     if not reference.activity:
         return Ignored("malformed")
     mentions = _mentions(activity, reference.bot)
-    words, files = _words(activity, mentions)
-    text = with_quotes(activity, words)
+    text, files = _text_and_files(activity, mentions)
+    text = with_quotes(activity, text)
     mentioned = any(mention.own for mention in mentions)
     id_ = _key("message", reference, reference.activity)
     return UserMessage(id_, reference, facts, text, mentioned, files)
 
 
-def _change(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
-    """An edit, its like after *Undo*, or a deletion. They carry the id of the message that they change.
+def _edit(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
+    """Parse an edit, a deletion or an undone deletion. The activity's id is the id of the edited message.
 
     https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages
     """
-    what = _str(_dict(activity.get("channelData")).get("eventType"))
-    if (kind, what) not in _CHANGES:
+    event_type = _str(_dict(activity.get("channelData")).get("eventType"))
+    if (kind, event_type) not in _EDIT_EVENTS:
         return Ignored("change_unknown")
     stamp = _stamp(_str(activity.get("timestamp")))
     message = _message(activity, reference, facts)
@@ -179,7 +183,7 @@ def _change(activity: dict[str, Any], kind: str, reference: Reference, facts: Fa
     if kind == "messageDelete":
         return Deleted(message.id, reference, stamp)
     key = _key(kind, reference, f"{reference.activity}|{_str(activity.get('timestamp'))}")
-    return Edited(key, message, stamp, undeleted=what == "undeleteMessage")
+    return Edited(key, message, stamp, undeleted=event_type == "undeleteMessage")
 
 
 def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
@@ -194,10 +198,10 @@ def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Eve
     if not verb:
         return Ignored("invoke_malformed")
     data = _dict(action.get("data"))
-    # A retried invoke has a new id, so what was clicked is the key: the message, the person, the button.
+    # A retried invoke has a new id, so the key is made of the message, the person and the button's data.
     try:
         clicked = orjson.dumps([verb, data], option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError:  # nested deeper than it writes, though not than it reads
+    except orjson.JSONEncodeError:  # orjson reads deeper nesting than orjson writes
         return Ignored("invoke_malformed")
     digest = hashlib.sha256(clicked).hexdigest()[:24]
     key = f"{_str(activity.get('replyToId'))}|{facts.person.aad_id}|{digest}"
@@ -205,22 +209,23 @@ def _invoke(activity: dict[str, Any], reference: Reference, facts: Facts) -> Eve
 
 
 def _file_consent(activity: dict[str, Any], reference: Reference, facts: Facts) -> Event:
-    """Shape: docs/reference/teams.md, "File exchange"; https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4"""
+    """Parse the answer to an offered file. Shape: docs/reference/teams.md, "Offering a file"."""
     value = _dict(activity.get("value"))
     file, action = _str(_dict(value.get("context")).get("file")), value.get("action")
     if not file or action not in ("accept", "decline") or reference.scope is not Scope.PERSONAL:
         return Ignored("invoke_malformed")
-    place = _dict(value.get("uploadInfo"))
+    upload = _dict(value.get("uploadInfo"))
     consent = Consent(
         file=file,
         accepted=action == "accept",
         card=_str(activity.get("replyToId")),
-        upload_url=_str(place.get("uploadUrl")),
-        content_url=_str(place.get("contentUrl")),
-        unique_id=_str(place.get("uniqueId")),
-        file_type=_str(place.get("fileType")),
+        upload_url=_str(upload.get("uploadUrl")),
+        content_url=_str(upload.get("contentUrl")),
+        unique_id=_str(upload.get("uniqueId")),
+        file_type=_str(upload.get("fileType")),
     )
-    # the first word counts: retried invokes have new ids, and the card can be clicked until it is replaced
+    # Accepting and declining share a key, so the first press counts: retried invokes have new ids, and the card can
+    # be pressed again until the bridge replaces the card.
     return FileConsent(_key("invoke", reference, f"file|{facts.person.aad_id}|{file}"), reference, facts, consent)
 
 
@@ -229,21 +234,21 @@ def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts
         # add, add-upgrade, …: https://github.com/microsoft/botframework-sdk/issues/6139
         action = _str(activity.get("action"))
         if action == "remove":
-            return Removed(_place(reference))
+            return Removed(_id_prefix(reference))
         if action != "add":
             return Ignored("installation_update")
     else:
         if any(member.get("id") == reference.bot for member in objects(activity.get("membersRemoved"))):
-            return Removed(_place(reference))
+            return Removed(_id_prefix(reference))
         if all(member.get("id") != reference.bot for member in objects(activity.get("membersAdded"))):
             return Ignored("conversation_update")
-    # In a personal chat both events come; one key for both greets once.
+    # A personal chat sends both events; with the same key for both the bot greets once.
     return Installed(_key("installed", reference, ""), reference, facts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """A mention entity: `text` is how it stands in the message (`<at>Name</at>`), `own` that it is the bot."""
+    """A mention entity: `text` is the mention in the message (`<at>Name</at>`), `own` is true for the bot."""
 
     text: str
     name: str
@@ -255,7 +260,7 @@ class _Mention:
 
 
 def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
-    """The mention entities, in order. Who is mentioned is decided by id, never by words."""
+    """Return the mention entities, in order. The id decides who is mentioned, never the name."""
     entities = activity.get("entities")
     found = []
     for entity in entities if isinstance(entities, list) else ():
@@ -267,8 +272,8 @@ def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
     return found
 
 
-def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tuple[SharedFile, ...]]:
-    """Readable text and the files. Rich text comes twice: plain, and as a text/html attachment."""
+def _text_and_files(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tuple[SharedFile, ...]]:
+    """Return the message as Markdown, and the files. Rich text comes twice: plain, and as a text/html attachment."""
     text = _str(activity.get("text"))
     html = ""
     attachments = activity.get("attachments")
@@ -288,7 +293,7 @@ def _words(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tup
 
 
 def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
-    """A mention in HTML names its entity by position; where it does not, its name has to do."""
+    """Return the words for a mention in HTML: `ident` is the entity's position; without a position, names decide."""
     if ident.isdecimal() and len(ident) < 4 and int(ident) < len(mentions):
         return mentions[int(ident)].readable
     own = any(mention.own and mention.name == name for mention in mentions)
@@ -296,10 +301,10 @@ def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
 
 
 def _key(kind: str, reference: Reference, suffix: str) -> str:
-    return f"{_place(reference)}|{kind}|{suffix}"
+    return f"{_id_prefix(reference)}|{kind}|{suffix}"
 
 
-def _place(reference: Reference) -> str:
+def _id_prefix(reference: Reference) -> str:
     return f"msteams|{reference.conversation}"
 
 

@@ -1,7 +1,6 @@
-"""The files that a message of Teams brings, as far as it says so. Pure; fetching is the edge's.
+"""Finds the files of a Teams message in the message's attachments; `bridge.teams` fetches the files.
 
-Shapes: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4#receive-files-in-personal-chat
-and https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images (docs/reference/teams.md, "Inbound activities").
+Shapes: docs/reference/teams.md, "Files and pictures that people send".
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, Final
 from bridge.core.files.content_type import clean_name
 from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.inbound.html_tokens import Start, events
+from bridge.core.inbound.json_values import mapping, objects, text
 
 DOWNLOAD_TYPE: Final = "application/vnd.microsoft.teams.file.download.info"
 MOST_FILES = 10
@@ -20,35 +20,35 @@ _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.A
 
 
 def shared_files(attachments: Any, html: str) -> tuple[SharedFile, ...]:
-    """The files of a message, at most ten. `html`: its rich text, which is no file, but names those held back."""
-    files = [
-        file
-        for attachment in (attachments if isinstance(attachments, list) else ())
-        if isinstance(attachment, dict) and (file := _file(attachment)) is not None
-    ]
-    # in groups and channels a file leaves nothing but this mark in the text; a quoted message has another id
+    """Return the files of a message, at most `MOST_FILES`, withheld ones included.
+
+    `attachments` is the activity's JSON, of any shape; `html` is the message's rich text, which names withheld files.
+    """
+    files = [file for attachment in objects(attachments) if (file := _file(attachment)) is not None]
+    # In groups and channels Teams sends `<attachment id="GUID">` in the text and no file. A quoted message has the
+    # same tag, but no GUID.
     downloads = sum(file.kind is FileKind.DOWNLOAD for file in files)
-    withheld = max(0, len(_marks(html)) - downloads)
+    withheld = max(0, len(_named_files(html)) - downloads)
     files += [SharedFile("file", "", FileKind.WITHHELD)] * withheld
     return tuple(files[:MOST_FILES])
 
 
 def _file(attachment: dict[str, Any]) -> SharedFile | None:
-    declared = _str(attachment.get("contentType"))
-    name = _str(attachment.get("name"))
+    declared = text(attachment.get("contentType"))
+    name = text(attachment.get("name"))
     if declared == DOWNLOAD_TYPE:
-        content = attachment.get("content")
-        content = content if isinstance(content, dict) else {}
+        content = mapping(attachment.get("content"))
         url = _url(content.get("downloadUrl"))
-        # without a link there is only Graph, which this app asks no rights for
+        # Without a link the file could be had from Microsoft Graph only; the bridge's app has no rights for Graph.
         kind = FileKind.DOWNLOAD if url else FileKind.WITHHELD
-        return SharedFile(clean_name(name), url, kind, _str(content.get("fileType")))
+        return SharedFile(clean_name(name), url, kind, text(content.get("fileType")))
     if declared.startswith("image/"):
         return SharedFile(clean_name(name or "picture"), _url(attachment.get("contentUrl")), FileKind.PICTURE, declared)
     return None
 
 
-def _marks(html: str) -> set[str]:
+def _named_files(html: str) -> set[str]:
+    """Return the GUIDs of the files named in a message's HTML."""
     if "<attachment" not in html:
         return set()
     starts = (event for event in events(html) if isinstance(event, Start) and event.name == "attachment")
@@ -56,9 +56,5 @@ def _marks(html: str) -> set[str]:
 
 
 def _url(value: Any) -> str:
-    url = _str(value)
+    url = text(value)
     return url if len(url) <= _LONGEST_URL else ""
-
-
-def _str(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""Ratings in activities: a pressed feedback button, or a reaction to an answer.
+"""Parses ratings of answers: a pressed feedback button, or a reaction to the bot's message.
 
-Buttons send the invoke `message/submitAction`; its `feedback` is JSON in a string, and the answer must be 200 with an
-empty object. https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
+Buttons send the invoke `message/submitAction`, in which `feedback` is a string of JSON
+(docs/reference/teams.md, "Feedback buttons and their invoke").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SUBMIT: Final = "message/submitAction"
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """Somebody rated the message `shown`, or took the rating back; `words` is what they added."""
+    """A person rated the bot's message with the id `message`, with a comment (`words`), or took the rating back."""
 
     reference: Reference
     facts: Facts
@@ -31,8 +31,8 @@ class Rated:
     taken_back: bool = False
 
 
-# Clear ones only: a laugh, a surprise or a pair of eyes may mean either. The newer ones are named by their code points.
-# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/subscribe-to-conversation-events#message-reaction-events
+# Clear reactions only: a laugh, a surprise or a pair of eyes may praise or blame. Newer reactions are named by code
+# point (docs/reference/teams.md, "Reactions").
 _REACTIONS: Final = {
     "like": Reaction.LIKE,
     "heart": Reaction.LIKE,
@@ -47,30 +47,31 @@ _REACTIONS: Final = {
 
 
 def rated_by_button(activity: dict[str, Any], reference: Reference, facts: Facts) -> Rated | None:
-    """The rating in an invoke `message/submitAction`, None where there is none."""
+    """Return the rating in an invoke `message/submitAction`, None if the invoke holds none."""
     value = mapping(activity.get("value"))
     chosen = mapping(value.get("actionValue"))
-    shown = text(activity.get("replyToId"))
+    message = text(activity.get("replyToId"))
     reaction = text(chosen.get("reaction"))
-    if value.get("actionName") != "feedback" or not shown or reaction not in tuple(Reaction):
+    if value.get("actionName") != "feedback" or not message or reaction not in tuple(Reaction):
         return None
-    return Rated(reference, facts, shown, Reaction(reaction), _kept_words(text(chosen.get("feedback"))))
+    return Rated(reference, facts, message, Reaction(reaction), _comment(text(chosen.get("feedback"))))
 
 
 def rated_by_reaction(activity: dict[str, Any], reference: Reference, facts: Facts) -> Rated | None:
-    """The rating in a `messageReaction`, None where it says neither yes nor no. What was added outweighs what went."""
-    shown = text(activity.get("replyToId"))
+    """Return the rating in a `messageReaction`, None if no reaction is clear. An added one outweighs a removed one."""
+    message = text(activity.get("replyToId"))
     for field, taken_back in (("reactionsAdded", False), ("reactionsRemoved", True)):
         for item in reversed(objects(activity.get(field))):
             reaction = _REACTIONS.get(text(item.get("type")).partition("_")[0])
-            if shown and reaction is not None:
-                return Rated(reference, facts, shown, reaction, taken_back=taken_back)
+            if message and reaction is not None:
+                return Rated(reference, facts, message, reaction, taken_back=taken_back)
     return None
 
 
-def _kept_words(feedback: str) -> str:
+def _comment(feedback: str) -> str:
+    """Return the person's comment in the JSON string `feedback`, cut to `LONGEST_WORDS` characters."""
     try:
-        said = text(mapping(orjson.loads(feedback)).get("feedbackText"))
+        comment = text(mapping(orjson.loads(feedback)).get("feedbackText"))
     except orjson.JSONDecodeError:
         return ""
-    return said.strip()[:LONGEST_WORDS]
+    return comment.strip()[:LONGEST_WORDS]

@@ -1,26 +1,23 @@
-"""The `text/html` attachment of a Teams message becomes text that an agent reads well.
+"""Turns the `text/html` attachment of a Teams message into Markdown for the agent.
 
-Pure. Lists, code, tables, links, emphasis and quotes become Markdown, mentions what the caller says, the rest
-its words. Shapes of such attachments: docs/reference/teams.md, "Inbound activities".
+Lists, code, tables, links, emphasis and quotes become Markdown; the caller decides the text of mentions; of all
+remaining elements only the words stay. Elements in Teams' HTML: docs/reference/teams.md, "Fields of an activity".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from bridge.core.inbound.html_tokens import End, Start, decode, events
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ECHO = re.compile(r"\s*+(?:<(?:div|p)>\s*+)*+([^<]*+)(?:</(?:div|p)>\s*+)*+")
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _LANGUAGE = re.compile(r"(?:language-)?([\w+#.-]{1,30})")
 _QUOTES = ("http://schema.skype.com/Reply", "http://schema.skype.com/Forward")
 _MENTION = "http://schema.skype.com/Mention"
-_MAX_DEPTH = 40  # deeper elements lose their marks, never their words
+_MAX_DEPTH = 40  # open elements; deeper elements lose their Markdown, never their words
 
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "s": "~~", "strike": "~~", "del": "~~"}
 _CODE = ("pre", "code", "codeblock")
@@ -31,19 +28,20 @@ _BLOCKS = ("blockquote", "ul", "ol", "li", "table", "tr", "td", "th")
 _INLINE = frozenset((*_MARKS, "a", "span", "at", "emoji", "customemoji"))
 _CONTAINERS = _INLINE | frozenset((*_CODE, *_SILENT, *_BLOCKS))
 _OFTEN_EMPTY = ("attachment", "emoji", "customemoji", "at")
+# The open elements which a start tag closes.
 _ENDS = {
     "li": ("li",),
     "td": ("td", "th"),
     "th": ("td", "th"),
     "tr": ("td", "th", "tr"),
-}  # whose end a start implies
-_NESTED_LIST = "\0"  # marks an item that is a list of its own; the input has no control characters
+}
+_NESTED_LIST = "\0"  # begins an item made of a nested list; `html_tokens` removes control characters from the input
 
 
 def is_plain_echo(html: str, text: str) -> bool:
-    """Whether the attachment says no more than `text`, the activity's own text, so that `text` will do.
+    """Tell whether the attachment `html` says the same as `text`, the activity's own text.
 
-    True only if the HTML is one run of words, bare or in `<p>` and `<div>` without attributes.
+    True only if the HTML is a single run of words, bare or in `<p>` and `<div>` without attributes.
     """
     match = _ECHO.fullmatch(html)
     if match is None:
@@ -53,11 +51,10 @@ def is_plain_echo(html: str, text: str) -> bool:
 
 
 def html_to_markdown(html: str, mention: Callable[[str, str], str] = lambda _ident, name: name) -> str:
-    """Turn the HTML of a Teams message into text with Markdown marks.
+    """Turn the HTML of a Teams message into Markdown, in linear time and without errors for any input.
 
-    Each mention (`<at id="0">` or Skype's `<span itemid="0">`) is replaced by `mention(ident, name)`, where
-    `ident` is "" if there is none. A quoted message becomes "> Author: words". Raises nothing of its own,
-    whatever the input; linear.
+    Each mention (`<at id="0">` or Skype's `<span itemid="0">`) is replaced by `mention(ident, name)`; `ident` is ""
+    for a mention without id. A quoted message becomes "> Author: words".
     """
     reader = _Reader(mention)
     for event in events(html):
@@ -73,19 +70,19 @@ def html_to_markdown(html: str, mention: Callable[[str, str], str] = lambda _ide
 
 @dataclass(slots=True)
 class _Frame:
-    """An open element and what was read in it."""
+    """An open element, with the text read inside so far."""
 
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     parts: list[str] = field(default_factory=list)
-    items: list[str] = field(default_factory=list)  # of a list: its items; of a row: its cells
+    items: list[str] = field(default_factory=list)  # of a list: items; of a row: cells
     rows: list[list[str]] = field(default_factory=list)  # of a table
     author: str = ""  # of a quoted message
-    same_inside: int = 0  # open elements of this name that have no frame of their own
+    same_inside: int = 0  # open elements of the same name without a frame of their own
     pending: int = 0  # line breaks due before the next words
 
     def write(self, text: str) -> None:
-        """Append text, after the line breaks that are due."""
+        """Append `text`, after the line breaks which are due."""
         if self.pending or not (self.parts or self.name in _INLINE):
             text = text.lstrip(" ")
         elif self.parts and self.parts[-1][-1] in " \n" and text.startswith(" "):
@@ -99,11 +96,12 @@ class _Frame:
         self.parts.append(text)
 
     def text(self) -> str:
+        """Return the element's text without blanks around."""
         return "".join(self.parts).strip(" \n")
 
 
 class _Reader:
-    """Follows the tags and writes the text; the innermost open element gets the words."""
+    """Builds the Markdown from tags and words; words go to the innermost open element."""
 
     def __init__(self, mention: Callable[[str, str], str]) -> None:
         self._mention = mention
@@ -180,7 +178,7 @@ class _Reader:
         return next((frame for frame in reversed(self._open) if frame.name == name), None)
 
     def _break(self, lines: int, *, add: bool = False) -> None:
-        """Line breaks are due; before the first words of an inline element they are due outside of it too."""
+        """Note due line breaks, in the parents of an inline element too while the element has no words."""
         if self._code:
             return
         for frame in reversed(self._open):
@@ -206,7 +204,7 @@ class _Reader:
             author = f"{frame.author}: " if frame.author and _is_reply(frame) else ""
             self._block((author + frame.text()).replace("\n", "\n> "), "> ")
         elif name not in _SILENT:
-            self._block(frame.text(), "- ", 1)  # an item without a list
+            self._block(frame.text(), "- ", 1)  # an item outside of any list
         return frame
 
     def _block(self, text: str, mark: str = "", lines: int = 2) -> None:
@@ -246,8 +244,8 @@ class _Reader:
         elif frame.name == "a":
             text = _link(" ".join(text.split()), frame.attributes.get("href", ""))
         elif (mark := _MARKS.get(frame.name)) and text and "\n" not in text:
-            outer = any(_MARKS.get(other.name) == mark for other in self._open)
-            text = text if outer else f"{mark}{text}{mark}"
+            marked = any(_MARKS.get(outer.name) == mark for outer in self._open)
+            text = text if marked else f"{mark}{text}{mark}"
         parent.write((" " if raw.startswith(" ") else "") + text)
         parent.write(" " if raw.endswith(" ") else "")
         if frame.parts:

@@ -1,19 +1,16 @@
-"""HTML read as a row of words, starts and ends, whatever its state.
+"""Splits HTML, however malformed, into words, start tags and end tags.
 
-Not `html.parser`: that takes quadratic time on malformed input (40 s for 48 KB of "<a " on Python 3.11.7)
-and reads comments and scripts differently from one Python version to the next. `_TAG` is linear: two
-attempts at a tag that overlap are in different quotes, so at most three overlap anywhere.
+Messages are hostile input on the event loop, so the time must be linear. Neither `html.parser` nor selectolax is
+(docs/decisions.md, "HTML of messages"). `_TAG` is linear: two attempts to match a tag overlap only if their starts lie
+in different quotes, so at most three attempts overlap at any character.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s/<>\"']*+)((?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>")
 _ATTRIBUTE = re.compile(r"(/|[^\s=/\"'>]++)\s*+(?:=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++)))?+")
@@ -24,7 +21,7 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A start tag; names are in lower case, an attribute without value is "", "/" is the slash of `<x/>`."""
+    """A start tag. Names are in lower case, an attribute without value is "", the slash of `<x/>` the attribute "/"."""
 
     name: str
     attributes: dict[str, str]
@@ -32,13 +29,13 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An end tag."""
+    """An end tag; the name is in lower case."""
 
     name: str
 
 
 def events(source: str) -> Iterator[str | Start | End]:
-    """Words (decoded, without control characters) and tags, in order. A "<" that opens no tag is a word."""
+    """Yield words (decoded, without control characters) and tags, in order. A "<" which opens no tag is a word."""
     source = _without_comments(source.translate(_CONTROLS))
     at = 0
     for tag in _TAG.finditer(source):
@@ -51,15 +48,15 @@ def events(source: str) -> Iterator[str | Start | End]:
 
 
 def decode(text: str) -> str:
-    """Character references as characters; the space that must not break is a space like others."""
+    """Return `text` with character references as characters and no-break spaces as ordinary spaces."""
     if "&" in text:
         text = unescape(_HUGE_NUMBER.sub("\ufffd", text)).translate(_CONTROLS)
     return _SURROGATES.sub("\ufffd", text).replace("\xa0", " ")
 
 
 def _without_comments(source: str) -> str:
-    first, *others = source.split("<!--")
-    return first + "".join(other.partition("-->")[2] if "-->" in other else "<!--" + other for other in others)
+    before, *comments = source.split("<!--")
+    return before + "".join(part.partition("-->")[2] if "-->" in part else "<!--" + part for part in comments)
 
 
 def _attributes(source: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Values of JSON whose shape nobody guarantees: what is not of the right kind counts as missing."""
+"""Reads values from JSON of unknown shape: a value of the wrong type counts as missing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The object, {} for anything else."""
+    """Return a JSON object, {} for a value of any different type."""
     return value if isinstance(value, dict) else {}
 
 
 def text(value: Any) -> str:
-    """The string, "" for anything else."""
+    """Return a string, "" for a value of any different type."""
     return value if isinstance(value, str) else ""
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list, [] for anything else."""
+    """Return the JSON objects in a list, [] for a value of any different type."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,7 +1,7 @@
-"""Quoted messages that Teams names in an entity `quotedReply` instead of showing them in the HTML.
+"""Writes quoted messages from `quotedReply` entities into a message's text.
 
-The entity has author and preview; the text holds `<quoted messageId="…"/>` where the quote stands. Older clients send a
-blockquote in the HTML, which html_text.py reads. https://github.com/microsoft/teams.py/pull/470
+The entity has author and preview; the text holds `<quoted messageId="…"/>` at the quote's position. Older clients send
+a blockquote in the HTML instead, which `html_to_markdown` reads (docs/reference/teams.md, "Quotes").
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from bridge.core.identity import speaker
 from bridge.core.inbound.json_values import mapping, objects
 from bridge.core.inbound.json_values import text as text_of
 
-_PLACE = re.compile(r'<quoted messageId="([^"<>]{1,200})"\s?/>')
+_MARK = re.compile(r'<quoted messageId="([^"<>]{1,200})"\s?/>')
 _BLOCKQUOTE = "http://schema.skype.com/Reply"
 
 
 def with_quotes(activity: dict[str, Any], text: str) -> str:
-    """The text with each quoted message as `> Author: words`, where its place is or else before it."""
+    """Return `text` with each quoted message as `> Author: preview`, at the quote's mark or else before the text."""
     quotes = {
         text_of(quoted.get("messageId")): _quote(quoted)
         for entity in objects(activity.get("entities"))
@@ -27,8 +27,8 @@ def with_quotes(activity: dict[str, Any], text: str) -> str:
     if not quotes:
         return text
     if any(_BLOCKQUOTE in text_of(part.get("content")) for part in objects(activity.get("attachments"))):
-        quotes = dict.fromkeys(quotes, "")  # the text shows them already
-    pieces = _PLACE.split(text)  # words, id, words, id, …, words
+        quotes = dict.fromkeys(quotes, "")  # the text has the quotes already, from the HTML
+    pieces = _MARK.split(text)  # words, id, words, id, …, words
     blocks = [pieces[0]]
     for id_, words in zip(pieces[1::2], pieces[2::2], strict=True):
         blocks += [quotes.pop(id_, ""), words]
@@ -36,7 +36,7 @@ def with_quotes(activity: dict[str, Any], text: str) -> str:
 
 
 def _quote(quoted: dict[str, Any]) -> str:
-    """Empty for a quote of which nothing is told, as of a message that was deleted."""
+    """Return the quote as Markdown, "" for a quote without preview, such as the quote of a deleted message."""
     preview = text_of(quoted.get("preview")).strip()
     words = f"{speaker(text_of(quoted.get('senderName')))}: {preview}"
     return "\n".join(f"> {line}" for line in words.splitlines()) if preview else ""

@@ -1,4 +1,7 @@
-"""Who sent an activity, and where an answer would go (docs/reference/teams.md, "Inbound activities")."""
+"""Reads from an activity the sender, and the conversation for an answer.
+
+Fields: docs/reference/teams.md, "Fields of an activity".
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from bridge.core.turn import Person, Reference, Scope
 
 _SCOPES = {scope.value: scope for scope in Scope}
 
-# Other words in this place would be a user id with a meaning of its own to the gateway: `system` is its owner,
-# `group:…` a group (docs/reference/goclaw.md, "Request"). Who has none is refused by access.py.
+# Only a GUID may become the gateway's user id: `system` would be the gateway's owner, `group:…` a group
+# (docs/reference/goclaw.md, "User id"). access.py refuses a sender without a GUID.
 _AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
 def address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, None]:
-    """The conversation and the facts about its sender; (None, None) where they cannot be known."""
+    """Return the conversation and the facts about the sender; (None, None) if a needed field is missing."""
     sender, recipient = mapping(activity.get("from")), mapping(activity.get("recipient"))
     conversation, channel_data = mapping(activity.get("conversation")), mapping(activity.get("channelData"))
     ids = (text(sender.get("id")), text(recipient.get("id")), text(conversation.get("id")))
@@ -50,8 +53,10 @@ def address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, N
 
 
 def _scope(conversation: dict[str, Any]) -> Scope | None:
-    """Events of a personal chat may leave conversationType out. A group is never taken for one: the answer would
-    come from the sender's own session, before everybody's eyes.
+    """Return the scope of a conversation, None if unknown.
+
+    Personal chats may lack `conversationType`. A group must never count as a personal chat: all members would read an
+    answer from the sender's own session.
     """
     kind = conversation.get("conversationType")
     if isinstance(kind, str) and kind in _SCOPES:

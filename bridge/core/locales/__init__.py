@@ -1,6 +1,6 @@
-"""One module for each language, called by its tag (`vi`), with its sentences in `TEXTS`; adding one adds the language.
+"""The shipped sentences: a module for each language, named by the language code (`vi`), with the sentences in `TEXTS`.
 
-A sentence tells what happened and what to do, in words for people who know nothing of gateways. Errors have their
-sentence under their metric label. `{name}` holes are filled by `texts.say`; Markdown, commands and holes are the same
-in every language.
+A new module adds the language. A sentence tells the event and the remedy, in words for people without knowledge of
+gateways. An error's sentence stands under the error's metric label. `texts.say` fills the `{name}` fields; Markdown,
+commands and fields are the same in every language.
 """

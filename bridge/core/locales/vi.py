@@ -51,7 +51,7 @@ TEXTS: Final[dict[str, str]] = {
     "stop_nothing": "Hiện không có việc gì đang chạy nên không có gì để dừng.",
     "answer_cut": "*Câu trả lời dài hơn mức mà cuộc trò chuyện có thể hiển thị; phần còn lại đã được lược bỏ.*",
     "silent": "*Trợ lý chọn không trả lời.*",
-    # files in: what the agent reads, and what people are told
+    # files in: for the agent, and for people
     "files_alone": "[The user sent the following without a word.]",
     "files_dropped": "[The user also attached {count} file(s), which this chat cannot pass on to you: {names}. Tell them so if it matters.]",
     "file_goes_on": "[The file goes on: {left} of its {size} bytes are left out here.]",
@@ -86,7 +86,7 @@ TEXTS: Final[dict[str, str]] = {
     "asked_again": "Đã hỏi lại.",
     "again_gone": "Nội dung câu hỏi đó không còn được lưu. Vui lòng viết lại.",
     "again_not_yours": "Chỉ người đã hỏi mới làm được việc này.",
-    # a question that was edited
+    # an edited question
     "edited_running": "Bạn đã sửa tin nhắn, nhưng tôi đã hỏi trợ lý với nội dung cũ.",
     "edit_use": "Dùng nội dung mới",
     "edit_used": "Đang hỏi với nội dung mới. Có thể trợ lý đã làm xong một phần công việc cho nội dung cũ.",
@@ -130,7 +130,7 @@ TEXTS: Final[dict[str, str]] = {
     # the app package
     "app_short": "Trò chuyện với trợ lý GoClaw, một mình hoặc cùng nhóm của bạn.",
     "app_full": "Nhắn cho trợ lý GoClaw của tổ chức trong một cuộc trò chuyện, hoặc nhắc đến trợ lý trong trò chuyện nhóm hay kênh. Tin nhắn của bạn được chuyển đến hệ thống GoClaw do tổ chức vận hành. Câu trả lời do AI tạo ra và có thể sai; trợ lý hành động với quyền của chính nó, không phải với quyền của bạn.",
-    # an operator's word
+    # an operator's decision
     "dropped": "Quản trị viên đã gỡ câu hỏi của bạn nên sẽ không có câu trả lời. Nếu vẫn cần, vui lòng viết lại; bộ phận IT có thể cho bạn biết lý do.",
     "dropped_new": "Quản trị viên đã gỡ lệnh **/new** của bạn nên có thể trợ lý vẫn còn nhớ những gì đã nói ở đây. Vui lòng thử lại **/new**; bộ phận IT có thể cho bạn biết lý do.",
     "dropped_message": "Quản trị viên đã gỡ một tin nhắn tôi gửi cho bạn trước khi nó được hiển thị.",

@@ -1,4 +1,4 @@
-"""Chinese, in simplified characters."""
+"""Chinese, simplified."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TEXTS: Final[dict[str, str]] = {
     "stop_nothing": "现在没有任何任务在运行，所以没有什么可以停止。",
     "answer_cut": "*回答超出了聊天能显示的长度，其余部分已省略。*",
     "silent": "*智能体选择不回复。*",
-    # files in: what the agent reads, and what people are told
+    # files in: for the agent, and for people
     "files_alone": "[The user sent the following without a word.]",
     "files_dropped": "[The user also attached {count} file(s), which this chat cannot pass on to you: {names}. Tell them so if it matters.]",
     "file_goes_on": "[The file goes on: {left} of its {size} bytes are left out here.]",
@@ -86,7 +86,7 @@ TEXTS: Final[dict[str, str]] = {
     "asked_again": "已再次提问。",
     "again_gone": "那个问题的文字已不再保留。请重新写一次。",
     "again_not_yours": "只有提问的人才能这样做。",
-    # a question that was edited
+    # an edited question
     "edited_running": "您修改了消息，但我已经用原来的文字询问了智能体。",
     "edit_use": "使用新的文字",
     "edit_used": "正在改用您的新文字提问。智能体可能已经为原来的文字完成了一部分工作。",
@@ -130,7 +130,7 @@ TEXTS: Final[dict[str, str]] = {
     # the app package
     "app_short": "与您的 GoClaw 智能体对话，单独或与团队一起。",
     "app_full": "在聊天中给贵组织的 GoClaw 智能体写消息，或在群聊和频道中提及它。您的消息会发送到贵组织运行的 GoClaw 网关。回答由 AI 生成，可能有误；智能体以它自己的权限行事，而不是您的权限。",
-    # an operator's word
+    # an operator's decision
     "dropped": "管理员移除了您的问题，因此不会有回答。如果仍然需要，请重新写一次；原因可以咨询 IT 部门。",
     "dropped_new": "管理员移除了您的 **/new** 命令，因此智能体可能仍然记得这里说过的内容。请再试一次 **/new** 命令；原因可以咨询 IT 部门。",
     "dropped_message": "管理员在显示之前移除了一条我发给您的消息。",

@@ -1,12 +1,12 @@
-"""Where one block of an answer ends and the next begins, told line by line.
+"""Splits the Markdown of an answer into blocks, reading line by line.
 
-Pure. An answer is rendered block by block (`render`), so that what was rendered stays as it is whatever follows:
-that makes a text that still grows showable (`unfinished`). Whether a border stands between two lines depends on
-what is before it and on the start of the line behind it, never on more.
+An answer is rendered block by block (`render`), so a finished block keeps its rendering whatever text follows; hence
+a growing answer can be shown (`partial`). Whether a border lies between two lines depends only on the text before the
+border and on the start of the line behind.
 
-A border stands before and after headings, rules and fenced code that begin at the margin, and between a blank line
-and one that begins there, unless it goes on with a list. These are the borders of CommonMark. One is ours: a line at
-the margin that is no item ends a list, because agents do not wrap lines and forget the blank line.
+Borders lie before and after headings, rules and fenced code at the margin, and between a blank line and a line at the
+margin which does not continue a list. So far CommonMark; in addition a line at the margin which is no item ends a
+list, because agents do not wrap lines and forget the blank line.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# A marker of a list, what is before it and the spaces behind it.
+# The marker of a list item, with the spaces before and behind.
 MARKER = re.compile(r"(?P<indent> {0,3})(?P<sign>[-*+]|(?P<number>\d{1,9})[.)])(?P<space>[ \t]+|$)")
 
 _LINE = re.compile(r"^[^\n]*+", re.MULTILINE)
-# A shorter line may be a heading that is underlined, or the head of a table without a pipe at its edge; a longer one is
-# prose. So a longer one is shown while it grows (`unfinished`).
+# A line of fewer characters may be an underlined heading, or the head of a table without outer pipes. Longer lines are
+# prose, so they can be shown while they grow (`partial`).
 HEAD_COLUMNS = 40
 UNDERLINE = re.compile(r"(?:={3,}|-{3,})[ \t]*$")
 
@@ -28,15 +28,15 @@ _FENCE = re.compile(r"(?P<indent> {0,3})(?P<ticks>`{3,}(?=[^`]*$)|~{3,})")
 
 
 def offset(marker: re.Match[str]) -> int:
-    """The column at which the words of a list item begin: what stands further left is no part of it."""
+    """Return the column at which the words of a list item begin; lines further left are not part of the item."""
     space = len(marker["space"])
     return marker.end("sign") + (space if 0 < space < 5 else 1)
 
 
 def blocks(text: str) -> Iterator[tuple[str, bool]]:
-    """The blocks of `text` in order, each with whether it is over, which the last one may not be."""
-    begin, end = -1, 0  # of the block that is being read; -1: none
-    closing: re.Pattern[str] | None = None  # of the fence that is open
+    """Yield the blocks of `text` in order, each with True if finished; only the last block can be unfinished."""
+    begin, end = -1, 0  # of the block being read; -1: none
+    closing: re.Pattern[str] | None = None  # of the open fence
     blank = False
     column = 0  # where the words of the outermost list item begin; 0: no list
     for found in _LINE.finditer(text):
@@ -73,7 +73,7 @@ def _is_head(block: str) -> bool:
 
 
 def _closing(line: str, column: int) -> re.Pattern[str] | None:
-    """The line that will close the fence which `line` opens outside of the list, if it does."""
+    """Return the pattern of the closing line if `line` opens a fence outside of the list, else None."""
     fence = _FENCE.match(line)
     if not fence or (column and len(fence["indent"]) >= column):
         return None

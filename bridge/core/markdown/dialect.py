@@ -1,30 +1,24 @@
-"""The agent's Markdown (CommonMark, GFM tables, task lists, strikethrough) in the dialect that Teams shows.
+"""Translates the agent's Markdown (CommonMark, GFM tables, task lists, strikethrough) into Teams' Markdown.
 
-Pure. Bold, italic, strike, code, quotes, links and lists stay as they were written. What Teams does not show
-(headings, rules, images, tables, task boxes, formulas, single line breaks) becomes something that reads well, and
-what could do harm (HTML, mentions, widgets, links to nowhere) becomes plain text. No word is dropped. What Teams
-shows: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
-(docs/reference/teams.md, "Message format").
+Bold, italic, strike, code, quotes, links and lists stay as written. Elements unknown to Teams (headings, rules, images,
+tables, task boxes, formulas, single line breaks; docs/reference/teams.md, "What Teams shows of Markdown") become
+readable text; harmful elements (HTML, mentions, widgets, local links) become plain text. No word is dropped.
 
-The parse is markdown-it's (`parser`); text is written back as its source, so that what was no markup becomes none.
+markdown-it parses (`parser`); text is written back as its source, so plain signs do not become markup.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Iterator, Sequence
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 from markdown_it.common.utils import normalizeReference, unescapeAll
+from markdown_it.token import Token
 
 from bridge.core.markdown.inline import BREAK, inline, literal, plain, target, without_mentions
 from bridge.core.markdown.parser import Definitions, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from markdown_it.token import Token
 
 _RULE = "———"
 _TASKS = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
@@ -33,15 +27,15 @@ _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 
 
 def to_teams(markdown: str, definitions: Definitions | None = None) -> str:
-    """Render a block of `markdown` (no control characters, no lone surrogates) as one text.
+    """Render a block of `markdown` (no control characters, no lone surrogates) in Teams' dialect.
 
-    Fenced code blocks of the result are made of backticks and closed. Blank if there are no words in it.
+    Code blocks of the result have closed fences of backticks. Blank if the block has no words.
     """
     return _blocks(iter(parse(markdown, definitions)), markdown.split("\n"))
 
 
 def link_targets(markdown: str) -> frozenset[str]:
-    """Where the links and pictures of `markdown` lead, as the parser writes it; code has none."""
+    """Return the targets of the links and pictures in `markdown`, as normalized by the parser; code has none."""
     return frozenset(
         str(token.attrGet("href") or token.attrGet("src"))
         for block in parse(markdown, None)
@@ -51,7 +45,7 @@ def link_targets(markdown: str) -> frozenset[str]:
 
 
 def _blocks(tokens: Iterator[Token], source: Sequence[str], end: str = "") -> str:
-    """The blocks up to the token of type `end`, separated by what Teams needs between them."""
+    """Render the blocks up to the token of type `end`, with the line breaks needed by Teams between blocks."""
     text, before = "", ""
     for token in tokens:
         if token.type == end:
@@ -59,7 +53,7 @@ def _blocks(tokens: Iterator[Token], source: Sequence[str], end: str = "") -> st
         block = _block(token, tokens, source)
         if not block:
             continue
-        # A list directly under its item's words keeps the outer list tight.
+        # A list directly below the words of an item keeps the outer list tight.
         tight = (
             end == "list_item_close"
             and before == "paragraph_open"
@@ -80,7 +74,7 @@ def _block(token: Token, tokens: Iterator[Token], source: Sequence[str]) -> str:
             block = f"**{words}**" if words else ""
         case "fence":
             block = _fence(token.content.removesuffix("\n"), token.info)
-        case "code_block":  # in a list item it mostly stands further right than it has to
+        case "code_block":  # agents indent code in list items more than needed
             block = _fence(dedent(token.content).removesuffix("\n"))
         case "blockquote_open":
             quoted = _blocks(tokens, source, "blockquote_close")
@@ -97,6 +91,7 @@ def _block(token: Token, tokens: Iterator[Token], source: Sequence[str]) -> str:
 
 
 def _source(line: re.Match[str], used: Collection[str]) -> str:
+    """Render a link definition as an entry in the list of sources, "" if the text already links to the definition."""
     if not line["label"].isdecimal() and normalizeReference(line["label"]) in used:
         return ""
     href = target(line["href"])
@@ -105,7 +100,7 @@ def _source(line: re.Match[str], used: Collection[str]) -> str:
 
 
 def _children(tokens: Iterator[Token]) -> list[Token]:
-    """The inline tokens of a paragraph, heading or cell whose opening was read; reads its closing too."""
+    """Return the inline tokens of the paragraph, heading or cell just opened, and read the closing token."""
     words = next(tokens)
     next(tokens)
     return words.children or []
@@ -122,14 +117,15 @@ def _list(tokens: Iterator[Token], source: Sequence[str], end: str) -> str:
             if item.startswith(box):
                 item = sign + item.removeprefix(box)
         items.append((marker + re.sub(r"\n(?!\n)", "\n" + " " * len(marker), item)).rstrip(" "))
-    # Air follows an item that has air in it; what follows must not change what was shown before (`unfinished`).
+    # A blank line follows an item with a blank line inside: later items must not change earlier ones (`partial`).
     return "".join(item + ("\n\n" if "\n\n" in item else "\n") for item in items).rstrip("\n")
 
 
 def _fence(code: str, info: str = "") -> str:
-    """A fenced block. Its info string names a language or nothing; further words of it stand before the block.
+    """Return a fenced block with the language of `info`; further words of `info` stand before the block.
 
-    "html-widget" would make the code an interactive widget (docs/reference/teams.md, "Message format" and docs/reference/teams.md, "Typing, reactions, quotes").
+    The language "html-widget" is removed: Teams could run the code as an interactive widget
+    (docs/reference/teams.md, "What Teams shows of Markdown").
     """
     info = unescapeAll(info.strip())
     language, _, words = info.partition(" ")
@@ -145,7 +141,7 @@ def _fence(code: str, info: str = "") -> str:
 
 
 def _table(opening: Token, tokens: Iterator[Token], source: Sequence[str]) -> str:
-    """Narrow ones as aligned code, wide ones and those with links as labelled rows, ill-formed ones as is."""
+    """Render a table: aligned code if narrow, labelled rows if wide or with links, the source if ill-formed."""
     rows: list[list[list[Token]]] = []
     right: list[bool] = []
     overflow = False
@@ -159,18 +155,19 @@ def _table(opening: Token, tokens: Iterator[Token], source: Sequence[str]) -> st
             if len(rows) == 1:
                 right.append("right" in str(token.attrGet("style")))
             rows[-1].append(_children(tokens))
-    if overflow and opening.map:  # markdown-it drops the cells for which there is no column
+    if overflow and opening.map:  # markdown-it drops cells beyond the last column
         return _fence("\n".join(line.lstrip(" >") for line in source[slice(*opening.map)]))
     return _aligned(rows, right) or _labelled(rows)
 
 
 def _pipes(source: Sequence[str], row: Token) -> int:
-    """How many cells the row's line was written with."""
+    """Return the number of cells in the source line of a row."""
     line = source[row.map[0]].strip().lstrip(" >") if row.map else ""
     return len(re.split(r"(?<!\\)\|", line.removeprefix("|").removesuffix("|")))
 
 
 def _aligned(rows: Sequence[Sequence[list[Token]]], right: Sequence[bool]) -> str:
+    """Return the table as aligned code, "" if too wide for a phone or with links; `right`: columns aligned right."""
     if any(token.type in ("link_open", "image") for row in rows for cell in row for token in cell):
         return ""
     cells = [[plain(cell) for cell in row] for row in rows]
@@ -189,6 +186,7 @@ def _aligned(rows: Sequence[Sequence[list[Token]]], right: Sequence[bool]) -> st
 
 
 def _labelled(rows: Sequence[Sequence[list[Token]]]) -> str:
+    """Return each row as lines of "**Column:** cell"."""
     labels = [inline(cell, in_bold=True) for cell in rows[0]]
     if len(rows) == 1:
         return " · ".join(f"**{label}**" for label in labels if label)
@@ -203,7 +201,7 @@ def _labelled(rows: Sequence[Sequence[list[Token]]]) -> str:
 
 
 def _columns(text: str) -> int:
-    """Width of `text` in monospaced columns."""
+    """Return the width of `text` in monospaced columns."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )

@@ -1,18 +1,14 @@
-"""The words inside a paragraph, heading or cell, in the dialect that Teams shows.
+"""Renders markdown-it's inline tokens (the words of a paragraph, heading or cell) in Teams' dialect.
 
-Pure: markdown-it's inline tokens in, text out. Text is written back as its source, so that what was no
-markup does not become any; the rules are those of `markdown`.
+Text is written back as its source, so plain signs do not become markup; the rules are in `dialect`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markdown_it.token import Token
+from markdown_it.token import Token
 
 BREAK = "  \n"  # Teams joins lines at a single line break
 _PICTURE = "🖼"
@@ -20,11 +16,11 @@ _LINK_SCHEMES = ("https://", "http://", "mailto:")
 _BR = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
 _AT = re.compile(r"<(?=/?at\b)", re.IGNORECASE)
 _HARMFUL = re.compile(r"<|`{3,}|~{3,}")
-_KEEP = "\0"  # stands behind the "]" that are meant; the input has none
+_KEEP = "\0"  # follows each "]" of a link written here; the input has no control characters
 
 
 def inline(tokens: Sequence[Token], *, in_bold: bool = False) -> str:
-    """The words of one paragraph. `in_bold`: they will stand between `**` on one line."""
+    """Render the inline tokens of a paragraph. `in_bold`: the result will stand between `**` on a single line."""
     out: list[str] = []
     link_at = 0
     href = title = ""
@@ -54,17 +50,17 @@ def inline(tokens: Sequence[Token], *, in_bold: bool = False) -> str:
 
 
 def _without_chance_links(text: str) -> str:
-    """Escape each "](" and "]:" that no link of ours made: what stood apart may now stand together."""
+    """Escape each "](" and "]:" not written by `_link` or `_image`; dropped signs can bring them together."""
     return re.sub(r"\](?=[(:])", r"\\]", text).replace(_KEEP, "")
 
 
 def literal(content: str) -> str:
-    """Text that was never parsed, as such."""
+    """Return text which was never parsed, made harmless for Teams."""
     return _without_chance_links(_text(content))
 
 
 def _text(content: str, line_break: str = BREAK, *, in_bold: bool = False) -> str:
-    """The text between the markup, with what would be HTML, a mention or a fence for Teams made harmless."""
+    """Return text from between the markup with HTML, mentions and fences made harmless."""
     if "<" in content:
         content = _BR.sub(line_break, content)
     if in_bold:
@@ -77,7 +73,7 @@ def _harmless(found: re.Match[str]) -> str:
 
 
 def _special(token: Token) -> str:
-    """An escape or an entity, as it was written where its character could be markup."""
+    """Return an escape or entity: the source if the character could be markup, else the character."""
     if token.content in ("<", "&"):
         return "&lt;" if token.content == "<" else "&amp;"
     harmless = token.content.isprintable() and not token.content.isascii()
@@ -87,7 +83,7 @@ def _special(token: Token) -> str:
 def _code(content: str) -> str:
     content = without_mentions(content).replace("]", "]" + _KEEP)
     runs = set(map(len, re.findall("`+", content)))
-    if {1, 2} <= runs:  # a third kind of run would look like a fence at the start of a line
+    if {1, 2} <= runs:  # three backticks as delimiter would look like a fence at the start of a line
         content = re.sub("`(?=`)", "`\u200b", content)
         runs = {1}
     ticks = "``" if 1 in runs else "`"
@@ -97,12 +93,13 @@ def _code(content: str) -> str:
 
 
 def target(href: str) -> str:
+    """Return a link target with the signs escaped which would end the link in Teams."""
     href = href.replace("(", "%28").replace(")", "%29").replace("<", "%3C")
     return re.sub(r"&(?=#?\w+;)", "&amp;", href)
 
 
 def _link(label: str, href: str, title: str) -> str:
-    """A link to the web or a mailbox; of others (`sandbox:`, a file, a script) only the label is left."""
+    """Return a link to the web or a mailbox; the label alone for all further schemes (`sandbox:`, files, scripts)."""
     if not href.casefold().startswith(_LINK_SCHEMES):
         return label
     quoted = f' "{_text(title, " ").replace(chr(34), "&quot;")}"' if title else ""
@@ -115,7 +112,7 @@ def _image(alt: str, src: str) -> str:
 
 
 def plain(tokens: Sequence[Token]) -> str:
-    """The words alone, on one line, for places in which markup would be shown as such."""
+    """Return the words without markup on a single line, for code and for the alternative text of pictures."""
     words = (
         " "
         if token.type in ("softbreak", "hardbreak")
@@ -128,5 +125,5 @@ def plain(tokens: Sequence[Token]) -> str:
 
 
 def without_mentions(code: str) -> str:
-    """Code, in which no entity works, with `<at>` broken by a space of no width."""
+    """Return code with `<at>` broken by a space of no width, because entities do not work in code."""
     return _AT.sub("<\u200b", code)

@@ -1,19 +1,17 @@
-"""HTML that agents put into Markdown for its looks: `<b>`, `<kbd>`, `<sup>`, `<p>`.
+"""Translates HTML tags for looks in an agent's Markdown: `<b>`, `<kbd>`, `<sup>`, `<p>`.
 
-Pure. Teams would show the tags. A pair around plain words becomes Markdown, a wrapper that only lays out is left out.
-Everything else that looks like a tag stays text, which `inline` makes harmless; so does a tag beside a sign of
-Markdown, because what stood apart must not become markup by standing together.
+Teams would show the tags. A pair of tags around plain words becomes Markdown, a tag for layout is left out. All further
+tags stay text, which `inline` makes harmless. So does a tag beside a sign of Markdown: signs on both sides of a removed
+tag could become markup together.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+
+from markdown_it.rules_inline import StateInline
 
 from bridge.core.markdown.tex import readable
-
-if TYPE_CHECKING:
-    from markdown_it.rules_inline import StateInline
 
 _MARKUP = {
     **dict.fromkeys(("b", "strong", "summary", "h1", "h2", "h3", "h4", "h5", "h6"), ("strong", "**")),
@@ -36,7 +34,7 @@ _WRAPPER = re.compile(rf"{_APART}</?(?:{_WRAPPERS}){_ATTRIBUTES}>(?=[^\W\d_]|[\s
 
 
 def html(state: StateInline, silent: bool) -> bool:
-    """Inline rule of markdown-it."""
+    """Inline rule for markdown-it: read a wrapper or a pair of tags at the current position."""
     if state.src[state.pos] != "<":
         return False
     wrapper = _WRAPPER.match(state.src, state.pos, state.posMax)

@@ -1,38 +1,37 @@
-"""How the agent's Markdown is read: markdown-it's CommonMark with GFM tables and strikethrough, and rules of our own.
+"""Parses the agent's Markdown: markdown-it's CommonMark with GFM tables and strikethrough, and the bridge's own rules.
 
-Pure. What a line is never depends on a later line, unless it is short (`blocks.HEAD_COLUMNS`): so an
-answer can be shown while it grows (`unfinished`). Hence only short lines are underlined headings, and no link has its
-address elsewhere, unless it is written `[words][label]`.
+The meaning of a line never depends on a later line, except for short lines (`blocks.HEAD_COLUMNS`), so an answer can be
+shown while growing (`partial`). Hence only short lines are underlined headings, and only a link `[words][label]` has
+the address in a later line.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
+from markdown_it.ruler import RuleFuncTv, Ruler
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 from bridge.core.markdown.blocks import HEAD_COLUMNS, UNDERLINE
 from bridge.core.markdown.inline_html import html
 from bridge.core.markdown.tex import readable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from markdown_it.ruler import RuleFuncTv, Ruler
-    from markdown_it.rules_block import StateBlock
-    from markdown_it.rules_core import StateCore
-    from markdown_it.rules_inline import StateInline
-    from markdown_it.token import Token
-
-_MAX_BRACKETS = 50  # in one paragraph; the time markdown-it takes grows with the square
-_MOST_READ = 400_000  # characters of a paragraph that are read for the addresses of links, at most this often each:
-_LEAST_READ = 4_000  # what no address exceeds but a picture's own bytes
-_MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop them without a word
-# Only web addresses can be defined: "[Note]: see" is prose.
+_MAX_BRACKETS = 50  # in a paragraph; the time of markdown-it grows with the square
+# Characters read behind labels for addresses of links: in all labels of a paragraph, and at least behind each label.
+# Only a picture's own bytes (`data:`) are longer than the latter.
+_MOST_READ = 400_000
+_LEAST_READ = 4_000
+_MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop deeper blocks silently
+# Definitions are for web addresses only: "[Note]: see" is prose.
 _DEFINITION = re.compile(
     r"^ {0,3}\[(?P<label>[^\[\]\\\n]{1,200})\]:[ \t]*<?(?P<href>(?:https?://|mailto:)[^\s<>]{1,2000})>?"
     r"(?:[ \t]+(?:\"(?P<title>[^\"\n]*)\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$",
@@ -42,18 +41,19 @@ _DEFINITION = re.compile(
 
 _PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
 _FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
-# Neither closed soon, nor the start of a link that is.
+# A bracket neither closed soon nor the start of a link closed soon.
 _SOON = r"[^\s()<>\[\]\\]"
 _ADDRESS = rf"\({_SOON}{{0,2000}}+(?:\({_SOON}{{0,200}}+\){_SOON}{{0,200}}+)?(?: \"[^\"\\\n]{{0,300}}+\")?\)"
 _BRACKET = re.compile(rf"(\\*+)\[(?![^\[\]\\`<\n]{{0,200}}\](?:(?!\()|{_ADDRESS}))")
 _DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
 _BLANK = re.compile(r"\n[ \t>]*\n")
-_LONGEST_FORMULA = 2_000  # what has not ended by then is no formula; this keeps the search short
+_LONGEST_FORMULA = 2_000  # characters, so the search for the end stays short
 _FORMULA = re.compile(
     r"(?<![\w$])\$(?![\s$])(?P<dollar>[^$`\n]{1,300})(?<![\s\\])\$(?![\w$])"
     r"|\$\$(?P<double>[^$`\n]{1,300})\$\$|\\\((?P<round>[^`\n]{1,300}?)\\\)|\\\[(?P<square>[^`\n]{1,300}?)\\\]"
 )
-_MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and nobody writes "\\(" but for math
+# Contents of formulas, by delimiter: "$5" is money and "\\[1\\]" a source, while "\\(" always begins a formula.
+_MATH = {
     "dollar": re.compile(r"[\\^_{}=<>+*]|^[A-Za-z]{1,3}$|^-?\d+(?:\.\d+)?$"),
     "double": re.compile(r"\S"),
     "round": re.compile(r"\S"),
@@ -62,7 +62,10 @@ _MATH = {  # by what stands around it: "$5" is money, "\\[1\\]" a source, and no
 
 
 class Definitions(dict[str, dict[str, str]]):
-    """What `[label]: https://…` lines of an answer define, by label; knows which labels were looked for."""
+    """The link definitions (`[label]: https://…`) of an answer, by label.
+
+    `used` and `missed` are the labels which the parser has looked up, with and without success.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -74,30 +77,32 @@ class Definitions(dict[str, dict[str, str]]):
                 self.setdefault(normalizeReference(found["label"]), link)
 
     def get(self, label: str, _default: Any = None) -> Any:
+        """Return the definition of `label`, None if missing, and note the look-up."""
         (self.used if label in self else self.missed).add(label)
         return super().get(label)
 
 
 def parse(markdown: str, definitions: Definitions | None) -> list[Token]:
+    """Return markdown-it's tokens of `markdown`; `definitions` are the link definitions of the whole answer."""
     return _parser().parse(markdown, {"definitions": definitions})
 
 
 class _Parser(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - markdown-it's hook; `_link` decides instead
+    def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802  markdown-it's hook; `inline._link` decides
         return True
 
 
 @cache
 def _parser() -> MarkdownIt:
-    # Without `text_join` an escape or entity stays a token of its own and is written back as such.
+    # Without `text_join` an escape or entity stays a separate token, to be written back as the source.
     parser = _Parser("commonmark", {"html": False, "maxNesting": 2 * _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable("text_join")
     parser.disable("reference")
     for name in ("link", "image"):
-        parser.inline.ruler.at(name, partial(_link_rule, _known(parser.inline.ruler, name)))
-    table = partial(_table_rule, _known(parser.block.ruler, "table"))
+        parser.inline.ruler.at(name, partial(_link_rule, _rule(parser.inline.ruler, name)))
+    table = partial(_table_rule, _rule(parser.block.ruler, "table"))
     parser.block.ruler.at("table", table, {"alt": ["paragraph", "reference"]})
-    parser.block.ruler.at("lheading", partial(_underlined_rule, _known(parser.block.ruler, "lheading")))
+    parser.block.ruler.at("lheading", partial(_underlined_rule, _rule(parser.block.ruler, "lheading")))
     parser.block.ruler.before("table", "too_deep", _too_deep)
     parser.block.ruler.before("hr", "double_rule", _double_rule, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.before("paragraph", "definitions", _definitions)
@@ -110,23 +115,23 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _known(ruler: Ruler[RuleFuncTv], name: str) -> RuleFuncTv:
+def _rule(ruler: Ruler[RuleFuncTv], name: str) -> RuleFuncTv:
     return next(rule.fn for rule in ruler.__rules__ if rule.name == name)
 
 
 def _link_rule(original: Callable[[StateInline, bool], bool], state: StateInline, silent: bool) -> bool:
-    """Only `[text][label]` and `[text][]` refer to a definition.
+    """Let only `[text][label]` and `[text][]` refer to a definition.
 
-    "[Note]" and "[1]" stay what they are: they are shown before anybody knows whether a definition follows.
+    "[Note]" and "[1]" stay text, because the bridge shows such words before a definition can follow.
     """
     start = state.pos + state.src.startswith("!", state.pos)
     if not state.src.startswith("[", start):
         return False
     brackets = _brackets(state)
-    place = (start, state.pos, state.posMax)
-    if place not in brackets.ends:
-        brackets.ends[place] = state.md.helpers.parseLinkLabel(state, start, start == state.pos)
-    end = brackets.ends[place]
+    bounds = (start, state.pos, state.posMax)
+    if bounds not in brackets.ends:
+        brackets.ends[bounds] = state.md.helpers.parseLinkLabel(state, start, start == state.pos)
+    end = brackets.ends[bounds]
     if end < 0:
         return False
     outer, whole = state.env.pop("references", None), state.posMax
@@ -144,10 +149,10 @@ def _link_rule(original: Callable[[StateInline, bool], bool], state: StateInline
 
 @dataclass(frozen=True, slots=True)
 class _Brackets:
-    """What is found out once about a paragraph: to do so at each bracket would take the square of its length.
+    """Facts about a paragraph, found once: finding them at each bracket would take quadratic time.
 
-    `refer`: something in it may be a `[text][label]`; `read`: how far behind a label its link may reach; `ends`: of
-    labels, by where each and its link begin and its surroundings end.
+    `refer`: a `[text][label]` may occur; `read`: the number of characters behind a label in which the link must end;
+    `ends`: where each label ends (-1: nowhere), by the start of label and link and the end of the surroundings.
     """
 
     src: str
@@ -157,17 +162,18 @@ class _Brackets:
 
 
 def _brackets(state: StateInline) -> _Brackets:
-    known = state.env.get("brackets")
-    if not isinstance(known, _Brackets) or known.src is not state.src:
+    brackets = state.env.get("brackets")
+    if not isinstance(brackets, _Brackets) or brackets.src is not state.src:
         refer = state.env["definitions"] is not None and "][" in state.src
         read = max(_LEAST_READ, _MOST_READ // (1 + state.src.count("[")))
-        known = state.env["brackets"] = _Brackets(state.src, refer, read, {})
-    return known
+        brackets = state.env["brackets"] = _Brackets(state.src, refer, read, {})
+    return brackets
 
 
 def _table_rule(
     original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
 ) -> bool:
+    """Take a line for the head of a table only if the first pipe stands near the start of the line."""
     pipe = state.src.find("|", state.bMarks[start] + state.tShift[start], state.eMarks[start])
     near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < HEAD_COLUMNS
     return near and original(state, start, end, silent)
@@ -176,6 +182,7 @@ def _table_rule(
 def _underlined_rule(
     original: Callable[[StateBlock, int, int, bool], bool], state: StateBlock, start: int, end: int, silent: bool
 ) -> bool:
+    """Take a line for a heading only if short, underlined and outside of lists and quotes."""
     if state.level or start + 1 >= end or state.eMarks[start] - state.bMarks[start] >= HEAD_COLUMNS:
         return False
     underline = UNDERLINE.fullmatch(state.src, state.bMarks[start + 1], state.eMarks[start + 1])
@@ -183,7 +190,7 @@ def _underlined_rule(
 
 
 def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool:
-    """A line of "=" under something long is a rule: that it is a heading would be known too late."""
+    """Read a line of "=" below a long line as a rule, not as a heading: the long line may have been shown already."""
     line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].rstrip()
     if len(line) < 3 or line.strip("=") or state.is_code_block(start):
         return False
@@ -195,7 +202,7 @@ def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool
 
 
 def _math(state: StateInline, silent: bool) -> bool:
-    r"""`$…$`, `$$…$$`, `\(…\)` and `\[…\]` within a line become code: no sign in a formula is markup."""
+    r"""Read `$…$`, `$$…$$`, `\(…\)` and `\[…\]` within a line as code: no sign in a formula is markup."""
     if state.src[state.pos] not in "$\\":
         return False
     found = _FORMULA.match(state.src, state.pos, state.posMax)
@@ -208,7 +215,7 @@ def _math(state: StateInline, silent: bool) -> bool:
 
 
 def _product(state: StateInline, silent: bool) -> bool:
-    """In 2*3*4 the stars are no emphasis."""
+    """Read the stars in 2*3*4 as text, not as emphasis."""
     if not _PRODUCT.match(state.src, state.pos, state.posMax):
         return False
     if not silent:
@@ -219,7 +226,7 @@ def _product(state: StateInline, silent: bool) -> bool:
 
 
 def _footnote(state: StateInline, silent: bool) -> bool:
-    """`[^1]` is shown as "[1]", and so is `[^1]:` before the note's words."""
+    """Read `[^1]`, and `[^1]:` before the words of a footnote, as the text "[1]"."""
     found = _FOOTNOTE.match(state.src, state.pos, state.posMax)
     if not found or state.linkLevel:
         return False
@@ -231,7 +238,7 @@ def _footnote(state: StateInline, silent: bool) -> bool:
 
 
 def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Lines from one that begins with `$$` to one that ends with it, or with brackets; no blank line between."""
+    r"""Read the lines from `$$` or `\[` to the closing sign as a formula; no blank line may lie between."""
     at = state.bMarks[start] + state.tShift[start]
     opening = state.src[at : at + 2]
     closing = _DISPLAY[opening].search(state.src, at + 2, at + _LONGEST_FORMULA) if opening in _DISPLAY else None
@@ -255,9 +262,9 @@ def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool
 
 
 def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Lines that define links are shown, as the list of sources that they mostly are.
+    """Read lines with link definitions as a list of sources, to be shown.
 
-    But for names to which words above refer: those are links by now.
+    `dialect` leaves out labels of words to which earlier links refer.
     """
     lines = []
     for number in range(start, end):
@@ -274,7 +281,10 @@ def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _too_many_brackets(state: StateCore) -> None:
-    """What is closed at once costs little and stays: it may have been shown before the others came."""
+    """Escape brackets in a paragraph with too many, except for brackets closed soon.
+
+    The latter cost little time, and may have been shown already.
+    """
     for token in state.tokens:
         if token.type == "inline" and token.content.count("[") > _MAX_BRACKETS:
             token.content = _BRACKET.sub(_escaped, token.content)
@@ -285,6 +295,7 @@ def _escaped(bracket: re.Match[str]) -> str:
 
 
 def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Read blocks beyond the deepest level as a paragraph of plain words."""
     if silent or state.level < _MAX_NESTING:
         return False
     state.push("paragraph_open", "p", 1)

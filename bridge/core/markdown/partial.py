@@ -1,9 +1,9 @@
-"""What may be shown of an answer that is still being written.
+"""Finds the part of an unfinished answer which may be shown while the agent still writes.
 
-Pure. Teams lets a streamed text only grow, and the answer must in the end begin with what was streamed: "each chunk
-must start with what was already streamed" (docs/reference/teams.md, "Streaming"). So of the agent's Markdown that much is shown of
-which nothing that may follow changes the rendering: blocks that are over, and of the block that is being written
-its lines of plain words, links and code, up to the last whole word. `tests/unit/test_unfinished.py` holds the laws.
+Teams lets a streamed text only grow, and the final answer must begin with the streamed text
+(docs/reference/teams.md, "What each request of a stream holds"). So the visible part is the part whose rendering no
+later text can change: the finished blocks, and of the last block the lines of plain words, links and code, up to the
+last whole word. `tests/unit/test_partial.py` checks these rules.
 """
 
 from __future__ import annotations
@@ -15,63 +15,64 @@ from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.render import clean, render_block
 from bridge.core.markdown.split import PART_UNITS, beginning, units
 
-# No more is streamed than surely stands in the first part of an answer that is cut: `chunks` cuts in the second half.
+# UTF-16 units. Streamed text must stand in the first part of a long answer; `split` cuts in the second half of a part.
 VISIBLE_UNITS = PART_UNITS // 2 - 1000
-_MOST_READ = 100_000
+_MOST_READ = 100_000  # characters
 
-# What the gateway leaves out of the answer (docs/reference/goclaw.md, "Reply"), as is known before the last character is there.
+# Text which the gateway removes (docs/reference/goclaw.md, "Hidden parts of a text"), known by the first characters.
 _THOUGHT = re.compile(r"\s*<(think(?:ing)?|thought|antthinking)\b[^>]*>.*?</\1\s*>\s*", re.DOTALL | re.IGNORECASE)
 _HIDDEN = re.compile(r"(?i:</?(?:think|thought|antthinking))|MEDIA:")
 _SILENCE = "NO_REPLY"
 _CARD = re.compile(r" {0,3}(?:`{3,}|~{3,})\s*adaptive-card", re.IGNORECASE)  # may become an attachment
 
-# Words that stay what they are, whatever follows them on their line or behind it.
+# Words whose meaning no later text changes.
 _PLAIN = r"[^ \t\n`<&|\[\]\\$!~]"
 _CITED = r"\[\d{1,3}\](?![(:]|\Z)|\[\^\d{1,3}\](?![(:\[]|\Z)"
 _LINK = r"!?\[[^\[\]\\`<&|$!\n~]{0,200}\]\(https?://[^\s()<>\\`|\[\]$]{1,500}\)"
 _CODED = r"(?<!`)`[^`\n|]++`(?!`|\Z)"
 _SIGN = r"!(?!\[|\Z)|<(?=[ =\d])|&(?=[ \t\n])|&\w{1,40}(?![\w;#]|\Z)|~{1,2}(?!~|\Z)"
 _WORD = rf"(?>{_PLAIN}|{_CITED}|{_LINK}|{_CODED}|{_SIGN})"
-# A script without spaces grows by the character.
+# Characters of scripts without spaces: such a text grows by the character, not by the word.
 _WIDE = r"[\u3001-\u3011\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e01-\u0e2e\uff01-\uff5e]"
 _WORDS = re.compile(rf"(?:{_WORD}++(?=[ \t\n])[ \t]*+)*+(?:{_WORD}*(?<={_WIDE}))?")
-# In a line with "$" or "\" only its end tells what is math.
+# In a line with "$" or "\" only the end of the line tells formulas from prices and paths.
 _MATH_LINE = re.compile(r"(?:[^\n`<&|\[\]\\~!]|\\[^\s`<&|\[\]\\~!])*+")
-# Neither the start of another block nor anything that may still become one.
+# Neither the start of a new block nor signs which may still become the start of a block.
 _NO_BLOCK = r"(?![#>=+_|~\s-]|`{2}|`\Z|\*(?!\*?[^\s*])|\d{1,9}(?:[.)](?:\s|\Z)|\Z)|\Z)"
 _ORDINARY = re.compile(_NO_BLOCK)
-# With the box of a task, which becomes another sign, and without math.
+# Also the box of a task, and no start of a formula.
 _START = re.compile(rf"(?:\[[ xX]\] (?=\S))?(?!\[[ xX]\]|\$(?:\$|\Z)|\\(?:\[|\Z)){_NO_BLOCK}")
 
 
 def visible_prefix(raw: str) -> str:
-    """What may be shown of an answer of which `raw` has come, in Teams' dialect; blank while there is nothing.
+    """Return the visible part of an unfinished answer in Teams' dialect, "" while there is none.
 
-    It begins with what was shown of any earlier `raw`, and the whole answer's rendering, and its first part, begin
-    with it. At most `SHOWN_UNITS` UTF-16 units.
+    `raw` is the Markdown received so far. The result begins with the result for any shorter `raw`, and the rendering
+    of the whole answer (`render_whole`, and the first part of `render_answer`) begins with the result. At most
+    `VISIBLE_UNITS` UTF-16 units.
     """
-    text = _certain(clean(_visible(raw[:_MOST_READ]).rstrip("\r")))
+    text = _without_open_line(clean(_without_hidden(raw[:_MOST_READ]).rstrip("\r")))
     definitions = Definitions(text[: text.rfind("\n") + 1])
-    shown = ""
-    for block, over in blocks(text):
-        settled = over and len(block) <= VISIBLE_UNITS and not _CARD.match(block)
-        rendered = render_block(block, definitions) if settled else ""
-        if settled and not definitions.missed:
-            longer = _joined(shown, rendered)
+    visible = ""
+    for block, finished in blocks(text):
+        certain = finished and len(block) <= VISIBLE_UNITS and not _CARD.match(block)
+        rendered = render_block(block, definitions) if certain else ""
+        if certain and not definitions.missed:
+            longer = _joined(visible, rendered)
             if units(longer) <= VISIBLE_UNITS:
-                shown = longer
+                visible = longer
                 continue
         safe = render_block(_safe_part(block[:VISIBLE_UNITS]), definitions)
-        return beginning(_joined(shown, safe), VISIBLE_UNITS)
-    return shown
+        return beginning(_joined(visible, safe), VISIBLE_UNITS)
+    return visible
 
 
-def _joined(shown: str, block: str) -> str:
-    return f"{shown}\n\n{block}" if shown and block else shown or block
+def _joined(visible: str, block: str) -> str:
+    return f"{visible}\n\n{block}" if visible and block else visible or block
 
 
-def _visible(raw: str) -> str:
-    """`raw` without the thoughts at its start, up to the first sign of something that will not be in the answer."""
+def _without_hidden(raw: str) -> str:
+    """Return `raw` without thoughts at the start, up to the first sign of text which the gateway will remove."""
     at = 0
     while thought := _THOUGHT.match(raw, at):
         at = thought.end()
@@ -83,8 +84,8 @@ def _visible(raw: str) -> str:
     return raw[: hidden.end() - 1] if hidden else raw
 
 
-def _certain(text: str) -> str:
-    """`text` without its last line, if that may still become anything."""
+def _without_open_line(text: str) -> str:
+    """Return `text`, without the last line if more characters may still change the meaning of the line."""
     begin = text.rfind("\n") + 1
     line = text[begin:]
     marker = MARKER.match(line)
@@ -93,11 +94,11 @@ def _certain(text: str) -> str:
 
 
 def _safe_part(block: str) -> str:
-    """The longest part of a block whose rendering begins the rendering of whatever the block becomes.
+    """Return the longest part of a block whose rendering stays when the block grows.
 
-    That are the items before the last one of a list at the margin, and plain lines.
+    Such a part has plain lines, and all items but the last of a list at the margin.
     """
-    good = at = column = 0  # column: where the words of the last item at the margin begin
+    good = at = column = 0  # good: end of the safe part; column: start of the words of the last item at the margin
     plain = blank = True
     for line in block.split("\n"):
         begin, at = at, at + len(line) + 1
@@ -107,7 +108,7 @@ def _safe_part(block: str) -> str:
         item = _item(line, inside=column > 0, blank=blank)
         indent = len(line) - len(line.lstrip(" "))
         if item:
-            good, column, plain = begin, offset(item), True  # what is above is over
+            good, column, plain = begin, offset(item), True  # the lines above are finished
         elif (begin == 0 and indent) or (0 < indent < column and MARKER.match(line)):
             break
         elif not plain or (blank and begin):
@@ -125,7 +126,7 @@ def _safe_part(block: str) -> str:
 
 
 def _item(line: str, *, inside: bool, blank: bool) -> re.Match[str] | None:
-    """The marker of an item that surely begins here: within a paragraph "2024. " does not begin a list, "1. " does."""
+    """Return the marker if a list item surely begins: in a paragraph "1. " begins a list, "2024. " does not."""
     marker = MARKER.match(line)
     if not marker or marker["indent"] or not marker["space"] or not _ORDINARY.match(line, marker.end()):
         return None
@@ -133,7 +134,7 @@ def _item(line: str, *, inside: bool, blank: bool) -> re.Match[str] | None:
 
 
 def _safe_line(line: str, *, ended: bool) -> int:
-    """How much of a line is safe to show, up to the end of a word; -1 if lines below it may be no lines of a list."""
+    """Return how many characters of a line are safe to show; -1 if lines below may be no lines of a list."""
     words = line.lstrip(" ")
     nested = MARKER.match(words)
     words = words[nested.end() :] if nested and nested["space"] else words
@@ -144,7 +145,7 @@ def _safe_line(line: str, *, ended: bool) -> int:
 
 
 def _safe_words(words: str, *, ended: bool) -> int:
-    """How much of a line is safe to show; `ended`: there is a line behind it."""
+    """Return how many characters of a line's words are safe to show; `ended`: a further line follows."""
     whole = len(words.rstrip(" \t"))
     start = _START.match(words)
     if not start:

@@ -1,7 +1,7 @@
-"""An answer of the agent becomes the parts that Teams is sent (`textFormat: markdown`).
+"""Renders an answer of the agent as the texts of Teams messages (`textFormat: markdown`).
 
-Pure: text in, texts out. The dialect is `markdown`'s job, the cutting is `chunks`'; this module knows which
-answers need neither, because most turns end with a few lines of ordinary prose.
+`dialect` translates the Markdown, `split` cuts long answers. `render` also recognises answers which need neither,
+because most turns end with a few lines of ordinary prose.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from bridge.core.markdown.inline import literal
 from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.split import cut
 
-# The gate. A text that matches as a whole is sent as it is, but for the blank lines between prose and lists that Teams
-# needs and agents leave out: rendering would change nothing else (a test holds that). It is a whitelist: single lines
-# of prose and flat lists, in which nothing can be a link, an image, HTML, an entity, a table, an escape, math, a chance
-# fence or code that is written anew (WORDS), nor a heading, rule, quote, fence or list in a list (START), nor a number
-# that begins no list below prose (FIRST). Quantifiers are possessive: one pass, no backtracking.
-_BAD = r"\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # blanks but for the space
+# A text which matches _PLAIN needs no parser: rendering would only add blank lines between prose and lists (for
+# Teams; a test compares both). The pattern is a whitelist of single lines of prose and flat lists: without links,
+# images, HTML, entities, tables, escapes, math, fences and rewritten code (_WORDS), headings, rules, quotes and nested
+# lists (_START), and numbers below prose which begin no list (_FIRST). Possessive quantifiers: a single pass.
+_BAD = r"\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # all blanks except the space
 _BAD += r"<&|\[\]\\`~$\x00-\x08\x0e-\x1b\x7f\ud800-\udfff\ufdd0"
 _CODE = r"`[^\s<`\]](?:[^\n<`\]]*+(?<!\s))?+`(?!`)"
 _WORDS = rf"(?! )(?:[^*{_BAD}]++|\*(?!\d)|(?<!\d)\*|~{{1,2}}(?!~)|{_CODE})++(?<! )"
@@ -34,37 +33,36 @@ _ITEM = r"(?:[-*]|\d{1,3}[.)]) "
 _BORDER = re.compile(rf"^{_ITEM}.*+\n(?!{_ITEM}|\n)|^(?!{_ITEM}).++\n(?={_ITEM})", re.MULTILINE)
 
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFDD0])
-_CARD = "\ufdd0"  # where a card stands while the text is cut; no character, and the input has none
+_CARD = "\ufdd0"  # stands for a card while the text is cut; a code point without character, removed from the input
 _MOST_CARDS = 10
 _UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def render_answer(markdown: str) -> tuple[str, ...]:
-    """Turn an answer into the texts of the messages to send, in order.
+    """Return the texts of the messages to send for an answer, in order.
 
-    Takes CommonMark with GFM tables, task lists and strikethrough. Gives Teams' dialect (see `markdown`),
-    each part at most `chunks.PART_UNITS` UTF-16 units; with several parts each ends with its place, such as
-    "(1/3)". No part is blank; a blank answer has no parts. A tuple of the very same string means that nothing
-    had to be done.
+    `markdown` is CommonMark with GFM tables, task lists and strikethrough; the texts are in Teams' dialect (see
+    `dialect`), each at most `split.PART_UNITS` UTF-16 units. Several parts each end with a number such as "(1/3)". No
+    part is blank; a blank answer has no parts. An answer which needs no change is returned as the same string object.
     """
     whole = render_whole(markdown)
     return cut(whole) if whole else ()
 
 
 def render_whole(markdown: str) -> str:
-    """The answer in Teams' dialect, before it is cut: its blocks, each rendered by itself."""
-    plain = as_it_is(markdown)
+    """Return the whole answer in Teams' dialect, before cutting; each block is rendered separately."""
+    plain = without_parsing(markdown)
     if plain is not None:
         return plain
     text = clean(markdown)
     definitions = Definitions(text)
-    shown = "\n\n".join(filter(None, (render_block(block, definitions) for block, _ in blocks(text))))
-    return shown or literal(text).strip()
+    rendered = "\n\n".join(filter(None, (render_block(block, definitions) for block, _ in blocks(text))))
+    return rendered or literal(text).strip()
 
 
-def as_it_is(markdown: str) -> str | None:
-    """The rendering of a text of which nothing needs to be parsed; None of any other."""
+def without_parsing(markdown: str) -> str | None:
+    """Return the rendering of plain prose and flat lists, which need no parser; None for all further Markdown."""
     return _BORDER.sub(_with_blank_line, markdown) if _PLAIN.fullmatch(markdown) else None
 
 
@@ -73,27 +71,27 @@ def _with_blank_line(border: re.Match[str]) -> str:
 
 
 def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]], ...]:
-    """The texts of `render_answer`, each with the cards that stand in it; a text may be empty beside a card."""
+    """Return the texts of `render_answer`, each with the cards of the text's part; a text may be "" beside a card."""
     if "adaptive-card" not in markdown.lower():
         return tuple((part, ()) for part in render_answer(markdown))
     text = clean(markdown)
     definitions = Definitions(text)
     cards: list[AgentCard] = []
-    shown: list[str] = []
+    rendered: list[str] = []
     for block, _ in blocks(text):
         card = card_in(block) if len(cards) < _MOST_CARDS else None
         if card:
             cards.append(card)
-        shown.append(_CARD if card else render_block(block, definitions))
-    waiting = iter(cards)
+        rendered.append(_CARD if card else render_block(block, definitions))
+    in_order = iter(cards)
     return tuple(
-        (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(waiting, part.count(_CARD))))
-        for part in cut("\n\n".join(filter(None, shown)))
+        (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(in_order, part.count(_CARD))))
+        for part in cut("\n\n".join(filter(None, rendered)))
     )
 
 
 def clean(markdown: str) -> str:
-    """Without what no message may hold: control characters, surrogates that are alone (JSON escapes can say so)."""
+    """Return `markdown` without control characters and lone surrogates, which JSON escapes can bring."""
     if not _UNCLEAN.search(markdown):
         return markdown
     markdown = re.sub(r"\r\n?", "\n", markdown).translate(_CONTROLS)
@@ -101,8 +99,8 @@ def clean(markdown: str) -> str:
 
 
 def render_block(block: str, definitions: Definitions) -> str:
-    """One block of `blocks` in Teams' dialect; empty if there are no words in it."""
-    plain = as_it_is(block)
+    """Return a block of `blocks.blocks` in Teams' dialect, "" for a block without words."""
+    plain = without_parsing(block)
     if plain is not None:
         return plain
     text = to_teams(block, definitions).strip("\n ")

@@ -1,8 +1,7 @@
-"""A text too long for one Teams message is cut into parts, where a reader would cut it.
+"""Splits a text too long for a single Teams message into parts, at natural borders.
 
-Pure. Borders, best first: a blank line, a line, a space, between two characters that do not belong together.
-A fenced code block that is cut is closed at the end of its part and reopened, with its language, at the start
-of the next one.
+Borders, best first: a blank line, a line break, a space, between two unrelated characters. A fenced code block across
+a cut is closed at the end of the part and reopened, with the language, at the start of the next part.
 """
 
 from __future__ import annotations
@@ -10,50 +9,49 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# "Ensure that the size of the message itself is within 80 KB", encoded as UTF-16, so 40,000 units of two
-# bytes: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
+# 80 KB of UTF-16, so 40,000 units of two bytes: docs/reference/teams.md, "Size of a message".
 PART_UNITS = 40_000
 
-_PLACE_UNITS = 20  # "\n\n(123/456)" and some air
-_LONGEST_CLUSTER = 64  # a family emoji has 11 characters; a hostile pile of accents may be torn
+_NUMBER_UNITS = 20  # "\n\n(123/456)" and a reserve
+_LONGEST_CLUSTER = 64  # characters; a family emoji has 11, a hostile pile of accents may be torn
 
 _FENCE = re.compile(
     r"^(?P<prefix>(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ]){0,200}+)(?P<ticks>`{3,}+)(?P<info>[^`\n]{0,40}+)$", re.MULTILINE
 )
-_QUOTED = re.compile(r"[ ]*+>[ >]{0,120}+")  # a line of nothing else would be carried from part to part for ever
+_QUOTED = re.compile(r"[ ]*+>[ >]{0,120}+")  # bounded: an endless prefix would be repeated in part after part
 _NOT_SPACES = re.compile(r"[^ \n>]")
 
 
 def units(text: str) -> int:
-    """Length in UTF-16 code units, the measure of Teams' limits."""
+    """Return the length of `text` in UTF-16 code units, the measure of Teams' limits."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def beginning(text: str, limit: int) -> str:
-    """As much of `text` as fits in `limit` UTF-16 units."""
+    """Return the longest beginning of `text` with at most `limit` UTF-16 units."""
     return text[:limit].encode("utf-16-le", "surrogatepass")[: limit * 2].decode("utf-16-le", "ignore")
 
 
 def cut(text: str, limit: int = PART_UNITS) -> tuple[str, ...]:
-    """Cut `text` into parts of at most `limit` UTF-16 units; a text that fits comes back as it is.
+    """Cut `text` into parts of at most `limit` UTF-16 units, numbered "(1/3)"; a text which fits stays unchanged.
 
-    The fences of `text` must be closed and made of backticks, as `markdown.to_teams` writes them.
+    The fences of `text` must be closed and made of backticks, as written by `dialect.to_teams`.
     """
     if len(text) * 2 <= limit or units(text) <= limit:
         return (text,)
     longest_fence = max((len(match[0]) for match in _FENCE.finditer(text)), default=0)
-    room = limit - _PLACE_UNITS - longest_fence - 1
+    room = limit - _NUMBER_UNITS - longest_fence - 1
     parts: list[str] = []
     while len(text) > room or units(text) > room:
         head, text = _split(text, room)
         parts.append(head)
     if text.strip():
         parts.append(text.rstrip("\n"))
-    return tuple(f"{part}\n\n({place}/{len(parts)})" for place, part in enumerate(parts, 1))
+    return tuple(f"{part}\n\n({number}/{len(parts)})" for number, part in enumerate(parts, 1))
 
 
 def _split(text: str, room: int) -> tuple[str, str]:
-    """The first part of `text`, at most `room` units and a closing fence long, and what is left."""
+    """Return the first part of `text`, at most `room` units and a closing fence long, and the rest."""
     end = _border(text, len(beginning(text, room // 2)), len(beginning(text, room)))
     head, rest = text[:end], text[end:]
     mid_line = not head.endswith("\n") and not rest.startswith("\n")
@@ -76,7 +74,7 @@ def _split(text: str, room: int) -> tuple[str, str]:
 
 
 def _border(text: str, half: int, end: int) -> int:
-    """Where to cut between `half` and `end`: at a good border, else between two characters."""
+    """Return the index of the best cut between `half` and `end`: a good border, else between two characters."""
     for border in ("\n\n", "\n"):
         found = text.rfind(border, half, end)
         if found > 0:
@@ -87,14 +85,14 @@ def _border(text: str, half: int, end: int) -> int:
         if not text.startswith(("```", "~~~"), space + 1):
             return space
         space = text.rfind(" ", half, space)
-    for place in range(end, max(end - _LONGEST_CLUSTER, 1), -1):
-        if not _belong_together(text[place - 1], text[place]):
-            return place
+    for index in range(end, max(end - _LONGEST_CLUSTER, 1), -1):
+        if not _belong_together(text[index - 1], text[index]):
+            return index
     return end
 
 
 def _belong_together(left: str, right: str) -> bool:
-    """Whether a cut between the two would show: accents, emoji sequences, flags, escapes, runs of marks."""
+    """Tell whether a cut between two characters would show: accents, emoji sequences, flags, escapes, backticks."""
     return (
         unicodedata.category(right).startswith("M")  # accents and variation selectors
         or "\u200d" in (left, right)  # zero width joiner
@@ -106,7 +104,7 @@ def _belong_together(left: str, right: str) -> bool:
 
 
 def _open_fence(head: str) -> re.Match[str] | None:
-    """The fence that `head` opens and does not close."""
+    """Return the fence which `head` opens and does not close, None if there is none."""
     opened: re.Match[str] | None = None
     for match in _FENCE.finditer(head):
         if opened is None:
@@ -121,7 +119,7 @@ def _indent(text: str) -> int:
 
 
 def _outdent(text: str, width: int) -> str:
-    """Take `width` spaces from the lines of a list item that goes on; a message starting so would be code."""
+    """Take `width` spaces from the lines of a continued list item: a message with indented lines would show code."""
     if not width:
         return text
     lines = text.split("\n")

@@ -1,7 +1,7 @@
-r"""TeX formulas as people write them in plain text: `x^2 \leq \frac{1}{2}` becomes "x² ≤ 1/2".
+r"""Translates TeX formulas into plain text: `x^2 \leq \frac{1}{2}` becomes "x² ≤ 1/2".
 
-Pure. Teams' Markdown shows no math (docs/reference/teams.md, "Message format"). What is not known here is left as the agent wrote it, as
-a whole: half a translation would be neither TeX nor text.
+Teams' Markdown shows no math (docs/reference/teams.md, "What Teams shows of Markdown"). A formula with any unknown
+command stays TeX as a whole: half a translation would be neither TeX nor text.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _ROOT = re.compile(r"\\sqrt\{([^{}]*)\}")
 _SCRIPT = re.compile(r"([\^_])(?:\{([^{}]*)\}|(\w))")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LINE_END = re.compile(r" *\\\\ *\n?")
-_LEVELS = 6  # of fractions in roots in exponents
+_LEVELS = 6  # of nested fractions, roots and exponents
 
 
 def readable(tex: str) -> str:
-    """`tex` in characters, or as it is."""
+    """Return `tex` as plain characters, or unchanged if a part cannot be translated."""
     text = _LINE_END.sub("\n", tex).strip()
     text = _BLACKBOARD.sub(lambda found: _DOUBLE[found[1]], _SPACES.sub(" ", text))
     text = text.replace(r"\{", "❴").replace(r"\}", "❵").replace(r"\%", "%").replace(r"\$", "$").replace(r"\_", "＿")

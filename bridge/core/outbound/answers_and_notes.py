@@ -1,4 +1,4 @@
-"""The content of outgoing activities: answers of the agent, notes of the bridge."""
+"""The content of outgoing messages: the agent's answers and the bridge's notes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.core.markdown.split import PART_UNITS, units
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, NewTurn, Payload, Reference, Scope
 
-# Exactly one root Message entity an activity; the label is for what a model wrote, not for the bridge's own notes.
+# The AI label is for the agent's words, not for notes; at most one such entity in an activity.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
 AI_LABEL: Activity = {
     "type": "https://schema.org/Message",
@@ -26,21 +26,22 @@ AI_LABEL: Activity = {
 }
 
 
-LONGEST_ANSWER = 400_000
-_MARKS = re.compile(r'<quoted messageId="\w+"/>|</?at>')
-_CARD_FRAME = 100  # what is around a card's content in an activity
+LONGEST_ANSWER = 400_000  # characters; a longer answer is cut
+_QUOTES_AND_MENTIONS = re.compile(r'<quoted messageId="\w+"/>|</?at>')
+_CARD_FRAME = 100  # units of an attachment around the card's content
 _LONGEST_SUMMARY = 200
 
 
 def note(words: str) -> Activity:
-    """A sentence of the bridge itself, in Markdown that Teams shows."""
+    """A sentence of the bridge itself, in Teams' Markdown."""
     return {"type": "message", "textFormat": "markdown", "text": words}
 
 
 def note_turn(id_: str, about: Payload, activity: Activity, accepted: float) -> NewTurn:
-    """A turn that shows one message of the bridge in the conversation of `about`, beside its lane.
+    """A note turn: shows one message of the bridge in the conversation of `about`, in the lane for notes.
 
-    Whose session the note is about stays on the row, for operators; questions, files and consents do not.
+    Agent and user of `about` stay on the row for operators; question, files and consent do not. `accepted`: epoch
+    seconds.
     """
     payload = Payload(about.reference, about.person, about.agent, about.user, activities=(activity,))
     return NewTurn(id_, Kind.NOTE, notice_lane(about.reference), payload, accepted)
@@ -51,14 +52,14 @@ FEEDBACK: Activity = {"channelData": {"feedbackLoop": {"type": "default"}}}
 
 
 def answer(markdown: str, locale: str = "", *, cards: bool = False, feedback: bool = False) -> tuple[Activity, ...]:
-    """The agent's answer as one or more finished activities, each within Teams' size limit; buttons below the last.
+    """The agent's answer as finished activities, each within Teams' size limit; none for an empty answer.
 
-    Of an answer that nobody can read in a chat, LONGEST_ANSWER characters are shown, and said so. `cards`: harmless
-    Adaptive Cards in it are shown as such; one that does not fit beside its words follows them.
+    An answer above `LONGEST_ANSWER` is cut, with a note. `cards`: harmless Adaptive Cards are shown as cards; a card
+    without room beside the words follows in a separate message. `feedback`: buttons below the last part.
     """
     if len(markdown) > LONGEST_ANSWER:
         markdown = f"{markdown[:LONGEST_ANSWER]}\n\n{say('answer_cut', locale)}"
-    parts = _with_cards(markdown) if cards else [_said(part) for part in render_answer(markdown)]
+    parts = _with_cards(markdown) if cards else [_labelled(part) for part in render_answer(markdown)]
     if feedback and parts:
         parts[-1] |= FEEDBACK
     return tuple(parts)
@@ -74,23 +75,23 @@ def _with_cards(markdown: str) -> list[Activity]:
             room -= units(orjson.dumps(card.content).decode()) + _CARD_FRAME
             (beside if room > 0 and not following else following).append(card)
         if text or beside:
-            activities.append(_said(text, beside))
-        activities += [_said("", [card]) for card in following]
+            activities.append(_labelled(text, beside))
+        activities += [_labelled("", [card]) for card in following]
     return activities
 
 
-def _said(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
-    said: Activity = {"type": "message", "entities": [AI_LABEL]}
+def _labelled(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
+    message: Activity = {"type": "message", "entities": [AI_LABEL]}
     if text:
-        said |= {"textFormat": "markdown", "text": text}
+        message |= {"textFormat": "markdown", "text": text}
     if cards:
-        said["summary"] = (text or cards[0].words)[:_LONGEST_SUMMARY]
-        said["attachments"] = [{"contentType": CARD_TYPE, "content": card.content} for card in cards]
-    return said
+        message["summary"] = (text or cards[0].words)[:_LONGEST_SUMMARY]
+        message["attachments"] = [{"contentType": CARD_TYPE, "content": card.content} for card in cards]
+    return message
 
 
 def stopped(reference: Reference, by: str) -> Activity:
-    """The note of a stopped turn; elsewhere than in a personal chat it says who stopped it."""
+    """The note of a stopped turn; in groups and channels with the name of the person who stopped the turn."""
     name = plain_words(by)
     if name and reference.scope is not Scope.PERSONAL:
         return note(say("stopped_by", reference.locale, name=name))
@@ -98,13 +99,13 @@ def stopped(reference: Reference, by: str) -> Activity:
 
 
 def below_text(shown: str, activity: Activity) -> Activity:
-    """A note below what the agent had said before."""
+    """The note below the agent's words in `shown`, with the AI label."""
     words = activity.get("text")
     text = f"{shown}\n\n———\n\n{words}" if words else shown
     return activity | {"textFormat": "markdown", "text": text, "entities": [AI_LABEL]}
 
 
 def plain(activity: Activity) -> Activity:
-    """The same words in the form that is refused least: plain text, nothing attached."""
+    """The activity's words as plain text without attachments, the form that Teams refuses least."""
     text = activity.get("text") or activity.get("summary") or ""
-    return {"type": "message", "textFormat": "plain", "text": _MARKS.sub("", text) or text}
+    return {"type": "message", "textFormat": "plain", "text": _QUOTES_AND_MENTIONS.sub("", text) or text}

@@ -1,7 +1,8 @@
 """The bridge's own Adaptive Cards.
 
-Buttons are Action.Execute: Teams sends an invoke `adaptiveCard/action` that must be answered at once, so the click is
-stored first and worked on afterwards. https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards
+Buttons are Action.Execute: a click is the invoke `adaptiveCard/action`, which must be answered at once, so the click is
+stored first and handled afterwards.
+https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from bridge.core.outbound.answers_and_notes import AI_LABEL, note
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Turn
 
+# The type of an answer to a click that shows a sentence.
 MESSAGE_TYPE: Final = "application/vnd.microsoft.activity.message"
+# Verbs of the buttons. Cards already in Teams carry the values.
 ASK_AGAIN: Final = "askAgain"
 NEW_SESSION: Final = "newSession"
 STOP: Final = "stop"
@@ -28,14 +31,14 @@ def interrupted(turn: int, name: str, locale: str) -> Activity:
 
 
 def progress(turn: int, text: str, line: str, locale: str) -> Activity:
-    """What the agent has said so far, if anything, and below it what it is doing now, with *Stop*."""
+    """The placeholder: the agent's words so far (`text`, may be empty), below them the activity line and *Stop*."""
     doing = _card(line, say("stop", locale), STOP, {"turn": turn})
     return {**doing, **note(text), "entities": [AI_LABEL]} if text else doing
 
 
 def failed(turn: Turn, failure: TurnFailure) -> Activity:
-    """The sentence of an error; with *Ask again*, where it was a question and asking again may help."""
-    # what the other sentences say of a question does not fit `/new`; that the old session may be there does
+    """The sentence of an error, with *Ask again* where the turn was a question and asking again may help."""
+    # most errors' sentences speak of a question, which `/new` is not; there the old session may still exist
     about_session = turn.kind is Kind.NEW and not isinstance(failure, GuestDenied | MembershipUnknown)
     locale = turn.locale
     words = say(SessionNotDeleted.label if about_session else failure.label, locale)
@@ -45,7 +48,7 @@ def failed(turn: Turn, failure: TurnFailure) -> Activity:
 
 
 def edited(offer: Offer, turn: int, name: str, locale: str) -> Activity:
-    """What may be done about a question that was edited after it had been asked."""
+    """The card below a question edited after asking, with the button of the offer."""
     match offer:
         case Offer.INSTEAD:
             words, button, verb = say("edited_running", locale), say("edit_use", locale), ASK_INSTEAD
@@ -62,7 +65,7 @@ def confirm_new(locale: str) -> Activity:
 
 
 def done(words: str) -> dict[str, Any]:
-    """The card that replaces another after its button was used."""
+    """The card without a button that replaces a card after its button was used."""
     return _content([_words(words)], [])
 
 

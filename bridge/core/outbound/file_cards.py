@@ -1,8 +1,8 @@
-"""What Teams shows of a file: a picture beside the answer, an offer, and the file itself once it is saved. Pure.
+"""Messages about an agent's file: a picture, an offer to save, the saved file.
 
-File cards work in personal chats only: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
-(docs/reference/teams.md, "File exchange"). Pictures go as data, in every scope and cloud:
-https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images
+Offers work in personal chats only: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
+Pictures go as data, in every scope and cloud: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/agents-inline-images
+docs/reference/teams.md, "File exchange".
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ INFO_TYPE: Final = "application/vnd.microsoft.teams.card.file.info"
 
 
 def picture(name: str, kind: str, content: bytes) -> Activity:
-    """A picture of the agent's, in the message itself."""
+    """A message with the picture as data; `kind`: the media type."""
     data = base64.b64encode(content).decode("ascii")
     return _message(name, {"contentType": kind, "contentUrl": f"data:{kind};base64,{data}", "name": name})
 
 
 def offer(id_: str, name: str, size: int, locale: str) -> Activity:
-    """The question whether the person wants this file in their OneDrive; both answers bring the file's id back."""
+    """The offer to save a file of `size` bytes in the person's OneDrive; accept and decline both return the id."""
     context = {"file": id_}
     content = {
         "description": say("file_offer", locale),
@@ -37,7 +37,7 @@ def offer(id_: str, name: str, size: int, locale: str) -> Activity:
 
 
 def saved(name: str, consent: Consent) -> Activity:
-    """The file where it lies now, to be opened in Teams."""
+    """The card of a saved file, to be opened in Teams."""
     content = {"uniqueId": consent.unique_id, "fileType": consent.file_type}
     return _message(
         name, {"contentType": INFO_TYPE, "contentUrl": consent.content_url, "name": name, "content": content}

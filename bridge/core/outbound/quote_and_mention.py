@@ -1,4 +1,4 @@
-"""An answer among several people: it quotes its question, calls who asked, and says how to go on."""
+"""Additions to an answer in groups and channels: a quote of the question, a mention of the asker, a last sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge.core.turn import Activity, Person, Reference
 
 
 def quoting(activity: Activity, reference: Reference) -> Activity:
-    """The answer with the question above it, as a reply in Teams has it.
+    """The answer as a reply that quotes the question; unchanged without text or without a message id.
 
     https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/quoted-replies
     """
@@ -22,7 +22,7 @@ def quoting(activity: Activity, reference: Reference) -> Activity:
 
 
 def mentioning(activity: Activity, person: Person) -> Activity:
-    """The message with the person's name in front, so that their client calls them.
+    """The message with a mention of the person in front, which notifies the person; unchanged without id or name.
 
     https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-and-group-conversations#add-mentions-to-your-messages
     """
@@ -36,5 +36,5 @@ def mentioning(activity: Activity, person: Person) -> Activity:
 
 
 def continued(activity: Activity, words: str) -> Activity:
-    """The message with a half sentence of the bridge below it."""
+    """The message with a sentence of the bridge below, in italics."""
     return activity | {"text": f"{activity.get('text', '')}\n\n*{words}*"}

@@ -1,4 +1,4 @@
-"""The agent behind the gateway, as the engine knows it: a question in, an answer out, and what is heard meanwhile."""
+"""The port to the agent behind the gateway: a question in, an answer out, events of the run meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.core.files.answer_links import AgentFile
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One run: `agent` is the agent's key, `user` the value of X-GoClaw-User-Id, `text` the words."""
+    """The input of one run: the agent's key, the user id (value of X-GoClaw-User-Id), the text the agent reads."""
 
     agent: str
     user: str
@@ -20,7 +20,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The agent's words as Markdown, and the files beside them. `silent`: the agent chose not to reply."""
+    """The agent's words as Markdown, and the files of the answer. `silent`: the agent chose not to reply."""
 
     text: str
     silent: bool = False
@@ -29,25 +29,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """The agent reasons; what it thinks is not told."""
+    """The agent reasons; the thoughts themselves are not passed on."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextCame:
-    """A further piece of the answer's text, raw Markdown; pieces may have been lost before it."""
+    """A further piece of the answer's text, raw Markdown; earlier pieces may have been lost."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextWithdrawn:
-    """All text that came so far was an announcement before a tool: no part of the answer."""
+    """All text so far was an announcement before a tool call, no part of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolBegan:
-    """A tool is at work. `argument`: a hint for people (file name, search words), one line of at most 80 characters, or
-    empty."""
+    """A tool started. `argument`: a hint for people (file name, search words), one line, 80 characters at most."""
 
     name: str
     argument: str
@@ -55,7 +54,7 @@ class ToolBegan:
 
 @dataclass(frozen=True, slots=True)
 class ToolEnded:
-    """A tool has come to its end."""
+    """A tool finished; `failed`: with an error."""
 
     name: str
     failed: bool
@@ -63,30 +62,39 @@ class ToolEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run has come to its end, whichever."""
+    """The run finished: completed, failed or cancelled."""
 
 
 AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded | RunEnded
-"""What an agent lets us hear while it works. For show only: events may come late, incomplete or not at all."""
+"""A sign of the run's progress, for display only: events may come late, incomplete or not at all."""
 
 
 END_WITHIN: Final = 15.0
-"""Seconds in which a run is expected to end whose request was closed: so long its end is listened for, and a lane kept
-from its next question, whatever a tool may be doing."""
+"""Seconds in which a run usually ends after its request was closed, whatever a tool may be doing.
+
+So long the run's end is listened for, and the lane is kept from its next question.
+"""
 
 
 class Agent(Protocol):
     """The agent behind the gateway."""
 
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
-        """One run. Cancelling closes the request, which is the gateway's only stop. Raises TurnFailure.
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
+        """Run the agent on the question and return the answer.
 
-        `heard` is told what happens meanwhile, in order, and never after this has returned; it must be fast and not
-        raise. Nothing of it is needed for the answer. After a cancellation it is told one thing more, the run's end,
-        if that comes in `END_WITHIN`: a closed request does not end a run at once.
+        Cancelling closes the request, the gateway's only way to stop a run; a run may go on for a moment afterwards.
+        The time limit is the caller's.
+
+        `on_event` gets the run's events in order, must be fast and must not raise. Calls end when `ask` returns; after
+        a cancellation a last call brings `RunEnded`, if the run ends in `END_WITHIN`.
+        `RunNotStarted` with its subclasses: the run provably did not begin. Raises: TurnFailure.
         """
         ...
 
     async def delete_session(self, agent: str, user: str) -> None:
-        """Delete the session, and see that it is gone. Raises TurnFailure (SessionNotDeleted, GatewayDown, …)."""
+        """Delete the user's session with the agent and verify that the session is gone.
+
+        An unknown session counts as deleted. `SessionNotDeleted`: the gateway refused, or the session was
+        still there. Raises: TurnFailure.
+        """
         ...

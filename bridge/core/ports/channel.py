@@ -1,4 +1,4 @@
-"""The ports to Teams: sending, progress, reactions, the roster."""
+"""The ports to Teams: messages, progress, reactions, the roster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bridge.core.turn import Activity, Person, Reference
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One request of a stream: all text so far or, if `informative`, a line about what goes on.
+    """One request of a stream: all text so far or, if `informative`, a line about the agent's activity.
 
-    `stream` is "" for the first one, whose answer names it; `sequence` counts from 1.
+    `sequence` counts from 1. `stream` is the stream's id, "" in the first request, whose response brings the id.
     """
 
     text: str
@@ -23,47 +23,62 @@ class Chunk:
 
 
 class Channel(Protocol):
-    """The way back to Teams. Content in, addressing from the reference."""
+    """The way back to Teams: content comes in, addressing is added from the conversation reference `to`.
+
+    Answers and notes (`send`, `replace`) wait until the conversation's budget has room, and are repeated where a repeat
+    is safe. Progress and reactions are sent at most once; without room in the budgets they are skipped (`LeftOut`).
+    """
 
     async def send(self, to: Reference, activity: Activity) -> str:
-        """Show one activity; gives its id. Raises DeliveryFailure."""
+        """Send a new message; returns its id, "" where Teams names no id.
+
+        `DeliveryDelayed`: the message was not shown, sending again is safe. `DeliveryUnknown`: the message may have
+        been shown. Raises: DeliveryFailure.
+        """
         ...
 
     async def typing(self, to: Reference) -> None:
-        """Show the typing indicator once. Raises DeliveryFailure."""
+        """Show the typing indicator once, for some seconds. Raises: DeliveryFailure."""
         ...
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
-        """One request of a stream; gives the stream's id. Raises LeftOut, StreamEnded, DeliveryFailure."""
+        """Send one request of a stream; returns the stream's id.
+
+        `StreamEnded`: Teams accepts no further request of this stream. Raises: LeftOut, StreamEnded, DeliveryFailure.
+        """
         ...
 
     async def post_placeholder(self, to: Reference, activity: Activity) -> str:
-        """Show a message of progress; gives its id. Raises LeftOut, DeliveryFailure."""
+        """Send a new progress message; returns its id. Raises: LeftOut, DeliveryFailure."""
         ...
 
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
-        """Show progress in place of what the message shows. Raises LeftOut, DeliveryFailure."""
+        """Replace the content of the progress message with this id. Raises: LeftOut, DeliveryFailure."""
         ...
 
     async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
-        """Show the activity in place of what was shown under the landing's message; gives its id.
+        """Show the activity in place of the live message; returns the message's id. A repeat changes nothing.
 
-        Repeated, it changes nothing. Raises DeliveryFailure: StreamStopped where the user has stopped the stream,
-        DeliveryRejected where the message cannot be changed.
+        An open stream is ended first. `StreamStopped`: the person stopped the stream, whose content stays.
+        `DeliveryRejected`: the message cannot be edited. Raises: DeliveryFailure.
         """
         ...
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
-        """Put the reaction on the message that the reference answers, or take it off.
+        """Add the reaction to the message that `to` answers (`to.activity`), or remove it; `on`: add.
 
-        Raises LeftOut, DeliveryFailure.
+        `reaction` is a name of Teams such as `1f440_eyes` (docs/reference/teams.md, "Reactions"). A repeat changes
+        nothing. Raises: LeftOut, DeliveryFailure.
         """
         ...
 
 
 class Roster(Protocol):
-    """Who is who in a conversation: what activities do not say."""
+    """The members of a conversation, for facts missing in activities."""
 
     async def is_guest(self, where: Reference, person: Person) -> bool:
-        """Whether the person is a guest of the tenant. Raises DeliveryFailure where Teams does not tell."""
+        """Whether the person is a guest of the conversation's tenant; may be some hours old.
+
+        A roster without a clear statement about the person is an error, never False. Raises: DeliveryFailure.
+        """
         ...

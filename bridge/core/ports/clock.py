@@ -6,8 +6,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time is I/O. `now` is wall time in seconds since the epoch, for records; never for deciding who is alive."""
+    """Wall time, for records only. Leases and time limits use a monotonic clock, since wall time may be set back."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch, UTC."""
         ...

@@ -1,4 +1,4 @@
-"""What the engine needs of the world for files. Each port has one real implementation and stand-ins in tests."""
+"""The ports for files: people's files in Teams, agents' files at the gateway, the store of files to deliver."""
 
 from __future__ import annotations
 
@@ -9,39 +9,49 @@ from bridge.core.files.shared import SharedFile
 
 
 class SharedFiles(Protocol):
-    """The files of people's messages, and people's OneDrive."""
+    """The files in people's messages, and people's OneDrive."""
 
     async def fetch(self, file: SharedFile) -> bytes:
-        """The file's bytes. Raises FileFailure."""
+        """Download a file of a message; returns the bytes, limited in size. Raises: FileFailure."""
         ...
 
     async def save(self, upload_url: str, content: bytes) -> None:
-        """Put a file where its person agreed to have it. Raises FileFailure."""
+        """Upload a file to the address from Teams after the person's consent. Raises: FileFailure."""
         ...
 
 
 class AgentFiles(Protocol):
-    """The files that agents make, at the gateway."""
+    """The files of agents, at the gateway."""
 
     async def fetch(self, path: str) -> bytes:
-        """The bytes under a signed path. Raises FileFailure."""
+        """Download the file under a signed path (`/v1/files/…?ft=…`); returns the bytes, limited in size.
+
+        Raises: FileFailure.
+        """
         ...
 
 
 class FileStore(Protocol):
-    """The files on their way to people. Every method raises StoreUnavailable; every write is on disk when it returns.
+    """The files on the way from agents to people. Every write is on disk when the method returns.
 
-    They go when they expire, or with their turns' texts if that is sooner (`TurnStore.forget_old`).
+    A file is dropped on expiry or together with the turn's texts, at the earlier moment (`TurnStore.forget_old`). Every
+    method may raise StoreUnavailable.
     """
 
     async def keep(self, file: KeptFile, most: int) -> None:
-        """Keep the file; of all files together at most `most` bytes stay, the newest. Repeated, it changes nothing."""
+        """Store the file, and drop the oldest files until all together have at most `most` bytes.
+
+        A repeat changes nothing.
+        """
         ...
 
     async def find(self, id_: str, now: float) -> KeptFile | None:
-        """The file, until it expires."""
+        """The file with this id; None: unknown, or expired at `now` (epoch seconds)."""
         ...
 
     async def finish(self, id_: str, state: FileState) -> bool:
-        """An offered file has found its end; its bytes are dropped. False where it had found one already."""
+        """Record the end of an offered file (saved or declined) and drop the bytes.
+
+        False: the file is unknown or has ended before, and nothing changed.
+        """
         ...

@@ -1,4 +1,4 @@
-"""What the engine needs of the world. Each port has one real implementation and stand-ins in tests."""
+"""The port to the turn table: a row for each turn, shared by all replicas on the same table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bridge.core.turn import (
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Claimed rows that nobody works on any more, and lanes that have something waiting."""
+    """The rows of a takeover: claimed turns, now under the new owner, and the lanes of the queued rows."""
 
     turns: tuple[Turn, ...] = ()
     lanes: tuple[Lane, ...] = field(default=())
@@ -36,8 +36,10 @@ class Orphans:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """What a life has open for a while, for it to see what it does not work on: numbers and lanes of its claimed rows,
-    and lanes that have something waiting."""
+    """An owner's open rows of some age, to be compared with the work under way.
+
+    `claimed`: number and lane of each claimed row. `lanes`: lanes with queued rows and no claimed row.
+    """
 
     claimed: tuple[tuple[int, Lane], ...] = ()
     lanes: tuple[Lane, ...] = ()
@@ -45,11 +47,12 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a process learns with each beat.
+    """The state of the turn table at an owner's heartbeat.
 
-    `alive`: nobody has declared this life dead. `counters`: each life's beats so far. `orphans`: open rows are there
-    whose owner is not among the living. `running` and `waiting`: turns over all processes; greetings, which are in no
-    hurry, do not count as waiting. `stops`: this life's running turns that somebody wants stopped.
+    `alive`: the owner is still registered; False after a takeover. `counters`: heartbeats so far of each owner.
+    `orphans`: open rows exist whose owner is not registered. `running`: running turns of all replicas. `waiting`:
+    queued turns of all replicas, greetings excepted. `paused`: an operator holds all turns. `stops`: numbers of the
+    owner's claimed turns marked to be stopped.
     """
 
     alive: bool = True
@@ -63,9 +66,9 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class TurnFilter:
-    """Which turns an operator wants to see; None means any. `user`: the value of X-GoClaw-User-Id.
+    """An operator's selection of turns; None in a field selects all.
 
-    `before`: numbers below this one only, to page on.
+    `user`: the value of X-GoClaw-User-Id. `before`: turns with a smaller number only, for paging.
     """
 
     state: State | None = None
@@ -76,186 +79,232 @@ class TurnFilter:
 
 
 class TurnStore(Protocol):
-    """The turn table. Every method raises StoreUnavailable; every write is on disk when it returns.
+    """The turn table (states of a row: docs/architecture.md, "A turn's states").
 
-    Writes that take a Ticket return False when the ticket is void (the row was taken over): drop the work. An *owner*
-    is one life of one process. Every change of a row's state is appended to its history.
+    Every write is on disk when the method returns. Every coroutine may raise StoreUnavailable; the write may then have
+    happened or not, and may be repeated.
+
+    An *owner* is the id under which a replica holds rows. A claim gives a `Ticket`; writes take the ticket and return
+    False, without any change, when the ticket is void: a takeover or an earlier write ended the claim. The caller then
+    drops all work on the turn. Each change of a row's state is appended to the row's history. Times are seconds since
+    the epoch unless named otherwise.
     """
 
     @property
     def shared(self) -> bool:
-        """Whether other processes may work on the same table."""
+        """Whether further replicas may work on the same table: True for PostgreSQL, False for a SQLite file."""
         ...
 
     @property
     def files(self) -> FileStore:
-        """The files beside the turns."""
+        """The store of files, in the same database."""
         ...
 
     async def open(self) -> None:
-        """Open or create the store; brings the schema up to date. Raises StoreInUse."""
+        """Open or create the store and bring the schema up to date.
+
+        `StoreInUse`: a second process holds the file. Raises: StoreInUse, StoreUnavailable.
+        """
         ...
 
     async def close(self) -> None:
-        """Write what waits, and close."""
+        """Write all pending changes, then close."""
         ...
 
     async def join(self, owner: str) -> None:
-        """Begin a life: from now on its rows are its own, until it leaves or is declared dead."""
+        """Register the owner, which holds rows until `leave` or a takeover."""
         ...
 
     async def leave(self, owner: str) -> None:
-        """End a life: whatever it has open may be adopted at once. An unknown owner changes nothing."""
+        """Remove the owner, whose open rows can then be taken over at once.
+
+        An unknown owner changes nothing.
+        """
         ...
 
     async def heartbeat(self, owner: str, running: int) -> Heartbeat:
-        """Count one beat of a life that runs so many turns, and look around."""
+        """Count one heartbeat of the owner, which runs `running` turns now; returns the state of the table."""
         ...
 
     async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
-        """Declare `dead` dead, and take over every open row whose owner is not among the living.
+        """Remove the `expired` owners, then give `owner` every open row whose owner is not registered.
 
-        The lanes are those of the queued rows that were taken over.
+        Tickets of these rows become void. Atomic.
         """
         ...
 
     async def accept(self, new: NewTurn, owner: str, *, claim: bool, room: int | None = None) -> Accepted:
-        """Insert the turn: running if `claim` and nothing is open in its lane, else queued. A known id changes nothing.
+        """Insert a turn: running if `claim` and the lane has no open row, else queued.
 
-        `room`: with so many turns queued in its lane already, it is not kept (`full`).
+        A known id changes nothing (`duplicate`). With `room` or more turns queued in the lane, nothing is kept
+        (`full`). A kept edit of the message replaces the text; a message deleted before is inserted as withdrawn.
         """
         ...
 
     async def head(self, lane: Lane) -> Turn | None:
-        """The turn that a claim would take."""
+        """The queued turn for the next claim; None: the lane is empty, or the first open turn is claimed."""
         ...
 
     async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
-        """Claim the head of the lane, if it is queued and nothing of the lane is running or answered.
+        """Claim the head of the lane for the owner; None: nothing is queued, or a turn of the lane is claimed.
 
-        `merge`: together with the messages behind it that belong to it (`core.merging`): the last of them is claimed
-        with the text of all, those before it are closed as merged, in one transaction.
+        `merge`: messages to be asked together (`core.merging`) become a single turn: the last is claimed with the text
+        of all, the earlier turns are closed as merged, in the same transaction.
         """
         ...
 
     async def release(self, ticket: Ticket) -> bool:
-        """Back to queued: the run was provably not started. False also when somebody wants it stopped."""
+        """Put a running turn back into the queue; only for a run that provably did not start.
+
+        False: the ticket is void, or the turn is marked to be stopped.
+        """
         ...
 
     async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
-        """Running to answered; repeated, it is True again.
+        """Record the reply of a running turn, which becomes answered; True again on a repeat.
 
-        False also when a stop came first, unless `even_if_stopped`.
+        False: the ticket is void, or a stop came first and `even_if_stopped` is not set.
         """
         ...
 
     async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
-        """Put what a running turn is about in other words: whoever takes it over, or asks again, finds these."""
+        """Replace the payload of a running turn, for takeovers and *Ask again*.
+
+        False: the ticket is void.
+        """
         ...
 
     async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
-        """Record the ids of the parts delivered so far."""
+        """Record the ids of all parts delivered so far, in order.
+
+        False: the ticket is void.
+        """
         ...
 
-    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
-        """Record the message under which a running turn shows progress (`core.turn.live_mark`)."""
+    async def record_live_message(self, ticket: Ticket, live: str) -> bool:
+        """Record the live message of a running turn, as `core.live_message.live_column` writes it.
+
+        False: the ticket is void.
+        """
         ...
 
     async def count_attempt(self, ticket: Ticket) -> int:
-        """Count a failed delivery; gives the number of them, 0 when the ticket is void."""
+        """Count a failed delivery of an answered turn; returns the number of failures, 0 when the ticket is void."""
         ...
 
     async def close_turn(
         self, ticket: Ticket, outcome: Outcome, ids: tuple[str, ...], at: float, error: str = ""
     ) -> bool:
-        """Close the turn with its outcome."""
+        """Close the claimed turn at `at` with the outcome, the ids of all delivered parts and an error's label.
+
+        False: the ticket is void.
+        """
         ...
 
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
-        """Stop what the lane asks, for the command with `note.id`, which does nothing when repeated.
+        """Stop the question at the front of the lane, for the command with `note.id`; a repeat does nothing.
 
-        Running, or answered with parts still to be shown: it is marked, and its owner is told (`on_stop`). A queued
-        head is closed as stopped, and `note`, which says so, is queued in the same transaction. `by`: who stops.
-        `only`: no other turn than this one, and only one that has begun.
+        A running question, or an answered question with two or more parts to deliver, is marked, and the owner is
+        called (`on_stop`). A queued head is closed as stopped, and `note`, which tells people, is queued in the same
+        transaction. `by`: the name of the person who stops. `only`: if not 0, the number of the turn to stop; a queued
+        turn is then left alone.
         """
         ...
 
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
-        """Close a queued or answered turn as dropped and queue `note` in the same transaction; mark a running one."""
+        """Drop turn `n` for an operator.
+
+        A queued or answered turn is closed as dropped, and `note` is queued in the same transaction. A running turn is
+        marked to be stopped.
+        """
         ...
 
     async def edit(self, change: MessageEdit, at: float) -> EditResult:
-        """A message was edited or deleted. Its question is asked as it says now where it was not asked yet.
+        """Apply an edit or deletion of a message to the turn; a repeat has the same result.
 
-        A question without words is withdrawn. Repeated, it does and says the same.
+        A question not asked yet is asked with the new text; without any text and files left, the question is
+        withdrawn.
         """
         ...
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
-        """Close a queued turn as withdrawn; mark a running one, and tell its owner (`on_stop`).
+        """Close a queued turn as withdrawn; mark a running turn and call the owner (`on_stop`).
 
-        One that was claimed since it was `seen` goes on (`NOTHING`): it may ask for others as well.
+        A turn claimed after the caller read `seen` goes on (verdict `NOTHING`), since further messages may have been
+        merged into the turn.
         """
         ...
 
-    async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
-        """Withdraw all that is queued or running under ids that begin with `place`; gives those that are running."""
+    async def withdraw_all(self, id_prefix: str, at: float) -> tuple[int, ...]:
+        """Withdraw all queued and running turns of a conversation, threads included.
+
+        `id_prefix`: the conversation's part of the turns' ids. Returns the numbers of the running turns, which are
+        marked.
+        """
         ...
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
-        """The turn that asked what turn `n` was to ask, and what its messages say now ("": no longer kept)."""
+        """The turn that asked the question of turn `n`, and the question's text by now ("": no longer kept).
+
+        None: turn `n` is unknown.
+        """
         ...
 
     async def rate(self, rating: Rating) -> int:
-        """Keep what a person thinks of a closed turn, or forget it; gives its number, 0 where nothing changed."""
+        """Keep or remove a person's rating of a closed turn; returns the turn's number, 0 when nothing changed."""
         ...
 
     async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
-        """What people think, in order of time."""
+        """A page of at most `limit` ratings behind `after`, oldest first."""
         ...
 
-    def on_stop(self, heard: Callable[[int], None]) -> None:
-        """Call `heard` with the number of each turn that another process marks. Fast, but may miss some: see `beat`."""
+    def on_stop(self, callback: Callable[[int], None]) -> None:
+        """Call `callback` with the number of each turn marked to be stopped by a different replica.
+
+        The callback must be fast and must not raise. Calls may get lost; `Heartbeat.stops` names every marked turn.
+        """
         ...
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
-        """What the owner's life has open, accepted before these times: its claimed rows, and the lanes whose queued
-        head it looks after while nothing in them is claimed. Asked every second, so it must be cheap."""
+        """The owner's open rows accepted before the two times; cheap, since called every second."""
         ...
 
     async def find(self, n: int) -> Turn | None:
-        """The turn with this number."""
+        """The turn with this number; None: unknown, or deleted by `forget_old`."""
         ...
 
     async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
-        """The newest turns that fit, newest first, without their texts."""
+        """At most `limit` turns of the selection, newest first, without texts."""
         ...
 
     async def lane_status(self, lane: Lane) -> LaneStatus:
-        """What runs and what waits."""
+        """The running turn of the lane and the queue behind it."""
         ...
 
     async def spend(self, budget: str, interval: float, burst: int) -> float:
-        """Take one of a shared budget of `burst` that refills by one each `interval` seconds; gives 0.0, or the seconds
-        until one is there and takes nothing."""
+        """Take one token of a budget shared by all replicas; returns 0.0, or the seconds to wait, with nothing taken.
+
+        The budget holds at most `burst` tokens and gains one each `interval` seconds.
+        """
         ...
 
     async def refund(self, budget: str, interval: float) -> None:
-        """Give one back that was taken and not used."""
+        """Put back a token taken and not used."""
         ...
 
     async def exhaust(self, budget: str, interval: float, burst: int) -> None:
-        """The budget has turned out to be empty: the next one is there after one `interval`."""
+        """Empty the budget: the next token is there after one `interval` (seconds)."""
         ...
 
     async def pause(self, paused: bool) -> None:
-        """Hold all turns in all processes, or let them go on. Survives restarts."""
+        """Hold all turns of all replicas, or let the turns go on; survives restarts."""
         ...
 
     async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
-        """Blank the text of turns closed before `blank_before`, delete rows closed before `delete_before`; a batch.
+        """Forget a batch of old data; returns the number of rows and files concerned, 0 when all is done.
 
-        Ratings go with the rows, files kept before `blank_before` or expired `now` with the texts; so do changes whose
-        message has not come within an hour.
+        Texts of turns closed before `blank_before` are blanked, rows closed before `delete_before` deleted. Ratings go
+        with the rows; files with the texts, or when expired at `now`; edits kept for messages not arrived within an
+        hour.
         """
         ...

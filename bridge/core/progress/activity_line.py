@@ -1,4 +1,4 @@
-"""What the agent is doing, in people's words: its events in, one line out. For show only."""
+"""The activity line of a run, in people's words: the agent's events in, one line out. For display only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.core.markdown.plain_words import plain_words
 from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
 from bridge.core.texts import say
 
-# Part of a tool's name to the sentence about it. Agents name their tools as they like; the first that fits wins.
+# Part of a tool's name, and the text key for such tools. Agents choose the names; the first match wins.
 _TOOLS: Final = (
     ("search_memory", "doing_memory"),
     ("memory", "doing_memory"),
@@ -29,13 +29,12 @@ _TOOLS: Final = (
     ("agent", "doing_delegate"),
 )
 _MOST_DONE = 3
-# An informative text has 1,000 characters at most.
-# https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux
+# Teams allows 1,000 characters (docs/reference/teams.md, "What each request of a stream holds").
 _LONGEST_LINE = 200
 
 
 class ActivityLine:
-    """What one run has done so far. `text` is the raw answer as far as it came."""
+    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: the number of announcements."""
 
     __slots__ = ("_done", "_locale", "_now", "text", "withdrawn")
 
@@ -47,7 +46,7 @@ class ActivityLine:
         self.withdrawn = 0
 
     def on_event(self, event: AgentEvent) -> None:
-        """Take one event in."""
+        """Take in an event of the run."""
         match event:
             case Thinking():
                 self._now = self._now or say("doing_think", self._locale)
@@ -66,11 +65,11 @@ class ActivityLine:
                 pass
 
     def now(self) -> str:
-        """What it does at the moment."""
+        """The present activity, in the reader's language."""
         return self._now or say("doing_work", self._locale)
 
     def done(self, seconds: float) -> str:
-        """One line of what was done, and how long it took."""
+        """The closing line: the first tools, the number of further tools, and the time in all (`seconds`)."""
         listed = list(self._done)[:_MOST_DONE]
         more = len(self._done) - len(listed)
         words = ", ".join(listed) + (f" (+{more})" if more else "")
@@ -89,8 +88,8 @@ def duration(seconds: float, locale: str) -> str:
 def _line(tool: ToolBegan, locale: str) -> str:
     name = tool.name.casefold()
     key = next((key for part, key in _TOOLS if part in name), "")
-    what = plain_words(tool.argument)
+    argument = plain_words(tool.argument)
     if not key:
         return say("doing_tool", locale, tool=plain_words(tool.name))[:_LONGEST_LINE]
     words = say(key, locale)
-    return (f"{words}: {what}" if what else words)[:_LONGEST_LINE]
+    return (f"{words}: {argument}" if argument else words)[:_LONGEST_LINE]

@@ -1,26 +1,27 @@
-"""How much may leave for one conversation, so that Teams never has to refuse an answer (docs/architecture.md, "Progress and budgets").
+"""Send budgets for conversations and tenants, so that Teams never has to refuse an answer.
 
-Everything counts: answers, their parts, notes, typing. Answers wait until they fit; progress is left out where it would
-take from what answers may need. Time comes in as a number of seconds that only grows.
+All requests count: parts of answers, notes, typing. Answers wait for room; progress is skipped where answers may need
+the room. Times are seconds of a monotonic clock (docs/architecture.md, "Progress and budgets").
 """
 
 from __future__ import annotations
 
-# Limits of a bot in one conversation, and a tenth left free: the server may split a message and count more.
+# (Seconds, requests) for a bot in one conversation, a tenth below Teams' limits: the server may split a message and
+# count more.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-bot-per-thread-limit
 _SHORT = ((1.0, 6), (2.0, 7), (30.0, 54))
 _HOUR = 1620
 _MINUTE = 60.0
-# What progress leaves to answers; of several replicas each sees only what it sends itself.
+# Progress takes this share at most, the rest is for answers. With several replicas each counts its own requests only.
 _PROGRESS = 0.75
-# A tenant's limit is 50 a second for everything an app sends, and 2 a second for reactions; answers come first.
+# Teams allows an app in a tenant 50 requests a second, and 2 reactions a second; answers come first.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
 _PROGRESS_IN_A_SECOND = 30
 _REACTIONS_A_SECOND = 1.5
 _BURST_SECONDS = 0.25
-_PROGRESS_RATE = (_PROGRESS_IN_A_SECOND - 1) / (1.0 + _BURST_SECONDS)  # so that no second holds more, burst and all
+_PROGRESS_RATE = (_PROGRESS_IN_A_SECOND - 1) / (1.0 + _BURST_SECONDS)  # no second has more, a burst included
 STREAM_INTERVAL = 1.0
-"""Seconds between two requests of one stream, its last one included.
+"""Seconds between two requests of a stream, the last request included.
 
 https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux#rate-limits
 """
@@ -28,10 +29,11 @@ _LONGEST = max(limit for _, limit in _SHORT)
 
 
 class ConversationBudget:
-    """What has left for one conversation. `shared`: other replicas may send there, too.
+    """The requests sent to one conversation. `shared`: further replicas may send there as well.
 
-    `inherited`: the process is young, so half of what the hour allows may have been sent before it began.
-    `typed`: an indicator was shown since the last answer; another one only renews it.
+    `inherited`: the process is young, so half of the hour's requests count as sent by the process before.
+    `typed`: the typing indicator was sent since the last answer; a further request only renews the indicator.
+    `streamed`: when the last request of a stream was sent.
     """
 
     __slots__ = ("_held", "_hour", "_minute", "_minutes", "_recent", "_share", "streamed", "typed")
@@ -48,7 +50,7 @@ class ConversationBudget:
         self.streamed = float("-inf")
 
     def wait(self, now: float) -> float:
-        """Seconds until an answer fits; 0.0: now."""
+        """Seconds until there is room for an answer; 0.0: now."""
         recent, pause = self._recent, 0.0
         for window, limit in _SHORT:
             if len(recent) < limit:
@@ -59,14 +61,14 @@ class ConversationBudget:
         return pause
 
     def affords_progress(self, now: float) -> bool:
-        """Whether something that may as well be left out fits, with enough left for answers."""
+        """Whether there is room for progress, with enough left for answers."""
         if now < self._held or self.wait(now) > 0.0:
             return False
         half_minute = sum(at > now - 30.0 for at in self._recent)
         return half_minute < self._share * _LONGEST and self._this_hour(now) < self._share * _HOUR
 
     def spent(self, now: float) -> None:
-        """Something leaves now."""
+        """Count a request that is sent now."""
         self._recent.append(now)
         del self._recent[:-_LONGEST]
         self._forget(now)
@@ -74,7 +76,7 @@ class ConversationBudget:
         self._hour += 1
 
     def hold(self, until: float) -> None:
-        """Teams has refused: nothing that may be left out before `until`."""
+        """Teams has refused a request: no progress before `until`."""
         self._held = max(self._held, until)
 
     def _this_hour(self, now: float) -> int:
@@ -82,7 +84,7 @@ class ConversationBudget:
         return self._hour
 
     def _forget(self, now: float) -> None:
-        """What is older than an hour counts no more; looked at when a minute has passed."""
+        """Drop counts older than an hour, once a minute."""
         minute = int(now // _MINUTE)
         if minute == self._minute:
             return
@@ -92,28 +94,28 @@ class ConversationBudget:
 
 
 class TenantBudget:
-    """So many in a second over all conversations, for what may be left out."""
+    """A rate limit over all conversations of a tenant, for progress and reactions."""
 
     __slots__ = ("_interval", "_tat", "_tolerance")
 
     def __init__(self, a_second: float) -> None:
         self._interval = 1.0 / a_second
-        # none where they come more slowly than one a second
+        # no burst below one request a second
         self._tolerance = max(0.0, min(_BURST_SECONDS, 1.0 - self._interval))
         self._tat = float("-inf")
 
     @classmethod
     def of_progress(cls, *, shared: bool) -> TenantBudget:
-        """Streams, edits and repeated typing; of several replicas each takes half."""
+        """The budget of streams, edits and repeated typing; with several replicas each takes half."""
         return cls(_PROGRESS_RATE / 2 if shared else _PROGRESS_RATE)
 
     @classmethod
     def of_reactions(cls, *, shared: bool) -> TenantBudget:
-        """Reactions put on messages and taken off."""
+        """The budget of reactions added and removed; with several replicas each takes half."""
         return cls(_REACTIONS_A_SECOND / 2 if shared else _REACTIONS_A_SECOND)
 
     def take(self, now: float) -> bool:
-        """Whether there is one left for now; then it is taken (the generic cell rate algorithm)."""
+        """Take a token if there is one (generic cell rate algorithm); False: the budget is empty, nothing was taken."""
         if self._tat - now > self._tolerance:
             return False
         self._tat = max(self._tat, now) + self._interval
@@ -121,5 +123,8 @@ class TenantBudget:
 
 
 def progress_interval(running: int, least: float) -> float:
-    """Seconds between two signs of progress of one turn, where so many run: all together stay under 30 a second."""
+    """Seconds between two requests of a turn's progress while `running` turns run, `least` or more.
+
+    All turns together stay under 30 requests a second.
+    """
     return max(least, running / _PROGRESS_RATE)

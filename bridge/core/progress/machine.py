@@ -1,8 +1,9 @@
-"""What is shown of one turn while the agent works: news and time in, the next request to Teams out.
+"""Progress of one turn as a state machine: the agent's events and time in, the next request to Teams out.
 
-No I/O, no clock: the driver (`engine.progress`) sends what `step` gives, one request at a time, and says what became of
-it. In personal chats this is Teams' native stream, closed before its two minutes and continued as edits of the same
-message; elsewhere a placeholder, edited. https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux
+The driver (`engine.progress`) sends the requests that `step` returns, one at a time, and reports each result. Personal
+chats get Teams' native stream, closed before two minutes have passed and continued as edits of the same message;
+elsewhere a placeholder is edited. https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux
+docs/reference/teams.md, "Streaming"; docs/architecture.md, "Progress and budgets".
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from bridge.core.ports.channel import Chunk
 from bridge.core.progress.activity_line import ActivityLine, duration
 from bridge.core.turn import Scope
 
-# What is ready within these seconds is shown as it is, without any progress before it (docs/architecture.md, "Progress and budgets").
+# Seconds before the first progress; an answer ready earlier is shown without any progress before.
 STREAM_AFTER = 1.0
 PLACEHOLDER_AFTER = 3.0
-# A stream ends after two minutes, whatever its bot does; the last word must be there before.
+# Teams ends a stream after 120 s, so the closing request must be there before.
 STREAM_SECONDS = 110.0
-# Up to here people look at the chat; an answer that comes later without any text before it must call them back.
+# So long people look at the chat; a later answer without any text before must notify people.
 ATTENTION_SECONDS = 20.0
-# That the user has pressed Stop is heard with the stream's next request only: without news one leaves after these.
+# Seconds after which a stream without news repeats its last text: only a response tells that the user pressed Stop.
 LISTEN_SECONDS = 10.0
 _TRY_AGAIN = 1.0
-_CARD_UNITS = 1000  # a placeholder's card stands below the text, in the same message
+_CARD_UNITS = 1000  # room for the placeholder's card below the text, in the same message
 _LEAST_PAUSE = 0.05
 _CHARACTERS_A_SECOND = 4000
-_GOLDEN = 0.618  # steps of it fill the interval evenly
+_GOLDEN = 0.618  # multiples of the golden ratio, modulo 1, fill the interval evenly
 
 
 @dataclass(frozen=True, slots=True)
 class CloseStream:
-    """The stream's last request, with which it becomes an ordinary message."""
+    """The stream's last request, which turns the stream into an ordinary message."""
 
     text: str
     stream: str
@@ -45,14 +46,14 @@ class CloseStream:
 
 @dataclass(frozen=True, slots=True)
 class PostPlaceholder:
-    """A new message that shows progress."""
+    """A new progress message, so far with an activity line only."""
 
     line: str
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePlaceholder:
-    """The same message with another text: what was said so far, and a line about what goes on."""
+    """New content for the progress message: the agent's words so far, and the activity line."""
 
     message: str
     text: str
@@ -66,15 +67,17 @@ class _Phase(Enum):
     NOTHING = auto()
     STREAM = auto()
     MESSAGE = auto()
-    OVER = auto()
+    ENDED = auto()
 
 
 class ProgressMachine:
-    """The progress of one turn that began at `began` (seconds of a clock that only goes forward).
+    """The progress of one turn that began at `began`; times in seconds of a monotonic clock.
 
-    `streaming`: the chat takes Teams' streams. `interval` gives the least seconds between two requests now, by how
-    much the whole tenant shows. `left`: the message of an earlier try of the same turn. `spread`: from 0 to 1,
-    different for different turns, so that many which began at once do not all speak at once.
+    `streaming`: streams are allowed. `interval` returns the least seconds between two requests now, by the load of the
+    whole tenant. `earlier`: the live message of an earlier claim of the turn. `spread`, from 0 to 1, differs between
+    turns, so that turns begun together do not all send together.
+
+    `message`: the id of the progress message, "" for none. `visible_text`: the agent's words visible in the message.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class ProgressMachine:
         *,
         streaming: bool,
         interval: Callable[[], float],
-        left: LiveMessage | None = None,
+        earlier: LiveMessage | None = None,
         spread: float = 0.0,
     ) -> None:
         self._began = began
@@ -97,71 +100,71 @@ class ProgressMachine:
         self._phase = _Phase.NOTHING
         self._not_before = began + (STREAM_AFTER if self._streaming else PLACEHOLDER_AFTER)
         self._sequence = 0
-        self._told = ""
-        self._before = ""
-        self._withdrawn = 0
+        self._last_sent = ""
+        self._announced = ""
+        self._withdrawals = 0
         self._news = True
         self._opened = self._sent_at = began
-        self.message = left.id if left is not None else ""
-        self._left_stream = left is not None and left.stream
-        self.shown = ""
-        if left is not None:
+        self.message = earlier.id if earlier is not None else ""
+        self._unclosed_stream = earlier is not None and earlier.stream
+        self.visible_text = ""
+        if earlier is not None:
             self._phase = _Phase.MESSAGE
 
     def on_event(self, event: AgentEvent) -> bool:
-        """News of the agent; whether they change how long to `wait`: only the first since the last step do."""
+        """Take in an event; returns whether `wait` has changed: only the first event after a step changes the time."""
         self._activity_line.on_event(event)
         first, self._news = not self._news, True
         return first
 
     @property
     def streams(self) -> bool:
-        """Whether a stream is open."""
+        """Whether a stream of this machine is open."""
         return self._phase is _Phase.STREAM
 
     def wait(self, now: float) -> float | None:
-        """Seconds until `step` is worth calling, if no news come before; None: never again."""
-        if self._phase is _Phase.OVER:
+        """Seconds until the next `step` unless an event comes earlier; None: progress has ended."""
+        if self._phase is _Phase.ENDED:
             return None
-        due = self._not_before if self._news else max(self._not_before, self._began + self._next_mark(now))
+        due = self._not_before if self._news else max(self._not_before, self._began + self._next_time_change(now))
         if self.streams:
             own = min(self._opened + STREAM_SECONDS, self._sent_at + LISTEN_SECONDS)
             due = min(due, max(self._not_before, own))
         return max(_LEAST_PAUSE, due - now)
 
     def step(self, now: float) -> Step | None:
-        """What to send now, if anything; the driver then calls `sent`, `left_out` or `refused`."""
-        if now < self._not_before or self._phase is _Phase.OVER:
+        """The request to send now, if any; the driver then calls `sent`, `skipped`, `refused` or `unchangeable`."""
+        if now < self._not_before or self._phase is _Phase.ENDED:
             return None
         self._news = False
         return self._next(now)
 
     def sent(self, step: Step, id_: str, now: float) -> None:
-        """Teams took it; `id_` is the message's, where it named one."""
+        """Teams accepted the request; `id_`: the id of the message in the response, "" for none."""
         self.message = self.message or id_
         match step:
             case Chunk():
                 self._opened = self._opened if self.streams else now
                 self._phase, self._sequence = _Phase.STREAM, step.sequence
                 if not step.informative:
-                    self.shown = step.text
+                    self.visible_text = step.text
             case CloseStream() | PostPlaceholder():
-                self._phase, self._news = _Phase.MESSAGE, True  # neither has shown all text that came before
+                self._phase, self._news = _Phase.MESSAGE, True  # neither request shows all text so far
             case UpdatePlaceholder():
-                self.shown = step.text
-        self._told, self._sent_at = _told(step), now
+                self.visible_text = step.text
+        self._last_sent, self._sent_at = _content(step), now
         self._not_before = now + self._in_time(now, self._pace(now))
 
     def skipped(self, now: float) -> None:
-        """There was no room for it: a later one will say more."""
+        """The budgets had no room for the request: try again later with newer content."""
         self._spread = (self._spread + _GOLDEN) % 1.0
         self._not_before = now + self._in_time(now, max(_TRY_AGAIN, self._interval() * self._spread))
         self._news = True
 
     def refused(self, *, stream_over: bool = False) -> None:
-        """Teams takes no progress here. `stream_over`: only the stream has ended, or never began.
+        """Teams refused the request, which ends progress, or with `stream_over` only the stream.
 
-        Its message can be edited; where there is none, a placeholder takes its place.
+        The stream's message is edited from then on; a stream that never began is replaced by a placeholder.
         """
         if stream_over and self.message:
             self._phase = _Phase.MESSAGE
@@ -169,26 +172,27 @@ class ProgressMachine:
             self._streaming, self._news = False, True
             self._not_before = self._began + PLACEHOLDER_AFTER
         else:
-            # for all that is known it is still open, and its last word is due
-            self._left_stream = self._left_stream or self.streams
-            self._phase = _Phase.OVER
+            # the stream may still be open, so the reply must close the stream
+            self._unclosed_stream = self._unclosed_stream or self.streams
+            self._phase = _Phase.ENDED
 
     def unchangeable(self) -> None:
-        """The user has stopped the stream: what is shown stays as it is."""
-        self._phase, self.message, self.shown = _Phase.OVER, "", ""
+        """The user has stopped the stream: the visible text stays, and no request can change the message."""
+        self._phase, self.message, self.visible_text = _Phase.ENDED, "", ""
 
     def live_message(self, now: float, *, notify: bool, silent: bool = False) -> LiveMessage | None:
-        """Where the reply goes; None: no progress was shown. `silent`: there is nothing to show.
+        """The message that the reply replaces; None: no progress was shown.
 
-        `notify`: what nobody has seen coming shall be a message of its own.
+        `silent`: the reply has no content. `notify`: an answer after a long time without any text goes into a new
+        message, which notifies people.
         """
         if not self.message:
             return None
-        stream = self.streams or self._left_stream
-        unseen = notify and not self.shown and now - self._began > ATTENTION_SECONDS
+        stream = self.streams or self._unclosed_stream
+        unseen = notify and not self.visible_text and now - self._began > ATTENTION_SECONDS
         if unseen or silent:
-            return LiveMessage(self.message, stream, self.shown, self._activity_line.done(now - self._began))
-        return LiveMessage(self.message, stream, self.shown)
+            return LiveMessage(self.message, stream, self.visible_text, self._activity_line.done(now - self._began))
+        return LiveMessage(self.message, stream, self.visible_text)
 
     def _next(self, now: float) -> Step | None:
         text, line = self._text(), self._line(now)
@@ -197,55 +201,55 @@ class ProgressMachine:
                 return PostPlaceholder(line)
             case _Phase.NOTHING | _Phase.STREAM:
                 if self.streams and now - self._opened >= STREAM_SECONDS:
-                    return CloseStream(self.shown or line, self.message)
+                    return CloseStream(self.visible_text or line, self.message)
                 listens = now - self._sent_at >= LISTEN_SECONDS
-                if text and (text != self.shown or listens):
+                if text and (text != self.visible_text or listens):
                     return Chunk(text, self._sequence + 1, self.message, informative=False)
-                if not self.shown and (line != self._told or listens):
+                if not self.visible_text and (line != self._last_sent or listens):
                     return Chunk(line, self._sequence + 1, self.message, informative=True)
                 return None
             case _:
                 edit = UpdatePlaceholder(self.message, text, line)
-                return edit if _told(edit) != self._told else None
+                return edit if _content(edit) != self._last_sent else None
 
     def _text(self) -> str:
-        """All text that may be shown. What was an announcement before a tool stays: a stream takes nothing back."""
-        if self._activity_line.withdrawn != self._withdrawn:
-            self._withdrawn = self._activity_line.withdrawn
-            self._before = f"{self.shown}\n\n" if self.shown else ""
+        """All text for display; announcements before a tool stay, since the text of a stream may only grow."""
+        if self._activity_line.withdrawn != self._withdrawals:
+            self._withdrawals = self._activity_line.withdrawn
+            self._announced = f"{self.visible_text}\n\n" if self.visible_text else ""
         running = visible_prefix(self._activity_line.text)
-        text = self._before + running if running else self.shown
-        grows = text.startswith(self.shown) and units(text) <= PART_UNITS - _CARD_UNITS
-        return text if grows else self.shown
+        text = self._announced + running if running else self.visible_text
+        grows = text.startswith(self.visible_text) and units(text) <= PART_UNITS - _CARD_UNITS
+        return text if grows else self.visible_text
 
     def _line(self, now: float) -> str:
-        """What goes on and, in steps that grow, for how long."""
-        passed = self._next_mark(now) - _mark_step(now - self._began)
+        """The activity line with the time so far, in growing steps."""
+        passed = self._next_time_change(now) - _time_step(now - self._began)
         words = self._activity_line.now()
         return f"{words} · {duration(passed, self._locale)}" if passed else f"{words} …"
 
-    def _next_mark(self, now: float) -> int:
-        """When the time that is shown changes next, in seconds since the beginning."""
+    def _next_time_change(self, now: float) -> int:
+        """The next change of the time in the activity line, in seconds since the beginning."""
         seconds = now - self._began
-        step = _mark_step(seconds)
+        step = _time_step(seconds)
         return int(seconds // step + 1) * step
 
     def _in_time(self, now: float, pause: float) -> float:
-        """However rarely progress may be shown, an open stream is closed before Teams ends it."""
+        """The pause, shortened where an open stream must be closed before Teams ends the stream."""
         return min(pause, max(_TRY_AGAIN, self._opened + STREAM_SECONDS - now)) if self.streams else pause
 
     def _pace(self, now: float) -> float:
         seconds = now - self._began
         own = 1.5 if seconds < 30 else 3.0 if seconds < 120 else 6.0
-        # each time all the text is rendered anew, which takes the longer the more it is
-        return max(own, len(self.shown) / _CHARACTERS_A_SECOND, self._interval())
+        # the whole text is rendered for each request, so a longer text gets fewer requests
+        return max(own, len(self.visible_text) / _CHARACTERS_A_SECOND, self._interval())
 
 
-def _mark_step(seconds: float) -> int:
+def _time_step(seconds: float) -> int:
     return 10 if seconds < 60 else 30 if seconds < 300 else 60
 
 
-def _told(step: Step) -> str:
+def _content(step: Step) -> str:
     match step:
         case Chunk() | CloseStream():
             return step.text

@@ -1,4 +1,4 @@
-"""What an edit means for its turn: the words that are asked now, and what is offered."""
+"""Edits of messages: the question text by now, and the offer to the asker."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def turn(text: str, now: str | None = None, stamp: float = 1.0) -> Turn:
         ([turn("a"), turn("a\n\nb", "b", 0.0)], "a\n\nb"),
         ([turn("a", "A"), turn("a\n\nb", "b", 0.0)], "A\n\nb"),
         ([turn("a", ""), turn("a\n\nb", "b", 0.0)], "b"),
-        # the text of the first is no longer kept, but nobody changed anything
+        # the first text is no longer kept, but no message was edited
         ([turn(""), turn("a\n\nb", "b", 0.0)], "a\n\nb"),
     ],
 )
-def test_a_group_of_messages_is_asked_as_each_of_them_says_now(group: list[Turn], text: str) -> None:
+def test_merged_messages_are_asked_with_each_messages_text_by_now(group: list[Turn], text: str) -> None:
     assert reworded(group) == text
 
 
@@ -51,21 +51,21 @@ FILE = SharedFile("a.txt", "https://files.example/a", FileKind.DOWNLOAD)
         (("", 1.0), ("", 1.0), ""),
     ],
 )
-def test_what_was_read_of_files_stays_and_goes_with_their_messages(
+def test_file_contents_stay_with_their_message_and_are_dropped_with_it(
     first: tuple[str, float] | None, second: tuple[str, float], text: str
 ) -> None:
-    one = replace(TURN, payload=replace(PAYLOAD, text="a", files=(FILE,)), edit=Edit(*first) if first else None)
+    first_turn = replace(TURN, payload=replace(PAYLOAD, text="a", files=(FILE,)), edit=Edit(*first) if first else None)
     asked = replace(PAYLOAD, text="a\n\nb|A|B", inlined=("|A", "|B"))
-    assert reworded([one, replace(TURN, payload=asked, edit=Edit(*second))]) == text
+    assert reworded([first_turn, replace(TURN, payload=asked, edit=Edit(*second))]) == text
 
 
-def test_what_was_read_for_a_message_that_was_nearly_asked_alone_is_asked_once() -> None:
-    one = replace(TURN, payload=replace(PAYLOAD, text="a|A", inlined=("|A",)))
+def test_file_contents_read_before_a_merge_are_asked_once() -> None:
+    first_turn = replace(TURN, payload=replace(PAYLOAD, text="a|A", inlined=("|A",)))
     asked = replace(PAYLOAD, text="a|A\n\nb|B", inlined=("|A", "|B"))
-    assert reworded([one, replace(TURN, payload=asked, edit=Edit("", 1.0))]) == "a|A"
+    assert reworded([first_turn, replace(TURN, payload=asked, edit=Edit("", 1.0))]) == "a|A"
 
 
-def test_a_file_whose_message_said_nothing_is_asked_about_by_itself_once_all_words_are_gone() -> None:
+def test_a_file_sent_without_text_is_asked_alone_after_all_other_messages_were_deleted() -> None:
     words = replace(TURN, payload=replace(PAYLOAD, text="a"), edit=Edit("", 1.0))
     asked = replace(PAYLOAD, text="a|B", inlined=("|B",), reference=replace(REFERENCE, scope=Scope.GROUP))
     alone = f"[From: Ann] {say('files_alone')}|B"
@@ -76,7 +76,7 @@ def test_a_file_whose_message_said_nothing_is_asked_about_by_itself_once_all_wor
 
 
 @pytest.mark.parametrize(
-    ("changed", "lane", "offered"),
+    ("changed", "lane", "expected"),
     [
         ({"state": State.RUNNING, "closed": None}, LaneStatus(running="T-7"), Offer.INSTEAD),
         ({"state": State.RUNNING, "closed": None}, LaneStatus(running="T-7", waiting=3), Offer.INSTEAD),
@@ -93,7 +93,7 @@ def test_a_file_whose_message_said_nothing_is_asked_about_by_itself_once_all_wor
         ({"outcome": Outcome.WITHDRAWN}, IDLE, None),
     ],
 )
-def test_an_edit_too_late_is_offered_while_it_is_the_last_word(
-    changed: dict[str, object], lane: LaneStatus, offered: Offer | None
+def test_a_late_edit_brings_an_offer_while_the_question_is_the_newest_of_its_lane(
+    changed: dict[str, object], lane: LaneStatus, expected: Offer | None
 ) -> None:
-    assert offer(replace(TURN, **changed), lane, 100.0) is offered  # type: ignore[arg-type]
+    assert offer(replace(TURN, **changed), lane, 100.0) is expected  # type: ignore[arg-type]

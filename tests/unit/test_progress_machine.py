@@ -1,4 +1,4 @@
-"""What is shown while the agent works: the stream's rules, the placeholder, and where the answer goes."""
+"""The progress machine: rules of streams, placeholders, and the message that the answer replaces."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def progress(scope: Scope = Scope.PERSONAL, *, streaming: bool = True, interval:
     return ProgressMachine(scope, "en-US", 0.0, streaming=streaming, interval=lambda: interval)
 
 
-def play(shown: ProgressMachine, until: float, news: dict[float, object] | None = None, *, now: float = 0.0) -> Sent:
-    """Drive it as the engine does, in seconds that pass at once; `news`: what the agent tells, and when."""
+def play(machine: ProgressMachine, until: float, news: dict[float, object] | None = None, *, now: float = 0.0) -> Sent:
+    """Drive the machine as the engine does, without real waiting; `news`: the agent's events by time in seconds."""
     sent: Sent = []
     waiting = sorted((news or {}).items())
     while now < until:
-        pause = shown.wait(now)
+        pause = machine.wait(now)
         if pause is None:
             break
         now = min(now + pause, *(at for at, _ in waiting[:1]), until)
         while waiting and waiting[0][0] <= now:
-            shown.on_event(waiting.pop(0)[1])  # type: ignore[arg-type]
-        step = shown.step(now)
+            machine.on_event(waiting.pop(0)[1])  # type: ignore[arg-type]
+        step = machine.step(now)
         if step is not None:
             sent.append((now, step))
-            shown.sent(step, "m1", now)
+            machine.sent(step, "m1", now)
     return sent
 
 
@@ -41,15 +41,15 @@ def texts(sent: Sent) -> list[str]:
     return [step.line if isinstance(step, PostPlaceholder | UpdatePlaceholder) else step.text for _, step in sent]
 
 
-def test_nothing_is_shown_of_what_is_ready_within_a_second() -> None:
+def test_an_answer_within_a_second_has_no_progress_before() -> None:
     assert play(progress(), 0.99) == []
     assert progress().live_message(0.9, notify=True) is None
 
 
-def test_a_stream_begins_with_what_the_agent_does_and_counts_its_requests() -> None:
-    shown = progress()
+def test_a_stream_begins_with_the_activity_line_and_counts_its_requests() -> None:
+    machine = progress()
     sent = play(
-        shown, 12.0, {0.2: Thinking(), 3.0: ToolBegan("web_search", "penguins"), 5.0: ToolEnded("x", failed=False)}
+        machine, 12.0, {0.2: Thinking(), 3.0: ToolBegan("web_search", "penguins"), 5.0: ToolEnded("x", failed=False)}
     )
     chunks = [step for _, step in sent if isinstance(step, Chunk)]
     assert [step.sequence for step in chunks] == [1, 2, 3, 4]
@@ -58,7 +58,7 @@ def test_a_stream_begins_with_what_the_agent_does_and_counts_its_requests() -> N
     assert texts(sent) == ["Thinking …", "Searching: penguins …", "Working on it …", "Working on it · 10 s"]
 
 
-def test_requests_keep_their_distance_however_much_is_told() -> None:
+def test_requests_keep_their_distance_whatever_the_number_of_events() -> None:
     news = {n / 10: TextCame(f"word{n} ") for n in range(10, 400)}
     sent = play(progress(), 40.0, dict(news))
     assert all(later - earlier >= 1.5 for (earlier, _), (later, _) in pairwise(sent))
@@ -66,20 +66,20 @@ def test_requests_keep_their_distance_however_much_is_told() -> None:
     assert all(later - earlier >= 10.0 for (earlier, _), (later, _) in pairwise(slow))
 
 
-def test_of_an_answers_pieces_only_the_first_since_the_last_request_is_worth_waking_for() -> None:
-    shown = progress()
-    assert not shown.on_event(TextCame("All "))  # it is about to look anyway
-    first = shown.step(1.0)
+def test_only_the_first_event_after_a_request_shortens_the_wait() -> None:
+    machine = progress()
+    assert not machine.on_event(TextCame("All "))  # the first step is due anyway
+    first = machine.step(1.0)
     assert first is not None
-    shown.sent(first, "m1", 1.0)
-    idle = shown.wait(2.0)
-    assert shown.on_event(TextCame("is "))
-    due = shown.wait(2.0)
+    machine.sent(first, "m1", 1.0)
+    idle = machine.wait(2.0)
+    assert machine.on_event(TextCame("is "))
+    due = machine.wait(2.0)
     assert due is not None
     assert idle is not None
     assert due < idle
-    assert not shown.on_event(TextCame("well."))
-    assert shown.wait(2.0) == due
+    assert not machine.on_event(TextCame("well."))
+    assert machine.wait(2.0) == due
 
 
 @pytest.mark.parametrize("news", [{}, {1.5: TextCame("All is well so far, dear Ann.\n\nAnd")}])
@@ -92,21 +92,21 @@ def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(new
     assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks) if not earlier.informative)
 
 
-def test_text_only_grows() -> None:
+def test_the_text_of_a_stream_only_grows() -> None:
     news = {1.5 + n / 5: TextCame(f"word{n} ") for n in range(100)}
     chunks = [s for _, s in play(progress(), 30.0, dict(news)) if isinstance(s, Chunk) and not s.informative]
     assert len(chunks) > 5
     assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks))
 
 
-def test_an_announcement_that_was_shown_stays_and_what_follows_goes_below_it() -> None:
+def test_a_visible_announcement_stays_and_the_answer_goes_below() -> None:
     news = {
         1.0: TextCame("Let me look. A moment.\n\nOk"),
         4.0: TextWithdrawn(),
         6.0: TextCame("It is late now.\n\nGood"),
     }
-    shown = progress()
-    sent = play(shown, 9.0, dict(news))
+    machine = progress()
+    sent = play(machine, 9.0, dict(news))
     content = [step.text for _, step in sent if isinstance(step, Chunk) and not step.informative]
     assert content[0].startswith("Let me look.")
     assert content[-1].startswith(content[0])
@@ -120,18 +120,18 @@ def test_a_stream_ends_before_its_two_minutes_however_rarely_progress_may_be_sho
 
 
 def test_a_stream_ends_before_its_two_minutes_and_goes_on_as_edits_of_its_message() -> None:
-    shown = progress()
-    sent = play(shown, 360.0)
+    machine = progress()
+    sent = play(machine, 360.0)
     closed = [at for at, step in sent if isinstance(step, CloseStream)]
     assert len(closed) == 1
     assert 105 <= closed[0] <= 115
     assert all(isinstance(step, UpdatePlaceholder) and step.message == "m1" for at, step in sent if at > closed[0])
     after = [at for at, _ in sent if at > closed[0]]
     assert 3 <= len(after) <= 12
-    assert shown.live_message(360.0, notify=True) == LiveMessage("m1", shrinks_to="✓ 6 min")
+    assert machine.live_message(360.0, notify=True) == LiveMessage("m1", shrinks_to="✓ 6 min")
 
 
-def test_elsewhere_a_placeholder_comes_after_three_seconds_and_is_edited() -> None:
+def test_in_groups_and_channels_a_placeholder_comes_after_three_seconds_and_is_edited() -> None:
     for scope in (Scope.GROUP, Scope.CHANNEL):
         sent = play(progress(scope), 30.0, {5.0: ToolBegan("read_file", "report.pdf")})
         assert isinstance(sent[0][1], PostPlaceholder)
@@ -144,66 +144,66 @@ def test_without_streaming_a_personal_chat_has_a_placeholder_too() -> None:
     assert isinstance(play(progress(streaming=False), 5.0)[0][1], PostPlaceholder)
 
 
-def test_an_answer_takes_the_place_of_what_was_shown() -> None:
-    shown = progress()
-    play(shown, 5.0)
-    assert shown.live_message(5.0, notify=True) == LiveMessage("m1", stream=True)
+def test_an_early_answer_replaces_the_live_message() -> None:
+    machine = progress()
+    play(machine, 5.0)
+    assert machine.live_message(5.0, notify=True) == LiveMessage("m1", stream=True)
 
 
-def test_an_answer_that_nobody_has_seen_coming_is_a_message_of_its_own() -> None:
-    shown = progress()
-    play(shown, 45.0, {5.0: ToolBegan("web_search", "penguins"), 9.0: ToolEnded("web_search", failed=False)})
-    assert shown.live_message(45.0, notify=True) == LiveMessage(
+def test_a_late_answer_without_text_before_is_a_new_message() -> None:
+    machine = progress()
+    play(machine, 45.0, {5.0: ToolBegan("web_search", "penguins"), 9.0: ToolEnded("web_search", failed=False)})
+    assert machine.live_message(45.0, notify=True) == LiveMessage(
         "m1", stream=True, shrinks_to="✓ Searching: penguins · 45 s"
     )
-    assert shown.live_message(45.0, notify=False) == LiveMessage("m1", stream=True)
+    assert machine.live_message(45.0, notify=False) == LiveMessage("m1", stream=True)
 
 
-def test_whoever_reads_along_needs_no_second_message() -> None:
-    shown = progress()
-    play(shown, 45.0, {5.0: TextCame("First of all, the good news.\n\nThen")})
-    live = shown.live_message(45.0, notify=True)
+def test_a_late_answer_with_visible_text_before_is_no_second_message() -> None:
+    machine = progress()
+    play(machine, 45.0, {5.0: TextCame("First of all, the good news.\n\nThen")})
+    live = machine.live_message(45.0, notify=True)
     assert live is not None
     assert (live.shrinks_to, live.text[:5]) == ("", "First")
 
 
-def test_silence_leaves_a_line_in_place_of_a_placeholder() -> None:
-    shown = progress(Scope.GROUP)
-    play(shown, 5.0)
-    assert shown.live_message(5.0, notify=True, silent=True) == LiveMessage("m1", shrinks_to="✓ 5 s")
+def test_silence_shrinks_a_placeholder_to_a_line() -> None:
+    machine = progress(Scope.GROUP)
+    play(machine, 5.0)
+    assert machine.live_message(5.0, notify=True, silent=True) == LiveMessage("m1", shrinks_to="✓ 5 s")
 
 
-def test_where_progress_is_refused_nothing_more_is_tried() -> None:
-    shown = progress()
-    assert shown.step(1.0) is not None
-    shown.refused()
-    assert shown.wait(1.0) is None
-    assert shown.live_message(2.0, notify=True) is None
+def test_after_a_refused_request_no_more_progress_is_sent() -> None:
+    machine = progress()
+    assert machine.step(1.0) is not None
+    machine.refused()
+    assert machine.wait(1.0) is None
+    assert machine.live_message(2.0, notify=True) is None
 
 
 def test_where_a_stream_cannot_begin_a_placeholder_follows() -> None:
-    shown = progress()
-    assert isinstance(shown.step(1.0), Chunk)
-    shown.refused(stream_over=True)
-    sent = play(shown, 10.0, now=1.0)
+    machine = progress()
+    assert isinstance(machine.step(1.0), Chunk)
+    machine.refused(stream_over=True)
+    sent = play(machine, 10.0, now=1.0)
     assert isinstance(sent[0][1], PostPlaceholder)
     assert sent[0][0] == 3.0
-    assert shown.live_message(10.0, notify=True) == LiveMessage("m1")
+    assert machine.live_message(10.0, notify=True) == LiveMessage("m1")
 
 
-def test_a_stream_of_which_nobody_knows_is_still_ended_by_its_rules() -> None:
-    shown = progress()
-    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
-    shown.refused()
-    assert shown.wait(5.0) is None
-    assert shown.live_message(6.0, notify=True) == LiveMessage("m1", stream=True, text=shown.shown)
+def test_a_stream_in_an_unknown_state_is_still_ended_as_a_stream() -> None:
+    machine = progress()
+    play(machine, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
+    machine.refused()
+    assert machine.wait(5.0) is None
+    assert machine.live_message(6.0, notify=True) == LiveMessage("m1", stream=True, text=machine.visible_text)
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_the_time_that_is_shown_has_passed_and_not_long_ago(scope: Scope) -> None:
+def test_the_time_in_the_activity_line_has_passed_not_long_ago(scope: Scope) -> None:
     sent = play(progress(scope), 590.0)
-    told = [(at, text.partition(" · ")[2]) for at, text in zip([at for at, _ in sent], texts(sent), strict=True)]
-    timed = [(at, words) for at, words in told if words]
+    lines = [(at, text.partition(" · ")[2]) for at, text in zip([at for at, _ in sent], texts(sent), strict=True)]
+    timed = [(at, words) for at, words in lines if words]
     assert [words for _, words in timed][:6] == ["10 s", "20 s", "30 s", "40 s", "50 s", "1 min"]
     for at, words in timed:
         number = [int(part) for part in words.split() if part.isdigit()]
@@ -211,34 +211,34 @@ def test_the_time_that_is_shown_has_passed_and_not_long_ago(scope: Scope) -> Non
         assert 0 <= at - seconds < (10.0 if at < 60 else 30.0 if at < 300 else 60.0)
 
 
-def test_what_had_no_room_is_said_later() -> None:
-    shown = progress()
-    assert shown.step(1.0) is not None
-    shown.skipped(1.0)
-    assert shown.step(1.5) is None
-    assert shown.step(2.6) is not None
+def test_a_skipped_request_is_tried_again_later() -> None:
+    machine = progress()
+    assert machine.step(1.0) is not None
+    machine.skipped(1.0)
+    assert machine.step(1.5) is None
+    assert machine.step(2.6) is not None
 
 
 def test_a_stream_that_the_user_has_stopped_is_left_alone() -> None:
-    shown = progress()
-    play(shown, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
-    shown.unchangeable()
-    assert shown.live_message(5.0, notify=True) is None
+    machine = progress()
+    play(machine, 5.0, {1.0: TextCame("Hello there, friend.\n\nHow")})
+    machine.unchangeable()
+    assert machine.live_message(5.0, notify=True) is None
 
 
-@pytest.mark.parametrize("left", [LiveMessage("m0", stream=True), LiveMessage("m0")])
-def test_a_turn_that_comes_back_goes_on_in_its_old_message(left: LiveMessage) -> None:
-    shown = ProgressMachine(Scope.PERSONAL, "en", 0.0, streaming=True, interval=lambda: 1.5, left=left)
-    sent = play(shown, 5.0)
+@pytest.mark.parametrize("earlier", [LiveMessage("m0", stream=True), LiveMessage("m0")])
+def test_a_turn_claimed_again_goes_on_in_its_old_message(earlier: LiveMessage) -> None:
+    machine = ProgressMachine(Scope.PERSONAL, "en", 0.0, streaming=True, interval=lambda: 1.5, earlier=earlier)
+    sent = play(machine, 5.0)
     assert [step.message for _, step in sent if isinstance(step, UpdatePlaceholder)] == ["m0"]
-    assert shown.live_message(5.0, notify=True) == left
+    assert machine.live_message(5.0, notify=True) == earlier
 
 
 def test_many_announcements_do_not_make_a_message_too_long() -> None:
-    shown, now = progress(), 0.0
+    machine, now = progress(), 0.0
     for number in range(10):
         news = {now + 1.5: TextCame("word " * 3_600 + "\n\nAnd"), now + 4.0: TextWithdrawn()}
-        play(shown, now + 8.0, dict(news), now=now)
+        play(machine, now + 8.0, dict(news), now=now)
         now += 8.0
-        assert len(shown.shown) <= 40_000, number
-    assert len(shown.shown) > 30_000
+        assert len(machine.visible_text) <= 40_000, number
+    assert len(machine.visible_text) > 30_000

@@ -1,4 +1,4 @@
-"""People change their mind, in real processes: they edit, delete and rate, and operators read what they thought."""
+"""Edits, deletions and ratings with the real process; operators export the ratings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("thoughts"), BRIDGE_ADMIN_TOKEN="") as here:
+    async with world(tmp_path_factory.mktemp("edits"), BRIDGE_ADMIN_TOKEN="") as here:
         await here.start()
         for who in ("alice", "bob", "chen"):
             await here.meet(who)
@@ -29,7 +29,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
         yield here
 
 
-async def test_new_text_replaces_what_runs_when_its_asker_says_so(running: World) -> None:
+async def test_use_new_text_ends_the_run_and_asks_the_edited_question(running: World) -> None:
     chat, question = "personal-alice", "take 9 seconds"
     id_ = await running.say(chat, "alice", question)
     await eventually(lambda: running.gateway.times_asked(question), "the agent is asked")
@@ -68,9 +68,9 @@ async def test_feedback_and_reactions_are_exported_with_the_turn(running: World)
     assert await running.post(rated) == (200, b"{}")
 
     (line,) = (await _command(running, "feedback", "--since", "2020-01-01")).splitlines()
-    told: dict[str, Any] = json.loads(line)
-    assert (told["reaction"], told["words"], told["outcome"]) == ("like", "Just right", "delivered")
-    assert told["turn"].startswith("T-")
+    exported: dict[str, Any] = json.loads(line)
+    assert (exported["reaction"], exported["words"], exported["outcome"]) == ("like", "Just right", "delivered")
+    assert exported["turn"].startswith("T-")
     table = await _command(running, "feedback", "--format", "csv")
     assert table.splitlines()[0] == "turn,at,person,reaction,words,outcome,session"
 

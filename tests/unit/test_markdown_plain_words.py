@@ -1,4 +1,4 @@
-"""What others wrote stands in the bridge's own sentences as plain words, whatever it tries to be."""
+"""Foreign text in the bridge's own sentences becomes plain words without markup."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = "Sign in ( evil.example) at Bob /at b x /b y"
 
 
 @pytest.mark.parametrize(
-    ("written", "shown"),
+    ("written", "plain"),
     [
         (HOSTILE, WORDS),
         ("R&D budget, 2 of 3 (draft)", "R&D budget, 2 of 3 (draft)"),
@@ -27,8 +27,8 @@ WORDS = "Sign in ( evil.example) at Bob /at b x /b y"
         ("Đặng Thị Hồng", "Đặng Thị Hồng"),
     ],
 )
-def test_words_stay_and_markup_goes(written: str, shown: str) -> None:
-    assert plain_words(written) == shown
+def test_words_stay_and_markup_goes(written: str, plain: str) -> None:
+    assert plain_words(written) == plain
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_words_stay_and_markup_goes(written: str, shown: str) -> None:
         (ToolBegan(HOSTILE, "x"), f"Using {WORDS}"),
     ],
 )
-def test_what_the_agent_is_doing_is_told_without_its_markup(event: ToolBegan, line: str) -> None:
-    doings = ActivityLine("")
-    doings.on_event(event)
+def test_the_activity_line_has_no_markup_from_the_agents_tools(event: ToolBegan, line: str) -> None:
+    activity_line = ActivityLine("")
+    activity_line.on_event(event)
 
-    assert doings.now() == line
-    assert doings.done(3) == f"✓ {line} · 3 s"
+    assert activity_line.now() == line
+    assert activity_line.done(3) == f"✓ {line} · 3 s"
 
 
 def test_a_name_in_the_note_of_a_stopped_turn_is_a_name_and_no_link() -> None:

@@ -1,4 +1,4 @@
-"""An answer is shown while it grows: what was shown stays, and is how the finished answer begins."""
+"""An unfinished answer is shown while growing; the visible part stays and begins the finished answer."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ DOCUMENT = st.lists(LINE | st.just(""), max_size=10).map("\n".join)
 
 
 def check(whole: str, cuts: list[int]) -> None:
-    """The laws, at these places of a whole answer."""
+    """Check the visible part of a whole answer cut at each index of `cuts`."""
     finished = render_whole(whole)
     first = (*render_answer(whole), "")[0]
     before = ""
-    for place in sorted(cuts):
-        shown = visible_prefix(whole[:place])
-        assert shown.startswith(before), whole[:place]
-        assert finished.startswith(shown), whole[:place]
-        assert first.startswith(shown)
-        assert units(shown) <= VISIBLE_UNITS
-        before = shown
+    for end in sorted(cuts):
+        visible = visible_prefix(whole[:end])
+        assert visible.startswith(before), whole[:end]
+        assert finished.startswith(visible), whole[:end]
+        assert first.startswith(visible)
+        assert units(visible) <= VISIBLE_UNITS
+        before = visible
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_what_was_shown_stays_at_every_character(name: str) -> None:
+def test_the_visible_part_stays_at_every_character(name: str) -> None:
     whole = DOCUMENTS[name]
 
     check(whole, list(range(len(whole) + 1)))
@@ -75,18 +75,18 @@ def test_what_was_shown_stays_at_every_character(name: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(DOCUMENT)
-def test_what_was_shown_stays_whatever_the_agent_writes(whole: str) -> None:
+def test_the_visible_part_stays_whatever_the_agent_writes(whole: str) -> None:
     check(whole, list(range(len(whole) + 1)))
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(alphabet=st.sampled_from(list(" \n\t-*_`~#>|[]()!<&;$\\=:1.aé你🙂\r\x00")), max_size=60))
-def test_what_was_shown_stays_in_a_soup_of_signs(whole: str) -> None:
+def test_the_visible_part_stays_in_any_mix_of_signs(whole: str) -> None:
     check(whole, list(range(len(whole) + 1)))
 
 
 @pytest.mark.parametrize(
-    ("raw", "shown"),
+    ("raw", "visible"),
     [
         ("", ""),
         ("Hello", ""),
@@ -104,25 +104,25 @@ def test_what_was_shown_stays_in_a_soup_of_signs(whole: str) -> None:
         ("| a | b |\n|---|---|\n| 1 | 2 |\n\nSo", "```\na  b\n─  ─\n1  2\n```"),
     ],
 )
-def test_that_much_is_shown(raw: str, shown: str) -> None:
-    assert visible_prefix(raw) == shown
+def test_the_visible_part_ends_before_text_that_may_change(raw: str, visible: str) -> None:
+    assert visible_prefix(raw) == visible
 
 
 @pytest.mark.parametrize(
     "raw", ["NO_REPLY", "NO_REPLY because nobody asked me anything at all\n\nReally.\n", "\n no_reply\n\nx"]
 )
 def test_chosen_silence_is_never_shown(raw: str) -> None:
-    assert {visible_prefix(raw[:place]) for place in range(len(raw) + 1)} == {""}
+    assert {visible_prefix(raw[:end]) for end in range(len(raw) + 1)} == {""}
 
 
 def without_hidden(raw: str) -> str:
-    """What the gateway makes of the model's text (docs/reference/goclaw.md, "Reply")."""
-    seen = re.sub(r"<think>.*?</think>", "", raw, flags=re.DOTALL).strip()
-    return re.sub(r"^MEDIA:.*\n?", "", seen, flags=re.MULTILINE)
+    """Return the model's text as the gateway passes it on (docs/reference/goclaw.md, "Hidden parts of a text")."""
+    without_thoughts = re.sub(r"<think>.*?</think>", "", raw, flags=re.DOTALL).strip()
+    return re.sub(r"^MEDIA:.*\n?", "", without_thoughts, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("raw", "seen"),
+    ("raw", "beginning"),
     [
         (
             "<think>secret plans that nobody\n\nmust see</think>Visible words, enough of them to be shown.\n\nMore",
@@ -137,19 +137,19 @@ def without_hidden(raw: str) -> str:
         ("See [a (strange) link](x y)\n\nMEDIA:/workspace/secret.png\n\nEnd", ""),
     ],
 )
-def test_what_the_gateway_hides_is_never_shown(raw: str, seen: str) -> None:
+def test_text_hidden_by_the_gateway_is_never_shown(raw: str, beginning: str) -> None:
     finished = render_whole(without_hidden(raw))
     before = ""
-    for place in range(len(raw) + 1):
-        shown = visible_prefix(raw[:place])
-        assert finished.startswith(shown)
-        assert shown.startswith(before)
-        before = shown
-    assert before.startswith(seen)
+    for end in range(len(raw) + 1):
+        visible = visible_prefix(raw[:end])
+        assert finished.startswith(visible)
+        assert visible.startswith(before)
+        before = visible
+    assert before.startswith(beginning)
     assert "secret" not in before
 
 
-def test_nothing_is_shown_beyond_what_the_first_part_surely_holds() -> None:
+def test_the_visible_part_never_exceeds_the_first_part_of_a_long_answer() -> None:
     for block in (
         "Some words of an answer. ",
         "- item 🙂 of a list\n",
@@ -162,7 +162,7 @@ def test_nothing_is_shown_beyond_what_the_first_part_surely_holds() -> None:
         assert units(visible_prefix(whole)) > VISIBLE_UNITS // 2
 
 
-def test_an_adaptive_card_is_not_shown_before_it_is_known_to_be_none() -> None:
+def test_the_visible_part_ends_before_a_possible_adaptive_card() -> None:
     whole = "Here it is:\n\n```adaptive-card\n{}\n```\n\nAnd more words after it.\n\nEnd"
 
     assert visible_prefix(whole) == "Here it is:"

@@ -1,4 +1,4 @@
-"""The files that an answer links to."""
+"""The gateway's files in the links of an answer are found and their links replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTES = f"/v1/files/workspace/notes.md{FT}"
 
 
 def targets(markdown: str) -> list[str]:
-    return [one.target for one in linked_files(markdown, BASE)]
+    return [link.target for link in linked_files(markdown, BASE)]
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,15 @@ def targets(markdown: str) -> list[str]:
         f"see [notes]({NOTES}), [again]({NOTES})",
     ],
 )
-def test_a_link_or_picture_of_the_gateways_is_found(markdown: str) -> None:
+def test_a_link_or_picture_to_a_file_of_the_gateway_is_found(markdown: str) -> None:
     assert linked_files(markdown, BASE) == (Linked(NOTES, AgentFile(NOTES, "notes.md")),)
 
 
-def test_names_are_readable_and_places_may_be_named_in_full() -> None:
+def test_file_names_are_readable_and_links_may_have_the_gateways_full_address() -> None:
     markdown = (
         f"[a](/v1/media/Gr%C3%BC%C3%9Fe%20x.png{FT}) [b]({BASE}{NOTES}) [c](/v1/files/plan–✓.pdf{FT}) [d](/v1/files/x)"
     )
-    assert [(one.file.path, one.file.name) for one in linked_files(markdown, BASE)] == [
+    assert [(link.file.path, link.file.name) for link in linked_files(markdown, BASE)] == [
         (f"/v1/media/Gr%C3%BC%C3%9Fe%20x.png{FT}", "Grüße x.png"),
         (NOTES, "notes.md"),
         (f"/v1/files/plan–✓.pdf{FT}", "plan–✓.pdf"),
@@ -69,11 +69,11 @@ def test_names_are_readable_and_places_may_be_named_in_full() -> None:
         f'<a href="{NOTES}">notes</a>',
     ],
 )
-def test_nothing_else_is(markdown: str) -> None:
+def test_text_without_a_link_to_a_file_of_the_gateway_has_no_links(markdown: str) -> None:
     assert targets(markdown) == []
 
 
-def test_a_link_is_replaced_and_what_is_no_link_stays() -> None:
+def test_links_are_replaced_and_all_further_text_stays() -> None:
     markdown = f"See [my notes]({NOTES}) and ![]( <{NOTES}> 'x') and `{NOTES}`, [b](/v1/files/b.txt)"
     replacement = {NOTES: Replacement("https://b.example/files/1?exp=2&sig=3")}
     assert relinked(markdown, BASE, replacement) == (
@@ -83,23 +83,23 @@ def test_a_link_is_replaced_and_what_is_no_link_stays() -> None:
     assert relinked(markdown, BASE, {}) == markdown
 
 
-def test_people_see_the_label_of_a_link_that_leads_nowhere_and_why() -> None:
+def test_a_link_without_target_is_shown_as_label_and_reason() -> None:
     markdown = relinked(f"See [my notes]({NOTES}).", BASE, {NOTES: Replacement(NOWHERE, "(file no longer available)")})
     assert render_answer(markdown) == ("See my notes (file no longer available).",)
 
 
-def test_people_see_a_working_link_as_it_is() -> None:
+def test_a_replaced_link_is_shown_unchanged() -> None:
     url = FileLinks("https://bridge.example", b"key").url("Ab_-1", 1_800_000_000.9)
     markdown = relinked(f"See [my notes]({NOTES}).", BASE, {NOTES: Replacement(url)})
     assert render_answer(markdown) == (f"See [my notes]({url}).",)
 
 
-def test_the_label_of_a_local_link_is_all_that_is_shown() -> None:
+def test_of_a_local_link_only_the_label_is_shown() -> None:
     assert render_answer("[data](sandbox:/mnt/data/x.csv), [y](file:///y), ![z](z.png)") == ("data, y, z",)
 
 
 @pytest.mark.parametrize(
-    ("path", "opened"),
+    ("path", "path_and_ticket"),
     [
         (NOTES, ("/v1/files/workspace/notes.md", FT.removeprefix("?ft="))),
         (f"{NOTES}&download=true", ("/v1/files/workspace/notes.md", FT.removeprefix("?ft="))),
@@ -120,16 +120,18 @@ def test_the_label_of_a_local_link_is_all_that_is_shown() -> None:
         ("", None),
     ],
 )
-def test_only_files_can_be_opened_and_only_by_their_own_ticket(path: str, opened: tuple[str, str] | None) -> None:
-    assert fetchable(path) == opened
+def test_only_files_can_be_opened_and_only_by_their_own_ticket(
+    path: str, path_and_ticket: tuple[str, str] | None
+) -> None:
+    assert fetchable(path) == path_and_ticket
 
 
 @given(st.text(st.sampled_from("[]()!<>`\\ \n'\"/?=.&%v1filesa"), max_size=60))
-def test_no_answer_breaks_it(text: str) -> None:
+def test_links_are_found_in_any_answer(text: str) -> None:
     markdown = f"[a]({NOTES})\n\n{text}[b]({NOTES}){text}"
     found = linked_files(markdown, BASE)
     assert found
-    assert NOTES not in relinked(f"[a]({NOTES})", BASE, {one.target: Replacement(NOWHERE) for one in found})
+    assert NOTES not in relinked(f"[a]({NOTES})", BASE, {link.target: Replacement(NOWHERE) for link in found})
 
 
 # -- the bridge's own links --
@@ -151,7 +153,7 @@ def test_a_link_opens_its_file_until_it_expires() -> None:
     assert not LINKS.opens("f1", exp, sig, 1000.1)
 
 
-def test_a_link_that_was_touched_opens_nothing() -> None:
+def test_a_changed_link_opens_no_file() -> None:
     exp, sig = parts(LINKS.url("f1", 1000))
     for id_, expires, signature in [
         ("f2", exp, sig),
@@ -170,5 +172,5 @@ def test_a_link_that_was_touched_opens_nothing() -> None:
     assert not FileLinks("https://bridge.example", b"other").opens("f1", exp, sig, 10)
 
 
-def test_no_secret_is_printed() -> None:
+def test_the_key_of_signed_links_is_not_printed() -> None:
     assert "key" not in repr(LINKS)

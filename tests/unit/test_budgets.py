@@ -1,4 +1,4 @@
-"""A conversation's send budget: Teams' limits hold for every sequence of sends, and answers always find room."""
+"""Send budgets: Teams' limits hold for every sequence of sends, and answers find room beside progress."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LIMITS = ((1.0, 7), (2.0, 8), (30.0, 60), (3600.0, 1800))
 
 
 def within(times: list[float]) -> bool:
-    """Whether no window of Teams' limits holds more than it allows."""
+    """Whether the sends in every window stay within Teams' limit for the window."""
     return all(
-        sum(at <= other < at + window for other in times) <= limit for window, limit in LIMITS for at in times[::7]
+        sum(at <= later < at + window for later in times) <= limit for window, limit in LIMITS for at in times[::7]
     )
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=200))
-def test_no_limit_of_teams_is_ever_exceeded(gaps: list[float]) -> None:
+def test_no_sequence_of_sends_exceeds_a_limit_of_teams(gaps: list[float]) -> None:
     budget, now, times = ConversationBudget(0.0), 0.0, []
     for gap in gaps:
         now += gap
@@ -30,7 +30,7 @@ def test_no_limit_of_teams_is_ever_exceeded(gaps: list[float]) -> None:
     assert within(times)
 
 
-def test_as_fast_as_it_may_for_two_hours() -> None:
+def test_sending_at_full_speed_for_two_hours_stays_within_teams_limits() -> None:
     budget, now, times = ConversationBudget(0.0), 0.0, []
     while now < 7200:
         now += budget.wait(now) or 0.001
@@ -41,7 +41,7 @@ def test_as_fast_as_it_may_for_two_hours() -> None:
     assert len(times) > 3000
 
 
-def test_no_wait_is_longer_than_the_hour() -> None:
+def test_no_answer_waits_longer_than_about_an_hour() -> None:
     budget = ConversationBudget(0.0)
     for n in range(3000):
         budget.spent(n * 0.5)
@@ -51,7 +51,7 @@ def test_no_wait_is_longer_than_the_hour() -> None:
 @settings(deadline=None)
 @given(st.integers(1, 400))
 def test_progress_leaves_room_for_an_answer(seconds: int) -> None:
-    """Something that wants to show itself all the time, and then an answer of five parts."""
+    """Progress takes all the room it gets for some seconds, then an answer of five parts follows."""
     budget = ConversationBudget(0.0)
     for tenth in range(seconds * 10):
         now = tenth / 10
@@ -77,7 +77,7 @@ def test_after_a_restart_half_of_the_hour_counts_as_spent() -> None:
     assert young.wait(3500.0) == 0.0
 
 
-def test_with_other_replicas_progress_takes_half() -> None:
+def test_with_several_replicas_progress_takes_half() -> None:
     alone, shared = ConversationBudget(0.0), ConversationBudget(0.0, shared=True)
     counts = []
     for budget in (alone, shared):
@@ -90,7 +90,7 @@ def test_with_other_replicas_progress_takes_half() -> None:
     assert counts[1] * 2 - 2 <= counts[0] <= counts[1] * 2 + 2
 
 
-def test_after_a_refusal_nothing_leaves_that_may_be_left_out() -> None:
+def test_after_a_refusal_progress_is_skipped_until_teams_allows_sending() -> None:
     budget = ConversationBudget(0.0)
     budget.hold(10.0)
     assert not budget.affords_progress(9.9)
@@ -103,7 +103,7 @@ def test_progress_of_all_turns_together_stays_under_thirty_a_second() -> None:
     assert all(running / progress_interval(running, 4.0) <= 30.0 for running in (1, 100, 500, 5000))
 
 
-def test_of_several_replicas_each_has_half_of_the_reactions_at_any_time_of_day() -> None:
+def test_with_several_replicas_each_has_half_of_the_reactions() -> None:
     for began in (0.0, 0.1, 12_345.678, 1e6 + 1 / 3):
         alone, beside = TenantBudget.of_reactions(shared=False), TenantBudget.of_reactions(shared=True)
         times = [began + step / 100 for step in range(6000)]

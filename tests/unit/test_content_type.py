@@ -1,4 +1,4 @@
-"""What bytes are, whatever their name says; names made fit to be shown."""
+"""The bytes of a file decide the type; file names are cleaned before people see them."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ def jpeg(width: int, height: int, before: bytes = b"\xff\xe0\x00\x04ab") -> byte
         (b"MZ\x90\0", UNKNOWN),
     ],
 )
-def test_the_type_is_told_by_the_bytes(content: bytes, kind: str) -> None:
+def test_the_type_of_a_file_is_decided_by_the_bytes(content: bytes, kind: str) -> None:
     assert type_of(content) == kind
 
 
-def test_a_document_of_plain_characters_is_no_text() -> None:
+def test_a_pdf_of_ascii_characters_is_no_text() -> None:
     assert text_of(b"%PDF-1.7 all ASCII") is None
 
 
-def test_text_comes_without_its_mark() -> None:
+def test_text_is_read_without_the_byte_order_mark() -> None:
     assert text_of(b"\xef\xbb\xbfa") == "a"
     assert text_of("\ufeffä✓".encode("utf-16-le")) == "ä✓"
     assert text_of("\ufeffä✓".encode("utf-16-be")) == "ä✓"
 
 
 @given(st.binary(max_size=64))
-def test_no_bytes_break_it(content: bytes) -> None:
+def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
     for start in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xfe"):
         is_showable(start + content)
         text_of(start + content)
@@ -71,7 +71,7 @@ def test_no_bytes_break_it(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "shown"),
+    ("content", "showable"),
     [
         (png(1024, 1024), True),
         (png(1025, 10), False),
@@ -92,8 +92,8 @@ def test_no_bytes_break_it(content: bytes) -> None:
         (b"words", False),
     ],
 )
-def test_a_picture_is_shown_within_teams_limits(content: bytes, shown: bool) -> None:
-    assert is_showable(content) is shown
+def test_a_picture_is_shown_within_teams_limits(content: bytes, showable: bool) -> None:
+    assert is_showable(content) is showable
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_picture_is_shown_within_teams_limits(content: bytes, shown: bool) -> 
         (" . a .", "a"),
     ],
 )
-def test_a_name_is_fit_for_any_place(name: str, clean: str) -> None:
+def test_a_cleaned_name_has_no_path_markup_or_invisible_characters(name: str, clean: str) -> None:
     assert clean_name(name) == clean
 
 
@@ -124,7 +124,7 @@ def test_a_long_name_keeps_its_ending() -> None:
 
 
 @given(st.text())
-def test_every_name_comes_out_harmless(name: str) -> None:
+def test_any_name_is_cleaned_to_a_harmless_name(name: str) -> None:
     clean = clean_name(name)
     assert 0 < len(clean) <= 100
     assert clean.isprintable()

@@ -1,4 +1,4 @@
-"""An answer among several people: whom it calls, what it quotes, and that no name breaks either."""
+"""Answers in groups and channels: quote, mention, and names that must break neither."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ def asked(message: str = "1789000061417") -> Reference:
 
 
 def test_an_answer_quotes_its_question_by_a_mark_and_an_entity() -> None:
-    shown = quoting(ANSWER | FEEDBACK, asked())
+    activity = quoting(ANSWER | FEEDBACK, asked())
 
-    assert shown["text"] == '<quoted messageId="1789000061417"/>On Friday.'
-    assert shown["entities"] == [
+    assert activity["text"] == '<quoted messageId="1789000061417"/>On Friday.'
+    assert activity["entities"] == [
         AI_LABEL,
         {"type": "quotedReply", "quotedReply": {"messageId": "1789000061417"}},
     ]
-    assert shown["channelData"] == FEEDBACK["channelData"]
-    check(shown, personal=False)
+    assert activity["channelData"] == FEEDBACK["channelData"]
+    check(activity, personal=False)
 
 
 @pytest.mark.parametrize("message", ["", "f:1", 'a"/><at>Bob</at>', "1 2"])
-def test_what_is_no_id_of_a_message_is_not_quoted(message: str) -> None:
+def test_without_a_valid_message_id_nothing_is_quoted(message: str) -> None:
     assert quoting(ANSWER, asked(message)) == ANSWER
 
 
-def test_a_person_is_called_by_the_same_words_in_text_and_entity() -> None:
-    shown = mentioning(ANSWER, Person("29:ann", "aad-ann", "Ann Lee"))
+def test_a_mention_has_the_same_words_in_text_and_entity() -> None:
+    activity = mentioning(ANSWER, Person("29:ann", "aad-ann", "Ann Lee"))
 
-    assert shown["text"] == "<at>Ann Lee</at> On Friday."
+    assert activity["text"] == "<at>Ann Lee</at> On Friday."
     mention = {"type": "mention", "text": "<at>Ann Lee</at>", "mentioned": {"id": "29:ann", "name": "Ann Lee"}}
-    assert shown["entities"] == [AI_LABEL, mention]
-    check(shown, personal=False)
+    assert activity["entities"] == [AI_LABEL, mention]
+    check(activity, personal=False)
 
 
 @given(st.text(max_size=60))
 def test_no_name_breaks_a_mention(name: str) -> None:
-    shown = mentioning(ANSWER, Person("29:ann", "aad-ann", name))
+    activity = mentioning(ANSWER, Person("29:ann", "aad-ann", name))
 
-    assert shown["text"].endswith("On Friday.")
-    assert shown["text"].count("<at>") == shown["text"].count("</at>") <= 1
-    check(shown, personal=False)
+    assert activity["text"].endswith("On Friday.")
+    assert activity["text"].count("<at>") == activity["text"].count("</at>") <= 1
+    check(activity, personal=False)
 
 
 @pytest.mark.parametrize("person", [Person("", "aad-ann", "Ann"), Person("29:ann", "aad-ann", "")])
-def test_nobody_is_called_who_has_no_id_or_name(person: Person) -> None:
+def test_a_person_without_id_or_name_is_not_mentioned(person: Person) -> None:
     assert mentioning(ANSWER, person) == ANSWER
 
 
-def test_a_card_without_words_stays_as_it_is() -> None:
+def test_a_card_without_text_is_neither_quoted_nor_mentioned() -> None:
     assert quoting(mentioning(CARD, Person("29:ann", "aad-ann", "Ann")), asked()) == CARD
 
 
-def test_how_to_go_on_stands_below_the_answer() -> None:
+def test_a_sentence_of_the_bridge_stands_below_the_answer_in_italics() -> None:
     assert continued(ANSWER, "Mention me")["text"] == "On Friday.\n\n*Mention me*"

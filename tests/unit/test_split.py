@@ -1,4 +1,4 @@
-"""Long answers are cut where a reader would cut them, and every part stands on its own."""
+"""Long answers are cut at natural borders, and every part is complete Markdown."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PARSER = MarkdownIt("commonmark")
 
 
 def bodies(parts: tuple[str, ...]) -> list[str]:
-    """The parts without their place, which is checked."""
-    for place, part in enumerate(parts, 1):
-        assert part.endswith(f"\n\n({place}/{len(parts)})")
+    """Return the parts without the numbers, after a check of the numbers."""
+    for number, part in enumerate(parts, 1):
+        assert part.endswith(f"\n\n({number}/{len(parts)})")
     return [part.rpartition("\n\n")[0] for part in parts]
 
 
 def codes(part: str) -> list[tuple[str, str]]:
-    """Language and content of each fenced block of `part`, all of which are closed."""
+    """Return language and content of each fenced block of `part`; fails if a block is not closed."""
     found = []
     for token in PARSER.parse(part):
         if token.type == "fence" and token.map:
@@ -32,7 +32,7 @@ def codes(part: str) -> list[tuple[str, str]]:
     return found
 
 
-def test_a_text_that_fits_is_one_part_without_a_place() -> None:
+def test_a_text_that_fits_is_a_single_part_without_a_number() -> None:
     assert cut("a" * 50, 50) == ("a" * 50,)
 
 
@@ -55,7 +55,7 @@ def test_the_limit_counts_utf16_units() -> None:
     ],
     ids=["paragraph", "line", "word", "character", "accent", "family", "surrogates"],
 )
-def test_the_best_border_in_reach_is_taken(text: str, first: str) -> None:
+def test_a_text_is_cut_at_the_best_border_in_reach(text: str, first: str) -> None:
     assert bodies(cut(text, 100))[0] == first
 
 
@@ -84,7 +84,7 @@ def test_code_inside_quotes_and_lists_survives_a_cut(prefix: str) -> None:
     assert "".join(content for _, content in found).split() == "".join(lines).replace(prefix, " ").split()
 
 
-def test_a_list_that_goes_on_does_not_become_code() -> None:
+def test_a_list_continued_in_the_next_part_does_not_become_code() -> None:
     text = "- outer\n" + "\n".join(f"    - item {number}" for number in range(40))
 
     for part in bodies(cut(text, 200))[1:]:
@@ -141,7 +141,7 @@ def test_no_character_is_lost_or_torn(text: str, limit: int) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(BLOCK, min_size=1, max_size=8).map("\n\n".join), st.integers(300, 600))
 def test_the_first_part_holds_half_of_what_fits(text: str, limit: int) -> None:
-    """So that what was streamed of a long answer is how its first part begins (`unfinished.SHOWN_UNITS`)."""
+    """So the streamed text of a long answer is the beginning of the first part (`partial.VISIBLE_UNITS`)."""
     first = cut(text, limit)[0]
 
     half = beginning(text, limit // 2 - 40).rstrip()
