@@ -1,4 +1,4 @@
-"""Composition root: builds everything from settings. The only module that knows all; `server` starts and stops it."""
+"""Composition root: builds the bridge from Settings. bridge/server.py starts and stops the bridge."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from bridge.teams.inbound import Inbound
 from bridge.teams.roster import TeamsRoster
 
 _UNCERTAIN_SECONDS = 0.1
-# The text keys of what `/status` says of the gateway's memory.
+# Text keys for the line of `/status` about the gateway's memory, by the verdict of the check.
 _MEMORY: Final = {"ok": "memory_kept", "failed": "memory_lost", "not_checked": "memory_unknown"}
 EVENTS_OFF = "no: GOCLAW_EVENTS is false"
 
@@ -61,7 +61,7 @@ class _SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """The ways to the outside: store, Teams, gateway. `doctor` looks at these alone."""
+    """The connections to the outside: store, Teams, gateway. `doctor` uses these without a `Bridge`."""
 
     store: TurnStore
     token: OutboundToken
@@ -77,13 +77,13 @@ class Edges:
 
     @property
     def events(self) -> str:
-        """Whether the gateway's events are heard, or why not; for operators."""
+        """Whether the gateway's events arrive, for operators: `yes`, or `no` with the reason."""
         return self.observer.state if self.observer else EVENTS_OFF
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Everything that lives as long as the process."""
+    """The objects that live as long as the process, composed but not started."""
 
     edges: Edges
     agent: ObservedAgent
@@ -93,11 +93,11 @@ class Bridge:
     files: Files
 
     def ready(self) -> bool:
-        """Ready to be sent activities: store and signing keys. The gateway's state is reported, not decisive."""
+        """Whether Teams may send activities: store open, signing keys loaded. The gateway's state does not decide."""
         return self.dispatcher.ready and self.edges.verifier.ready
 
     def details(self) -> dict[str, Any]:
-        """What the admin listener's health page says."""
+        """The JSON object of the admin listener's health page."""
         edges = self.edges
         refusal = edges.token.refusal
         return {
@@ -115,26 +115,29 @@ class Bridge:
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Edges]:
-    """The edges, over HTTP clients that live as long as the context. Raises ValueError where endpoints do not fit."""
-    # No limit of connections: running turns are bounded by the engine, and a full pool would look like a dead host.
+    """The edges, over HTTP clients that are open as long as the context.
+
+    Endpoints that do not fit together are an error. Raises: ValueError.
+    """
+    # No limit of connections: the engine bounds running turns, and a full pool would look like an unreachable host.
     teams = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0, ttl_dns_cache=60)
-    trust = ssl.create_default_context()  # for both of httpx's clients: each else reads a list of its own (3 MB)
+    trust = ssl.create_default_context()  # shared by both httpx clients, as each context holds 3 MB of certificates
     async with (
-        # the company's way out, as for Entra ID; aiohttp asks a thread for it each time, so only if there is one
+        # trust_env: the company's proxy. aiohttp looks the proxy up in a thread for each request, so only if set.
         aiohttp.ClientSession(
             connector=teams, cookie_jar=aiohttp.DummyCookieJar(), trust_env="https" in getproxies()
         ) as to_teams,
         aiohttp.ClientSession(connector=gateway_connector(), cookie_jar=aiohttp.DummyCookieJar()) as to_gateway,
-        httpx.AsyncClient(timeout=10.0, verify=trust) as elsewhere,
+        httpx.AsyncClient(timeout=10.0, verify=trust) as to_login,
     ):
-        yield _edges(settings, to_teams, to_gateway, elsewhere, trust)
+        yield _edges(settings, to_teams, to_gateway, to_login, trust)
 
 
 def _edges(
     settings: Settings,
     to_teams: aiohttp.ClientSession,
     to_gateway: aiohttp.ClientSession,
-    elsewhere: httpx.AsyncClient,
+    to_login: httpx.AsyncClient,
     trust: ssl.SSLContext,
 ) -> Edges:
     cloud = cloud_of(settings)
@@ -150,7 +153,7 @@ def _edges(
     return Edges(
         store=_store(settings),
         token=token,
-        verifier=Verifier(cloud, settings.app_id, settings.tenants, elsewhere),
+        verifier=Verifier(cloud, settings.app_id, settings.tenants, to_login),
         channel=TeamsChannel(to_teams, token, cloud, metrics.MAYBE_DOUBLED.inc),
         probe=probe,
         watch=watch,
@@ -172,11 +175,11 @@ def _edges(
 
 
 def _store(settings: Settings) -> TurnStore:
-    """The store that BRIDGE_STORE names. Raises ValueError where its driver is not installed."""
+    """The store named by BRIDGE_STORE. A PostgreSQL driver that is not installed is an error. Raises: ValueError."""
     if not is_postgres(settings.store):
         return sqlite_store(Path(settings.store))
     try:
-        from bridge.store.postgres import postgres_store  # noqa: PLC0415  its driver is an extra
+        from bridge.store.postgres import postgres_store  # noqa: PLC0415  the driver is an optional extra
     except ImportError:
         raise ValueError(
             "BRIDGE_STORE: PostgreSQL needs the extra: pip install 'goclaw-teams-bridge[postgres]'"
@@ -190,13 +193,16 @@ def _store(settings: Settings) -> TurnStore:
 
 
 async def _until_certain(lease: Lease) -> None:
-    """Before anything is shown: this process may have been frozen, and another may have taken its turns over."""
+    """Wait until the lease is certain; runs before each request to Teams.
+
+    The process may have been frozen, and a second replica may have taken over the turns.
+    """
     while not lease.certain(time.monotonic()):
         await asyncio.sleep(_UNCERTAIN_SECONDS)
 
 
 def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[NewTurn], Awaitable[Accepted]]) -> Files:
-    """The ways of files in and out."""
+    """The transfer of files in both directions. `accept` takes the bridge's own note turns."""
     incoming = FilesIn(store=edges.store, shared=edges.shared_files, accept=accept, clock=clock)
     outgoing = FilesOut(
         store=edges.store.files,
@@ -212,7 +218,7 @@ def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[N
 
 
 def compose(settings: Settings, edges: Edges) -> Bridge:
-    """The bridge over its edges; nothing is started yet. From here on it speaks with the admin's own sentences."""
+    """Compose the bridge over the edges, without starting anything; puts the admin's own sentences in use."""
     texts.use(settings.texts.sentences)
     clock = _SystemClock()
     tasks = Tasks()
@@ -258,7 +264,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
 
 
 def _gateway_health(watch: GatewayWatch) -> str:
-    """The text key of what users may know; which check failed is for operators."""
+    """The text key for the gateway's health in `/status`; only operators see which check failed."""
     if not watch.state.checks:
         return "gateway_unchecked"
     return "gateway_ill" if watch.state.failing else "gateway_well"

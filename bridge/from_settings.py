@@ -1,4 +1,4 @@
-"""What the operator decided, in the words of the parts that follow it: settings in, values out."""
+"""Converts Settings into each part's own values: cloud, policy, limits, links, switches."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from bridge.teams.clouds import Cloud, custom, named
 
 
 def cloud_of(settings: Settings) -> Cloud:
-    """The endpoints of the tenant's Microsoft cloud. Raises ValueError where they do not fit together."""
+    """The endpoints of the tenant's Microsoft cloud; endpoints that do not fit together are an error.
+
+    Raises: ValueError.
+    """
     if settings.cloud == "custom":
         return custom(settings.openid_url or "", settings.login_url or "", settings.service_hosts, settings.file_hosts)
     return named(settings.cloud, settings.service_hosts, settings.file_hosts)
 
 
 def policy_of(settings: Settings) -> Policy:
-    """What the operator decided about access and sessions."""
+    """Access and sessions: who may talk with the agent, and in whose session."""
     access = AccessPolicy(
         tenants=settings.tenants,
         meetings=settings.meetings,
@@ -41,7 +44,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """What the operator decided about how much at once, how long, and for how long it is kept."""
+    """Limits of the dispatcher: turns at once, waiting turns, rate, patience, and retention in seconds."""
     rate = Rate(60.0 / settings.rate_limit, settings.rate_burst) if settings.rate_limit else None
     return Limits(
         running=settings.max_running,
@@ -55,7 +58,10 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def links_of(settings: Settings) -> FileLinks | None:
-    """Signed links to files, where the bridge's public address is known. All replicas sign alike, restarts too."""
+    """Signed links to files; None without BRIDGE_PUBLIC_URL.
+
+    The key comes from the secrets, so all replicas sign alike and links stay valid over restarts.
+    """
     secret = f"{settings.app_password.get_secret_value()}\n{settings.gateway_token.get_secret_value()}".strip()
     if settings.public_url is None or not secret:
         return None
@@ -63,7 +69,7 @@ def links_of(settings: Settings) -> FileLinks | None:
 
 
 def switches_of(settings: Settings) -> Switches:
-    """What of a turn's progress people see."""
+    """Switches for the parts of a turn's progress that people see."""
     return Switches(
         streaming=settings.streaming,
         progress=settings.progress,

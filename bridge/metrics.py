@@ -1,4 +1,4 @@
-"""Prometheus metrics, one for each question an operator asks. No label ever holds an id, a name or a text."""
+"""Prometheus metrics; each help text is an operator's question. No label ever holds an id, a name or a text."""
 
 from __future__ import annotations
 

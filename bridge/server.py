@@ -1,4 +1,4 @@
-"""The life of `teams-bridge run`: start in order, listen, end in good order."""
+"""Runs `teams-bridge run`: starts the parts in order, listens, drains at the end."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FIRST_CHECK_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
-    """Run the bridge until SIGTERM or SIGINT. Raises StoreInUse, and OSError where a port is taken."""
-    stop, hurry = _signals()
+    """Run the bridge until SIGTERM or SIGINT. OSError: a port is taken. Raises: StoreInUse, OSError, ValueError."""
+    stop, second_signal = _signals()
     async with connected(settings) as edges:
         bridge = compose(settings, edges)
         background = Tasks()
-        # before anything is claimed: a process that cannot listen must not begin other people's turns
+        # Bound before the first turn is claimed: a process that cannot listen must not begin people's turns.
         with bound((settings.admin_host, settings.admin_port), (settings.host, settings.port)) as sockets:
             try:
                 await _start(bridge, settings, background)
@@ -44,8 +44,8 @@ async def serve(settings: Settings) -> None:
                     _log.info("listening", host=settings.host, port=settings.port)
                     await stop.wait()
                     _log.info("stopping", grace=settings.shutdown_grace)
-                    # activities that still arrive are committed and answered until the listener closes
-                    await _drain(bridge.dispatcher, settings.shutdown_grace, hurry)
+                    # Activities that still arrive are stored and acknowledged until the listener closes.
+                    await _drain(bridge.dispatcher, settings.shutdown_grace, second_signal)
             finally:
                 await background.cancel()
                 await bridge.edges.store.close()
@@ -55,7 +55,8 @@ async def serve(settings: Settings) -> None:
 async def _start(bridge: Bridge, settings: Settings, background: Tasks) -> None:
     background.start(bridge.edges.verifier.run(), "signing keys")
     background.start(bridge.edges.token.run(), "outbound token")
-    # before the first turn runs: a gateway that merges users must not be asked (guarantee 7)
+    # Checked before the first turn runs, because a gateway that mixes users must not be asked
+    # (docs/architecture.md, "Guarantees").
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_CHECK_SECONDS):
             await bridge.edges.watch.check()
@@ -86,7 +87,7 @@ async def _open(bridge: Bridge) -> bool:
 async def _open_later(bridge: Bridge) -> None:
     while True:
         await asyncio.sleep(_STORE_RETRY_SECONDS)
-        with contextlib.suppress(StoreInUse):  # another process was faster; it may end
+        with contextlib.suppress(StoreInUse):  # a second process holds the store and may end later
             if await _open(bridge):
                 _log.info("store_open")
                 return
@@ -110,28 +111,28 @@ async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.s
         await admin.cleanup()
 
 
-async def _drain(dispatcher: Dispatcher, grace: float, hurry: asyncio.Event) -> None:
+async def _drain(dispatcher: Dispatcher, grace: float, second_signal: asyncio.Event) -> None:
     tasks = Tasks()
     drain = tasks.start(dispatcher.drain(grace), "drain")
-    impatience = tasks.start(hurry.wait(), "second signal")
-    await asyncio.wait({drain, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    second = tasks.start(second_signal.wait(), "second signal")
+    await asyncio.wait({drain, second}, return_when=asyncio.FIRST_COMPLETED)
     await tasks.cancel()
 
 
 async def _freeze() -> None:
-    """What start-up built lives until the end: the collector need not look at it again, nor look often."""
+    """Exempt the objects made at start from garbage collection and collect rarely: these objects live to the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first and by the second SIGTERM or SIGINT."""
-    stop, hurry = asyncio.Event(), asyncio.Event()
+    """Two events: the first SIGTERM or SIGINT sets the first event, the second signal sets the second event."""
+    stop, second_signal = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def received() -> None:
-        (hurry if stop.is_set() else stop).set()
+        (second_signal if stop.is_set() else stop).set()
 
     def on_signal(callback: Callable[[], object]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -141,4 +142,4 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
 
     on_signal(received)
-    return stop, hurry
+    return stop, second_signal

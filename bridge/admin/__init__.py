@@ -1,1 +1,1 @@
-"""What IT admins use: the doctor and the app package."""
+"""Tools for IT admins and operators: the doctor, the app package, the admin listener's client."""

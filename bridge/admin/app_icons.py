@@ -1,7 +1,6 @@
-"""The two icons of the app package: what Teams wants of them, read from the PNG files themselves.
+"""Checks the two icons of the app package: sizes and colours of the PNG files.
 
-The sizes are not in Microsoft's schema but on its page:
-https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-package#app-icons
+Teams' rules: docs/reference/teams.md, "The package and its icons".
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ RGBA_8_BIT = (8, 6, 0, 0, 0)  # IHDR: bit depth, colour type, compression, filte
 
 
 def icon_problems(icons: dict[str, bytes]) -> list[str]:
-    """What is wrong with the icons, given as PNG files by name; an empty list when Teams will take them."""
+    """The faults of the icons (content of the PNG files by file name), a sentence each; empty if Teams takes both."""
     problems = []
     for name, side in ICON_SIDES.items():
         if not icons[name].startswith(PNG_START):
@@ -29,7 +28,7 @@ def icon_problems(icons: dict[str, bytes]) -> list[str]:
 
 
 def _is_white_on_transparent(png: bytes) -> bool:
-    """Is every visible pixel white, and is there something to see and something to see through?"""
+    """Whether every visible pixel is white, and both opaque and transparent pixels exist."""
     try:
         pixels = _rgba_pixels(png)
     except (struct.error, zlib.error, ValueError, IndexError):
@@ -39,7 +38,10 @@ def _is_white_on_transparent(png: bytes) -> bool:
 
 
 def _rgba_pixels(png: bytes) -> list[bytes]:
-    """The pixels of an 8-bit RGBA PNG of the outline's size, row by row, four bytes each."""
+    """The pixels of an 8-bit RGBA PNG of the outline's size, row by row, four bytes each.
+
+    Raises: struct.error, zlib.error, ValueError, IndexError.
+    """
     packed, at = b"", len(PNG_SIGNATURE)
     while at < len(png):
         length, kind = struct.unpack_from(">I4s", png, at)
@@ -61,7 +63,7 @@ def _rgba_pixels(png: bytes) -> list[bytes]:
 
 
 def _unfiltered(kind: int, line: bytes, above: bytes) -> bytes:
-    """One line of four-byte pixels with its filter undone: https://www.w3.org/TR/png-3/#9Filters."""
+    """A line of four-byte pixels with the PNG filter `kind` undone: https://www.w3.org/TR/png-3/#9Filters."""
     plain = bytearray()
     for x, value in enumerate(line):
         left, corner = (plain[x - 4], above[x - 4]) if x >= 4 else (0, 0)

@@ -1,7 +1,8 @@
-"""The app package in further languages: a file for each, whose strings take the place of the manifest's.
+"""The app package in further languages: each language has a file whose strings replace the manifest's strings.
 
+docs/reference/teams.md, "Language files";
 https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-localization
-The titles of commands and starters are not translated: they are what people send.
+The titles of commands and starters are not translated, because people send the titles as messages.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 DEFAULT_LANGUAGE: Final = "en"
 
 _SCHEMA: Final = "https://developer.microsoft.com/json-schemas/teams/v1.25/MicrosoftTeams.Localization.schema.json"
-# Shorter than in the manifest, and the pattern of the keys names commands by one digit only:
+# Characters; shorter than in the manifest. The pattern of the keys takes a single digit for the command:
 # https://learn.microsoft.com/microsoftteams/platform/resources/schema/localization-schema
 _LONGEST_DESCRIPTION: Final = 128
 _LAST_COMMAND: Final = 9
@@ -24,13 +25,13 @@ def language_file(language: str) -> str:
 
 
 def localization(languages: Iterable[str]) -> dict[str, Any]:
-    """What the manifest says of its languages."""
+    """The manifest's `localizationInfo` for the default language and these further language tags."""
     further = [{"languageTag": language, "file": language_file(language)} for language in languages]
     return {"defaultLanguageTag": DEFAULT_LANGUAGE, "additionalLanguages": further}
 
 
 def translated_strings(manifest: dict[str, Any]) -> dict[str, str]:
-    """The content of a language's file, out of the manifest as it would be in that language."""
+    """The content of a language's file, taken from the manifest in the same language."""
     strings = {"$schema": _SCHEMA}
     for part in ("name", "description"):
         strings |= {f"{part}.{length}": manifest[part][length] for length in ("short", "full")}
@@ -38,7 +39,7 @@ def translated_strings(manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def translation_problems(language: str, strings: dict[str, str]) -> list[str]:
-    """What Teams takes in a manifest, but not in a language's file."""
+    """The strings that are too long for a language's file, a sentence each. A manifest may have longer strings."""
     return [
         f"{language_file(language)}: {key} has {len(words)} characters, at most {_LONGEST_DESCRIPTION} are allowed; "
         "shorten it"

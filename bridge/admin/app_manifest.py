@@ -1,28 +1,23 @@
-"""The Teams app manifest as this bridge writes it: the published limits of version 1.25, held by one model.
+"""A model of the Teams app manifest, version 1.25, with the published limits of each field.
 
-`manifest_problems` says everything that is wrong at once, in sentences "field: what is wrong; what to do".
-The model knows only the properties the bridge uses; anything else in a manifest is refused, so that a slip of
-the pen in the template is found here and not in a Teams admin's upload dialog.
+`manifest_problems` lists all faults at once, in sentences "field: the fault; the remedy". The model knows only
+the properties in use and refuses all more, so that a slip in the template is found before a Teams admin uploads the
+package.
 
-Source of all numbers: https://learn.microsoft.com/microsoft-365/extensibility/schema/ (version 1.25),
-reference page docs/reference/teams.md, "App manifest". Stricter than the schema on purpose: it lets http addresses, empty texts,
-an app without a bot and any version string pass, which a later step in Teams refuses.
+Limits: docs/reference/teams.md, "Limits of version 1.25". The model is stricter than the schema on purpose: the schema
+lets http addresses, empty texts, an app without a bot and any version string pass, which Teams refuses later.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 T = TypeVar("T")
 
@@ -32,15 +27,15 @@ THREE_NUMBERS = re.compile(r"(?=.{5,256}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]
 LANGUAGE = re.compile(r"[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8}){0,2}")
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 HALF_A_CHARACTER = "holds half a character; write it again"
-SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a Windows command line can let into a Python string
-# RFC 1123 labels, "*." allowed once in front, and a last label that is no number (an IP address is no domain)
+SURROGATE = re.compile(r"[\ud800-\udfff]")  # a Windows command line can pass half a character into a Python string
+# RFC 1123 labels, "*." allowed once in front; the last label is no number, as an IP address is no domain.
 HOST = re.compile(
     r"(?=.{4,253}\Z)(?:\*\.)?(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]"
 )
 
 
 def _rule(holds: Callable[[T], bool], sentence: str) -> AfterValidator:
-    """A limit that `holds` decides; `sentence` goes on from the field's value: what is wrong; what to do."""
+    """A pydantic check by `holds`. `sentence` names the fault and the remedy; the message puts the value in front."""
 
     def check(value: T) -> T:
         if not holds(value):
@@ -53,7 +48,7 @@ def _rule(holds: Callable[[T], bool], sentence: str) -> AfterValidator:
 def _is_https(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # reading it is what refuses a port that is no number
+        parts.port  # noqa: B018  reading the property raises ValueError for a port that is no number
     except ValueError:
         return False
     plain = url.isascii() and not re.search(r"[\s\\]", url) and not CONTROL_CHARACTER.search(url)
@@ -76,7 +71,7 @@ def _is_one_line(text: str) -> bool:
     return not CONTROL_CHARACTER.search(text)
 
 
-def _has_no_twins(entries: list[str]) -> bool:
+def _has_no_duplicates(entries: list[str]) -> bool:
     return len(set(entries)) == len(entries)
 
 
@@ -103,17 +98,19 @@ Scope = Literal["team", "personal", "groupChat", "copilot"]
 Scopes = Annotated[
     list[Scope],
     Field(min_length=1, max_length=4),
-    _rule(_has_no_twins, "names a scope twice; name each once"),
+    _rule(_has_no_duplicates, "names a scope twice; name each once"),
 ]
 
 
 class _Part(BaseModel):
-    """Every object of the manifest: camelCase names, no further properties, no value converted."""
+    """Base of the manifest's objects: camelCase names, no further properties, no conversion of values."""
 
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 
 
 class Developer(_Part):
+    """The app's publisher."""
+
     name: Annotated[Line, Field(max_length=32)]
     website_url: HttpsUrl
     privacy_url: HttpsUrl
@@ -121,32 +118,42 @@ class Developer(_Part):
 
 
 class Name(_Part):
+    """The app's name."""
+
     short: Annotated[Line, Field(max_length=30)]
     full: Annotated[Line, Field(max_length=100)]
 
 
 class Description(_Part):
+    """The app's description; only the full text may have several lines."""
+
     short: Annotated[Line, Field(max_length=80)]
     full: Annotated[str, Field(max_length=4000), _FILLED, _UNICODE]
 
 
 class Icons(_Part):
-    # the names the package gives its two files; Teams itself takes any path inside the zip
+    # The package uses these two file names; Teams takes any path inside the zip.
     color: Literal["color.png"]
     outline: Literal["outline.png"]
 
 
 class BotCommand(_Part):
+    """A command or a starter; the title is the message to send."""
+
     title: Annotated[Line, Field(max_length=128)]
     description: Annotated[Line, Field(max_length=4000)]
 
 
 class CommandList(_Part):
+    """The commands for some scopes."""
+
     scopes: Scopes
     commands: Annotated[list[BotCommand], Field(max_length=12)]
 
 
 class Bot(_Part):
+    """The app's bot; `bot_id` is the Entra application id."""
+
     bot_id: Guid
     scopes: Scopes
     supports_files: bool = False
@@ -155,17 +162,21 @@ class Bot(_Part):
 
 
 class Language(_Part):
+    """A further language, and the name of the language's file in the package."""
+
     language_tag: LanguageTag
     file: Annotated[Line, Field(max_length=2048)]
 
 
 class LocalizationInfo(_Part):
+    """The languages of the app."""
+
     default_language_tag: LanguageTag
     additional_languages: list[Language] = []
 
 
 class AppManifest(_Part):
-    """A manifest of version 1.25 for an app whose one capability is the bot."""
+    """A manifest of version 1.25 for an app with a bot as the only capability."""
 
     schema_url: Annotated[HttpsUrl, Field(alias="$schema")]
     manifest_version: Literal["1.25"]
@@ -184,13 +195,13 @@ class AppManifest(_Part):
         _rule(_matches(HEX_COLOUR), "is not a colour; write # and six hexadecimal digits, such as #1B6B72"),
     ]
     bots: Annotated[list[Bot], Field(min_length=1, max_length=1)]
-    # 16 in the 1.25 schema as published with @microsoft/app-manifest 1.1.2; newer pages speak of 100
+    # 16 in the 1.25 schema of @microsoft/app-manifest 1.1.2; newer pages speak of 100.
     valid_domains: Annotated[list[Host], Field(max_length=16)] = []
     localization_info: LocalizationInfo | None = None
 
 
 _TOO_LONG = "has {length} {units}, at most {max_length} are allowed; shorten it"
-# by the type of pydantic's error: https://docs.pydantic.dev/latest/errors/validation_errors/
+# Sentences by the type of pydantic's error: https://docs.pydantic.dev/latest/errors/validation_errors/
 SENTENCES = {
     "rule": "{value} {sentence}",
     "missing": "is missing; add it",
@@ -204,7 +215,7 @@ SENTENCES = {
 
 
 def manifest_problems(document: object) -> list[str]:
-    """All that is wrong with a manifest (JSON values), in its order; nothing when it is right."""
+    """The faults of a manifest (JSON values) as sentences, in the manifest's order; empty if there is no fault."""
     try:
         AppManifest.model_validate(document)
     except ValidationError as invalid:
@@ -216,7 +227,7 @@ def _sentence(error: ErrorDetails) -> str:
     value = error["input"]
     template = SENTENCES.get(error["type"], "{value} is of the wrong kind ({msg}); correct it")
     facts = {
-        "value": _shown(value),
+        "value": _as_text(value),
         "msg": error["msg"],
         "length": len(value) if isinstance(value, str | list) else 0,
         "units": "characters" if isinstance(value, str) else "entries",
@@ -225,13 +236,13 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    """`("bots", 0, "botId")` as people write it: `bots[0].botId`."""
+    """The path of a field as people write paths: `("bots", 0, "botId")` becomes `bots[0].botId`."""
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return path.removeprefix(".") or "manifest"
 
 
-def _shown(value: object) -> str:
-    """A value quoted and cut to a readable length; lists and objects only by their kind."""
+def _as_text(value: object) -> str:
+    """A value quoted and cut to a readable length; a list or object by the kind only."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)

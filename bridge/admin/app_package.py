@@ -1,9 +1,8 @@
-"""The Teams app package: template and details in, a validated, byte-reproducible zip out.
+"""Builds the Teams app package: a validated zip with manifest.json, two icons and the language files.
 
-The zip is flat and holds manifest.json and the two icons, as Teams wants it (docs/reference/teams.md, "App manifest",
-https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-package). The same details
-give the same bytes on every machine. An admin updates an installed app with a higher version of the same id
-(docs/reference/teams.md, "Registration and installation"), so given the previous package the version goes up exactly when something else in the package changed.
+The zip is flat (docs/reference/teams.md, "The package and its icons"). The same details give the same bytes on every
+machine. An admin updates an installed app with a higher version of the same id (docs/reference/teams.md, "Registration
+and installation"), so the version goes up exactly when the content differs from the previous package.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from bridge.core.texts import ENGLISH
 MANIFEST_FILE = "manifest.json"
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 FIRST_VERSION = "1.0.0"
-PACKAGE_LIMIT = 4 * 2**20  # bytes, packed and unpacked; ours has about 5 KB
+PACKAGE_LIMIT = 4 * 2**20  # bytes, packed and unpacked; the bridge's package has about 5 KB
 SCOPES = ("personal", "team", "groupChat")
-# what zipfile and json let out on damaged, encrypted or foreign bytes
+# Errors that zipfile and json raise on damaged, encrypted or foreign bytes.
 UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -52,18 +51,18 @@ class ManifestInvalid(ValueError):
 
 
 class PreviousPackageInvalid(ValueError):
-    """The previous package cannot be read or is another app's; the message says what to do."""
+    """The previous package cannot be read or belongs to a different app; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppDetails:
-    """What an admin decides about the app; limits of every field in `bridge.admin.app_manifest`.
+    """An admin's decisions about the app; bridge/admin/app_manifest.py has the limits of every field.
 
     `app_id` is the bot's Entra application id, `package_id` the app's own id in Teams (derived from `app_id`
     if None), `public_host` is a host name without scheme. `starters` and `commands` are pairs of title and
     description; starters are questions that a personal chat offers before the first message:
     https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/prompt-suggestions
-    `translations` are the same details in further languages, by tag.
+    `translations` are the same details in further languages, by language tag.
     """
 
     app_id: str
@@ -87,7 +86,7 @@ class AppDetails:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """The zip to upload; `changed` is False when the previous package says the same already."""
+    """The zip to upload; `changed` is False when the content equals the previous package."""
 
     version: str
     content: bytes
@@ -96,29 +95,31 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class PackageFiles:
-    """What lies in an app package: the manifest's JSON object and the other files by name."""
+    """The files of an app package: the manifest's JSON object, and all `others` (icons, languages) by name."""
 
     manifest: dict[str, Any]
     others: dict[str, bytes]
 
     @property
     def app_id(self) -> str:
+        """The app's id in Teams, in lower case."""
         return str(self.manifest["id"]).lower()
 
     @property
     def version(self) -> str:
+        """The manifest's version, three numbers."""
         return str(self.manifest["version"])
 
     def says_the_same_as(self, other: PackageFiles) -> bool:
-        """Is everything but the version equal?"""
-        ours, theirs = (json.dumps(one.manifest | {"version": ""}, sort_keys=True) for one in (self, other))
+        """Whether both packages differ in the version at most."""
+        ours, theirs = (json.dumps(files.manifest | {"version": ""}, sort_keys=True) for files in (self, other))
         return ours == theirs and self.others == other.others
 
 
 def template_folder(package: Path | None = None) -> Path:
     """The folder with manifest.json and the icons: inside an installed `bridge`, beside it in a checkout.
 
-    `package` is the folder of the `bridge` package. Raises `FileNotFoundError` when neither place has them.
+    `package` is the folder of the `bridge` package, by default the running package. Raises: FileNotFoundError.
     """
     bridge = package or Path(__file__).resolve().parent.parent
     for folder in (bridge / "app_template", bridge.parent / "manifest"):
@@ -128,12 +129,12 @@ def template_folder(package: Path | None = None) -> Path:
 
 
 def build_manifest(details: AppDetails, version: str, *, template: Path | None = None) -> dict[str, Any]:
-    """The template's manifest with every "${field}" replaced by the value of that field; not yet validated.
+    """The template's manifest with every "${field}" replaced by the field's value; not validated yet.
 
-    Raises `ManifestInvalid` when the template is no JSON object or asks for an unknown field.
+    A template that is no JSON object or names an unknown field is an error. Raises: ManifestInvalid.
     """
     app_id, scopes = details.app_id.strip().lower(), list(details.scopes)
-    # derived, so stable without being stored: whoever builds the package again updates the same app
+    # Derived, so the id is stable without being stored: a package built again updates the same app.
     package_id = details.package_id or str(uuid5(NAMESPACE_URL, f"goclaw-teams-bridge:{app_id}"))
     fields = asdict(details) | {
         "version": version,
@@ -158,9 +159,9 @@ def build_manifest(details: AppDetails, version: str, *, template: Path | None =
 
 
 def _command_lists(details: AppDetails) -> list[dict[str, Any]]:
-    """The lists of commands; starters are for personal chats alone, elsewhere they would look like commands.
+    """The manifest's command lists: all commands and, before these, the first starters that fit.
 
-    A list holds all commands and, before them, the first starters that fit.
+    Starters go to personal chats only, as groups would show starters as commands.
     """
     commands = [_command(*command) for command in details.commands]
     starters = [_command(*starter) for starter in details.starters[: starters_beside(len(commands))]]
@@ -175,6 +176,7 @@ def _command(title: str, description: str) -> dict[str, str]:
 
 
 def _filled(node: Any, fields: dict[str, Any], unknown: list[str]) -> Any:
+    """The template's JSON value with placeholders replaced; unknown placeholders are appended to `unknown`."""
     if isinstance(node, dict):
         return {key: _filled(value, fields, unknown) for key, value in node.items()}
     if isinstance(node, list):
@@ -187,10 +189,10 @@ def _filled(node: Any, fields: dict[str, Any], unknown: list[str]) -> Any:
 
 
 def build_package(details: AppDetails, *, previous: bytes | None = None, template: Path | None = None) -> Package:
-    """The app package for `details`, as a new version of `previous` (a zip's bytes) where there is one.
+    """The app package for `details`: version 1.0.0, or the next version after `previous` (the zip's bytes).
 
-    `template` is the folder with manifest.json and the icons, by default the one shipped. Raises
-    `ManifestInvalid` with all problems at once and `PreviousPackageInvalid`.
+    `template` is the folder with manifest.json and the icons, by default the shipped folder. ManifestInvalid holds all
+    faults at once. Raises: ManifestInvalid, PreviousPackageInvalid.
     """
     folder = template or template_folder()
     icons = {name: _read_if_there(folder / name) for name in ICON_SIDES}
@@ -216,7 +218,7 @@ def build_package(details: AppDetails, *, previous: bytes | None = None, templat
 
 
 def _languages(details: AppDetails, folder: Path, problems: list[str]) -> dict[str, bytes]:
-    """The files of the further languages by name; one sentence more in `problems` for each fault."""
+    """The files of the further languages by name; appends a sentence to `problems` for each fault."""
     files = {}
     for language, translation in details.translations:
         manifest = build_manifest(translation, FIRST_VERSION, template=folder)
@@ -230,7 +232,7 @@ def _languages(details: AppDetails, folder: Path, problems: list[str]) -> dict[s
 
 
 def read_package(content: bytes) -> PackageFiles:
-    """What lies in the app package with these bytes. Raises `PreviousPackageInvalid`."""
+    """The files of the app package with the bytes `content`. Raises: PreviousPackageInvalid."""
     try:
         files = _unpack(content)
         manifest = json.loads(files.pop(MANIFEST_FILE))
@@ -264,9 +266,9 @@ def _pack(files: PackageFiles) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in {MANIFEST_FILE: manifest.encode(), **files.others}.items():
-            # stored, not deflated: compressed bytes differ between builds of zlib, icons are packed already
+            # Stored, not deflated: compressed bytes differ between builds of zlib, and icons are compressed already.
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.create_system = 3  # Unix, on Windows as well, so that the permissions below have a meaning
+            entry.create_system = 3  # Unix, even on Windows, so that the permissions below have a meaning
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
     return packed.getvalue()

@@ -1,6 +1,7 @@
-"""`teams-bridge doctor`: the whole chain, each line ok, failed or not checked, with its fix.
+"""The checks of `teams-bridge doctor`: settings, store, token, keys, gateway, public address.
 
-A check that could not be made is reported as not made, with the reason; it is never passed and never failed.
+Each check is ok, failed with a fix, or not checked with the reason; a check that could not be made is never reported
+as ok or failed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _FIX_POSTGRES = (
 
 
 async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -> AsyncIterator[Check]:
-    """Every check in the order of the chain. Raises nothing that a check can say."""
+    """Make the checks in the order of the chain. Failures become `Check` objects, not exceptions."""
     yield Check("settings", "ok", "complete")
     yield await _store(settings, edges)
     yield await _token(edges)
@@ -48,8 +49,8 @@ async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -
 
 async def _store(settings: Settings, edges: Edges) -> Check:
     database = is_postgres(settings.store)
-    if not database and (not_yet := _store_to_be(settings.store)) is not None:
-        return not_yet
+    if not database and (missing := _missing_file(settings.store)) is not None:
+        return missing
     fix = _FIX_POSTGRES if database else _FIX_STORE
     try:
         async with asyncio.timeout(_STORE_SECONDS):
@@ -64,10 +65,10 @@ async def _store(settings: Settings, edges: Edges) -> Check:
     return Check(STORE, "ok", "can be opened and written")
 
 
-def _store_to_be(store: str) -> Check | None:
-    """The verdict on a store that does not exist yet.
+def _missing_file(store: str) -> Check | None:
+    """The check of a store file that does not exist yet; None if the file exists.
 
-    It is not made here: a file made by whoever runs the doctor could be closed to the service's account.
+    The doctor creates no file: the service's account may be unable to write a file of the doctor's user.
     """
     path = Path(store).absolute()
     if path.exists():
@@ -122,7 +123,8 @@ async def _public(settings: Settings) -> Check:
         "proxy, a firewall or a sign-in page before it. Start the bridge first."
     )
     try:
-        async with httpx.AsyncClient(timeout=10.0, verify=ssl.create_default_context()) as http:  # as the bridge does
+        # The certificate authorities that the bridge believes, too.
+        async with httpx.AsyncClient(timeout=10.0, verify=ssl.create_default_context()) as http:
             answer = await http.post(address, json={})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Check(PUBLIC, "failed", type(error).__name__, fix)

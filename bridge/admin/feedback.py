@@ -1,4 +1,4 @@
-"""How feedback leaves the bridge: JSON lines, or a table for spreadsheets."""
+"""Writes feedback for `teams-bridge feedback`: as JSON lines, or as CSV for spreadsheets."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 import orjson
 
 _COLUMNS = ("turn", "at", "person", "reaction", "words", "outcome", "session")
-# What begins a formula, in either width, and what spreadsheets may take for the border of a cell.
+# Signs that begin a formula (ASCII and full-width), behind a character that spreadsheets may read as a cell's border.
 _FORMULA = re.compile(r"(^|[;\t\n]) *+(?=[=+\-@＝＋－＠])")
 
 Write = Callable[[dict[str, Any]], str]
+"""Gives the text to print for a rating of the admin listener."""
 
 
 def as_jsonl() -> Write:
-    """One JSON object a line."""
+    """A writer of JSON lines."""
     return lambda rating: orjson.dumps({name: rating[name] for name in _COLUMNS}).decode() + "\n"
 
 
 def as_csv() -> Write:
-    """A table: the first line names the columns."""
+    """A writer of CSV; the first line names the columns."""
     header = [_line(_COLUMNS)]
 
     def write(rating: dict[str, Any]) -> str:
@@ -40,7 +41,7 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 
 def _cell(value: str | None) -> str:
-    """What a spreadsheet shows and never runs (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    """A cell that no spreadsheet runs as a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
     text = (value or "").replace("\r", "\n")
     visible = "".join(c for c in text if c.isprintable() or c in "\t\n")
     return _FORMULA.sub(r"\g<0>'", visible).replace("\t", " ")

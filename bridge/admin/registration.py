@@ -1,4 +1,4 @@
-"""From the settings to what the app package says about the bot."""
+"""Converts Settings into the details of the app package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.teams.clouds import CLOUDS
 
 
 def app_details(settings: Settings) -> AppDetails:
-    """The details of the app package; descriptions in the words that `texts` has now, in every language."""
+    """The details of the app package in every language, with the descriptions of core/texts.py in use."""
     host = urlsplit(settings.public_url).hostname if settings.public_url else None
     details = AppDetails(
         app_id=settings.app_id,
@@ -24,17 +24,17 @@ def app_details(settings: Settings) -> AppDetails:
         privacy_url=settings.app_privacy or settings.app_website,
         terms_url=settings.app_terms or settings.app_website,
         public_host=host,
-        # where Teams exchanges no files with bots, an app that claims it would only promise what fails
+        # In clouds without file exchange, an app that claims support would only promise failures.
         supports_files=settings.cloud == "custom" or CLOUDS[settings.cloud].exchanges_files,
     )
     further = [language for language in languages() if language != DEFAULT_LANGUAGE]
     return replace(
-        _said(details, settings, DEFAULT_LANGUAGE),
-        translations=tuple((language, _said(details, settings, language)) for language in further),
+        _in_language(details, settings, DEFAULT_LANGUAGE),
+        translations=tuple((language, _in_language(details, settings, language)) for language in further),
     )
 
 
-def _said(details: AppDetails, settings: Settings, language: str) -> AppDetails:
+def _in_language(details: AppDetails, settings: Settings, language: str) -> AppDetails:
     return replace(
         details,
         description_short=say("app_short", language),

@@ -1,4 +1,4 @@
-"""The operator's side of the admin listener: its client, and how turns look in a terminal."""
+"""The client of the admin listener, and tables of turns for a terminal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 _SECONDS = 10.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
+# Where to reach a listener that is bound to all addresses.
+_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
 _STYLES = {"failed": "red", "undelivered": "red", "interrupted": "yellow", "running": "cyan", "answered": "cyan"}
 
 
 class AdminFailed(Exception):
-    """What went wrong, as a sentence; `code` is the command's exit code."""
+    """A failed request to the admin listener; the message is a sentence, `code` the command's exit code."""
 
     def __init__(self, sentence: str, code: int = 1) -> None:
         super().__init__(sentence)
@@ -22,15 +23,18 @@ class AdminFailed(Exception):
 
 
 class AdminClient:
-    """Asks the admin listener of a running bridge."""
+    """A client of a running bridge's admin listener; `token` may be empty on loopback."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
-        name = _EVERYWHERE.get(host, host)
+        name = _ALL_ADDRESSES.get(host, host)
         self._base = f"http://{f'[{name}]' if ':' in name else name}:{port}"
         self._headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
 
     def ask(self, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The answer's JSON; parameters that are None are left out. Raises AdminFailed."""
+        """The answer's JSON object; query parameters of None are not sent. Blocks up to 10 seconds.
+
+        Raises: AdminFailed.
+        """
         try:
             answer = httpx.request(
                 method,
@@ -38,7 +42,7 @@ class AdminClient:
                 params={name: value for name, value in (query or {}).items() if value is not None},
                 headers=self._headers,
                 timeout=_SECONDS,
-                trust_env=False,  # the token is for nobody's proxy
+                trust_env=False,  # no proxy may see the token
             )
         except httpx.ConnectError:
             raise AdminFailed(
@@ -62,48 +66,48 @@ class AdminClient:
 
 
 def table(turns: list[dict[str, Any]]) -> Table:
-    """A line for each turn."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    """A table with a line for each turn, from the admin listener's JSON."""
+    lines = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("turn", "kind", "state", "outcome", "accepted (UTC)"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("time", justify="right", no_wrap=True)
-    shown.add_column("user", overflow="ellipsis")
+        lines.add_column(name, no_wrap=True)
+    lines.add_column("time", justify="right", no_wrap=True)
+    lines.add_column("user", overflow="ellipsis")
     for turn in turns:
-        shown.add_row(
+        lines.add_row(
             turn["name"],
             turn["kind"],
             _styled(turn["state"]),
-            _ending(turn),
+            _outcome(turn),
             _clock(turn["accepted"]),
-            _span(turn["seconds"]),
+            _duration(turn["seconds"]),
             Text(turn["user"]),
         )
-    return shown
+    return lines
 
 
 def record(turn: dict[str, Any]) -> Table:
-    """A turn with its history."""
-    shown = Table.grid(padding=(0, 2))
-    shown.add_column(style="bold", no_wrap=True)
-    shown.add_column(overflow="fold")
-    for name, value in _facts(turn):
-        shown.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+    """A table with a turn's fields and history, from the admin listener's JSON."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="bold", no_wrap=True)
+    lines.add_column(overflow="fold")
+    for name, value in _fields(turn):
+        lines.add_row(name, value if isinstance(value, Text) else Text(str(value)))
     for index, step in enumerate(turn["history"]):
         by = f"  by {step['by']}" if step["by"] else ""
-        shown.add_row("" if index else "history", Text(f"{_clock(step['at'], exact=True)}  {step['what']}{by}"))
-    return shown
+        lines.add_row("" if index else "history", Text(f"{_clock(step['at'], exact=True)}  {step['what']}{by}"))
+    return lines
 
 
-def _facts(turn: dict[str, Any]) -> list[tuple[str, object]]:
+def _fields(turn: dict[str, Any]) -> list[tuple[str, object]]:
     text, parts = turn["text_bytes"], turn["parts"]
-    facts: list[tuple[str, object]] = [
+    fields: list[tuple[str, object]] = [
         ("turn", turn["name"]),
         ("kind", turn["kind"]),
         ("state", _styled(turn["state"])),
-        ("outcome", _ending(turn)),
+        ("outcome", _outcome(turn)),
         ("accepted", f"{_clock(turn['accepted'], exact=True)} UTC"),
         ("closed", f"{_clock(turn['closed'], exact=True)} UTC" if turn["closed"] else ""),
-        ("took" if turn["closed"] else "age", _span(turn["seconds"])),
+        ("took" if turn["closed"] else "age", _duration(turn["seconds"])),
         ("user", turn["user"]),
         ("conversation", f"{turn['conversation']} ({turn['scope']})" if turn["conversation"] else ""),
         ("lane", turn["lane"]),
@@ -115,10 +119,10 @@ def _facts(turn: dict[str, Any]) -> list[tuple[str, object]]:
         ("merged into", turn["merged_into"] or ""),
         ("owner", f"{turn['owner']}, fence {turn['fence']}" if turn["owner"] else ""),
     ]
-    return [(name, value) for name, value in facts if value]
+    return [(name, value) for name, value in fields if value]
 
 
-def _ending(turn: dict[str, Any]) -> Text:
+def _outcome(turn: dict[str, Any]) -> Text:
     words = turn["outcome"] or ""
     if turn["error"] and turn["error"] != words:
         words += f": {turn['error']}"
@@ -130,11 +134,11 @@ def _styled(state: str) -> Text:
 
 
 def _clock(at: str, *, exact: bool = False) -> str:
-    """`2026-11-23T03:03:31.123Z` as people read it."""
+    """A time such as `2026-11-23T03:03:31.123Z` for people: `2026-11-23 03:03:31`, with milliseconds if `exact`."""
     return at.replace("T", " ").removesuffix("Z")[: None if exact else 19]
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""`teams-bridge`: commands and exit codes. 0 done, 1 failed, 2 wrong settings or usage."""
+"""The command `teams-bridge` and most of the subcommands. Exit codes: 0 done, 1 failed, 2 wrong settings or usage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.core.errors import SettingsInvalid, StoreInUse
 from bridge.settings.load import load
 from bridge.settings.model import Settings, describe, effective
 
-_MARKS = {
+_VERDICTS = {
     "ok": "[green]ok[/]         ",
     "failed": "[bold red]failed[/]     ",
     "not_checked": "[yellow]not checked[/]",
@@ -45,7 +45,7 @@ def main() -> None:
 
 @app.callback()
 def prepare(ctx: typer.Context) -> None:
-    """For the commands in other modules: the environment is read here alone."""
+    """Give bridge/cli/turns.py the function for reading the settings from the environment."""
     ctx.obj = _settings
 
 
@@ -86,10 +86,10 @@ def doctor(
         bool, typer.Option("--no-model-call", help="Leave out the check that asks the agent once.")
     ] = False,
 ) -> None:
-    """Check the whole chain; each line says what was seen and what to do. Exit code 1 if a check failed."""
+    """Check the whole chain; each line gives the result and the fix. Exit code 1 if a check failed."""
     from bridge import logs  # noqa: PLC0415  `--help` must not pay for botbuilder
-    from bridge.admin.doctor import examine  # noqa: PLC0415
-    from bridge.app import connected  # noqa: PLC0415
+    from bridge.admin.doctor import examine  # noqa: PLC0415  as above
+    from bridge.app import connected  # noqa: PLC0415  as above
 
     settings = _settings()
     logs.configure("console", "error")
@@ -99,7 +99,7 @@ def doctor(
         async with connected(settings) as edges:
             async for check in examine(settings, edges, spend_model_call=not no_model_call):
                 failed = failed or check.verdict == "failed"
-                OUT.print(f"{_MARKS[check.verdict]}  {check.name}: ", end="")
+                OUT.print(f"{_VERDICTS[check.verdict]}  {check.name}: ", end="")
                 OUT.print(check.detail, markup=False)
                 if check.fix:
                     OUT.print(f"             -> {check.fix}", markup=False)
@@ -116,10 +116,10 @@ def doctor(
 def manifest(
     out: Annotated[Path, typer.Option(help="Where the package goes.")] = Path("appPackage.zip"),
 ) -> None:
-    """Make the app package that IT admins upload to Teams. The version goes up when its content changes."""
-    from bridge.admin.app_package import build_package  # noqa: PLC0415
-    from bridge.admin.registration import app_details  # noqa: PLC0415
-    from bridge.core import texts  # noqa: PLC0415
+    """Make the app package for IT admins to upload to Teams. The version goes up when the content changes."""
+    from bridge.admin.app_package import build_package  # noqa: PLC0415  `--help` must not pay for the manifest's model
+    from bridge.admin.registration import app_details  # noqa: PLC0415  as above
+    from bridge.core import texts  # noqa: PLC0415  as above
 
     try:
         settings = _settings()
@@ -147,8 +147,8 @@ def version() -> None:
 
 @app.command()
 def healthcheck() -> None:
-    """Ask a running bridge on this machine whether it is ready (for a container's HEALTHCHECK)."""
-    import httpx  # noqa: PLC0415  only here
+    """Check that the bridge on this machine is ready (for a container's HEALTHCHECK)."""
+    import httpx  # noqa: PLC0415  the other commands need not import httpx
 
     settings = _settings()
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
@@ -180,7 +180,7 @@ def _settings() -> Settings:
 
 
 def _run_fast(work: Coroutine[Any, Any, None]) -> None:
-    """asyncio.run on uvloop where it exists (not on Windows)."""
+    """Run `work` on uvloop; on Windows, which has no uvloop, on asyncio's own loop."""
     factory = None
     if sys.platform != "win32":
         import uvloop  # noqa: PLC0415  not on every platform

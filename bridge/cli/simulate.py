@@ -1,4 +1,4 @@
-"""`teams-bridge demo` and `simulate`: the whole product, or a part of the simulator, on this machine."""
+"""The commands `teams-bridge demo` and `simulate`: the bridge with the simulator, or a part of the simulator alone."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def simulate_gateway(
     rate_limit: Annotated[int, typer.Option(help="Requests a minute, over all users; 0: no limit.")] = 0,
     stateless: Annotated[bool, typer.Option("--stateless", help="Forget after every request.")] = False,
 ) -> None:
-    """A GoClaw gateway on this machine: the real one's answers, with a small honest agent behind it."""
-    from bridge.simulator.gateway.app import GatewayOptions, build_app  # noqa: PLC0415
+    """A GoClaw gateway on this machine: a real gateway's answers, with a small honest agent behind."""
+    from bridge.simulator.gateway.app import GatewayOptions, build_app  # noqa: PLC0415  a heavy part
     from bridge.simulator.serve_alone import serve_alone  # noqa: PLC0415  a heavy part
 
     options = GatewayOptions(
@@ -111,7 +111,7 @@ def simulate_teams(
 ) -> None:
     """A Teams tenant with Entra ID, Bot Connector and a chat page on this machine, for your own bot."""
     from bridge.simulator.serve_alone import bot_settings, serve_alone  # noqa: PLC0415  a heavy part
-    from bridge.simulator.teams.app import TeamsOptions, build_app  # noqa: PLC0415
+    from bridge.simulator.teams.app import TeamsOptions, build_app  # noqa: PLC0415  a heavy part
 
     page = f"http://127.0.0.1:{port}"
     options = TeamsOptions(

@@ -1,4 +1,4 @@
-"""`teams-bridge texts`: the bridge's sentences in the form in which an admin changes them."""
+"""The command `teams-bridge texts`: prints the bridge's sentences as TOML, for an admin to change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def texts(
     """Print what the bridge says in a language, as a file for BRIDGE_TEXTS: change what you like, drop the rest."""
     if language not in SHIPPED:
         fail(f"{language}: there are {_LANGUAGES}.", 2)
-    # a JSON string is a TOML string: https://toml.io/en/v1.0.0#string
+    # Each JSON string is a TOML string: https://toml.io/en/v1.0.0#string
     lines = (f"{key} = {json.dumps(sentence, ensure_ascii=False)}\n" for key, sentence in SHIPPED[language].items())
-    # bytes, since a pipe of Windows has another encoding than TOML
+    # Bytes, since TOML is UTF-8 and a pipe on Windows may use a different encoding.
     typer.echo(f"[{language}]\n{''.join(lines)}".encode(), nl=False)

@@ -1,6 +1,6 @@
-"""`teams-bridge turns`, `feedback`, `pause` and `resume`: an operator's commands, through the admin listener.
+"""The operator's commands `teams-bridge turns`, `feedback`, `pause` and `resume`, over the admin listener.
 
-The context's `obj` gives the settings, so that only commands that need them read them.
+The context's `obj` reads the settings, so that only commands which need settings read the environment.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def list_turns(
 
 @turns.command()
 def show(ctx: typer.Context, name: Name, *, as_json: Json = False) -> None:
-    """One turn with its whole history; what was said in it is not shown."""
+    """A turn with its whole history, without the text of question and answer."""
     turn = _ask(ctx, "GET", _path(name))
     if as_json:
         OUT.print_json(data=turn)
@@ -66,7 +66,7 @@ def show(ctx: typer.Context, name: Name, *, as_json: Json = False) -> None:
 
 @turns.command()
 def again(ctx: typer.Context, name: Name) -> None:
-    """Ask a closed question once more; its asker gets the answer."""
+    """Ask a closed question once more; the asker gets the answer."""
     asked = _ask(ctx, "POST", f"{_path(name)}/again")
     OUT.print(f"{asked['of']} is asked again as {asked['name']}.")
 
@@ -75,7 +75,7 @@ def again(ctx: typer.Context, name: Name) -> None:
 def drop(
     ctx: typer.Context, name: Name, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False
 ) -> None:
-    """Close an open turn without an answer; its people are told."""
+    """Close an open turn without an answer; the people in the conversation are told."""
     if not yes:
         from bridge.admin.turns import table  # noqa: PLC0415  `--help` must not pay for httpx
 
@@ -87,7 +87,7 @@ def drop(
 
 
 class Form(StrEnum):
-    """How feedback is written."""
+    """The form in which feedback is printed."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -99,7 +99,7 @@ def feedback(
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only from then on, as 2026-11-25.")] = None,
     form: Annotated[Form, typer.Option("--format", help="One JSON object a line, or a table.")] = Form.JSONL,
 ) -> None:
-    """What people think of answers: their ids, their words, the turns; oldest first."""
+    """Print people's ratings of answers with the person's id, the words and the turn; oldest first."""
     from bridge.admin.feedback import as_csv, as_jsonl  # noqa: PLC0415  `--help` must not pay for httpx
 
     write = as_csv() if form is Form.CSV else as_jsonl()
@@ -113,7 +113,7 @@ def feedback(
 
 
 def pause(ctx: typer.Context) -> None:
-    """Hold all turns: what people ask is kept, and they are told."""
+    """Hold all turns: questions are kept, and people are told."""
     _ask(ctx, "POST", "pause")
     OUT.print("Paused: questions are kept and not asked until `teams-bridge resume`. What runs already goes on.")
 
@@ -129,7 +129,7 @@ def _path(name: str) -> str:
 
 
 def _ask(ctx: typer.Context, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What the bridge answers; where it does not, the command ends with a sentence."""
+    """The admin listener's answer; without an answer the command ends with a sentence. Raises: typer.Exit."""
     from bridge.admin.turns import AdminClient, AdminFailed  # noqa: PLC0415  `--help` must not pay for httpx
 
     settings = ctx.obj()

@@ -1,6 +1,6 @@
-"""Environment variables and a TOML file in, one frozen `Settings` or all problems at once out.
+"""Loads the settings from environment variables and a TOML file, and reports all problems at once.
 
-`load` is pure but for reading the files that the settings themselves name (`sources`).
+`load` reads no files except the files named by settings (sources.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from bridge.settings.sources import Names, own_texts, read
 
 
 def load(environment: Mapping[str, str]) -> Settings:
-    """Settings from environment variables, with the TOML file of BRIDGE_CONFIG beneath them.
+    """The settings from environment variables, else from the TOML file named by BRIDGE_CONFIG, else the defaults.
 
-    `NAME_FILE` gives the value of a secret `NAME` from a file. Raises SettingsInvalid with every problem found.
+    `NAME_FILE` gives the value of a secret `NAME` from a file. SettingsInvalid holds a sentence for each problem.
+    Raises: SettingsInvalid.
     """
     problems: list[str] = []
     given = read(environment, _known(), problems)
@@ -29,7 +30,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        problems.extend(_sentence(dict(item)) for item in error.errors() if not _told(dict(item), problems))
+        problems.extend(_sentence(dict(item)) for item in error.errors() if not _is_reported(dict(item), problems))
         raise SettingsInvalid(tuple(problems)) from None
     if problems:
         raise SettingsInvalid(tuple(problems))
@@ -45,7 +46,7 @@ def _known() -> Names:
 
 
 def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that need each other; looked at before the fields, so that one message holds everything."""
+    """Problems between several settings; found before the single fields are checked, so all come in the same report."""
     if given.get("TEAMS_CLOUD") == "custom":
         for name in ("TEAMS_OPENID_URL", "TEAMS_LOGIN_URL", "TEAMS_SERVICE_HOSTS"):
             if not given.get(name):
@@ -64,12 +65,13 @@ def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
         yield "BRIDGE_STORE: holds a password; give it as BRIDGE_STORE_PASSWORD, best in a file (…_FILE)"
 
 
-def _told(error: dict[str, Any], problems: list[str]) -> bool:
-    """Whether a missing value was already told of by its file."""
-    return error["type"] == "missing" and any(told.startswith(f"{error['loc'][0]}_FILE:") for told in problems)
+def _is_reported(error: dict[str, Any], problems: list[str]) -> bool:
+    """Whether a problem of the secret's file already explains why the secret is missing."""
+    return error["type"] == "missing" and any(known.startswith(f"{error['loc'][0]}_FILE:") for known in problems)
 
 
 def _sentence(error: dict[str, Any]) -> str:
+    """The sentence for an error of pydantic (`ValidationError.errors()`)."""
     if not error["loc"]:
         return str(error["msg"]).removeprefix("Value error, ")
     name = str(error["loc"][0])

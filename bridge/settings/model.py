@@ -1,4 +1,4 @@
-"""Every setting of the bridge: its names, its check, its default and the sentence that the README shows of it."""
+"""Every setting of the bridge with names, type, default, and the sentence that docs/settings.md shows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _setting(*names: str, about: str, default: Any = ...) -> Any:
 
 
 class Settings(BaseModel):
-    """All settings of `teams-bridge run`, checked. Secrets print as stars."""
+    """All settings of `teams-bridge run`, checked and frozen. Secrets print as stars."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -262,13 +262,16 @@ class Settings(BaseModel):
 
 
 def is_postgres(store: str) -> bool:
-    """Whether BRIDGE_STORE names a PostgreSQL database; else it is a file's path."""
+    """Whether BRIDGE_STORE names a PostgreSQL database; else BRIDGE_STORE is the path of a file."""
     return store.startswith(("postgresql://", "postgres://"))
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting as people read of it; `default` as text, "" where there is none."""
+    """A setting as the documentation shows it: `about` is a sentence, `default` is text, "" without a default.
+
+    `secret`: the value may also come from a file named by `<name>_FILE`.
+    """
 
     name: str
     aliases: tuple[str, ...]
@@ -279,13 +282,13 @@ class Setting:
 
 
 def describe() -> Iterator[Setting]:
-    """Every setting, in order."""
+    """Describe every setting, in the order of `Settings`."""
     for field in Settings.model_fields.values():
         name, *aliases = _aliases(field.validation_alias)
         yield Setting(
             name=name,
             aliases=tuple(aliases),
-            default="" if field.annotation is SecretStr else _shown(field.default),
+            default="" if field.annotation is SecretStr else _as_text(field.default),
             about=field.description or "",
             required=field.is_required(),
             secret=field.annotation is SecretStr,
@@ -293,21 +296,21 @@ def describe() -> Iterator[Setting]:
 
 
 def secret_names() -> tuple[str, ...]:
-    """The settings whose value can come from a file, by the name with `_FILE`."""
+    """The names of the settings whose value can come from a file (`<name>_FILE`)."""
     return tuple(setting.name for setting in describe() if setting.secret)
 
 
 def effective(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Each setting's name and value as text; secrets masked."""
+    """Each setting's name and value as text; secrets are masked."""
     for key, field in Settings.model_fields.items():
-        yield _aliases(field.validation_alias)[0], _shown(getattr(settings, key))
+        yield _aliases(field.validation_alias)[0], _as_text(getattr(settings, key))
 
 
 def _aliases(alias: object) -> tuple[str, ...]:
     return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else ()
 
 
-def _shown(value: object) -> str:
+def _as_text(value: object) -> str:
     if value is None or repr(value) == "PydanticUndefined":
         return ""
     if isinstance(value, SecretStr):

@@ -1,6 +1,6 @@
-"""Where settings come from: the environment, a TOML file beneath it, and files that hold secrets.
+"""Reads raw values of settings: from the environment, a TOML file and files with secrets.
 
-Raw values out; what they mean is the business of `settings`.
+The environment wins over the TOML file. model.py and types.py check the values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.core.texts import Sentences, faults
 
 _PREFIXES: Final = ("BRIDGE_", "TEAMS_")
-# Kubernetes tells every container about every service, also about one called `bridge` or `teams-bridge`:
+# Kubernetes sets variables for every service in every container, also for a service called `bridge` or `teams-bridge`:
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
 _FOREIGN_PORT: Final = re.compile(r"(tcp|udp|sctp)://\S+")
@@ -24,7 +24,7 @@ _FOREIGN_PORT: Final = re.compile(r"(tcp|udp|sctp)://\S+")
 
 @dataclass(frozen=True, slots=True)
 class OwnTexts:
-    """An admin's own sentences, by language and key, and the file they came from."""
+    """An admin's own sentences, by language and key, and the path of the file."""
 
     path: str = ""
     sentences: Sentences = field(default_factory=dict)
@@ -35,35 +35,38 @@ class OwnTexts:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names there are: each accepted one with the setting it stands for, the setting's own name first."""
+    """The names of all settings: `settings` maps each accepted name to a setting, the setting's own name first.
+
+    `secrets` are the settings whose values may come from a file.
+    """
 
     settings: Mapping[str, str]
     secrets: frozenset[str]
 
     @property
     def known(self) -> frozenset[str]:
-        """All names that mean something here."""
+        """All names that the environment and the TOML file may use."""
         files = {f"{name}_FILE" for name in self.secrets}
         return frozenset({*self.settings, *(name.upper() for name in self.settings), *files, "BRIDGE_CONFIG"})
 
 
 def read(environment: Mapping[str, str], names: Names, problems: list[str]) -> dict[str, Any]:
-    """The values that are set, each under the name it was given by; one sentence more in `problems` for each fault.
+    """The values by the names in use; appends a sentence to `problems` for each fault.
 
-    The environment wins over the file of BRIDGE_CONFIG, whichever of a setting's names either uses, and an empty
-    variable counts as not set: compose files and manifests often pass them on empty.
+    The environment wins over the file of BRIDGE_CONFIG, even if the two use different names of a setting. An empty
+    variable counts as not set, since compose files and manifests often pass on empty variables.
     """
-    ours = {name: value for name, value in environment.items() if value != "" and not _is_foreign(name, value)}
-    beneath = _from_toml(environment.get("BRIDGE_CONFIG", ""), problems)
-    # Other variables than ours are none of our business, but everything in the file was written for us.
-    problems.extend(_unknown({name: ours[name] for name in ours if name.startswith(_PREFIXES)}, names))
-    problems.extend(_unknown(beneath, names))
-    found = {**_found(beneath, names, problems), **_found(ours, names, problems)}
+    variables = {name: value for name, value in environment.items() if value != "" and not _is_foreign(name, value)}
+    from_file = _from_toml(environment.get("BRIDGE_CONFIG", ""), problems)
+    # Of the environment, only names with the bridge's prefixes are checked; the file is the bridge's own as a whole.
+    problems.extend(_unknown({name: variables[name] for name in variables if name.startswith(_PREFIXES)}, names))
+    problems.extend(_unknown(from_file, names))
+    found = {**_values(from_file, names, problems), **_values(variables, names, problems)}
     return dict(found.values())
 
 
 def own_texts(path: str, problems: list[str]) -> OwnTexts:
-    """The sentences in the file of BRIDGE_TEXTS; one sentence more in `problems` for each fault."""
+    """The sentences in the file of BRIDGE_TEXTS; appends a sentence to `problems` for each fault."""
     found = _toml("BRIDGE_TEXTS", path, problems)
     problems.extend(f"BRIDGE_TEXTS: {fault}" for fault in faults(found))
     return OwnTexts(path, found)
@@ -80,11 +83,11 @@ def _unknown(values: Mapping[str, object], names: Names) -> Iterator[str]:
         yield f"{name}: is not a setting" + (f"; did you mean {close[0]}?" if close else "; remove it")
 
 
-def _found(source: Mapping[str, Any], names: Names, problems: list[str]) -> dict[str, tuple[str, Any]]:
-    """What one source sets: the setting, and the name and value it is given by."""
+def _values(source: Mapping[str, Any], names: Names, problems: list[str]) -> dict[str, tuple[str, Any]]:
+    """The values in a source: for each setting, the name in use and the value."""
     found: dict[str, tuple[str, Any]] = {}
     for name, setting in names.settings.items():
-        # Windows and the TOML reader know no small letters: MicrosoftAppId arrives as MICROSOFTAPPID.
+        # On Windows and in the TOML file all names are upper case: MicrosoftAppId arrives as MICROSOFTAPPID.
         value = source.get(name, source.get(name.upper()))
         if value not in (None, ""):
             found.setdefault(setting, (name, value))
@@ -128,7 +131,7 @@ def _toml(name: str, path: str, problems: list[str]) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`[teams] app_id = …` is TEAMS_APP_ID."""
+    """The entries of nested tables under flat names: `[teams] app_id = …` becomes TEAMS_APP_ID."""
     for key, value in table.items():
         name = f"{prefix}{key}".upper()
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: each turns what people write into what it means, or says how to write it."""
+"""The types of settings' values: each type parses the written value, or fails with a sentence for the operator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _hosts_of_files(entries: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _password(value: object) -> object:
-    """What is pasted brings blanks and line ends with it, and no secret has them at its ends."""
+    """A secret without blanks and line ends around, as pasted text often brings both. Raises: ValueError."""
     if not isinstance(value, str):
         return value
     secret = value.strip()
@@ -56,7 +56,7 @@ def _password(value: object) -> object:
 
 
 def _secret(value: object) -> object:
-    """It goes into HTTP headers as it is."""
+    """A secret in ASCII, as HTTP headers need. Raises: ValueError."""
     secret = _password(value)
     if isinstance(secret, str) and not secret.isascii():
         raise ValueError("holds a character that no such secret has; copy its value once more")
@@ -70,7 +70,7 @@ def _list(value: object) -> object:
 
 
 def _starters(value: object) -> object:
-    """Questions hold commas, so in one line they are separated by semicolons."""
+    """Questions as a list, or in a line separated by semicolons, since questions hold commas. Raises: ValueError."""
     parts = value.split(";") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise ValueError("must be questions, separated by semicolons")

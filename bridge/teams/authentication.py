@@ -1,9 +1,11 @@
-"""The verdict on an inbound request: did Microsoft's connector sign it, for us, and for this very activity?
+"""Verifies inbound requests: Microsoft's connector signed the token, for the bot and for the posted activity.
 
-Rules: docs/reference/teams.md, "Authentication" and docs/architecture.md, "Order of checks", which follow
-learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication#connector-to-bot.
-Whatever is not exactly right is `Refused`; no bad token causes another kind of exception. A request waits for
-the network only when its token names a key that nobody has seen yet.
+Rules: docs/reference/teams.md, "What an inbound token must prove";
+https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication#connector-to-bot.
+Order: docs/architecture.md, "Order of checks".
+
+A bad token always ends in `Refused`, never in a different exception. A request waits for the network only when
+the token names a signing key that was not loaded yet.
 """
 
 from __future__ import annotations
@@ -15,36 +17,32 @@ import json
 import math
 import re
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+import httpx
 import jwt
 
 from bridge.core.errors import BridgeError
+from bridge.teams.clouds import Cloud
 from bridge.teams.signing_keys import SigningKeys
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    import httpx
-
-    from bridge.teams.clouds import Cloud
-
 CHANNEL = "msteams"
-SKEW = 300.0  # seconds two clocks may differ: docs/reference/teams.md, "Authentication"
-LONGEST_TOKEN = 8192  # real ones are about 1 kB
-CACHED_TOKENS = 4096  # Teams uses one token for many activities; a tenant shows a handful at a time
+SKEW = 300.0  # seconds of difference between two clocks
+LONGEST_TOKEN = 8192  # characters of the whole header; Microsoft's tokens have about 1 kB
+CACHED_TOKENS = 4096  # Teams sends many activities with the same token; a tenant uses a handful at a time
 
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+", re.ASCII)
 _JWS = jwt.PyJWS()
 
 
 class Refused(BridgeError):
-    """The request is not let in: answer `status` with an empty body; `reason` is for logs and metrics.
+    """A refused request. The HTTP answer is `status` with an empty body; logs and metrics get `reason`.
 
-    503 has one meaning: a token that may well be honest came before any signing key could be fetched, so
-    Teams should send the activity again.
+    Status 503 means only: a plausible token arrived before any signing key could be fetched, so Teams should send
+    the activity again.
     """
 
     label = "refused"
@@ -57,7 +55,11 @@ class Refused(BridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token: its `serviceurl`, what its key may speak for, its `exp`, and all its claims."""
+    """The claims of a verified token.
+
+    `endorsements` are the channels that the signing key may sign for, `expires` is `exp` (seconds since the epoch),
+    `values` are all claims.
+    """
 
     service_url: str
     endorsements: frozenset[str]
@@ -66,10 +68,10 @@ class Claims:
 
 
 class Verifier:
-    """Says who may post activities. `tenants` are the tenant ids whose people are served.
+    """Decides which requests may post activities; people of the tenant ids in `tenants` are served.
 
-    `wall` gives seconds since the epoch (for exp and nbf), `monotonic` paces the fetching of keys.
-    The client is shared and stays open; it needs no settings of its own.
+    `wall` gives seconds since the epoch (for exp and nbf), `monotonic` and `sleep` pace the fetching of keys.
+    The caller owns `http` and closes the client. Raises: ValueError.
     """
 
     def __init__(
@@ -84,27 +86,30 @@ class Verifier:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if not app_id:
-            raise ValueError("without an app id every token would be for us")
+            raise ValueError("without an app id every token would be for us")  # botbuilder lets such posts in
         self._cloud = cloud
         self._app_id = app_id
         self._tenants = frozenset(tenant.lower() for tenant in tenants)
         self._wall = wall
         self._keys = SigningKeys(cloud, http, monotonic=monotonic, sleep=sleep)
         self._verified: dict[bytes, Claims] = {}
-        # A verdict lasts no longer than the key set it came from, so that a withdrawn key stops working.
+        # Cached claims are dropped with the key set that verified the token, so that a withdrawn key stops working.
         self._keys.on_change = self._verified.clear
 
     @property
     def ready(self) -> bool:
-        """Whether signing keys are there, so that honest activities can be told from forged ones."""
+        """Whether signing keys are loaded, so that tokens can be verified."""
         return self._keys.loaded
 
     async def run(self) -> None:
-        """Keep the signing keys fresh, until cancelled."""
+        """Load and refresh the signing keys until cancelled."""
         await self._keys.run()
 
     async def verify_header(self, authorization: str | None) -> Claims:
-        """The claims of an `Authorization` header that Microsoft signed for us. Raises Refused (401, 503)."""
+        """The claims of an `Authorization` header, verified as signed by Microsoft for the bot.
+
+        Raises: Refused (401, 503).
+        """
         if authorization is None or len(authorization) > LONGEST_TOKEN:
             _refuse(401, "no_token" if authorization is None else "token_too_long")
         digest = hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
@@ -117,9 +122,10 @@ class Verifier:
         return claims
 
     def bind(self, claims: Claims, activity: dict[str, Any]) -> None:
-        """Hold the token's claims against the activity it came with. Raises Refused (403).
+        """Check that the verified claims belong to the posted activity; a missing field is refused.
 
-        botbuilder skips these checks where a field is missing (docs/reference/teams.md, "botbuilder's inbound path"); here a missing field is refused.
+        botbuilder skips the checks of missing fields (docs/reference/teams.md, "Why the bridge verifies tokens
+        itself"). Raises: Refused (403).
         """
         service_url = activity.get("serviceUrl")
         if not isinstance(service_url, str) or not _same_url(service_url, claims.service_url):
@@ -145,12 +151,12 @@ class Verifier:
             _refuse(401, "no_bearer_token")
         header, values = _json_part(found[1]), _json_part(found[2])
         kid = header.get("kid")
-        # `crit` would name extensions that must be understood (RFC 7515 §4.1.11): none is.
+        # `crit` names extensions that a verifier must understand (RFC 7515 §4.1.11); the bridge understands none.
         if header.get("alg") != "RS256" or "crit" in header:
             _refuse(401, "other_algorithm")
         if not isinstance(kid, str) or not kid:
             _refuse(401, "no_key_id")
-        # Claims first: they cost nothing, and only a token that could be meant for us may make us fetch keys.
+        # Claims first: the check is cheap, and only a token for the bot's app id may cause a fetch of keys.
         self._check_issuer(values)
         expires, service_url = self._check_claims(values)
         key = await self._keys.find(kid)
@@ -164,12 +170,13 @@ class Verifier:
         return Claims(service_url, key.endorsements, expires, values)
 
     def _check_issuer(self, values: dict[str, Any]) -> None:
-        # Unknown only in a custom cloud whose metadata has not been read yet; known after the key was found.
+        # The issuer is None only in a custom cloud whose metadata was not read yet, so `_verify` checks once more after
+        # the key was found.
         if self._keys.issuer is not None and values.get("iss") != self._keys.issuer:
             _refuse(401, "other_issuer")
 
     def _check_claims(self, values: dict[str, Any]) -> tuple[float, str]:
-        # A list of audiences is valid in a JWT, but Bot Framework never sends one (refused in docs/reference/teams.md, "botbuilder's inbound path", too).
+        # A JWT may hold a list of audiences, but Bot Framework sends a string; botbuilder refuses lists as well.
         if values.get("aud") != self._app_id:
             _refuse(401, "other_audience")
         now = self._wall()
@@ -191,7 +198,7 @@ def _refuse(status: int, reason: str) -> NoReturn:
 
 
 def _json_part(part: str) -> dict[str, Any]:
-    """One base64url part of a token as a JSON object. A name that occurs twice has two readings: refused."""
+    """A base64url part of a token as a JSON object; a name that occurs twice is refused, as parsers differ there."""
     try:
         raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
         value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -214,6 +221,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _seconds(value: object) -> float | None:
+    """A JSON number as finite seconds; None for all else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     with suppress(OverflowError):
@@ -222,12 +230,13 @@ def _seconds(value: object) -> float | None:
     return None
 
 
-def _same_url(one: str, other: str) -> bool:
-    # Teams writes the same address with and without its last slash (docs/reference/teams.md, "Authentication", SDK 2.1.1 does the same).
-    return one.removesuffix("/") == other.removesuffix("/")
+def _same_url(first: str, second: str) -> bool:
+    # Teams writes the same address with and without a last slash; Microsoft's SDK 2.1.1 compares in the same way.
+    return first.removesuffix("/") == second.removesuffix("/")
 
 
 def _text(value: object, *path: str) -> str:
+    """The string at `path` in nested objects; "" where there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, str) else ""

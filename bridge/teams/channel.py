@@ -1,16 +1,17 @@
-"""The way back to Teams: the Bot Connector's REST API, as the port `Channel`.
+"""Sends messages to Teams: implements the port `Channel` over the Bot Connector's REST API.
 
-Content comes in, addressing is added from the conversation reference, and every answer of the connector is
-one leaf of the error tree. The policies for sending again are the objects at the top. Limits and codes:
-docs/reference/teams.md, "Rate limits and retries"; protocol:
-learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference
+The caller gives the content; the conversation reference gives the address. Every refusal of the connector becomes
+an error of core/errors.py. The retry policies stand at the top. Limits and codes: docs/reference/teams.md,
+"Rate limits and retries"; protocol:
+https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -39,75 +40,72 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.core.live_message import LiveMessage
+from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity, Reference, Scope
+from bridge.teams.clouds import Cloud
 from bridge.teams.connector_answers import (
     Answer,
     error_code,
-    error_words,
+    error_message,
     failure_of,
     id_in,
     read_answer,
     read_body,
     retry_after,
 )
+from bridge.teams.credentials import OutboundToken
 from bridge.teams.streams import chunk_activity, final_activity, stream_failure
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.core.ports.channel import Chunk
-    from bridge.teams.clouds import Cloud
-    from bridge.teams.credentials import OutboundToken
-
 CONNECT_LIMIT = 5.0  # seconds, TLS included
-CALL_LIMIT = 15.0  # seconds for one call
-PATIENCE = 60.0  # seconds for sending one thing again; then the lane waits (docs/architecture.md, "A turn's states"), not this call
+CALL_LIMIT = 15.0  # seconds for a call
+# Seconds for retries of a call; after these the turn waits in its lane (docs/architecture.md, "A turn's states").
+PATIENCE = 60.0
 
 _backoff = wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
 
 
 def _wait(state: RetryCallState) -> float:
-    """Teams' own `Retry-After` where it gave one, else exponential backoff with jitter (docs/reference/teams.md, "Rate limits and retries")."""
+    """Seconds before the next try: the connector's `Retry-After` if present, else exponential backoff with jitter."""
     failure = state.outcome.exception() if state.outcome is not None else None
     if isinstance(failure, Throttled) and failure.retry_after is not None:
         return failure.retry_after + wait_random(0, 0.2)(state)
     return _backoff(state)
 
 
-# Nothing was shown: sending again is safe. A `Retry-After` that goes beyond our patience ends it at once.
+# Teams showed nothing, so sending again is safe. A `Retry-After` beyond PATIENCE ends the retries at once.
 WHILE_DELAYED = AsyncRetrying(
     retry=retry_if_exception_type(DeliveryDelayed),
     wait=_wait,
     stop=stop_before_delay(PATIENCE),
     reraise=True,
 )
-# A new message that may have been shown: once more and never again (guarantee 6).
+# A new message that Teams may have shown is sent once more and never again (docs/architecture.md, "Guarantees").
 ONCE_MORE = AsyncRetrying(
     retry=retry_if_exception_type(DeliveryUnknown),
     wait=wait_random(0.5, 1.5),
     stop=stop_after_attempt(2),
     reraise=True,
 )
-# An edit changes nothing when it is repeated.
-WHILE_UNSETTLED = AsyncRetrying(
+# A repeated edit changes nothing.
+WHILE_UNKNOWN = AsyncRetrying(
     retry=retry_if_exception_type((DeliveryDelayed, DeliveryUnknown)),
     wait=_wait,
     stop=stop_before_delay(PATIENCE),
     reraise=True,
 )
 
-# identity: an answer is an id or a code, and its size must be what it says.
+# identity: an answer holds an id or a code, and Content-Length must be the size that is read.
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 
-# Nothing was sent yet.
+# Errors before the first byte of the request was sent.
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
 
 class TeamsChannel:
-    """`Channel` over the connector. The session is the process's one shared session.
+    """The port `Channel` over the connector, with the process's shared HTTP session.
 
-    `on_maybe_doubled` is called each time a message is sent again whose first sending may have been shown.
-    `call_limit` is the time for one call, in seconds.
+    `on_maybe_doubled` is called each time a message that Teams may have shown is sent again.
+    `call_limit` is the time for a call in seconds.
     """
 
     def __init__(
@@ -129,13 +127,14 @@ class TeamsChannel:
         self._sleep = sleep
 
     def fence(self, may_send: Callable[[], Awaitable[None]]) -> None:
-        """Await `may_send` before every request, repeated ones included: another process may have taken over."""
+        """Await `may_send` before every request, repeated requests included: a second replica may have taken over."""
         self._may_send = may_send
 
     async def send(self, to: Reference, activity: Activity) -> str:
-        """Show one activity; gives its id, or "" where Teams names none. Raises DeliveryFailure.
+        """Send a new activity; returns the activity's id, or "" where Teams names none.
 
-        Waits out throttling for up to a minute; sends once more where the first sending's result is unknown.
+        Waits up to PATIENCE seconds while throttled; sends once more where the first result is unknown.
+        Raises: DeliveryFailure.
         """
         post = partial(self._call, "POST", self._activities(to), _addressed(to, activity))
         try:
@@ -144,41 +143,46 @@ class TeamsChannel:
             return id_in(await self._retried(ONCE_MORE, partial(self._send_again, post), failure))
 
     async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
-        """Show `activity` in place of the one with this id; gives the id. Raises DeliveryFailure."""
+        """Replace the message `activity_id` by `activity`; returns the id. Raises: DeliveryFailure."""
         put = partial(self._call, "PUT", self._message(to, activity_id), _addressed(to, activity | {"id": activity_id}))
-        return id_in(await self._repeated(WHILE_UNSETTLED, put)) or activity_id
+        return id_in(await self._repeated(WHILE_UNKNOWN, put)) or activity_id
 
     async def typing(self, to: Reference) -> None:
-        """Show the typing indicator once; sent once only, it is cheap to lose. Raises DeliveryFailure."""
+        """Show the typing indicator. Never retried, as a lost indicator costs little. Raises: DeliveryFailure."""
         await self._call("POST", self._activities(to), _addressed(to, {"type": "typing"}))
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
-        """One request of a stream, sent once; gives the stream's id. Raises StreamEnded, DeliveryFailure."""
+        """Send a request of a stream, without retries; returns the stream's id.
+
+        Raises: StreamEnded, DeliveryFailure.
+        """
         body = _addressed(to, chunk_activity(chunk))
         return id_in(await self._call("POST", self._activities(to), body, stream=True)) or chunk.stream
 
     async def post_placeholder(self, to: Reference, activity: Activity) -> str:
-        """Show a message of progress, sent once; gives its id. Raises DeliveryFailure."""
+        """Send a placeholder, without retries; returns the message's id. Raises: DeliveryFailure."""
         return id_in(await self._call("POST", self._activities(to), _addressed(to, activity)))
 
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
-        """Show progress in place of what the message shows, sent once. Raises DeliveryFailure."""
+        """Replace the content of a placeholder, without retries. Raises: DeliveryFailure."""
         body = _addressed(to, activity | {"id": message})
         await self._call("PUT", self._message(to, message), body)
 
     async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
-        """Show the activity in place of what was shown under the landing's message; gives its id.
+        """Show the activity in place of the live message; returns the message's id.
 
-        A stream is ended by its rules first. However that goes, the edit after it makes sure. Raises DeliveryFailure:
-        StreamStopped where the user has stopped it, DeliveryRejected where the message cannot be changed.
+        A stream is ended first; where the final request cannot carry the activity or fails, an edit follows.
+        StreamStopped: the user pressed *Stop*; DeliveryRejected: the message cannot be changed.
+        Raises: DeliveryFailure.
         """
         if live.stream:
-            # a stream takes nothing back, and its end must have a text: else it ends with what it shows, and the edit
-            # puts the other content in its place
+            # The text of a stream only grows and its final needs a text (docs/reference/teams.md, "What each request of
+            # a stream holds"). If the activity does not extend the streamed text, the final repeats the streamed text
+            # and the edit below replaces the text.
             text = str(activity.get("text", ""))
-            goes_on = bool(text) and text.startswith(live.text)
-            words = live.text or activity.get("summary") or "…"
-            last = activity if goes_on else {"type": "message", "textFormat": "markdown", "text": words}
+            extends = bool(text) and text.startswith(live.text)
+            ending = live.text or activity.get("summary") or "…"
+            last = activity if extends else {"type": "message", "textFormat": "markdown", "text": ending}
             body = _addressed(to, final_activity(last, live.id))
             post = partial(self._call, "POST", self._activities(to), body, stream=True)
             try:
@@ -186,23 +190,26 @@ class TeamsChannel:
             except StreamStopped:
                 raise
             except (StreamEnded, DeliveryUnknown, DeliveryRejected):
-                pass  # it had ended already, or nobody knows
+                pass  # the stream had ended before, or the result is unknown: the edit below settles both
             else:
-                if goes_on:
+                if extends:
                     return live.id
         return await self.update(to, live.id, activity)
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
-        """Put the reaction on the message that the reference answers, or take it off. Raises DeliveryFailure."""
+        """Put a reaction on the message `to.activity`, or take the reaction off. Raises: DeliveryFailure."""
         url = URL(f"{self._message(to, to.activity)}/reactions/{segment(reaction)}", encoded=True)
         await self._call("PUT" if on else "DELETE", url, None)
 
     async def look_up(self, to: Reference, path: str) -> dict[str, Any]:
-        """What the connector answers to a GET below `to`'s service URL. Raises DeliveryFailure."""
+        """The JSON object that the connector answers to a GET of `path` below the service URL.
+
+        Raises: DeliveryFailure.
+        """
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         url = URL(f"{_base(to.service_url)}{path}", encoded=True)
-        return await self._repeated(WHILE_UNSETTLED, partial(self._call, "GET", url, None))
+        return await self._repeated(WHILE_UNKNOWN, partial(self._call, "GET", url, None))
 
     async def _send_again(self, post: Callable[[], Awaitable[Answer]]) -> Answer:
         self._on_maybe_doubled()
@@ -217,20 +224,20 @@ class TeamsChannel:
     async def _retried(
         self, policy: AsyncRetrying, call: Callable[[], Awaitable[Answer]], first: DeliveryFailure
     ) -> Answer:
-        """Go on as the policy says after a first try that ended in `first`.
+        """Retry `call` by the policy, after a first try that raised `first`.
 
-        The first try runs outside of tenacity, whose bookkeeping costs 70 us a call (measured). A copy of the
-        policy runs, because one policy object must not run twice at a time.
+        The first try runs outside of tenacity, whose bookkeeping costs 70 us a call (measured). Each retry uses a copy
+        of the policy, because a policy object must not run twice at a time.
         """
         async for attempt in policy.copy(sleep=self._sleep):
             with attempt:
                 if attempt.retry_state.attempt_number == 1:
                     raise first
                 return await call()
-        raise first  # not reached: the policies raise again what ended the last try
+        raise first  # not reached: the policies reraise the last error
 
     def _activities(self, to: Reference) -> URL:
-        # The token goes to the connector and nowhere else, also when a stored reference says otherwise.
+        # The token goes to the connector only, even if a stored reference names a different host.
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         return _activities_url(to.service_url, to.conversation)
@@ -243,7 +250,7 @@ class TeamsChannel:
         try:
             return await self._exchange(method, url, body, header, stream)
         except CredentialsRefused:
-            # Revoked, or a clock that runs ahead: a fresh token may do. At most one fetch in some seconds.
+            # The token was revoked, or a clock runs ahead: a fresh token may help. OutboundToken limits the fetches.
             self._token.invalidate(header)
             fresh = await self._token.header()
             if fresh == header:
@@ -267,7 +274,7 @@ class TeamsChannel:
                     return await read_answer(response)
                 refusal = await read_body(response)
                 code = error_code(refusal)
-                if stream and (ended := stream_failure(status, code, error_words(refusal))) is not None:
+                if stream and (ended := stream_failure(status, code, error_message(refusal))) is not None:
                     raise ended
                 raise failure_of(status, code, retry_after(response.headers))
         except _NOT_CONNECTED as failure:
@@ -277,7 +284,7 @@ class TeamsChannel:
 
 
 def _addressed(to: Reference, activity: Activity) -> bytes:
-    """The activity as JSON, with from, recipient, conversation and the rest from the reference."""
+    """The activity as JSON, with `from`, `recipient`, `conversation`, `replyToId` and `locale` from the reference."""
     addressed = activity | {
         "from": {"id": to.bot},
         "conversation": {"id": to.conversation, "conversationType": to.scope, "tenantId": to.tenant},
@@ -287,7 +294,8 @@ def _addressed(to: Reference, activity: Activity) -> bytes:
     if to.user:
         addressed["recipient"] = {"id": to.user}
     if to.activity and to.scope is not Scope.CHANNEL:
-        # In channels the conversation's id names the thread, and replyToId routes nothing (docs/reference/teams.md, "Inbound activities").
+        # In channels the conversation's id names the thread, and replyToId routes nothing (docs/reference/teams.md,
+        # "Fields of an activity").
         addressed["replyToId"] = to.activity
     if to.locale:
         addressed["locale"] = to.locale
@@ -307,10 +315,10 @@ def _base(service_url: str) -> str:
 
 
 def segment(id_: str) -> str:
-    """An id as one path segment. Raises DeliveryRefused for one that a path cannot hold.
+    """An id as a single path segment: characters that RFC 3986 §3.3 allows stay raw, all else is escaped.
 
-    What RFC 3986 §3.3 allows in a segment stays raw: Teams' ids hold `:`, `@`, `;messageid=`, and Microsoft's
-    SDK 2.1.1 sends them so (docs/reference/teams.md, "botbuilder's outbound path"). The rest is escaped, so that no id reaches beyond its segment.
+    Teams' ids hold `:`, `@`, `;messageid=`, and Microsoft's SDK 2.1.1 sends these raw (docs/reference/teams.md,
+    "Why the bridge has a client of its own"). An id of dots only would leave the path. Raises: DeliveryRefused.
     """
     if not id_.strip("."):
         raise DeliveryRefused("an id that no path can hold")

@@ -1,34 +1,31 @@
-"""The Microsoft clouds a bot can live in: where its keys, its tokens and its connector are.
+"""The Microsoft clouds: addresses of signing keys, tokens, the connector and people's files in each.
 
-A `Cloud` also answers the one question that keeps our outbound token at home: may a request go to this
-serviceUrl? Values are from docs/reference/teams.md, "Inbound activities" (connector hosts) and docs/reference/teams.md, "Authentication" (the rest), which follow
-learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication.
+A `Cloud` also decides which addresses may get the bot's token. Values: docs/reference/teams.md, "Service URL of each
+cloud" and docs/reference/teams.md, "Addresses of each cloud".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-# Plain http is for what cannot be overheard: this machine. The simulator lives here.
+# Plain http is allowed to the local machine only, where the simulator runs.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 # Stricter than RFC 3986 on purpose. Teams sends serviceUrls in lower case and ASCII, without user, query or
-# percent signs. Whatever needs interpreting (`\`, `@`, a host's last dot, look-alike letters) is refused, so
-# that no two URL parsers can disagree about the host our token goes to.
+# percent signs. Characters that URL parsers may read differently (`\`, `@`, a host's last dot, look-alike letters) are
+# refused, so that no two parsers can disagree about the host that gets the token.
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[::1\])(?::(?P<port>[1-9][0-9]{0,4}))?"
     r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:/-]*)?",
     re.ASCII,
 )
-# The address of a file may carry anything behind its host, but no sign that URL parsers read in two ways.
+# A file's address may have any path and query, but no character that URL parsers read in two ways.
 _FILE_URL = re.compile(r"(https?://[^/?#]+)(?:[/?#][!#-;=?-\[\]-~]*)?", re.ASCII)
-# What the connector gives the bytes of a picture under (docs/reference/teams.md, "Inbound activities"); our token opens much more there than pictures.
+# The connector's path of a picture (docs/reference/teams.md, "Files and pictures that people send"). The path is
+# checked because the token opens much more than pictures on the connector's host.
 _PICTURE_PATH = re.compile(
     r"(?:/[A-Za-z0-9_-]+)*/v3/attachments/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*/views/[A-Za-z0-9_-]+", re.ASCII
 )
@@ -38,11 +35,12 @@ _DEFAULT_PORT = {"https": "443", "http": "80"}
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One cloud's endpoints.
+    """The endpoints of a cloud.
 
-    `issuer` of inbound tokens; None: the OpenID metadata document at `openid_url` names it (custom clouds).
-    `login_url` is Entra ID without a tenant, `scope` what outbound tokens are asked for. `service_hosts` are
-    the connector's hosts, `host` or `host:port`. `authority_fallback_tenant` serves bots without a tenant.
+    `issuer` is the issuer of inbound tokens, or None where the metadata at `openid_url` names the issuer (custom
+    clouds). `login_url` is Entra ID's address without a tenant, `scope` the scope of outbound tokens.
+    `service_hosts` are the connector's hosts, `host` or `host:port`. `authority_fallback_tenant` is the tenant of
+    multi-tenant bots.
     """
 
     name: str
@@ -52,29 +50,27 @@ class Cloud:
     scope: str
     service_hosts: frozenset[str]
     authority_fallback_tenant: str
-    # Where people's files lie: `host`, `host:port`, or `.domain` for every host below it. They get no token.
-    # SharePoint and OneDrive, with the service that hands their contents out: "SharePoint Online and OneDrive" on
-    # learn.microsoft.com/microsoft-365/enterprise/urls-and-ip-address-ranges
+    # Hosts of people's files (SharePoint, OneDrive): `host`, `host:port`, or `.domain` for all hosts below the domain.
+    # Requests to these hosts carry no token. docs/reference/teams.md, "Files and pictures that people send"
     file_hosts: frozenset[str] = frozenset({".sharepoint.com", ".svc.ms"})
-    # Whether bots and people exchange files there at all (docs/reference/teams.md, "File exchange"):
-    # learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
+    # Whether bots and people can exchange files (docs/reference/teams.md, "Limits of file exchange").
     exchanges_files: bool = True
 
     def allows(self, service_url: str) -> bool:
-        """Whether a request with our token may go there: exact host and port, and https."""
+        """Whether a request with the bot's token may go to `service_url`: exact host and port, and https."""
         return _allows(self.service_hosts, service_url)
 
     def allows_picture(self, url: str) -> bool:
-        """Whether a picture may be fetched from there with our token: a connector's host, and a picture's path."""
+        """Whether `url` is a picture on a connector's host, which may be fetched with the bot's token."""
         return self.allows(url) and _PICTURE_PATH.fullmatch("/" + url.partition("://")[2].partition("/")[2]) is not None
 
     def allows_file(self, url: str) -> bool:
-        """Whether a file may be fetched from there, or saved there; never with our token."""
+        """Whether a file may be fetched from or saved to `url`, without the bot's token."""
         found = _FILE_URL.fullmatch(url)
         return found is not None and _allows(self.file_hosts, found[1])
 
     def authority(self, tenant: str) -> str:
-        """Entra ID's address for this tenant; an empty one means a multi-tenant registration."""
+        """Entra ID's address for `tenant`; an empty tenant means a multi-tenant registration."""
         return f"{self.login_url}/{tenant or self.authority_fallback_tenant}"
 
 
@@ -84,7 +80,7 @@ PUBLIC = Cloud(
     openid_url="https://login.botframework.com/v1/.well-known/openidconfiguration",
     login_url="https://login.microsoftonline.com",
     scope="https://api.botframework.com/.default",
-    # The exact name: any Azure customer may own another name under trafficmanager.net (docs/reference/teams.md, "Inbound activities").
+    # The exact name: any Azure customer may own a different name under trafficmanager.net.
     service_hosts=frozenset({"smba.trafficmanager.net"}),
     authority_fallback_tenant="botframework.com",
 )
@@ -103,7 +99,7 @@ _GCC_HIGH = Cloud(
 
 CLOUDS: dict[str, Cloud] = {
     "public": PUBLIC,
-    # GCC uses the public cloud's identity services and a connector of its own (docs/reference/teams.md, "Inbound activities").
+    # GCC has the public cloud's identity services and its own connector.
     "gcc": replace(PUBLIC, name="gcc", service_hosts=frozenset({"smba.infra.gcc.teams.microsoft.com"})),
     "gcc-high": _GCC_HIGH,
     "dod": replace(
@@ -118,9 +114,8 @@ CLOUDS: dict[str, Cloud] = {
         openid_url="https://login.botframework.azure.cn/v1/.well-known/openidconfiguration",
         login_url="https://login.partner.microsoftonline.cn",
         scope="https://api.botframework.azure.cn/.default",
-        # Microsoft publishes no connector host for 21Vianet; the page that lists this cloud names none:
-        # learn.microsoft.com/microsoftteams/platform/teams-sdk/essentials/app-configuration/sovereign-cloud
-        # So the operator names the host that Teams sends.
+        # Microsoft publishes no connector host for 21Vianet, so the operator names the host of the serviceUrl.
+        # https://learn.microsoft.com/microsoftteams/platform/teams-sdk/essentials/app-configuration/sovereign-cloud
         service_hosts=frozenset(),
         authority_fallback_tenant="microsoftservices.partner.onmschina.cn",
         file_hosts=frozenset({".sharepoint.cn"}),
@@ -130,10 +125,10 @@ CLOUDS: dict[str, Cloud] = {
 
 
 def named(name: str, service_hosts: Iterable[str] = (), file_hosts: Iterable[str] = ()) -> Cloud:
-    """The cloud of this name, with further hosts of its connector and of people's files where the operator knows some.
+    """The cloud called `name`, plus the operator's further hosts of the connector and of people's files.
 
-    Raises ValueError, with a sentence for the operator, for an unknown name, a malformed host, or a cloud
-    whose connector host nobody published and nobody named.
+    An unknown name, a malformed host, or a cloud without any connector host is an error, with a sentence for the
+    operator. Raises: ValueError.
     """
     if name not in CLOUDS:
         raise ValueError(f"unknown cloud {name!r}: one of {', '.join(CLOUDS)}, custom")
@@ -148,11 +143,10 @@ def named(name: str, service_hosts: Iterable[str] = (), file_hosts: Iterable[str
 
 
 def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_hosts: Iterable[str] = ()) -> Cloud:
-    """A cloud by its endpoints; the simulator is one. The issuer is taken from the metadata document.
+    """A cloud made of given endpoints, such as the simulator. The metadata document names the issuer.
 
-    `service_hosts` entries are `host` or `host:port`; `file_hosts` may also be `*.domain`. Raises ValueError, with a
-    sentence for the operator, for URLs that are neither https nor http to this machine, and for malformed or missing
-    hosts.
+    `service_hosts` entries are `host` or `host:port`; `file_hosts` may also be `*.domain`. URLs must be https, or http
+    to the local machine. A wrong URL or host is an error, with a sentence for the operator. Raises: ValueError.
     """
     hosts = connector_hosts(service_hosts)
     if not hosts:
@@ -169,20 +163,20 @@ def custom(openid_url: str, login_url: str, service_hosts: Iterable[str], file_h
 
 
 def is_loopback_http(url: str) -> bool:
-    """Whether the URL is plain http to this machine."""
+    """Whether the URL is plain http to the local machine."""
     found = _URL.fullmatch(url)
     return found is not None and found["scheme"] == "http" and found["host"] in LOOPBACK
 
 
 def origin(url: str) -> tuple[str, str, str] | None:
-    """Scheme, host and port of a plain URL; None for one that needs interpreting."""
+    """Scheme, host and port of a plain URL; None for a URL that parsers may read differently."""
     found = _URL.fullmatch(url)
     if found is None:
         return None
     return found["scheme"], found["host"], found["port"] or _DEFAULT_PORT[found["scheme"]]
 
 
-# Service URLs are few; the bound only keeps strangers from filling the memory.
+# A bridge meets few service URLs; the bound keeps strangers from filling the memory.
 @lru_cache(maxsize=1024)
 def _allows(hosts: frozenset[str], service_url: str) -> bool:
     parts = origin(service_url)
@@ -195,13 +189,16 @@ def _allows(hosts: frozenset[str], service_url: str) -> bool:
         return True
     if port != _DEFAULT_PORT[scheme]:
         return False
-    # `.domain` entries: each end of the host's name that begins with a dot
-    above = (host[at:] for at, character in enumerate(host) if character == ".")
-    return host in hosts or any(end in hosts for end in above)
+    # For `.domain` entries: every domain above the host, with the leading dot.
+    parents = (host[at:] for at, character in enumerate(host) if character == ".")
+    return host in hosts or any(parent in hosts for parent in parents)
 
 
 def connector_hosts(entries: Iterable[str]) -> frozenset[str]:
-    """`host` or `host:port` as an operator wrote them. Raises ValueError, with a sentence for the operator."""
+    """The operator's `host` or `host:port` entries in lower case.
+
+    A malformed entry is an error, with a sentence for the operator. Raises: ValueError.
+    """
     hosts = frozenset(entry.strip().lower() for entry in entries)
     for host in hosts:
         if _SERVICE_HOST.fullmatch(host) is None:
@@ -210,9 +207,10 @@ def connector_hosts(entries: Iterable[str]) -> frozenset[str]:
 
 
 def hosts_of_files(entries: Iterable[str]) -> frozenset[str]:
-    """`*.domain` becomes `.domain`; a domain has a dot inside, so that nobody allows all of `.com`.
+    """The operator's hosts of files in lower case, `*.domain` as `.domain`.
 
-    Raises ValueError, with a sentence for the operator.
+    A domain must have a dot inside, so that no operator allows all of `.com`. A malformed entry is an error, with a
+    sentence for the operator. Raises: ValueError.
     """
     hosts = frozenset(entry.strip().lower().removeprefix("*") for entry in entries)
     for host in hosts:
@@ -224,9 +222,9 @@ def hosts_of_files(entries: Iterable[str]) -> frozenset[str]:
 
 
 def endpoint(url: str) -> str:
-    """The URL, its host in lower case: https, or http to this machine.
+    """The URL with scheme and host in lower case: https, or http to the local machine.
 
-    Raises ValueError, with a sentence for the operator.
+    A wrong URL is an error, with a sentence for the operator. Raises: ValueError.
     """
     scheme, sep, rest = url.partition("://")
     host, slash, path = rest.partition("/")

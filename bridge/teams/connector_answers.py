@@ -1,4 +1,7 @@
-"""What the Bot Connector answers: ids, codes, and which leaf of the error tree a refusal is (docs/reference/teams.md, "Rate limits and retries")."""
+"""Reads the Bot Connector's answers: ids, error codes, and the error of core/errors.py for each refusal.
+
+Codes and statuses: docs/reference/teams.md, "What each status means".
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ from bridge.core.errors import (
 
 Answer = dict[str, Any]
 
-LONGEST_ANSWER = 64 * 1024  # bytes of an answer that are worth reading: it holds an id or a code
+LONGEST_ANSWER = 64 * 1024  # bytes; an answer holds an id or a code, so the rest is not read
 
-# 403 that hold for the whole conversation (docs/reference/teams.md, "Rate limits and retries"). InvalidBotApiHost: the reference's host is not its tenant's.
-_NEVER_HERE = frozenset(
+# Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to a different cloud.
+_CLOSED_CONVERSATION = frozenset(
     {
         "BotDisabledByAdmin",
         "BotNotInConversationRoster",
@@ -37,19 +40,21 @@ _NEVER_HERE = frozenset(
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
-    """The object in a 2xx answer. 202 and streams may have an empty body (docs/reference/teams.md, "Streaming")."""
+    """The JSON object in a 2xx answer; empty where the body is empty (202, streams) or cannot be read."""
     try:
         return _json(await read_body(response))
     except (aiohttp.ClientError, TimeoutError, OSError):
-        return {}  # the status says that it is shown; an unknown id must not send it twice
+        return {}  # Teams took the message; an unknown id must not cause a second sending
 
 
 def id_in(answer: Answer) -> str:
+    """The `id` of an answer; "" where there is none."""
     id_ = answer.get("id")
     return id_ if isinstance(id_, str) else ""
 
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """The body; reading stops soon after LONGEST_ANSWER bytes. Raises: aiohttp.ClientError, TimeoutError, OSError."""
     length = response.content_length
     if length is not None and length <= LONGEST_ANSWER:
         return await response.read()
@@ -70,44 +75,47 @@ def _json(answer: bytes) -> dict[str, Any]:
 
 
 def error_code(answer: bytes) -> str:
-    """`error.code` of the connector's error body; "" for a proxy's page or anything else that is none."""
+    """`error.code` of the connector's error body; "" for any body of a different shape, such as a proxy's page."""
     error = _json(answer).get("error")
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, str) and code.isascii() and code.isalnum() and len(code) <= 80 else ""
 
 
-def error_words(answer: bytes) -> str:
-    """`error.message` of the connector's error body: to be matched, never to be shown or logged."""
+def error_message(answer: bytes) -> str:
+    """`error.message` of the connector's error body: for matching only, never shown or logged."""
     error = _json(answer).get("error")
     words = error.get("message") if isinstance(error, dict) else None
     return words if isinstance(words, str) else ""
 
 
 def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
-    """The connector's status and code as a leaf of the error tree: the table of docs/reference/teams.md, "Rate limits and retries", with docs/architecture.md, "A turn's states" and docs/architecture.md, "Guarantees"."""
+    """The error for a refusal with this status and code; `wait` is the connector's `Retry-After` in seconds.
+
+    Follows docs/reference/teams.md, "What each status means" and docs/architecture.md, "Guarantees".
+    """
     detail = f"HTTP {status} {code}".rstrip()
     if status in (412, 429):
         return Throttled(detail, wait)
     if status == 401:
         return CredentialsRefused(detail)
     if status == 503:
-        return ConnectorUnreachable(detail)  # "unavailable" refuses the request, it does not lose its result
-    # 500 too: the table advises against repeating it, but does not say that nothing was shown, and a doubled
-    # answer is better than a lost one (guarantee 6). 408 is a time-out by another name.
+        return ConnectorUnreachable(detail)  # "unavailable" means that the request was not taken
+    # 500 too: Microsoft advises against a repeat, but does not say that the message was not shown, and a doubled
+    # answer is better than a lost answer. 408 is a time-out as well.
     if status == 408 or status >= 500:
         return DeliveryUnknown(detail)
-    # A deleted message cannot be edited, but its conversation lives. Another 403 (a stream's message size,
-    # a firewall's page) speaks of this message: "refused for good" would silence a chat that works.
+    # A deleted message cannot be edited, but the conversation goes on. A 403 with a code not listed above (a stream's
+    # message size, a firewall's page) rejects the message only: DeliveryRefused would silence a chat that works.
     gone = status == 404 and code != "ActivityNotFoundInConversation"
-    if gone or (status == 403 and code in _NEVER_HERE):
+    if gone or (status == 403 and code in _CLOSED_CONVERSATION):
         return DeliveryRefused(detail)
     return DeliveryRejected(detail)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """`Retry-After` in seconds: a number or an HTTP date (RFC 9110 §10.2.3); None for anything else.
+    """`Retry-After` in seconds, from a number or an HTTP date (RFC 9110 §10.2.3); None for all else.
 
-    A date is held against the answer's own `Date`, so that no clock of ours matters.
+    A date is compared with the answer's own `Date` header, so the local clock does not matter.
     """
     value = headers.get("Retry-After", "")
     if value.isascii() and value.isdigit() and len(value) <= 9:

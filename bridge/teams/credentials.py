@@ -1,9 +1,9 @@
-"""The token with which the bridge speaks to the Bot Connector.
+"""The bot's token for the Bot Connector.
 
-msal gets it from Entra ID with the client secret, in a thread because msal blocks; the event loop only reads
-a string. It is fetched ahead of its expiry by `run`, in single flight, and no oftener than Entra ID deserves.
-Protocol: docs/reference/teams.md, "Authentication" and docs/reference/teams.md, "botbuilder's outbound path", and "bot to connector" on
-learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication
+msal fetches the token from Entra ID with the client secret, in a thread because msal blocks. `run` renews the token
+ahead of the expiry. Only a single fetch runs at a time, and a refused fetch is followed by a pause.
+Protocol: docs/reference/teams.md, "The token for the connector"; msal's caches: docs/reference/teams.md, "Why the
+bridge has a client of its own".
 """
 
 from __future__ import annotations
@@ -12,27 +12,23 @@ import asyncio
 import math
 import random
 import re
+import ssl
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import msal
 import structlog
 
 from bridge.core.errors import CredentialsRefused
-from bridge.teams.clouds import is_loopback_http
+from bridge.teams.clouds import Cloud, is_loopback_http
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
-
-    from bridge.teams.clouds import Cloud
-
-REFRESH_AT = 0.8  # of a token's life: an hour's token is renewed 12 minutes ahead
+REFRESH_AT = 0.8  # of the time that a token is valid: a token for an hour is renewed 12 minutes ahead
 SHORTEST_PAUSE = 5.0  # seconds between two requests to Entra ID; doubled with each refusal
-LONGEST_PAUSE = 60.0  # while Entra ID refuses: soon enough after an operator's repair
-NEW = 30.0  # seconds: a token this young is not replaced, however often the connector refuses it
+LONGEST_PAUSE = 60.0  # seconds, while Entra ID refuses: soon enough after an operator's repair
+NEW = 30.0  # seconds: a younger token is not replaced, however often the connector refuses the token
 FETCH_LIMIT = 25.0  # seconds for the whole exchange, tenant discovery included
 HTTP_LIMITS = httpx.Timeout(10.0, connect=5.0)
 
@@ -41,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A header value, and when (monotonic seconds) it was got, is to be renewed, and ends."""
+    """A header value, with the monotonic seconds of the fetch, the renewal and the expiry."""
 
     header: str
     got: float
@@ -50,9 +46,9 @@ class _Token:
 
 
 class OutboundToken:
-    """The current `Authorization` header value. `tenant` empty: a multi-tenant registration.
+    """The current value of the connector's `Authorization` header. An empty `tenant`: a multi-tenant registration.
 
-    `trust`: whose certificates are believed; httpx's own choice where none is given.
+    `trust`: the certificate authorities to believe; None: httpx's default. `monotonic` gives seconds.
     """
 
     def __init__(
@@ -81,40 +77,40 @@ class OutboundToken:
 
     @property
     def cached(self) -> str | None:
-        """The header value if one is at hand: what the hot path asks first."""
+        """The header value if a valid token is at hand; for the hot path, without await."""
         token = self._token
         return token.header if token is not None and self._monotonic() < token.ends else None
 
     @property
     def refusal(self) -> CredentialsRefused | None:
-        """Why the last fetch failed; None when it did not. For readiness, alarms and `doctor`."""
+        """The error of the last fetch; None after a success. For the health page, alarms and `doctor`."""
         return self._refusal
 
     async def header(self) -> str:
-        """`Bearer …`, fetched if none is at hand. Raises CredentialsRefused."""
+        """The header value `Bearer …`; fetches a token if none is at hand. Raises: CredentialsRefused."""
         cached = self.cached
         if cached is not None:
             return cached
         if self._fetching is None and self._refusal is not None and self._monotonic() < self._not_before:
-            # A fresh error: the old one keeps the stack of whoever met it first.
+            # A new error object: the stored error holds the stack of its first caller.
             raise CredentialsRefused(self._refusal.detail)
         return (await self._fetch()).header
 
     def invalidate(self, header: str) -> None:
-        """The connector refused this header: the next call fetches another, unless this one is new."""
+        """Forget `header`, which the connector refused, so that the next call fetches; a NEW token stays."""
         token = self._token
         if token is not None and token.header == header and self._monotonic() - token.got >= NEW:
             self._token = None
 
     async def run(self) -> None:
-        """Keep a token at hand, until cancelled."""
+        """Fetch and renew the token until cancelled."""
         while True:
             token = self._token
             pause = 0.0 if token is None else token.renew - self._monotonic()
             pause = max(pause, self._not_before - self._monotonic())
             if pause > 0:
-                # Jitter keeps the replicas of one bot from asking together; never earlier than due.
-                await self._sleep(pause * random.uniform(1.0, 1.05))  # noqa: S311 - spreads load, hides nothing
+                # Jitter keeps the replicas of a bot from asking together; never earlier than due.
+                await self._sleep(pause * random.uniform(1.0, 1.05))  # noqa: S311  spreads load, hides nothing
                 continue
             try:
                 await self._fetch()
@@ -125,13 +121,13 @@ class OutboundToken:
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._acquire(), name="outbound-token")
             self._fetching.add_done_callback(self._fetched)
-        # A caller that goes away must not take the fetch with it: others wait for the same one.
+        # shield: a cancelled caller must not cancel the fetch, for which more callers may wait.
         return await asyncio.shield(self._fetching)
 
     def _fetched(self, task: asyncio.Task[_Token]) -> None:
         self._fetching = None
         if not task.cancelled():
-            task.exception()  # every waiter may be gone; the refusal is kept for the next caller
+            task.exception()  # marks the error as seen, as all callers may be gone; `_refusal` keeps the error
 
     async def _acquire(self) -> _Token:
         asked = self._monotonic()
@@ -154,21 +150,21 @@ class OutboundToken:
         return refusal
 
     def _ask_entra(self) -> dict[str, Any]:
-        """One token request, in a thread.
+        """Request a token from Entra ID; blocks, so runs in a thread. Raises: CredentialsRefused.
 
-        A new msal application each time, about once an hour: its caches would give the old token again, and
-        an old refusal to somebody who has just repaired the secret.
+        Each request (about once an hour) makes a new msal application: the caches of an old application would repeat
+        the old token, or the old refusal after an operator has repaired the secret.
         """
         try:
             with httpx.Client(timeout=HTTP_LIMITS, verify=self._trust or True) as client:
                 authority = self._cloud.authority(self._tenant)
-                wire = _Wire(client, self._cloud.login_url)
+                wire = _MsalHttp(client, self._cloud.login_url)
                 application = msal.ConfidentialClientApplication(
                     self._app_id,
                     client_credential=self._secret,
                     authority=wire.as_https(authority),
-                    # The authority comes from our table or the operator: asking login.microsoftonline.com
-                    # whether it exists would add a request, and in other clouds a wrong dependency.
+                    # The authority comes from clouds.py or the operator. Asking login.microsoftonline.com whether the
+                    # authority exists would add a request, and a wrong dependency outside of the public cloud.
                     instance_discovery=False,
                     http_client=wire,
                 )
@@ -177,28 +173,30 @@ class OutboundToken:
             raise CredentialsRefused("Entra ID timed out") from None
         except httpx.HTTPError as failure:
             raise CredentialsRefused(f"Entra ID unreachable ({type(failure).__name__})") from None
-        except Exception as failure:  # noqa: BLE001 - msal raises whatever an answer's shape provokes
-            # Its message may quote the answer, so only its kind is kept.
+        except Exception as failure:  # noqa: BLE001  msal raises any error that an answer's shape provokes
+            # The error's message may quote the answer, so only the error's type is kept.
             raise CredentialsRefused(
                 f"Entra ID gave no usable answer ({type(failure).__name__}); is the tenant right?"
             ) from None
         return answer if isinstance(answer, dict) else {}
 
 
-class _Wire:
-    """msal's HTTP client (msal.oauth2cli.http.HttpClient), over httpx with time-outs.
+class _MsalHttp:
+    """An HTTP client for msal (msal.oauth2cli.http.HttpClient) over httpx, with time-outs.
 
-    msal insists on https authorities. A custom cloud whose login URL is plain http on this machine (the
-    simulator) is therefore shown to msal as https, and reached as what it is. Nothing else is downgraded.
+    msal takes https authorities only. A custom cloud's login URL that is plain http on the local machine (the
+    simulator) is therefore named https towards msal and requested as http. No further URL is downgraded.
     """
 
     def __init__(self, client: httpx.Client, login_url: str) -> None:
         self._client = client
-        self._plain = f"{login_url}/" if is_loopback_http(login_url) else None
-        self._shown = self._plain.replace("http:", "https:", 1) if self._plain else None
+        self._http_login = f"{login_url}/" if is_loopback_http(login_url) else None
+        self._https_login = self._http_login.replace("http:", "https:", 1) if self._http_login else None
 
     def as_https(self, text: str) -> str:
-        return text if self._plain is None or self._shown is None else text.replace(self._plain, self._shown)
+        if self._http_login is None or self._https_login is None:
+            return text
+        return text.replace(self._http_login, self._https_login)
 
     def get(self, url: str, **options: Any) -> _Answer:
         return self._send("GET", url, options)
@@ -210,8 +208,8 @@ class _Wire:
         """The client belongs to `_ask_entra`."""
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> _Answer:
-        if self._plain is not None and self._shown is not None and url.startswith(self._shown):
-            url = self._plain + url.removeprefix(self._shown)
+        if self._http_login is not None and self._https_login is not None and url.startswith(self._https_login):
+            url = self._http_login + url.removeprefix(self._https_login)
         response = self._client.request(
             method,
             url,
@@ -224,7 +222,7 @@ class _Wire:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What msal reads of a response; it makes its own `raise_for_status`."""
+    """The parts of a response that msal reads; msal has its own `raise_for_status`."""
 
     status_code: int
     text: str
@@ -236,18 +234,18 @@ def _token(answer: dict[str, Any], asked: float) -> _Token:
     if not isinstance(secret, str) or re.fullmatch(r"[A-Za-z0-9._~+/=-]+", secret) is None:
         raise CredentialsRefused(_reason(answer))
     try:
-        life = float(answer.get("expires_in", 0))
+        seconds = float(answer.get("expires_in", 0))
     except (TypeError, ValueError):
-        life = 0.0
-    if not math.isfinite(life) or life <= 0:
+        seconds = 0.0
+    if not math.isfinite(seconds) or seconds <= 0:
         raise CredentialsRefused("Entra ID gave a token without a life")
-    return _Token(f"Bearer {secret}", asked, asked + life * REFRESH_AT, asked + life)
+    return _Token(f"Bearer {secret}", asked, asked + seconds * REFRESH_AT, asked + seconds)
 
 
 def _reason(answer: dict[str, Any]) -> str:
-    """The AADSTS code, or OAuth's error name; never the text, which may quote what was sent.
+    """The AADSTS code, or OAuth's error name; never the description, which may quote the request.
 
-    Codes: learn.microsoft.com/entra/identity-platform/reference-error-codes.
+    Codes: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
     """
     codes = answer.get("error_codes")
     if isinstance(codes, list) and codes and isinstance(codes[0], int):

@@ -1,14 +1,13 @@
-"""People's files: fetched from where Teams says they lie, and saved where a person agreed to have one.
+"""People's files: fetches a file from the address that Teams gave, and saves a file where a person agreed to.
 
-Every address comes from outside, so each is held against the cloud's hosts before anything is sent to it, after every
-redirect again. Our token goes with requests for pictures at the connector and with nothing else: a download link opens
-by itself (docs/reference/teams.md, "Inbound activities"), and so does the place for an upload (docs/reference/teams.md, "File exchange").
+Every address comes from outside, so the host is checked against the cloud's hosts before each request and each
+redirect. Only requests for pictures carry the bot's token: download links (docs/reference/teams.md, "Files and pictures
+that people send") and upload addresses (docs/reference/teams.md, "Offering a file") need none.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
@@ -22,27 +21,25 @@ from bridge.core.errors import (
     FileUnreachable,
 )
 from bridge.core.files.shared import FileKind, SharedFile
-
-if TYPE_CHECKING:
-    from bridge.teams.clouds import Cloud
-    from bridge.teams.credentials import OutboundToken
+from bridge.teams.clouds import Cloud
+from bridge.teams.credentials import OutboundToken
 
 MOST_BYTES = 10 * 1024 * 1024
 MOST_REDIRECTS = 3
 _FETCH_SECONDS = 20.0
 _SAVE_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
-# Each may hold MOST_BYTES in memory.
+# Transfers at the same time; each may hold MOST_BYTES in memory.
 _AT_ONCE = 8
 _REDIRECTS = (301, 302, 303, 307, 308)
-# A link whose ticket has run out is answered 401 or 403; a file that was moved or deleted meanwhile 404 or 410 (docs/reference/teams.md, "Inbound activities").
+# 401, 403: the ticket in the link has run out; 404, 410: the file was moved or deleted.
 _GONE = (401, 403, 404, 410)
-# The size that is announced must be the size that arrives.
-_PLAIN = {"Accept-Encoding": "identity"}
+# Content-Length must be the size that is read.
+_IDENTITY = {"Accept-Encoding": "identity"}
 
 
 class TeamsFiles:
-    """Implements ports.SharedFiles over the process's shared session. Times in seconds."""
+    """The port `SharedFiles` over the process's shared HTTP session. Time limits are in seconds."""
 
     def __init__(
         self,
@@ -59,20 +56,20 @@ class TeamsFiles:
         self._fetch_seconds = fetch_seconds
         self._save_seconds = save_seconds
         self._connect = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(self, file: SharedFile) -> bytes:
-        """The file's bytes. Raises FileExpired, FileTooLarge, FileRefused, FileUnreachable."""
+        """The file's bytes, MOST_BYTES at most. Raises: FileExpired, FileTooLarge, FileRefused, FileUnreachable."""
         try:
-            async with self._places, asyncio.timeout(self._fetch_seconds):
+            async with self._slots, asyncio.timeout(self._fetch_seconds):
                 return await self._follow(file.url, picture=file.kind is FileKind.PICTURE)
-        except ValueError:  # no address after all, or a host that no name server could be asked for
+        except ValueError:  # yarl cannot read the address, or the host name cannot be looked up
             raise FileRefused("no address") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FileUnreachable(type(error).__name__) from None
 
     async def save(self, upload_url: str, content: bytes) -> None:
-        """Put the whole file in one piece to the place that Teams named. Raises FileFailure."""
+        """Upload the whole file by a single PUT to the address that Teams gave. Raises: FileFailure."""
         if not self._cloud.allows_file(upload_url):
             raise FileRefused("not a host of files")
         headers = {
@@ -82,7 +79,7 @@ class TeamsFiles:
         try:
             url = URL(upload_url, encoded=True)
             async with (
-                self._places,
+                self._slots,
                 asyncio.timeout(self._save_seconds),
                 self._session.put(
                     url, data=content, headers=headers, allow_redirects=False, timeout=self._connect
@@ -100,7 +97,7 @@ class TeamsFiles:
             allowed = self._cloud.allows_picture(url) if picture else self._cloud.allows_file(url)
             if not allowed:
                 raise FileRefused("not a host of files")
-            headers = _PLAIN | await self._identity() if picture else _PLAIN
+            headers = _IDENTITY | await self._bearer() if picture else _IDENTITY
             async with self._session.get(
                 URL(url, encoded=True), headers=headers, allow_redirects=False, timeout=self._connect
             ) as answer:
@@ -109,7 +106,7 @@ class TeamsFiles:
                 url = _next(url, answer.headers.get("Location", ""))
         raise FileRefused("too many redirects")
 
-    async def _identity(self) -> dict[str, str]:
+    async def _bearer(self) -> dict[str, str]:
         try:
             return {"Authorization": self._token.cached or await self._token.header()}
         except CredentialsRefused as refused:

@@ -1,7 +1,8 @@
-"""A POST of the Bot Connector, from its bearer to the turn on disk: botbuilder's adapter behind our own verdict.
+"""Takes in the Bot Connector's POSTs: verifies the request, then lets botbuilder's adapter hand on the activity.
 
-Order (docs/architecture.md, "Order of checks"): bearer -> size and type -> JSON object -> claims bound to the body -> event. Before the
-verdict nothing of the body is used. Which symbols of botbuilder are in use, and what replaces each: docs/decisions.md.
+Order: bearer, content type and size, JSON object, claims bound to the body, event (docs/architecture.md, "Order of
+checks"). No field of the body is used before the claims are checked. botbuilder's part: docs/reference/teams.md, "How a
+verified request enters botbuilder"; the symbols in use and their replacements: docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ from bridge.teams.authentication import Claims, Refused, Verifier
 
 _log = structlog.get_logger()
 
-_READ_AT_ONCE = 20_000
+# Characters; an activity with more text is parsed in a thread, since parsing long HTML would hold the event loop.
+_PARSED_INLINE = 20_000
 _REPORT_SECONDS = 60.0
 
 
 class Clicked(Protocol):
-    """What a click on a card is answered with."""
+    """The answer to a click on a card."""
 
     @property
     def words(self) -> str:
@@ -48,7 +50,7 @@ class Clicked(Protocol):
 
     @property
     def replaces(self) -> bool:
-        """Whether it takes the card's place."""
+        """Whether the sentence takes the card's place."""
         ...
 
 
@@ -57,7 +59,7 @@ Receive = Callable[[Event], Awaitable[Clicked | None]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The HTTP answer: a status, and a JSON body for invokes only."""
+    """The HTTP answer to a POST: a status, and a JSON body for invokes only."""
 
     status: int
     body: bytes = b""
@@ -65,9 +67,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What the door needs of a request. `read` gives the body; raises Refused (400, 408, 413) where it cannot.
+    """The parts of an HTTP request that `Inbound` needs.
 
-    `compressed`: the body has a content coding. Bodies are not inflated, so `read` gives the compressed bytes.
+    `read` returns the body, or raises Refused (400, 408, 413). `compressed`: the body has a content coding; bodies are
+    not inflated, so `read` would return the compressed bytes.
     """
 
     authorization: str | None
@@ -77,7 +80,7 @@ class Post:
 
 
 class Inbound:
-    """The door for activities. Every failure is a status with an empty body, and bad input never a 5xx."""
+    """Answers the connector's POSTs. A failure is a status with an empty body; bad input never gives a 5xx."""
 
     def __init__(self, verifier: Verifier, receive: Receive) -> None:
         self._verifier = verifier
@@ -86,7 +89,7 @@ class Inbound:
         self._reported: dict[str, float] = {}
 
     async def post(self, request: Post) -> Reply:
-        """Take one activity in. 200 only after what must be kept is on disk; 503 where it cannot be."""
+        """Take an activity in. Answers 200 after the turn is on disk, 503 where the store cannot keep the turn."""
         try:
             claims = await self._verifier.verify_header(request.authorization)
             activity = await _activity(request)
@@ -103,7 +106,7 @@ class Inbound:
             return Reply(503)
 
     def _report(self, refused: Refused) -> None:
-        """Tell the log why, once a minute for each reason: an operator must see it, a stranger must not fill it."""
+        """Log a refusal, once a minute for each reason, so that strangers cannot fill the log."""
         now = time.monotonic()
         if now - self._reported.get(refused.reason, -_REPORT_SECONDS) >= _REPORT_SECONDS:
             self._reported[refused.reason] = now
@@ -136,7 +139,7 @@ async def _activity(request: Post) -> dict[str, Any]:
 
 
 def _envelope(activity: dict[str, Any]) -> Activity:
-    """botbuilder's Activity with what its adapter and handler look at.
+    """botbuilder's Activity with the fields that the adapter and the handler read.
 
     msrest's own reader costs 300 us and loses fields, so the JSON travels whole in `additional_properties`.
     """
@@ -146,35 +149,34 @@ def _envelope(activity: dict[str, Any]) -> Activity:
         name=name if isinstance(name, str) else None,
         service_url=activity["serviceUrl"],
     )
-    envelope.additional_properties = activity  # msrest's constructor ignores it
+    envelope.additional_properties = activity  # set here because msrest's constructor ignores the argument
     return envelope
 
 
 def _size(activity: dict[str, Any]) -> int:
-    """About how many characters of text and HTML there are to read."""
+    """The characters of an activity's text and HTML, approximately."""
     attachments = activity.get("attachments")
     contents = [a.get("content") for a in attachments if isinstance(a, dict)] if isinstance(attachments, list) else []
     return sum(len(words) for words in (activity.get("text"), *contents) if isinstance(words, str))
 
 
 class _Bot(ActivityHandler):
-    """Every kind of activity becomes one of core's events; unknown ones are counted there."""
+    """botbuilder's handler: turns every activity into an event of core and hands the event to `receive`."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
 
     async def _event(self, turn_context: TurnContext) -> Clicked | None:
         activity = turn_context.activity.additional_properties
-        if _size(activity) > _READ_AT_ONCE:
-            # long HTML takes a while to read, and everybody else shares this loop
+        if _size(activity) > _PARSED_INLINE:
             return await self._receive(await asyncio.to_thread(parse_activity, activity))
         return await self._receive(parse_activity(activity))
 
     async def on_invoke_activity(self, turn_context: TurnContext) -> InvokeResponse:
         clicked = await self._event(turn_context)
         if clicked is None:
-            # also for invokes we do not know: a 501 would show "Unable to reach app"; feedback wants an empty object,
-            # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
+            # Unknown invokes as well: for a 501 Teams shows "Unable to reach app". Feedback needs an empty object
+            # (docs/reference/teams.md, "Feedback buttons and their invoke").
             return InvokeResponse(status=200, body={} if turn_context.activity.name == SUBMIT else None)
         value: Any = cards.done(clicked.words) if clicked.replaces else clicked.words
         kind = CARD_TYPE if clicked.replaces else cards.MESSAGE_TYPE
@@ -196,11 +198,11 @@ class _Bot(ActivityHandler):
 
 
 class _Adapter(CloudAdapterBase):
-    """botbuilder's cloud adapter; answers leave through teams.channel, so nothing is sent from here."""
+    """botbuilder's cloud adapter for inbound activities only; teams/channel.py sends the messages."""
 
 
 class _NoConnector(ConnectorFactory):
-    """The adapter insists on a connector client; nobody uses it, and a real one costs 3 ms a turn."""
+    """An unused connector client: the adapter requires a client, and a real client costs 3 ms a turn."""
 
     async def create(self, service_url: str, audience: str) -> object:
         return self
@@ -210,7 +212,7 @@ _NO_CONNECTOR = _NoConnector()
 
 
 class _Authentication(BotFrameworkAuthentication):
-    """The seam where botbuilder would verify tokens by itself; the verdict was given before (authentication.py)."""
+    """Replaces botbuilder's own verification of tokens; authentication.py has verified the request before."""
 
     async def authenticate_request(self, activity: Activity, auth_header: str) -> AuthenticateRequestResult:
         raise NotImplementedError("requests are verified by teams.authentication")

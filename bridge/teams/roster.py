@@ -1,7 +1,7 @@
-"""Who is a guest: the roster of a conversation, asked once for each person and kept for some hours.
+"""Finds out who is a guest: asks the roster of a conversation once for each person, and keeps the answer for 6 hours.
 
-The activity does not say it; the roster does (`userRole`, `tenantId`, a user principal name with `#EXT#`).
-https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context#get-single-member-details
+An activity does not tell guests apart; the roster does (docs/reference/teams.md, "Who is a guest";
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context#get-single-member-details).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from bridge.teams.channel import TeamsChannel, segment
 
 _KEPT_SECONDS = 6 * 3600.0
 _MOST_PEOPLE = 20_000
-_TELLING = ("userRole", "tenantId", "userPrincipalName")
-_NO_MEMBERS = ("guest", "anonymous")
+_TELLING_FIELDS = ("userRole", "tenantId", "userPrincipalName")
+_GUEST_ROLES = ("guest", "anonymous")
 
 
 class TeamsRoster:
-    """Implements ports.Roster over the Bot Connector."""
+    """The port `Roster` over the Bot Connector. `monotonic` gives seconds."""
 
     def __init__(self, channel: TeamsChannel, *, monotonic: Callable[[], float]) -> None:
         self._channel = channel
@@ -28,7 +28,7 @@ class TeamsRoster:
         self._known: OrderedDict[tuple[str, str], tuple[float, bool]] = OrderedDict()
 
     async def is_guest(self, where: Reference, person: Person) -> bool:
-        """Whether the person is a guest in the conversation's tenant. Raises DeliveryFailure."""
+        """Whether the person is a guest in the conversation's tenant. Raises: DeliveryFailure."""
         key = (where.tenant, person.aad_id)
         until, guest = self._known.get(key, (0.0, False))
         if until > self._monotonic():
@@ -45,12 +45,12 @@ class TeamsRoster:
         path = f"v3/conversations/{segment(conversation)}/members/{segment(person.teams_id)}"
         member = await self._channel.look_up(where, path)
         if member.get("id") != person.teams_id:
-            raise DeliveryRejected("the roster names nobody")  # unknown is not a member
-        if not any(isinstance(member.get(key), str) and member[key] for key in _TELLING):
+            raise DeliveryRejected("the roster names nobody")  # an unknown person counts as no member
+        if not any(isinstance(member.get(key), str) and member[key] for key in _TELLING_FIELDS):
             raise DeliveryRejected("the roster does not say who it is")
         home = member.get("tenantId")
         return (
-            str(member.get("userRole")).lower() in _NO_MEMBERS
+            str(member.get("userRole")).lower() in _GUEST_ROLES
             or "#ext#" in str(member.get("userPrincipalName")).lower()
             or (isinstance(home, str) and home.lower() != where.tenant.lower())
         )

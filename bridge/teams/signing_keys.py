@@ -1,7 +1,7 @@
-"""The keys with which Microsoft signs activities: fetched from the cloud's OpenID metadata, kept fresh.
+"""The keys with which Microsoft signs activities: fetched by the cloud's OpenID metadata and refreshed in time.
 
-Everything is asynchronous, in single flight and limited in time and size. Keys are parsed once, refreshed
-ahead in the background, and kept when a refresh fails. Rules: docs/reference/teams.md, "Authentication", docs/architecture.md, "Order of checks".
+Fetches are asynchronous, limited in time and size, and never run twice at once. Keys are parsed once, refreshed in the
+background, and kept when a refresh fails. Rules: docs/reference/teams.md, "What an inbound token must prove".
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import jwt
@@ -22,42 +23,36 @@ from tenacity import AsyncRetrying, retry_if_result, wait_exponential_jitter
 
 from bridge.teams.clouds import CLOUDS, Cloud, origin
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-REFRESH_EVERY = (
-    12 * 3600.0
-)  # keys live 24 h (docs/reference/teams.md, "Authentication"); half of it leaves time for a bad day at Microsoft
-REFETCH_PAUSE = 30.0  # an unknown key id makes us ask at most this often, however many strangers invent one
-FETCH_LIMIT = (
-    10.0  # both documents together; Teams waits 15 s for our answer (docs/reference/teams.md, "Inbound activities")
-)
-LARGEST_DOCUMENT = 512 * 1024  # Microsoft's key list has about 50 kB
+REFRESH_EVERY = 12 * 3600.0  # seconds; keys are valid for 24 h, so half a day is left for failures at Microsoft
+REFETCH_PAUSE = 30.0  # seconds between fetches for unknown key ids, however many ids strangers invent
+# Seconds for both documents together; Teams waits 15 s (docs/reference/teams.md, "Time to answer, and repeats").
+FETCH_LIMIT = 10.0
+LARGEST_DOCUMENT = 512 * 1024  # bytes; Microsoft's key list has about 50 kB
 SMALLEST_KEY = 2048  # bits: RFC 7518 §3.3
 
-# Ask again soon after a failure, then every half minute, for ever. `_load` gives False for a failed fetch.
+# Ask again soon after a failure, then every half minute, without end. `_load` returns False for a failed fetch.
 _UNTIL_LOADED = AsyncRetrying(
     retry=retry_if_result(lambda loaded: not loaded), wait=wait_exponential_jitter(multiplier=1, max=30)
 )
 
-# Where the metadata of the named clouds lives: the only foreign places a `jwks_uri` may name.
-_MICROSOFT_KEY_PLACES = frozenset(origin(cloud.openid_url) for cloud in CLOUDS.values())
+# Origins of the named clouds' metadata: the only foreign origins that a `jwks_uri` may name.
+_MICROSOFT_ORIGINS = frozenset(origin(cloud.openid_url) for cloud in CLOUDS.values())
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A published key, and the channels whose activities it may sign."""
+    """A published key, and the channels whose activities the key may sign."""
 
     public: RSAPublicKey
     endorsements: frozenset[str]
 
 
 class SigningKeys:
-    """The cloud's published keys, and the issuer they speak for.
+    """The cloud's published keys, and the issuer of the tokens signed with these keys.
 
-    `on_change` is called whenever a key set was loaded. `monotonic` and `sleep` pace the fetching.
+    `on_change` is called after each load of a key set. `monotonic` (seconds) and `sleep` pace the fetching.
     """
 
     def __init__(
@@ -84,13 +79,13 @@ class SigningKeys:
         return bool(self._keys)
 
     async def find(self, kid: str) -> SigningKey | None:
-        """The key of this id; an unknown one is looked for at Microsoft, if that was not done just now."""
+        """The key with the id `kid`, or None. An unknown id causes a fetch, at most each REFETCH_PAUSE seconds."""
         if kid not in self._keys and (self._fetching is not None or self._monotonic() - self._asked >= REFETCH_PAUSE):
             await self._refresh()
         return self._keys.get(kid)
 
     async def run(self) -> None:
-        """Load the keys and keep them fresh, until cancelled."""
+        """Load and refresh the keys until cancelled."""
         try:
             while True:
                 await _UNTIL_LOADED.copy(sleep=self._sleep)(self._refresh)
@@ -103,7 +98,7 @@ class SigningKeys:
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._load(), name="signing-keys")
             self._fetching.add_done_callback(self._fetched)
-        # A caller that goes away must not take the fetch with it: others wait for the same one.
+        # shield: a cancelled caller must not cancel the fetch, for which more callers may wait.
         return await asyncio.shield(self._fetching)
 
     def _fetched(self, _task: asyncio.Task[bool]) -> None:
@@ -116,7 +111,7 @@ class SigningKeys:
                 metadata = await self._document(self._cloud.openid_url)
                 issuer = self._cloud.issuer or metadata.get("issuer")
                 if not isinstance(issuer, str) or not issuer:
-                    raise ValueError("metadata names no issuer")  # noqa: TRY301 - one place maps all failures
+                    raise ValueError("metadata names no issuer")  # noqa: TRY301  the handler below maps all failures
                 keys = _parse_keys(await self._document(_key_address(self._cloud, metadata)))
         except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as failure:
             # The old keys stay: Microsoft publishes a new key days before its first use.
@@ -140,22 +135,22 @@ class SigningKeys:
                     raise ValueError("document too large")
         document = json.loads(content)
         if not isinstance(document, dict):
-            raise ValueError("document is no object")  # noqa: TRY004 - the caller maps ValueError
+            raise ValueError("document is no object")  # noqa: TRY004  the caller maps ValueError
         return document
 
 
 def _key_address(cloud: Cloud, metadata: dict[str, Any]) -> str:
-    """The metadata's `jwks_uri`, if it is on the metadata's own origin or on one of Microsoft's key hosts.
+    """The metadata's `jwks_uri`, which must be on the metadata's own origin or on Microsoft's. Raises: ValueError.
 
-    Whoever can change the metadata can change the keys, so this adds no trust; it keeps a wrong or poisoned
-    document from making the bridge ask arbitrary addresses, such as a cloud's instance metadata service.
+    The check keeps a wrong or poisoned document from making the bridge request arbitrary addresses, such as a cloud's
+    instance metadata service. The check adds no trust: an attacker who can change the metadata can change the keys.
     """
     address = metadata.get("jwks_uri")
-    place = origin(address) if isinstance(address, str) else None
+    key_origin = origin(address) if isinstance(address, str) else None
     if (
         not isinstance(address, str)
-        or place is None
-        or (place != origin(cloud.openid_url) and place not in _MICROSOFT_KEY_PLACES)
+        or key_origin is None
+        or (key_origin != origin(cloud.openid_url) and key_origin not in _MICROSOFT_ORIGINS)
     ):
         raise ValueError("jwks_uri is elsewhere")
     return address
@@ -165,7 +160,7 @@ def _parse_keys(document: dict[str, Any]) -> dict[str, SigningKey]:
     listed = document.get("keys")
     keys: dict[str, SigningKey] = {}
     for entry in listed if isinstance(listed, list) else ():
-        # A key of a kind that this version does not know must not spoil the others.
+        # A key of an unknown kind must not make the whole list unusable.
         with suppress(jwt.PyJWTError, ValueError, TypeError):
             kid, key = _parse_key(entry)
             keys[kid] = key

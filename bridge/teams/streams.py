@@ -1,7 +1,7 @@
-"""The wire shapes of Teams' streamed messages, and what the connector's refusals of them mean.
+"""Builds the activities of Teams' streamed messages, and reads the connector's refusals of these activities.
 
-https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux (docs/reference/teams.md, "Streaming"). Microsoft's SDKs
-write the three values into an entity and into `channelData`; so does this.
+docs/reference/teams.md, "Streaming"; https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux. Like
+Microsoft's SDKs, the bridge writes the stream's values into an entity and into `channelData`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from bridge.core.errors import DeliveryRejected, StreamEnded, StreamRefused, Str
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity
 
-# All refusals of a stream share this code; what they mean stands in their words.
+# The code of all refusals of a stream; the error's message tells the reasons apart.
 NOT_ALLOWED = "ContentStreamNotAllowed"
 
 
 def chunk_activity(chunk: Chunk) -> Activity:
-    """A request of an open stream; the first one opens it."""
+    """A request of an open stream, or the request that opens the stream where `chunk.stream` is empty."""
     info: dict[str, Any] = {
         "streamType": "informative" if chunk.informative else "streaming",
         "streamSequence": chunk.sequence,
@@ -28,7 +28,7 @@ def chunk_activity(chunk: Chunk) -> Activity:
 
 
 def final_activity(activity: Activity, stream: str) -> Activity:
-    """The stream's last request: an ordinary message with all that it may hold."""
+    """The stream's final request: `activity`, an ordinary message, marked as the end of the stream `stream`."""
     info = {"streamType": "final", "streamId": stream}
     return activity | _marked(info, activity.get("entities", []), activity.get("channelData", {}))
 
@@ -37,19 +37,20 @@ def _marked(info: dict[str, Any], entities: list[Any], channel_data: dict[str, A
     return {"entities": [{"type": "streaminfo", **info}, *entities], "channelData": {**channel_data, **info}}
 
 
-def stream_failure(status: int, code: str, words: str) -> StreamEnded | DeliveryRejected | None:
-    """What a refused request of a stream means; None where it is no matter of streams.
+def stream_failure(status: int, code: str, message: str) -> StreamEnded | DeliveryRejected | None:
+    """The error for a refused request of a stream; None where the refusal does not concern streams.
 
-    `words`: the error's message. The order is that of Microsoft's SDK 2.1.1 (http_stream.py).
+    `code` and `message` come from the connector's error body. The order of the checks is the order in Microsoft's
+    SDK 2.1.1 (http_stream.py).
     """
-    said = words.casefold()
-    if status == 405 or (status == 400 and "streaming api is not enabled" in said):
+    words = message.casefold()
+    if status == 405 or (status == 400 and "streaming api is not enabled" in words):
         return StreamRefused(f"HTTP {status}")
     if status != 403 or (code and code != NOT_ALLOWED):
         return None
-    if "cancel" in said and "exceeded streaming time" not in said:
+    if "cancel" in words and "exceeded streaming time" not in words:
         return StreamStopped("stopped by the user")
-    if "not allowed" in said and "completed streamed message" not in said:
+    if "not allowed" in words and "completed streamed message" not in words:
         return StreamRefused("not allowed")
     reasons = ("exceeded streaming time", "completed", "size too large", "previously streamed")
-    return StreamEnded(next((reason for reason in reasons if reason in said), "other"))
+    return StreamEnded(next((reason for reason in reasons if reason in words), "other"))

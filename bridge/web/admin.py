@@ -1,4 +1,4 @@
-"""The admin listener (loopback by default, own token): health in detail, Prometheus metrics, an operator's commands."""
+"""The HTTP API of the admin listener: health in detail, Prometheus metrics, the operator's commands."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from bridge.web.content_coding import is_compressed
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
-_PAGES = {"since", "after", "limit"}
-_FILTERS = {"state", "outcome", "kind", "user", "before", "limit"}
-_USUAL, _MOST = 50, 1000
+_FEEDBACK_PARAMETERS = {"since", "after", "limit"}
+_TURN_PARAMETERS = {"state", "outcome", "kind", "user", "before", "limit"}
+_DEFAULT_LIMIT, _LARGEST_LIMIT = 50, 1000
 _REFUSALS = {
     Refusal.UNKNOWN: (404, "{name} is not known: there never was such a turn, or it is deleted by now."),
     Refusal.OPEN: (409, "{name} has no outcome yet; only a closed question can be asked again."),
@@ -40,7 +40,10 @@ _REFUSALS = {
 
 
 def admin_app(*, details: Callable[[], dict[str, Any]], token: str, operator: Operator) -> web.Application:
-    """The application of the admin listener. With a token, every request must bring it as a bearer."""
+    """The application of the admin listener. With a `token`, every request must bring the token as a bearer.
+
+    `details` gives the health page's JSON object, with the key `ready`.
+    """
 
     @web.middleware
     async def only_with_token(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -77,10 +80,10 @@ def _api(commands: _Commands) -> web.Application:
 
 
 def _no_web_page(*, guarded: bool) -> Middleware:
-    """A page in an operator's browser must reach nothing here, not even where no token is asked for (`guarded`).
+    """A middleware that refuses requests of web pages in an operator's browser; `guarded`: a token is asked for.
 
-    Browsers add `Origin` to whatever a page could change something with; and a page whose own name was pointed at
-    loopback (DNS rebinding) gives itself away by that name.
+    Browsers send `Origin` with every request that could change data. A page whose host name was pointed at loopback
+    (DNS rebinding) sends the name in `Host`.
     """
 
     @web.middleware
@@ -106,28 +109,30 @@ async def _no_compressed_body(request: web.Request, handler: Handler) -> web.Str
 async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except _Wrong as wrong:
-        return _error(400, str(wrong))
+    except _BadRequest as bad:
+        return _error(400, str(bad))
     except StoreUnavailable as error:
         return _error(503, f"The store cannot be used now: {error.detail or error.label}.")
 
 
-class _Wrong(Exception):
-    """What is wrong with a request, as a sentence."""
+class _BadRequest(Exception):
+    """A request with a wrong parameter; the message is a sentence for the operator."""
 
 
 class _Commands:
+    """The request handlers of the operator's commands."""
+
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
 
     async def turns(self, request: web.Request) -> web.Response:
-        found = await self._operator.list(*_wanted(request))
+        found = await self._operator.list(*_filter_and_limit(request))
         return _json({"paused": self._operator.paused, "turns": found})
 
     async def show(self, request: web.Request) -> web.Response:
         n = _number(request.match_info["n"])
-        shown = await self._operator.show(n)
-        return _refusal(Refusal.UNKNOWN, n) if shown is None else _json(shown)
+        turn = await self._operator.show(n)
+        return _refusal(Refusal.UNKNOWN, n) if turn is None else _json(turn)
 
     async def again(self, request: web.Request) -> web.Response:
         n = _number(request.match_info["n"])
@@ -148,7 +153,7 @@ class _Commands:
         )
 
     async def feedback(self, request: web.Request) -> web.Response:
-        after, limit = _after(_query(request, _PAGES)), _limit(request)
+        after, limit = _after(_query(request, _FEEDBACK_PARAMETERS)), _limit(request)
         return _json({"feedback": await self._operator.feedback(after, limit)})
 
     async def pause(self, _: web.Request) -> web.Response:
@@ -160,45 +165,45 @@ class _Commands:
         return _json({"paused": False})
 
 
-def _wanted(request: web.Request) -> tuple[TurnFilter, int]:
-    query, limit = _query(request, _FILTERS), _limit(request)
-    wanted = TurnFilter(
+def _filter_and_limit(request: web.Request) -> tuple[TurnFilter, int]:
+    query, limit = _query(request, _TURN_PARAMETERS), _limit(request)
+    turn_filter = TurnFilter(
         state=_choice(State, query.get("state"), "state"),
         outcome=_choice(Outcome, query.get("outcome"), "outcome"),
         kind=_choice(Kind, query.get("kind"), "kind"),
         user=query.get("user"),
         before=_number(query["before"]) if "before" in query else None,
     )
-    return wanted, limit
+    return turn_filter, limit
 
 
 def _query(request: web.Request, known: set[str]) -> Mapping[str, str]:
     query = request.query
     for name in query:
         if name not in known or len(query.getall(name)) > 1:
-            raise _Wrong(f"{name}: use each of {', '.join(sorted(known))} at most once, and nothing else.")
+            raise _BadRequest(f"{name}: use each of {', '.join(sorted(known))} at most once, and nothing else.")
     return query
 
 
 def _limit(request: web.Request) -> int:
-    limit = request.query.get("limit", str(_USUAL))
-    if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= _MOST:
-        raise _Wrong(f"limit: a number from 1 to {_MOST}.")
+    limit = request.query.get("limit", str(_DEFAULT_LIMIT))
+    if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= _LARGEST_LIMIT:
+        raise _BadRequest(f"limit: a number from 1 to {_LARGEST_LIMIT}.")
     return int(limit)
 
 
 def _after(query: Mapping[str, str]) -> After:
-    """Where a page of feedback begins: behind a rating (`after`, as one before named it) or at a time (`since`)."""
+    """The start of a page of feedback: behind a rating (`after`, from the previous page) or at a time (`since`)."""
     if "after" in query:
         found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?),([0-9]{1,18}),(.{1,64})", query["after"])
         if found is None:
-            raise _Wrong("after: what `after` of the last one says.")
+            raise _BadRequest("after: what `after` of the last one says.")
         return After(float(found[1]), int(found[2]), found[3])
     try:
         since = datetime.fromisoformat(query.get("since", "1970-01-01"))
         return After((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
-        raise _Wrong(
+        raise _BadRequest(
             "since: a day or a time, as 2026-11-25 or 2026-11-25T08:00Z (UTC where it says nothing)."
         ) from None
 
@@ -207,13 +212,13 @@ def _choice(choices: type[_Choice], value: str | None, name: str) -> _Choice | N
     try:
         return None if value is None else choices(value)
     except ValueError:
-        raise _Wrong(f"{name}: one of {', '.join(choices)}.") from None
+        raise _BadRequest(f"{name}: one of {', '.join(choices)}.") from None
 
 
 def _number(text: str) -> int:
     found = re.fullmatch(r"(?:T-)?([0-9]{1,18})", text, re.IGNORECASE)
     if found is None:
-        raise _Wrong("A turn is named by its number, as T-12 or 12.")
+        raise _BadRequest("A turn is named by its number, as T-12 or 12.")
     return int(found[1])
 
 

@@ -1,10 +1,10 @@
-"""The Content-Encoding of a request: whether the body is compressed. Both listeners refuse compressed bodies."""
+"""Tells whether a request's body is compressed. Both listeners refuse compressed bodies."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-# "identity" is the name for no coding at all; names have no case, empty list members count for nothing.
+# "identity" is the name for no coding; names have no case, and empty list members are ignored.
 # https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1, https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1
 _NO_CODING = {"", "identity"}
 

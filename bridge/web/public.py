@@ -1,4 +1,4 @@
-"""The public listener: `/api/messages` for the Bot Connector, files by signed link, health as a bare status."""
+"""The HTTP API of the public listener: `/api/messages` for the connector, files by signed link, health as a status."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from bridge.teams.authentication import Refused
 from bridge.teams.inbound import Post, Reply
 from bridge.web.content_coding import is_compressed
 
-# An activity's text may have 100 KB counted as UTF-16 and comes twice, plain and as HTML, with entities beside it.
-# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
+# Bytes. A text may have 100 KB in UTF-16 and comes twice, plain and as HTML, with entities beside
+# (docs/reference/teams.md, "Size of a message").
 MAX_BODY = 1024 * 1024
 _READ_SECONDS = 10.0
 
-# Each holds a file in memory.
+# Downloads at the same time; each holds a file in memory.
 _FILES_AT_ONCE = 4
 _FILE_SECONDS = 120.0
-# A file is the agent's or a stranger's work: it is saved, never opened in the bridge's own name.
+# A file comes from the agent or a stranger, so browsers save the file and never open its content under the bridge's
+# own name.
 # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
 _FILE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -34,22 +35,25 @@ _FILE_HEADERS = {
     "X-Robots-Tag": "noindex",
 }
 
-Door = Callable[[Post], Awaitable[Reply]]
+Receive = Callable[[Post], Awaitable[Reply]]
 OpenFile = Callable[[str, str, str], Awaitable[KeptFile | None]]
-"""By id, expiry and signature of a link."""
+"""Gives the file for the id, expiry and signature of a link; None for a link that is not valid."""
 
 
 def public_app(
-    door: Door,
+    receive: Receive,
     *,
     ready: Callable[[], bool],
     max_body: int = MAX_BODY,
     read_seconds: float = _READ_SECONDS,
     open_file: OpenFile | None = None,
 ) -> web.Application:
-    """The application of the public listener. `ready` decides `/readyz`; a body must arrive in `read_seconds`."""
-    app = web.Application(client_max_size=max_body, middlewares=[_without_words])
-    messages = _Messages(door, read_seconds)
+    """The application of the public listener. `receive` answers posted activities, `ready` decides `/readyz`.
+
+    A body may have `max_body` bytes and must arrive within `read_seconds`. Without `open_file` no files are served.
+    """
+    app = web.Application(client_max_size=max_body, middlewares=[_empty_refusals])
+    messages = _Messages(receive, read_seconds)
     app.router.add_post("/api/messages", messages.post)
 
     async def readiness(_: web.Request) -> web.Response:
@@ -63,14 +67,14 @@ def public_app(
 
 
 class _Messages:
-    def __init__(self, door: Door, read_seconds: float) -> None:
-        self._door = door
+    def __init__(self, receive: Receive, read_seconds: float) -> None:
+        self._receive = receive
         self._read_seconds = read_seconds
 
     async def post(self, request: web.Request) -> web.Response:
         async def read() -> bytes:
             try:
-                if request.content.is_eof():  # it came with the head, as nearly all do: no clock is needed
+                if request.content.is_eof():  # the body came with the head, as nearly always: no timer is needed
                     return await request.read()
                 async with asyncio.timeout(self._read_seconds):
                     return await request.read()
@@ -83,7 +87,7 @@ class _Messages:
 
         headers = request.headers
         content_type = headers.get("Content-Type", "")
-        reply = await self._door(Post(headers.get("Authorization"), content_type, is_compressed(request), read))
+        reply = await self._receive(Post(headers.get("Authorization"), content_type, is_compressed(request), read))
         if reply.body:
             return web.Response(status=reply.status, body=reply.body, content_type="application/json")
         return web.Response(status=reply.status)
@@ -92,17 +96,17 @@ class _Messages:
 class _Files:
     def __init__(self, open_file: OpenFile) -> None:
         self._open = open_file
-        self._places = asyncio.Semaphore(_FILES_AT_ONCE)
+        self._slots = asyncio.Semaphore(_FILES_AT_ONCE)
 
     async def get(self, request: web.Request) -> web.Response:
-        """A file to save. Whatever is wrong with a link, the answer is the same."""
-        async with self._places:
+        """Answer with a file to save. All faults of a link have the same answer, 404."""
+        async with self._slots:
             response = await self._response(request)
             try:
                 async with asyncio.timeout(_FILE_SECONDS):
                     await response.prepare(request)
                     await response.write_eof()
-            except TimeoutError:  # somebody reads too slowly, and others wait for the place
+            except TimeoutError:  # the client reads too slowly, and more downloads wait for the slot
                 if request.transport is not None:
                     request.transport.abort()
             return response
@@ -125,8 +129,8 @@ class _Files:
 
 
 @web.middleware
-async def _without_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp refuses by itself (path, method) has an empty body, like every other refusal."""
+async def _empty_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take the text off aiohttp's own refusals (path, method): every refusal has an empty body."""
     try:
         return await handler(request)
     except web.HTTPClientError as refused:

@@ -1,4 +1,7 @@
-"""Listening sockets, bound before anything is claimed: a process that cannot listen must not begin people's turns."""
+"""Listening sockets: bound before the first turn is claimed, with limits for connections, heads and idle time.
+
+A process that cannot listen must not begin people's turns.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,34 @@ from typing import Final
 from aiohttp import web
 
 BACKLOG: Final = 1024
-# A client sends its head at once. What is kept alive ends later than the 60 seconds of usual proxies, so that none of
-# them sends a request into a connection that is just being closed.
-HEAD_SECONDS: Final = 15.0
+HEAD_SECONDS: Final = 15.0  # a client sends the head of a request at once
+# Longer than the usual 60 seconds of proxies, so that no proxy sends a request into a connection that is being closed.
 KEEP_ALIVE_SECONDS: Final = 75.0
-_LINGERING_SECONDS = 2.0  # a refused request's body is not waited for long
+_LINGERING_SECONDS = 2.0  # how long a refused request's body is still read
 
 
 @contextmanager
 def bound(*addresses: tuple[str, int]) -> Iterator[tuple[socket.socket, ...]]:
-    """A socket for each host and port; connections wait in them until they are served. Raises OSError."""
+    """A listening socket for each host and port; connections wait in the backlog until a site serves the socket.
+
+    Raises: OSError.
+    """
     with ExitStack() as stack:
         yield tuple([stack.enter_context(_bind(host, port)) for host, port in addresses])
 
 
 def _bind(host: str, port: int) -> socket.socket:
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    # every address of this machine, as "::" says, are its IPv4 ones too
+    # "::" means all addresses of the machine, so IPv4 as well.
     both = address[0] == "::" and socket.has_dualstack_ipv6()
     return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 class BoundSite(web.BaseSite):
-    """A site on a bound socket that keeps at most `most` connections; of more, each is closed as it comes.
+    """A site on a bound socket with at most `most` open connections; further connections are closed as soon as opened.
 
-    So that idle ones do not take the places of others, a connection must bring its first request's head within
-    `head_seconds`, and every later one within KEEP_ALIVE_SECONDS of the last answer.
+    So that idle connections free their slots, the first request's head must arrive within `head_seconds`, and each
+    later head within KEEP_ALIVE_SECONDS of the last answer.
     """
 
     def __init__(
@@ -59,10 +64,10 @@ class BoundSite(web.BaseSite):
         return f"http://{host}:{port}"
 
     async def start(self) -> None:
-        """Accept connections."""
+        """Start to accept connections."""
         await super().start()
         server = self._runner.server
-        assert isinstance(server, web.Server)  # noqa: S101  what setting the runner up has made
+        assert isinstance(server, web.Server)  # noqa: S101  `runner.setup()` has made the server
         loop = asyncio.get_running_loop()
 
         def connection() -> asyncio.BaseProtocol:
@@ -74,10 +79,10 @@ class BoundSite(web.BaseSite):
 
 
 class _Connection(web.RequestHandler):
-    """An HTTP connection of aiohttp with a shorter wait for the first request's head, and no body inflated.
+    """aiohttp's HTTP connection with a time limit for the first request's head, and without inflating bodies.
 
-    aiohttp would inflate a body while reading, on the event loop and before a handler has asked who sends: 300 KB of
-    gzip are 300 MB of zeros, also where the handler refuses without reading.
+    aiohttp would inflate a body on the event loop, before the handler has checked the sender: 300 KB of gzip become
+    300 MB of zeros, even where the handler refuses without reading.
     """
 
     __slots__ = ("_head_seconds", "_head_timer")
@@ -86,7 +91,7 @@ class _Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # None is what it documents for none
+            access_log=None,  # type: ignore[arg-type]  # aiohttp documents None for no access log
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             lingering_time=_LINGERING_SECONDS,
             auto_decompress=False,
@@ -109,5 +114,7 @@ class _Connection(web.RequestHandler):
 
 
 class _Full(asyncio.Protocol):
+    """Closes a connection beyond the limit."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()

@@ -1,4 +1,4 @@
-"""The admin listener's API for operators: what it answers, what it refuses, and that no web page can use it."""
+"""The admin listener's API for operators: commands, wrong requests, refusal of web pages and of compressed bodies."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ EVERYTHING = [*COMMANDS, ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metr
 
 
 @dataclass
-class Desk:
-    """An admin listener over an engine in which T-1 was answered."""
+class AdminHttp:
+    """A client of the admin listener, over an engine in which T-1 was answered."""
 
     world: World
     http: TestClient[web.Request, web.Application]
 
     async def ask(self, method: str, path: str, **headers: str) -> tuple[int, Any]:
-        """Status and JSON."""
+        """Status and JSON of the answer."""
         async with self.http.request(method, path, headers=headers) as answer:
             assert answer.content_type == "application/json"
             return answer.status, orjson.loads(await answer.read())
 
-    def untouched(self) -> bool:
-        """Nothing was asked again, dropped or held."""
+    def is_unchanged(self) -> bool:
+        """Whether no command had an effect: no new turn, no pause."""
         return len(self.world.memory.rows) == 1 and not self.world.memory.paused
 
 
@@ -61,20 +61,20 @@ async def admin_application(token: str = "") -> AsyncIterator[tuple[World, web.A
 
 
 @asynccontextmanager
-async def desk(token: str = "") -> AsyncIterator[Desk]:
+async def admin_http(token: str = "") -> AsyncIterator[AdminHttp]:
     async with admin_application(token) as (world, app), TestClient(TestServer(app)) as http:
-        yield Desk(world, http)
+        yield AdminHttp(world, http)
 
 
 @asynccontextmanager
 async def admin_listener(token: str = "") -> AsyncIterator[tuple[World, Listener]]:
-    """The admin listener as the product opens its own."""
+    """The admin listener, opened in the same way as in the bridge."""
     async with admin_application(token) as (world, app), listening(app) as listener:
         yield world, listener
 
 
-async def test_turns_are_listed_by_filters_and_say_whether_the_bridge_is_paused() -> None:
-    async with desk() as at:
+async def test_turns_are_listed_by_filters_with_the_state_of_the_pause() -> None:
+    async with admin_http() as at:
         await at.world.ask("new", kind=Kind.NEW)
         await at.world.closed("new")
 
@@ -91,16 +91,16 @@ async def test_turns_are_listed_by_filters_and_say_whether_the_bridge_is_paused(
 
 
 async def test_one_turn_is_shown_by_its_name_or_number() -> None:
-    async with desk() as at:
-        shown = [await at.ask("GET", f"/api/turns/{name}") for name in ("1", "T-1", "t-1")]
+    async with admin_http() as at:
+        answers = [await at.ask("GET", f"/api/turns/{name}") for name in ("1", "T-1", "t-1")]
 
-        assert {status for status, _ in shown} == {200}
-        assert {body["name"] for _, body in shown} == {"T-1"}
-        assert [step["what"] for step in shown[0][1]["history"]] == ["running", "answered", "closed:delivered"]
+        assert {status for status, _ in answers} == {200}
+        assert {body["name"] for _, body in answers} == {"T-1"}
+        assert [step["what"] for step in answers[0][1]["history"]] == ["running", "answered", "closed:delivered"]
 
 
 async def test_asking_again_names_the_new_turn_and_works_once() -> None:
-    async with desk() as at:
+    async with admin_http() as at:
         assert await at.ask("POST", "/api/turns/T-1/again") == (200, {"of": "T-1", "n": 2, "name": "T-2"})
         await at.world.closed("again|1")
         status, body = await at.ask("POST", "/api/turns/T-1/again")
@@ -108,8 +108,8 @@ async def test_asking_again_names_the_new_turn_and_works_once() -> None:
         assert at.world.agent.asked == ["q", "q"]
 
 
-async def test_dropping_says_what_it_did() -> None:
-    async with desk() as at:
+async def test_dropping_a_turn_answers_with_the_verdict() -> None:
+    async with admin_http() as at:
         at.world.agent.takes["long"] = 50
         await at.world.ask("long")
         await at.world.ask("behind")
@@ -121,7 +121,7 @@ async def test_dropping_says_what_it_did() -> None:
 
 
 async def test_feedback_comes_oldest_first_in_pages_with_ids_and_words_and_no_names() -> None:
-    async with desk() as at:
+    async with admin_http() as at:
         lane, now = Lane("chat"), at.world.clock.now()
         for number, person in enumerate(("aad-ann", "aad-bob")):
             await at.world.store.rate(Rating(lane, "m1", person, Reaction.LIKE, "Good", now + number))
@@ -140,7 +140,7 @@ async def test_feedback_comes_oldest_first_in_pages_with_ids_and_words_and_no_na
 
 @pytest.mark.parametrize(("since", "found"), [("2000-01-01", 1), ("2020-01-01T00:00:00Z", 1), ("2100-01-01", 0)])
 async def test_feedback_may_begin_at_a_time(since: str, found: int) -> None:
-    async with desk() as at:
+    async with admin_http() as at:
         await at.world.store.rate(Rating(Lane("chat"), "m1", "aad-ann", Reaction.LIKE, "", at.world.clock.now()))
         assert len((await at.ask("GET", f"/api/feedback?since={since}"))[1]["feedback"]) == found
 
@@ -148,14 +148,14 @@ async def test_feedback_may_begin_at_a_time(since: str, found: int) -> None:
 @pytest.mark.parametrize(
     "query", ["since=soon", "since=", "after=1", "after=x,1,a", "limit=0", "person=a", "since=1&since=2"]
 )
-async def test_feedback_asked_for_in_another_way_is_told_how(query: str) -> None:
-    async with desk() as at:
+async def test_a_wrong_query_for_feedback_is_answered_with_the_right_form(query: str) -> None:
+    async with admin_http() as at:
         status, body = await at.ask("GET", f"/api/feedback?{query}")
         assert (status, ": " in body["error"]) == (400, True)
 
 
-async def test_a_pause_is_seen_and_ends() -> None:
-    async with desk() as at:
+async def test_a_pause_is_reported_until_it_is_resumed() -> None:
+    async with admin_http() as at:
         for path, paused in (("/api/pause", True), ("/api/pause", True), ("/api/resume", False)):
             assert await at.ask("POST", path) == (200, {"paused": paused})
             assert (await at.ask("GET", "/api/turns"))[1]["paused"] is paused
@@ -178,85 +178,85 @@ async def test_a_pause_is_seen_and_ends() -> None:
         "before=99999999999999999999",
     ],
 )
-async def test_a_filter_that_is_wrong_is_not_ignored(query: str) -> None:
-    async with desk() as at:
+async def test_a_wrong_filter_is_refused_and_not_ignored(query: str) -> None:
+    async with admin_http() as at:
         status, body = await at.ask("GET", f"/api/turns?{query}")
         assert status == 400
         assert body["error"].endswith(".")
 
 
 @pytest.mark.parametrize("name", ["x", "T-", "-1", "1.0", "T-１", "1%20", "99999999999999999999", "T-1'--"])
-async def test_what_is_no_turns_number_is_told(name: str) -> None:
-    async with desk() as at:
+async def test_a_name_that_is_no_turn_number_is_refused(name: str) -> None:
+    async with admin_http() as at:
         for method, path in (("GET", ""), ("POST", "/again"), ("POST", "/drop")):
             assert (await at.ask(method, f"/api/turns/{name}{path}"))[0] == 400
-        assert at.untouched()
+        assert at.is_unchanged()
 
 
-async def test_a_turn_that_nobody_knows_is_told() -> None:
-    async with desk() as at:
+async def test_an_unknown_turn_is_404() -> None:
+    async with admin_http() as at:
         for method, path in (("GET", ""), ("POST", "/again"), ("POST", "/drop")):
             status, body = await at.ask(method, f"/api/turns/999{path}")
             assert (status, body["error"].startswith("T-999 is not known")) == (404, True)
 
 
-async def test_a_store_that_cannot_be_used_is_told() -> None:
-    async with desk() as at:
+async def test_an_unavailable_store_is_503() -> None:
+    async with admin_http() as at:
         at.world.memory.outages = {"turns": 1, "find": 3, "ratings": 1, "pause": 1}
         for method, path in COMMANDS[:6]:
             status, body = await at.ask(method, path)
             assert (status, body["error"].startswith("The store cannot be used now")) == (503, True)
 
 
-# -- who may --
+# -- web pages, host names, the token --
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
-async def test_a_web_page_can_do_and_see_nothing(method: str, path: str) -> None:
+async def test_every_request_of_a_web_page_is_refused(method: str, path: str) -> None:
     for token, headers in (("", {}), ("token", {"Authorization": "Bearer token"})):
-        async with desk(token) as at:
+        async with admin_http(token) as at:
             for origin in ("https://evil.example", "http://127.0.0.1:3979", "null"):
                 status, body = await at.ask(method, path, Origin=origin, **headers)
                 assert (status, list(body)) == (403, ["error"])
-            assert at.untouched()
+            assert at.is_unchanged()
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:3979", "127.0.0.1.evil.example", "10.0.0.1", "[", "a@b:x"]
 )
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
-async def test_without_a_token_a_page_whose_name_points_here_is_refused(method: str, path: str, host: str) -> None:
-    async with desk() as at:
+async def test_without_a_token_a_foreign_host_name_is_refused(method: str, path: str, host: str) -> None:
+    async with admin_http() as at:
         status, body = await at.ask(method, path, Host=host)
         assert (status, list(body)) == (403, ["error"])
-        assert at.untouched()
+        assert at.is_unchanged()
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:3979", "127.1.2.3:1", "localhost", "LocalHost:9", "[::1]:3979"]
 )
-async def test_without_a_token_loopback_has_many_names(host: str) -> None:
-    async with desk() as at:
+async def test_without_a_token_every_name_of_loopback_is_accepted(host: str) -> None:
+    async with admin_http() as at:
         assert (await at.ask("GET", "/api/turns", Host=host))[0] == 200
 
 
-async def test_whoever_has_the_token_may_come_by_any_name() -> None:
-    async with desk("token") as at:
+async def test_with_the_token_every_host_name_is_accepted() -> None:
+    async with admin_http("token") as at:
         headers = {"Host": "bridge-admin.svc:3979", "Authorization": "Bearer token"}
         assert (await at.ask("GET", "/api/turns", **headers))[0] == 200
 
 
 @pytest.mark.parametrize(("method", "path"), COMMANDS)
-async def test_without_the_token_nobody_is_told_anything(method: str, path: str) -> None:
-    async with desk("token") as at:
+async def test_without_the_token_every_path_is_an_empty_401(method: str, path: str) -> None:
+    async with admin_http("token") as at:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Origin": "https://evil.example"}):
             async with at.http.request(method, path, headers=headers) as answer:
                 assert (answer.status, await answer.read()) == (401, b"")
-        assert at.untouched()
+        assert at.is_unchanged()
 
 
-async def test_a_token_that_is_no_text_is_as_wrong_as_any_other() -> None:
-    async with desk("token") as at:
+async def test_a_token_that_is_not_utf_8_is_refused() -> None:
+    async with admin_http("token") as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.http.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: bridge\r\nAuthorization: Bearer t\xff\r\n\r\n")
         async with asyncio.timeout(5):
@@ -265,12 +265,12 @@ async def test_a_token_that_is_no_text_is_as_wrong_as_any_other() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), COMMANDS)
-async def test_a_command_has_one_method(method: str, path: str) -> None:
+async def test_each_command_takes_a_single_method(method: str, path: str) -> None:
     other = "POST" if method == "GET" else "GET"
-    async with desk() as at:
+    async with admin_http() as at:
         async with at.http.request(other, path) as answer:
             assert answer.status == 405
-        assert at.untouched()
+        assert at.is_unchanged()
 
 
 # -- compressed bodies --
@@ -304,14 +304,14 @@ async def test_a_compressed_body_of_an_operator_is_415_and_not_inflated(
         assert not world.memory.paused
 
 
-async def test_a_compressed_body_of_a_web_page_is_forbidden_as_any_other() -> None:
+async def test_a_compressed_body_of_a_web_page_is_403_like_every_request_of_a_page() -> None:
     async with admin_listener("token") as (_, listener):
         lines = ("Authorization: Bearer token", "Origin: https://evil.example", "Content-Encoding: gzip")
         assert (await listener.exchange(request("POST /api/pause", *lines, body=ZEROS))).startswith(b"HTTP/1.1 403 ")
 
 
 @pytest.mark.parametrize("coding", UNCOMPRESSED)
-async def test_a_body_that_says_it_is_not_compressed_is_taken(coding: Lines) -> None:
+async def test_a_body_declared_as_not_compressed_is_taken(coding: Lines) -> None:
     async with admin_listener("token") as (world, listener):
         answer = await listener.exchange(
             request("POST /api/pause", "Authorization: Bearer token", *coding, body=b"words")

@@ -1,4 +1,4 @@
-"""The verdict on inbound requests, against a local Microsoft with keys of its own."""
+"""Verifier against a local server with OpenID metadata and signing keys: tokens, activities, fetching of keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ APP = "00000000-0000-4000-8000-0000000000aa"
 TENANT = "00000000-0000-4000-8000-0000000000bb"
 ISSUER = "https://api.botframework.com"
 KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
-WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - weak on purpose
+WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505  weak on purpose
 
 
 def public_jwk(key: rsa.RSAPrivateKey, kid: str, endorsements: object = ("msteams",)) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def public_jwk(key: rsa.RSAPrivateKey, kid: str, endorsements: object = ("msteam
 
 @dataclass
 class Microsoft:
-    """Publishes metadata and keys, and counts who asks."""
+    """Publishes metadata and keys, signs tokens, and counts fetches of the metadata."""
 
     keys: list[Any] = field(default_factory=lambda: [public_jwk(KEYS[0], "k0")])
     metadata: dict[str, Any] = field(default_factory=lambda: {"issuer": ISSUER})
@@ -78,7 +78,7 @@ class Microsoft:
 
 @dataclass
 class Times:
-    """Clocks that go when told, and sleeps that end when told."""
+    """Clocks that tests set, and sleeps that end as soon as `awake` is set."""
 
     wall: float = field(default_factory=time.time)
     monotonic: float = 1000.0
@@ -99,7 +99,7 @@ class Bench:
     times: Times
 
     async def verdict(self, token: str) -> int:
-        """200, or the status of the refusal."""
+        """The status of the refusal, or 200 for a verified token."""
         return await self.header_verdict(f"Bearer {token}")
 
     async def header_verdict(self, header: str | None) -> int:
@@ -165,7 +165,7 @@ def part(value: dict[str, Any] | bytes) -> str:
 
 
 def signed(header: dict[str, Any] | bytes, payload: dict[str, Any] | bytes) -> str:
-    """A token over exactly these bytes, with the right key."""
+    """A token with the given header and payload bytes, signed by the published key."""
     text = f"{part(header)}.{part(payload)}"
     return f"{text}.{part(RSAAlgorithm(RSAAlgorithm.SHA256).sign(text.encode(), KEYS[0]))}"
 
@@ -176,7 +176,7 @@ def hmac_with_public_key(claims: dict[str, Any]) -> str:
     return f"{text}.{part(hmac.new(pem, text.encode(), hashlib.sha256).digest())}"
 
 
-async def test_a_token_of_microsofts_gives_its_claims() -> None:
+async def test_a_token_signed_by_microsoft_gives_its_claims() -> None:
     async with bench() as b:
         claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token()}")
 
@@ -227,7 +227,7 @@ BAD_TOKENS: dict[str, Callable[[Microsoft], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_TOKENS)
-async def test_a_worthless_token_is_refused(case: str) -> None:
+async def test_each_invalid_token_is_refused_with_401(case: str) -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
 
@@ -239,7 +239,7 @@ async def test_a_worthless_token_is_refused(case: str) -> None:
     [None, "", "Bearer", "Bearer ", "{}", "bearer {}", "BEARER {}", "Bearer  {}", " Bearer {}", "Bearer {} ",
      "Bearer\t{}", "Bearer {}\n", "Basic {}", "Bearer {},Bearer {}", "Bearer {}\udcff", "Bearer ключ"],
 )  # fmt: skip
-async def test_the_header_is_exactly_bearer_and_a_token(frame: str | None) -> None:
+async def test_a_header_other_than_bearer_and_a_token_is_refused(frame: str | None) -> None:
     async with bench() as b:
         token = b.microsoft.token()
         assert await b.verdict(token) == 200
@@ -249,7 +249,7 @@ async def test_the_header_is_exactly_bearer_and_a_token(frame: str | None) -> No
 
 
 @pytest.mark.parametrize("changes", [{"exp": -299}, {"nbf": 299}, {"nbf": None}])
-async def test_five_minutes_of_skew_are_granted(changes: dict[str, int | None]) -> None:
+async def test_a_token_is_valid_within_five_minutes_of_clock_skew(changes: dict[str, int | None]) -> None:
     async with bench() as b:
         now = int(b.times.wall)
         shifted: dict[str, Any] = {name: None if by is None else now + by for name, by in changes.items()}
@@ -257,7 +257,7 @@ async def test_five_minutes_of_skew_are_granted(changes: dict[str, int | None]) 
         assert await b.verdict(b.microsoft.token(**shifted)) == 200
 
 
-async def test_a_cached_verdict_ends_with_its_token() -> None:
+async def test_cached_claims_end_when_the_token_expires() -> None:
     async with bench() as b:
         token = b.microsoft.token()
         assert await b.verdict(token) == 200
@@ -268,21 +268,21 @@ async def test_a_cached_verdict_ends_with_its_token() -> None:
         assert await b.verdict(token) == 401
 
 
-async def test_the_cache_of_verdicts_is_bounded() -> None:
+async def test_the_cache_of_verified_tokens_is_bounded() -> None:
     async with bench() as b:
         first = b.microsoft.token()
         claims = await b.verifier.verify_header(f"Bearer {first}")
         assert await b.verifier.verify_header(f"Bearer {first}") is claims
         for n in range(CACHED_TOKENS):
-            b.verifier._verified[n.to_bytes(4)] = claims  # noqa: SLF001 - 4096 signatures would take seconds
+            b.verifier._verified[n.to_bytes(4)] = claims  # noqa: SLF001  4096 signatures would take seconds
 
         await b.verdict(b.microsoft.token(jti="another"))
 
-        assert len(b.verifier._verified) <= CACHED_TOKENS + 1  # noqa: SLF001
+        assert len(b.verifier._verified) <= CACHED_TOKENS + 1  # noqa: SLF001  as above
         assert await b.verifier.verify_header(f"Bearer {first}") is not claims
 
 
-async def test_activities_that_match_their_token_are_bound() -> None:
+async def test_an_activity_that_matches_its_token_is_accepted() -> None:
     async with bench() as b:
         assert await b.bound(b.microsoft.activity()) == 200
         assert await b.bound(b.microsoft.activity(serviceUrl=f"{b.microsoft.url}/emea")) == 200
@@ -331,14 +331,14 @@ async def test_a_signed_address_outside_the_cloud_is_forbidden() -> None:
 
 
 @pytest.mark.parametrize("endorsements", [[], ["webchat"], "msteams", None, [["msteams"]]])
-async def test_a_key_that_may_not_speak_for_teams_is_forbidden(endorsements: object) -> None:
+async def test_a_key_without_endorsement_for_teams_is_forbidden(endorsements: object) -> None:
     async with bench() as b:
         b.microsoft.keys = [public_jwk(KEYS[0], "k0", endorsements)]
 
         assert await b.bound(b.microsoft.activity()) == 403
 
 
-async def test_a_new_key_is_found_half_a_minute_after_the_last_look_at_the_latest() -> None:
+async def test_a_new_signing_key_is_found_half_a_minute_after_the_last_fetch_at_the_latest() -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
         b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
@@ -352,7 +352,7 @@ async def test_a_new_key_is_found_half_a_minute_after_the_last_look_at_the_lates
         assert b.microsoft.fetches == 2
 
 
-async def test_strangers_cannot_make_us_ask_oftener() -> None:
+async def test_unknown_key_ids_cause_a_fetch_each_half_minute_at_most() -> None:
     async with bench() as b:
         for n in range(250):
             assert await b.verdict(b.microsoft.token(KEYS[1], f"invented-{n}")) == 401
@@ -361,7 +361,7 @@ async def test_strangers_cannot_make_us_ask_oftener() -> None:
         assert b.microsoft.fetches == 1
 
 
-async def test_a_token_for_somebody_else_makes_us_ask_nobody() -> None:
+async def test_a_token_for_a_different_bot_causes_no_fetch() -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token(kid="invented", aud="somebody")) == 401
 
@@ -379,7 +379,7 @@ async def test_a_withdrawn_key_stops_working_with_the_next_key_set() -> None:
         assert await b.verdict(old) == 401
 
 
-async def test_while_no_keys_were_ever_had_an_honest_looking_token_is_asked_to_come_again() -> None:
+async def test_before_the_first_keys_are_loaded_a_plausible_token_gets_503() -> None:
     async with bench() as b:
         b.microsoft.status = 503
 
@@ -389,7 +389,7 @@ async def test_while_no_keys_were_ever_had_an_honest_looking_token_is_asked_to_c
         assert not b.verifier.ready
 
 
-async def test_the_keys_heal_by_themselves_when_microsoft_comes_back() -> None:
+async def test_keys_are_loaded_as_soon_as_microsoft_answers_again() -> None:
     async with bench() as b:
         b.microsoft.status = 503
         async with running(b.verifier):
@@ -404,7 +404,7 @@ async def test_the_keys_heal_by_themselves_when_microsoft_comes_back() -> None:
         assert await b.verdict(b.microsoft.token()) == 200
 
 
-async def test_keys_are_refreshed_ahead_without_any_request() -> None:
+async def test_keys_are_refreshed_in_the_background_without_any_request() -> None:
     async with bench() as b, running(b.verifier):
         await until(lambda: len(b.times.sleeps) == 1)
         assert b.microsoft.fetches == 1
@@ -447,7 +447,7 @@ async def test_the_old_keys_stay_when_a_refresh_fails(trouble: dict[str, Any]) -
         assert await b.verdict(b.microsoft.token(jti="another")) == 200
 
 
-async def test_keys_are_taken_from_the_metadatas_own_origin_only() -> None:
+async def test_keys_are_not_fetched_from_a_foreign_origin() -> None:
     async with bench() as b:
         elsewhere = b.microsoft.url.replace("127.0.0.1", "localhost")
         b.microsoft.metadata["jwks_uri"] = f"{elsewhere}/keys"
@@ -458,7 +458,7 @@ async def test_keys_are_taken_from_the_metadatas_own_origin_only() -> None:
         assert await b.verdict(b.microsoft.token()) == 200
 
 
-async def test_one_strange_key_does_not_spoil_the_others() -> None:
+async def test_an_unusable_key_does_not_make_the_key_list_unusable() -> None:
     async with bench() as b:
         strange = [None, 7, {}, {"kid": "e", "kty": "EC"}, {"kid": "k0", "kty": "RSA", "n": "!", "e": 1}]
         b.microsoft.keys = [*strange, *b.microsoft.keys, public_jwk(WEAK, "weak")]
@@ -467,7 +467,7 @@ async def test_one_strange_key_does_not_spoil_the_others() -> None:
         assert await b.verdict(b.microsoft.token(KEYS[1], "weak")) == 401
 
 
-async def test_a_private_key_in_the_list_is_no_key() -> None:
+async def test_a_private_key_in_the_key_list_is_ignored() -> None:
     async with bench() as b:
         private = {**RSAAlgorithm.to_jwk(KEYS[1], as_dict=True), "kid": "k1", "use": "sig"}
         b.microsoft.keys.append(private)
@@ -475,7 +475,7 @@ async def test_a_private_key_in_the_list_is_no_key() -> None:
         assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 401
 
 
-async def test_many_that_wait_for_the_first_keys_make_one_fetch() -> None:
+async def test_requests_that_wait_for_the_first_keys_share_a_single_fetch() -> None:
     slow = Microsoft()
     async with bench(slow) as b:
         waiting = [asyncio.create_task(b.verdict(slow.token(jti=str(n)))) for n in range(20)]
@@ -486,7 +486,7 @@ async def test_many_that_wait_for_the_first_keys_make_one_fetch() -> None:
         assert slow.fetches == 1
 
 
-async def test_slow_metadata_does_not_hold_up_those_whose_key_is_known() -> None:
+async def test_slow_metadata_does_not_delay_requests_with_a_known_key() -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
         b.microsoft.admission.clear()
@@ -502,7 +502,7 @@ async def test_slow_metadata_does_not_hold_up_those_whose_key_is_known() -> None
         assert await stranger == 401
 
 
-async def test_a_caller_that_goes_away_does_not_take_the_fetch_with_it() -> None:
+async def test_a_cancelled_request_does_not_cancel_the_shared_fetch() -> None:
     slow = Microsoft()
     async with bench(slow) as b:
         leaver = asyncio.create_task(b.verdict(slow.token()))
@@ -516,8 +516,8 @@ async def test_a_caller_that_goes_away_does_not_take_the_fetch_with_it() -> None
             await leaver
 
 
-async def test_without_an_app_id_there_is_no_verifier() -> None:
-    """botbuilder lets everybody in then (docs/reference/teams.md, "botbuilder's inbound path")."""
+async def test_an_empty_app_id_is_an_error() -> None:
+    """botbuilder accepts every post without a token then (docs/reference/teams.md, "botbuilder's inbound path")."""
     async with bench() as b, httpx.AsyncClient() as http:
         cloud = custom(f"{b.microsoft.url}/openid", b.microsoft.url, ["127.0.0.1:1"])
         with pytest.raises(ValueError, match="app id"):

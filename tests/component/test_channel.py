@@ -1,4 +1,4 @@
-"""Sending to Teams, against a local Bot Connector."""
+"""TeamsChannel against a local Bot Connector: addresses, errors, retries, tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from support.connector_world import HANG_UP, NEVER, Say, bench
+from support.connector_world import HANG_UP, NO_ANSWER, Answer, bench
 
 from bridge.core.errors import (
     ConnectorUnreachable,
@@ -27,7 +27,7 @@ from bridge.teams.clouds import custom
 HELLO = {"type": "message", "text": "hello"}
 
 
-async def test_a_message_goes_to_its_conversation_and_gives_its_id() -> None:
+async def test_a_message_is_posted_to_the_conversation_and_its_id_returned() -> None:
     async with bench() as b:
         assert await b.channel.send(b.to, HELLO) == "m1"
 
@@ -49,7 +49,7 @@ async def test_a_message_goes_to_its_conversation_and_gives_its_id() -> None:
         assert HELLO == {"type": "message", "text": "hello"}
 
 
-async def test_content_cannot_change_where_a_message_goes() -> None:
+async def test_fields_of_the_content_cannot_change_the_address_of_a_message() -> None:
     async with bench() as b:
         evil = {"conversation": {"id": "a:other"}, "serviceUrl": "https://evil.example", "from": {"id": "me"}}
         await b.channel.send(b.to, HELLO | evil)
@@ -59,7 +59,7 @@ async def test_content_cannot_change_where_a_message_goes() -> None:
         assert b.connector.seen[0].body["from"] == {"id": "28:app"}
 
 
-async def test_a_channels_thread_keeps_its_suffix_and_needs_no_reply_to() -> None:
+async def test_a_message_to_a_channel_thread_keeps_the_thread_suffix_and_has_no_reply_to_id() -> None:
     async with bench() as b:
         thread = replace(b.to, conversation="19:abc@thread.tacv2;messageid=1700000000001", scope=Scope.CHANNEL)
         await b.channel.send(thread, HELLO)
@@ -71,7 +71,7 @@ async def test_a_channels_thread_keeps_its_suffix_and_needs_no_reply_to() -> Non
         assert "replyToId" not in seen.body
 
 
-async def test_an_id_cannot_leave_its_place_in_the_path() -> None:
+async def test_an_id_is_escaped_within_its_path_segment() -> None:
     async with bench() as b:
         await b.channel.send(replace(b.to, conversation="a/../../b?c=d#e%2f é"), HELLO)
 
@@ -79,7 +79,7 @@ async def test_an_id_cannot_leave_its_place_in_the_path() -> None:
 
 
 @pytest.mark.parametrize("conversation", ["", ".", ".."])
-async def test_an_id_that_no_path_can_hold_is_refused(conversation: str) -> None:
+async def test_an_empty_id_or_an_id_of_dots_is_refused(conversation: str) -> None:
     async with bench() as b:
         with pytest.raises(DeliveryRefused):
             await b.channel.send(replace(b.to, conversation=conversation), HELLO)
@@ -87,7 +87,7 @@ async def test_an_id_that_no_path_can_hold_is_refused(conversation: str) -> None
         assert b.sent == 0
 
 
-async def test_a_service_url_without_its_last_slash_and_a_bare_reference_work() -> None:
+async def test_a_service_url_without_last_slash_and_a_reference_without_optional_fields_work() -> None:
     async with bench() as b:
         bare = replace(
             b.to, service_url=b.to.service_url.rstrip("/"), user="", activity="", locale="", scope=Scope.GROUP
@@ -116,7 +116,7 @@ async def test_a_reference_to_a_foreign_host_gets_no_request_and_no_token(host: 
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    async with bench(Say(307, headers={"Location": "/emea/elsewhere"})) as b:
+    async with bench(Answer(307, headers={"Location": "/emea/elsewhere"})) as b:
         with pytest.raises(DeliveryRejected):
             await b.channel.send(b.to, HELLO)
 
@@ -126,41 +126,43 @@ async def test_a_redirect_is_not_followed() -> None:
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [
-        (Say(400, "BadArgument"), DeliveryRejected),
-        (Say(400, "BadSyntax"), DeliveryRejected),
-        (Say(403, "BotDisabledByAdmin"), DeliveryRefused),
-        (Say(403, "BotNotInConversationRoster"), DeliveryRefused),
-        (Say(403, "ConversationBlockedByUser"), DeliveryRefused),
-        (Say(403, "ForbiddenOperationException"), DeliveryRefused),
-        (Say(403, "NotEnoughPermissions"), DeliveryRefused),
-        (Say(403, "InvalidBotApiHost"), DeliveryRefused),
-        (Say(403, "MessageSizeTooBig"), DeliveryRejected),
-        (Say(403, text="<html>firewall</html>"), DeliveryRejected),
-        (Say(404, "ConversationNotFound"), DeliveryRefused),
-        (Say(404, "ActivityNotFoundInConversation"), DeliveryRejected),
-        (Say(404, text=""), DeliveryRefused),
-        (Say(405), DeliveryRejected),
-        (Say(413, "MessageSizeTooBig"), DeliveryRejected),
-        (Say(415), DeliveryRejected),
-        (Say(422, text="[1]"), DeliveryRejected),
+        (Answer(400, "BadArgument"), DeliveryRejected),
+        (Answer(400, "BadSyntax"), DeliveryRejected),
+        (Answer(403, "BotDisabledByAdmin"), DeliveryRefused),
+        (Answer(403, "BotNotInConversationRoster"), DeliveryRefused),
+        (Answer(403, "ConversationBlockedByUser"), DeliveryRefused),
+        (Answer(403, "ForbiddenOperationException"), DeliveryRefused),
+        (Answer(403, "NotEnoughPermissions"), DeliveryRefused),
+        (Answer(403, "InvalidBotApiHost"), DeliveryRefused),
+        (Answer(403, "MessageSizeTooBig"), DeliveryRejected),
+        (Answer(403, text="<html>firewall</html>"), DeliveryRejected),
+        (Answer(404, "ConversationNotFound"), DeliveryRefused),
+        (Answer(404, "ActivityNotFoundInConversation"), DeliveryRejected),
+        (Answer(404, text=""), DeliveryRefused),
+        (Answer(405), DeliveryRejected),
+        (Answer(413, "MessageSizeTooBig"), DeliveryRejected),
+        (Answer(415), DeliveryRejected),
+        (Answer(422, text="[1]"), DeliveryRejected),
     ],
 )
-async def test_a_final_no_is_told_as_what_it_is(answer: Say, failure: type[DeliveryFailure]) -> None:
+async def test_each_final_refusal_raises_the_error_for_its_status_and_code(
+    answer: Answer, failure: type[DeliveryFailure]
+) -> None:
     async with bench(answer) as b:
-        with pytest.raises(failure) as told:
+        with pytest.raises(failure) as raised:
             await b.channel.send(b.to, HELLO)
 
-        assert type(told.value) is failure
-        assert told.value.detail == f"HTTP {answer.status} {answer.code}".strip()
+        assert type(raised.value) is failure
+        assert raised.value.detail == f"HTTP {answer.status} {answer.code}".strip()
         assert b.sent == 1
 
 
-async def test_an_error_body_that_is_no_code_stays_out_of_the_logs() -> None:
-    async with bench(Say(400, "user wrote: my secret")) as b:
-        with pytest.raises(DeliveryRejected) as told:
+async def test_an_error_code_with_free_text_stays_out_of_the_error_detail() -> None:
+    async with bench(Answer(400, "user wrote: my secret")) as b:
+        with pytest.raises(DeliveryRejected) as raised:
             await b.channel.send(b.to, HELLO)
 
-        assert told.value.detail == "HTTP 400"
+        assert raised.value.detail == "HTTP 400"
 
 
 @pytest.mark.parametrize(
@@ -175,10 +177,10 @@ async def test_an_error_body_that_is_no_code_stays_out_of_the_logs() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [412, 429])
-async def test_throttling_is_waited_out_as_teams_asks(
+async def test_a_throttled_message_is_sent_again_after_the_retry_after_of_teams(
     status: int, headers: dict[str, str], least: float, most: float
 ) -> None:
-    async with bench(Say(status, headers=headers)) as b:
+    async with bench(Answer(status, headers=headers)) as b:
         assert await b.channel.send(b.to, HELLO) == "m2"
 
         (pause,) = b.sleeps
@@ -186,33 +188,33 @@ async def test_throttling_is_waited_out_as_teams_asks(
         assert b.doubled == []
 
 
-async def test_an_unavailable_connector_has_shown_nothing() -> None:
-    async with bench(Say(503), Say(503)) as b:
+async def test_a_503_is_retried_without_counting_a_doubled_message() -> None:
+    async with bench(Answer(503), Answer(503)) as b:
         assert await b.channel.send(b.to, HELLO) == "m3"
 
         assert b.doubled == []
 
 
-async def test_pauses_grow_where_teams_names_none() -> None:
-    async with bench(*[Say(429)] * 4) as b:
+async def test_pauses_grow_without_a_retry_after() -> None:
+    async with bench(*[Answer(429)] * 4) as b:
         await b.channel.send(b.to, HELLO)
 
         assert b.sleeps[3] > b.sleeps[1] > b.sleeps[0]
         assert max(b.sleeps) <= 10.5
 
 
-async def test_throttling_beyond_a_minute_is_left_to_the_lane() -> None:
-    async with bench(Say(429, "Throttled", {"Retry-After": "300"})) as b:
-        with pytest.raises(Throttled) as told:
+async def test_a_retry_after_beyond_a_minute_ends_the_call_at_once() -> None:
+    async with bench(Answer(429, "Throttled", {"Retry-After": "300"})) as b:
+        with pytest.raises(Throttled) as raised:
             await b.channel.send(b.to, HELLO)
 
-        assert told.value.retry_after == 300
+        assert raised.value.retry_after == 300
         assert b.sent == 1
         assert b.sleeps == []
 
 
-@pytest.mark.parametrize("trouble", [Say(408), Say(500), Say(502), Say(504), Say(599), HANG_UP])
-async def test_a_message_that_may_have_been_shown_is_sent_once_more_and_counted(trouble: Say) -> None:
+@pytest.mark.parametrize("trouble", [Answer(408), Answer(500), Answer(502), Answer(504), Answer(599), HANG_UP])
+async def test_a_message_that_may_have_been_shown_is_sent_once_more_and_counted(trouble: Answer) -> None:
     async with bench(trouble) as b:
         assert await b.channel.send(b.to, HELLO) == "m2"
 
@@ -221,7 +223,7 @@ async def test_a_message_that_may_have_been_shown_is_sent_once_more_and_counted(
 
 
 async def test_a_message_that_may_have_been_shown_twice_is_not_sent_again() -> None:
-    async with bench(*[Say(502)] * 5) as b:
+    async with bench(*[Answer(502)] * 5) as b:
         with pytest.raises(DeliveryUnknown, match="HTTP 502"):
             await b.channel.send(b.to, HELLO)
 
@@ -229,8 +231,8 @@ async def test_a_message_that_may_have_been_shown_twice_is_not_sent_again() -> N
         assert len(b.doubled) == 1
 
 
-async def test_throttling_before_and_after_an_unknown_result_changes_nothing() -> None:
-    async with bench(Say(429), Say(502), Say(429), Say(429), Say(502), Say(201)) as b:
+async def test_throttling_does_not_allow_more_repeats_after_an_unknown_result() -> None:
+    async with bench(Answer(429), Answer(502), Answer(429), Answer(429), Answer(502), Answer(201)) as b:
         with pytest.raises(DeliveryUnknown):
             await b.channel.send(b.to, HELLO)
 
@@ -238,23 +240,23 @@ async def test_throttling_before_and_after_an_unknown_result_changes_nothing() -
         assert len(b.doubled) == 1
 
 
-async def test_a_final_no_ends_the_waiting() -> None:
-    async with bench(Say(429), Say(403, "ConversationBlockedByUser"), Say(201)) as b:
+async def test_a_final_refusal_ends_the_retries() -> None:
+    async with bench(Answer(429), Answer(403, "ConversationBlockedByUser"), Answer(201)) as b:
         with pytest.raises(DeliveryRefused):
             await b.channel.send(b.to, HELLO)
 
         assert b.sent == 2
 
 
-async def test_a_connector_that_says_nothing_is_given_up_in_time() -> None:
-    async with bench(NEVER, call_limit=0.2) as b:
+async def test_a_connector_that_does_not_answer_is_an_unknown_result_after_the_call_limit() -> None:
+    async with bench(NO_ANSWER, call_limit=0.2) as b:
         assert await b.channel.send(b.to, HELLO) == "m2"
 
         assert len(b.doubled) == 1
 
 
-async def test_an_edit_is_repeated_until_it_is_known_and_never_counted() -> None:
-    async with bench(Say(502), HANG_UP, Say(429), Say(504), Say(200, text="")) as b:
+async def test_an_edit_is_repeated_until_its_result_is_known_and_never_counted_as_doubled() -> None:
+    async with bench(Answer(502), HANG_UP, Answer(429), Answer(504), Answer(200, text="")) as b:
         assert await b.channel.update(b.to, "170:1", HELLO) == "170:1"
 
         assert {(s.method, s.path) for s in b.connector.seen} == {
@@ -265,13 +267,13 @@ async def test_an_edit_is_repeated_until_it_is_known_and_never_counted() -> None
         assert b.doubled == []
 
 
-async def test_an_edit_of_a_message_that_is_gone_is_rejected() -> None:
-    async with bench(Say(404, "ActivityNotFoundInConversation")) as b:
+async def test_an_edit_of_a_deleted_message_is_rejected() -> None:
+    async with bench(Answer(404, "ActivityNotFoundInConversation")) as b:
         with pytest.raises(DeliveryRejected):
             await b.channel.update(b.to, "170:1", HELLO)
 
 
-async def test_typing_is_shown_once() -> None:
+async def test_the_typing_indicator_is_sent_without_text() -> None:
     async with bench() as b:
         await b.channel.typing(b.to)
 
@@ -281,8 +283,8 @@ async def test_typing_is_shown_once() -> None:
         assert "text" not in seen.body
 
 
-@pytest.mark.parametrize(("answer", "failure"), [(Say(429), Throttled), (Say(502), DeliveryUnknown)])
-async def test_typing_is_not_sent_again(answer: Say, failure: type[DeliveryFailure]) -> None:
+@pytest.mark.parametrize(("answer", "failure"), [(Answer(429), Throttled), (Answer(502), DeliveryUnknown)])
+async def test_a_failed_typing_indicator_is_not_sent_again(answer: Answer, failure: type[DeliveryFailure]) -> None:
     async with bench(answer) as b:
         with pytest.raises(failure):
             await b.channel.typing(b.to)
@@ -291,8 +293,8 @@ async def test_typing_is_not_sent_again(answer: Say, failure: type[DeliveryFailu
         assert b.sleeps == []
 
 
-async def test_a_refused_token_is_replaced_once() -> None:
-    async with bench(Say(201), Say(401)) as b:
+async def test_a_refused_token_is_replaced_by_a_fresh_token() -> None:
+    async with bench(Answer(201), Answer(401)) as b:
         await b.channel.send(b.to, HELLO)
         b.clock[0] += 600
 
@@ -303,8 +305,8 @@ async def test_a_refused_token_is_replaced_once() -> None:
         assert b.sleeps == []
 
 
-async def test_a_bot_that_is_not_registered_costs_few_tokens() -> None:
-    async with bench(Say(201), *[Say(401, "BotNotRegistered")] * 3) as b:
+async def test_an_unregistered_bot_does_not_fetch_a_token_for_each_call() -> None:
+    async with bench(Answer(201), *[Answer(401, "BotNotRegistered")] * 3) as b:
         await b.channel.typing(b.to)
         b.clock[0] += 600
 
@@ -317,7 +319,7 @@ async def test_a_bot_that_is_not_registered_costs_few_tokens() -> None:
         assert b.connector.tokens == 2
 
 
-async def test_a_connector_that_is_not_there_is_tried_again_without_doubt() -> None:
+async def test_an_unreachable_connector_is_retried_without_counting_a_doubled_message() -> None:
     async with bench() as b, aiohttp.ClientSession() as session:
         port = unused_port()
         cloud = custom(f"{b.connector.url}/openid", b.connector.url, [f"127.0.0.1:{port}"])
@@ -341,7 +343,7 @@ async def test_a_connector_that_is_not_there_is_tried_again_without_doubt() -> N
 
 @pytest.mark.parametrize("text", ["", "{}", "<html>", "[]", '{"id":7}'])
 async def test_an_accepted_message_without_readable_id_is_not_sent_again(text: str) -> None:
-    async with bench(Say(202, text=text)) as b:
+    async with bench(Answer(202, text=text)) as b:
         assert await b.channel.send(b.to, HELLO) == ""
 
         assert b.sent == 1
@@ -368,7 +370,7 @@ async def test_an_id_in_a_chunked_answer_is_read() -> None:
             assert await channel.send(replace(b.to, service_url=f"{url}/"), HELLO) == "m9"
 
 
-async def test_what_is_no_json_is_rejected_and_not_sent() -> None:
+async def test_content_that_json_cannot_express_is_rejected_and_not_sent() -> None:
     async with bench() as b:
         with pytest.raises(DeliveryRejected):
             await b.channel.send(b.to, {"type": "message", "text": "half a pair \ud83d"})
@@ -376,8 +378,8 @@ async def test_what_is_no_json_is_rejected_and_not_sent() -> None:
         assert b.sent == 0
 
 
-async def test_cancelling_a_send_cancels_it() -> None:
-    async with bench(NEVER) as b:
+async def test_a_cancelled_send_ends_and_is_not_sent_again() -> None:
+    async with bench(NO_ANSWER) as b:
         task = asyncio.create_task(b.channel.send(b.to, HELLO))
         async with asyncio.timeout(5):
             while b.sent == 0:

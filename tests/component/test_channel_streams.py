@@ -1,6 +1,6 @@
-"""Streams, placeholders, endings and reactions: what the channel sends and what it makes of each refusal.
+"""TeamsChannel's streams, placeholders, final answers and reactions: requests, and the error for each refusal.
 
-The shapes against a local Bot Connector, the rules against the simulator's.
+A local Bot Connector checks the requests, the simulator applies Teams' rules.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.connector_world import HANG_UP, Bench, Say, bench
+from support.connector_world import HANG_UP, Answer, Bench, bench
 from support.simulator_world import Stage, stage
 
 from bridge.core.errors import (
@@ -41,17 +41,17 @@ POST = ("POST", "/emea/v3/conversations/a:1x-y_z/activities")
 PUT = ("PUT", "/emea/v3/conversations/a:1x-y_z/activities/s1")
 
 
-def refused(words: str) -> Say:
-    return Say(403, "ContentStreamNotAllowed", message=words)
+def refused(words: str) -> Answer:
+    return Answer(403, "ContentStreamNotAllowed", message=words)
 
 
-TIME = "Content stream finished due to exceeded streaming time."
+TIMED_OUT = "Content stream finished due to exceeded streaming time."
 COMPLETED = "Content stream is not allowed on an already completed streamed message"
-SIZE = "Message size too large"
-PREVIOUS = "Content stream should contain the previously streamed content"
-USER = "Content stream was canceled by user."
-USER_TOO = "Content stream was cancelled by user"
-PLACE = "Content stream is not allowed"
+TOO_LARGE = "Message size too large"
+NOT_GROWING = "Content stream should contain the previously streamed content"
+CANCELED = "Content stream was canceled by user."
+CANCELLED = "Content stream was cancelled by user"
+NOT_ALLOWED = "Content stream is not allowed"
 
 
 def requests(b: Bench) -> list[tuple[str, str]]:
@@ -63,7 +63,7 @@ def info(body: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-async def test_a_stream_is_opened_without_its_id_and_gives_it() -> None:
+async def test_the_first_request_of_a_stream_has_no_id_and_returns_one() -> None:
     async with bench() as b:
         assert await b.channel.stream(b.to, FIRST) == "m1"
 
@@ -75,8 +75,10 @@ async def test_a_stream_is_opened_without_its_id_and_gives_it() -> None:
         assert seen.body["conversation"]["id"] == b.to.conversation
 
 
-@pytest.mark.parametrize("taken", [Say(202, text=""), Say(202, text="{}"), Say(202, "SequenceOrder", text="[]")])
-async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> None:
+@pytest.mark.parametrize(
+    "taken", [Answer(202, text=""), Answer(202, text="{}"), Answer(202, "SequenceOrder", text="[]")]
+)
+async def test_later_requests_of_a_stream_carry_its_id_and_the_whole_text(taken: Answer) -> None:
     async with bench(taken) as b:
         assert await b.channel.stream(b.to, NEXT) == "s1"
 
@@ -88,8 +90,8 @@ async def test_a_stream_goes_on_under_its_id_with_all_its_text(taken: Say) -> No
         assert seen.body["channelData"] == marks
 
 
-async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold() -> None:
-    async with bench(Say(202, text="")) as b:
+async def test_the_final_of_a_stream_is_a_message_with_label_and_feedback_buttons() -> None:
+    async with bench(Answer(202, text="")) as b:
         replaced = await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER | FEEDBACK)
 
         assert replaced == "s1"
@@ -103,65 +105,65 @@ async def test_the_last_word_of_a_stream_is_a_message_with_all_that_it_may_hold(
 
 
 @pytest.mark.parametrize(
-    ("says", "failure"),
+    ("reply", "failure"),
     [
-        (refused(TIME), StreamEnded),
-        (refused(f"{TIME} Content stream was canceled."), StreamEnded),
+        (refused(TIMED_OUT), StreamEnded),
+        (refused(f"{TIMED_OUT} Content stream was canceled."), StreamEnded),
         (refused(COMPLETED), StreamEnded),
-        (refused(SIZE), StreamEnded),
-        (refused(PREVIOUS), StreamEnded),
+        (refused(TOO_LARGE), StreamEnded),
+        (refused(NOT_GROWING), StreamEnded),
         (refused("words that nobody has seen before"), StreamEnded),
-        (refused(USER), StreamStopped),
-        (refused(USER_TOO), StreamStopped),
-        (refused(PLACE), StreamRefused),
-        (Say(403, text=""), StreamEnded),
-        (Say(403, text="<html>"), StreamEnded),
-        (Say(405, message="Method Not Allowed"), StreamRefused),
-        (Say(400, "BadArgument", message="Streaming api is not enabled."), StreamRefused),
-        (Say(400, "BadRequest", message="Start streaming activities should include text"), DeliveryRejected),
-        (Say(403, "BotNotInConversationRoster", message="canceled"), DeliveryRefused),
-        (Say(403, "ConversationBlockedByUser"), DeliveryRefused),
-        (Say(404, "ConversationNotFound"), DeliveryRefused),
-        (Say(429, message="API calls quota exceeded!"), Throttled),
-        (Say(502), DeliveryUnknown),
+        (refused(CANCELED), StreamStopped),
+        (refused(CANCELLED), StreamStopped),
+        (refused(NOT_ALLOWED), StreamRefused),
+        (Answer(403, text=""), StreamEnded),
+        (Answer(403, text="<html>"), StreamEnded),
+        (Answer(405, message="Method Not Allowed"), StreamRefused),
+        (Answer(400, "BadArgument", message="Streaming api is not enabled."), StreamRefused),
+        (Answer(400, "BadRequest", message="Start streaming activities should include text"), DeliveryRejected),
+        (Answer(403, "BotNotInConversationRoster", message="canceled"), DeliveryRefused),
+        (Answer(403, "ConversationBlockedByUser"), DeliveryRefused),
+        (Answer(404, "ConversationNotFound"), DeliveryRefused),
+        (Answer(429, message="API calls quota exceeded!"), Throttled),
+        (Answer(502), DeliveryUnknown),
         (HANG_UP, DeliveryUnknown),
     ],
 )
 @pytest.mark.parametrize("chunk", [FIRST, NEXT])
-async def test_each_refusal_of_a_stream_is_told_as_what_it_means_and_nothing_is_sent_again(
-    says: Say, failure: type[DeliveryFailure], chunk: Chunk
+async def test_each_refusal_of_a_stream_raises_its_error_and_is_not_retried(
+    reply: Answer, failure: type[DeliveryFailure], chunk: Chunk
 ) -> None:
-    async with bench(says) as b:
-        with pytest.raises(DeliveryFailure) as told:
+    async with bench(reply) as b:
+        with pytest.raises(DeliveryFailure) as raised:
             await b.channel.stream(b.to, chunk)
 
-        assert type(told.value) is failure
+        assert type(raised.value) is failure
         assert (b.sent, b.sleeps, b.doubled) == (1, [], [])
 
 
-async def test_the_words_of_a_refusal_stay_out_of_the_logs() -> None:
+async def test_the_message_of_a_refusal_stays_out_of_the_error_detail() -> None:
     async with bench(refused("Ann wrote: my secret")) as b:
-        with pytest.raises(StreamEnded) as told:
+        with pytest.raises(StreamEnded) as raised:
             await b.channel.stream(b.to, NEXT)
 
-        assert "secret" not in told.value.detail
+        assert "secret" not in raised.value.detail
 
 
 @pytest.mark.parametrize(
-    "says",
+    "reply",
     [
-        *(refused(words) for words in (TIME, COMPLETED, SIZE, PREVIOUS, PLACE)),
-        Say(403, text=""),
-        Say(405),
-        Say(400, "BadArgument", message="Streaming api is not enabled."),
-        Say(400, "BadRequest"),
-        Say(413, "MessageSizeTooBig"),
-        Say(502),
+        *(refused(words) for words in (TIMED_OUT, COMPLETED, TOO_LARGE, NOT_GROWING, NOT_ALLOWED)),
+        Answer(403, text=""),
+        Answer(405),
+        Answer(400, "BadArgument", message="Streaming api is not enabled."),
+        Answer(400, "BadRequest"),
+        Answer(413, "MessageSizeTooBig"),
+        Answer(502),
         HANG_UP,
     ],
 )
-async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(says: Say) -> None:
-    async with bench(says, Say(200, text="{}")) as b:
+async def test_an_edit_shows_the_answer_if_the_final_is_refused(reply: Answer) -> None:
+    async with bench(reply, Answer(200, text="{}")) as b:
         live = LiveMessage("s1", stream=True, text="One two")
         assert await b.channel.replace(b.to, live, ANSWER) == "s1"
 
@@ -172,8 +174,8 @@ async def test_where_the_last_word_is_not_taken_an_edit_puts_the_answer_there(sa
         assert b.doubled == []
 
 
-@pytest.mark.parametrize("words", [USER, USER_TOO])
-async def test_a_stream_that_the_user_has_stopped_is_left_as_it_is(words: str) -> None:
+@pytest.mark.parametrize("words", [CANCELED, CANCELLED])
+async def test_a_stream_stopped_by_the_user_gets_no_edit(words: str) -> None:
     async with bench(refused(words)) as b:
         with pytest.raises(StreamStopped):
             await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="One two"), ANSWER)
@@ -181,8 +183,8 @@ async def test_a_stream_that_the_user_has_stopped_is_left_as_it_is(words: str) -
         assert requests(b) == [POST]
 
 
-async def test_an_answer_that_does_not_begin_with_what_was_shown_follows_as_an_edit() -> None:
-    async with bench(Say(202, text=""), Say(200)) as b:
+async def test_an_answer_that_does_not_begin_with_the_streamed_text_follows_as_an_edit() -> None:
+    async with bench(Answer(202, text=""), Answer(200)) as b:
         await b.channel.replace(b.to, LiveMessage("s1", stream=True, text="Let me look."), ANSWER)
 
         assert requests(b) == [POST, PUT]
@@ -193,14 +195,14 @@ async def test_an_answer_that_does_not_begin_with_what_was_shown_follows_as_an_e
 
 
 @pytest.mark.parametrize(
-    ("shown", "summary", "words"), [("", "Done", "Done"), ("", "", "…"), ("Hello", "Done", "Hello")]
+    ("streamed", "summary", "words"), [("", "Done", "Done"), ("", "", "…"), ("Hello", "Done", "Hello")]
 )
-async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_an_edit(
-    shown: str, summary: str, words: str
+async def test_an_answer_without_text_ends_the_stream_with_some_text_and_follows_as_an_edit(
+    streamed: str, summary: str, words: str
 ) -> None:
     card: Activity = {"type": "message", "attachments": [{"contentType": "x", "content": {}}], "summary": summary}
-    async with bench(Say(202, text=""), Say(200)) as b:
-        await b.channel.replace(b.to, LiveMessage("s1", stream=True, text=shown), card)
+    async with bench(Answer(202, text=""), Answer(200)) as b:
+        await b.channel.replace(b.to, LiveMessage("s1", stream=True, text=streamed), card)
 
         assert requests(b) == [POST, PUT]
         end, edit = (seen.body for seen in b.connector.seen)
@@ -209,63 +211,63 @@ async def test_an_answer_without_text_ends_the_stream_with_words_and_follows_as_
         assert edit["attachments"] == card["attachments"]
 
 
-async def test_the_last_word_waits_out_throttling() -> None:
-    async with bench(Say(429, headers={"Retry-After": "1"}), Say(202, text="")) as b:
+async def test_the_final_of_a_stream_is_retried_while_throttled() -> None:
+    async with bench(Answer(429, headers={"Retry-After": "1"}), Answer(202, text="")) as b:
         assert await b.channel.replace(b.to, LiveMessage("s1", stream=True), ANSWER) == "s1"
 
         assert requests(b) == [POST, POST]
         assert 1.0 <= b.sleeps[0] <= 1.3
 
 
-async def test_a_conversation_that_is_closed_to_the_bot_gets_no_edit_either() -> None:
-    async with bench(Say(403, "BotNotInConversationRoster")) as b:
+async def test_a_conversation_closed_to_the_bot_gets_no_edit_after_the_refused_final() -> None:
+    async with bench(Answer(403, "BotNotInConversationRoster")) as b:
         with pytest.raises(DeliveryRefused):
             await b.channel.replace(b.to, LiveMessage("s1", stream=True), ANSWER)
 
         assert b.sent == 1
 
 
-async def test_an_answer_lands_in_a_placeholder_as_an_edit_that_may_be_repeated() -> None:
-    async with bench(Say(502), Say(429), Say(200)) as b:
+async def test_an_answer_replaces_a_placeholder_by_an_edit_that_is_repeated_if_unknown() -> None:
+    async with bench(Answer(502), Answer(429), Answer(200)) as b:
         assert await b.channel.replace(b.to, LiveMessage("s1"), ANSWER) == "m3"
 
         assert requests(b) == [PUT] * 3
         assert b.doubled == []
 
 
-async def test_a_placeholder_that_is_gone_is_rejected() -> None:
-    async with bench(Say(404, "ActivityNotFoundInConversation")) as b:
+async def test_an_answer_for_a_deleted_placeholder_is_rejected() -> None:
+    async with bench(Answer(404, "ActivityNotFoundInConversation")) as b:
         with pytest.raises(DeliveryRejected):
             await b.channel.replace(b.to, LiveMessage("s1"), ANSWER)
 
 
-async def test_a_placeholder_and_its_edits_are_sent_once() -> None:
-    async with bench(Say(201), Say(200)) as b:
+async def test_a_placeholder_and_its_updates_are_sent_once() -> None:
+    async with bench(Answer(201), Answer(200)) as b:
         group = replace(b.to, scope=Scope.GROUP)
         assert await b.channel.post_placeholder(group, note("Working on it")) == "m1"
         await b.channel.update_placeholder(group, "s1", note("Reading"))
 
         assert requests(b) == [POST, PUT]
-        placed, edited = (seen.body for seen in b.connector.seen)
-        assert (placed["text"], edited["id"], edited["text"]) == ("Working on it", "s1", "Reading")
+        placeholder, edited = (seen.body for seen in b.connector.seen)
+        assert (placeholder["text"], edited["id"], edited["text"]) == ("Working on it", "s1", "Reading")
 
 
 @pytest.mark.parametrize(
-    ("says", "failure"),
+    ("reply", "failure"),
     [
-        (Say(429), Throttled),
-        (Say(502), DeliveryUnknown),
-        (Say(404, "ActivityNotFoundInConversation"), DeliveryRejected),
-        (Say(405), DeliveryRejected),
+        (Answer(429), Throttled),
+        (Answer(502), DeliveryUnknown),
+        (Answer(404, "ActivityNotFoundInConversation"), DeliveryRejected),
+        (Answer(405), DeliveryRejected),
     ],
 )
-async def test_progress_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
+async def test_a_refused_placeholder_or_update_is_not_retried(reply: Answer, failure: type[DeliveryFailure]) -> None:
     calls: tuple[Callable[[Bench], Awaitable[object]], ...] = (
         lambda b: b.channel.post_placeholder(b.to, note("Working")),
         lambda b: b.channel.update_placeholder(b.to, "s1", note("Working")),
     )
     for call in calls:
-        async with bench(says) as b:
+        async with bench(reply) as b:
             with pytest.raises(failure):
                 await call(b)
 
@@ -273,8 +275,8 @@ async def test_progress_that_is_refused_is_not_sent_again(says: Say, failure: ty
 
 
 @pytest.mark.parametrize(("on", "method"), [(True, "PUT"), (False, "DELETE")])
-async def test_a_reaction_is_put_on_the_question_and_taken_off(on: bool, method: str) -> None:
-    async with bench(Say(200, text="")) as b:
+async def test_a_reaction_is_put_on_the_question_and_taken_off_again(on: bool, method: str) -> None:
+    async with bench(Answer(200, text="")) as b:
         await b.channel.react(b.to, "1f440_eyes", on=on)
 
         (seen,) = b.connector.seen
@@ -282,9 +284,11 @@ async def test_a_reaction_is_put_on_the_question_and_taken_off(on: bool, method:
         assert (seen.body, seen.headers["Authorization"]) == ({}, "Bearer token.1")
 
 
-@pytest.mark.parametrize(("says", "failure"), [(Say(429), Throttled), (Say(400, "BadArgument"), DeliveryRejected)])
-async def test_a_reaction_that_is_refused_is_not_sent_again(says: Say, failure: type[DeliveryFailure]) -> None:
-    async with bench(says) as b:
+@pytest.mark.parametrize(
+    ("reply", "failure"), [(Answer(429), Throttled), (Answer(400, "BadArgument"), DeliveryRejected)]
+)
+async def test_a_refused_reaction_is_not_retried(reply: Answer, failure: type[DeliveryFailure]) -> None:
+    async with bench(reply) as b:
         with pytest.raises(failure):
             await b.channel.react(b.to, "1f440_eyes", on=True)
 
@@ -292,7 +296,7 @@ async def test_a_reaction_that_is_refused_is_not_sent_again(says: Say, failure: 
 
 
 @pytest.mark.parametrize("host", ["https://evil.example/", ""])
-async def test_nothing_of_this_goes_to_a_foreign_host(host: str) -> None:
+async def test_streams_placeholders_and_reactions_never_go_to_a_foreign_host(host: str) -> None:
     async with bench() as b:
         elsewhere = replace(b.to, service_url=host)
         for call in (
@@ -317,7 +321,7 @@ class Chat:
     to: Reference
     id: str = "personal-alice"
 
-    async def shown(self) -> dict[str, Any]:
+    async def last_message(self) -> dict[str, Any]:
         return (await self.teams.messages(self.id))[-1]
 
 
@@ -344,29 +348,29 @@ async def chat(data: Path, id_: str = "personal-alice", **options: Any) -> Async
 async def test_the_simulator_shows_a_stream_from_its_start_to_the_answer(tmp_path: Path) -> None:
     async with chat(tmp_path) as c:
         stream = await c.channel.stream(c.to, FIRST)
-        assert (await c.shown())["stream"] == "informative"
+        assert (await c.last_message())["stream"] == "informative"
         assert await c.channel.stream(c.to, replace(NEXT, stream=stream)) == stream
-        assert (await c.shown())["text"] == "One two"
+        assert (await c.last_message())["text"] == "One two"
         (last,) = answer("One two three", feedback=True)
         assert await c.channel.replace(c.to, LiveMessage(stream, stream=True, text="One two"), last) == stream
-        message = await c.shown()
+        message = await c.last_message()
         assert (message["text"], message["stream"], message["ai"]) == ("One two three", None, True)
         assert (message["feedback"], message["edited"]) == (True, False)
 
 
-async def test_the_simulator_takes_another_answer_in_place_of_what_was_streamed(tmp_path: Path) -> None:
+async def test_the_simulator_replaces_the_streamed_text_by_a_different_answer(tmp_path: Path) -> None:
     async with chat(tmp_path) as c:
         stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
         await c.channel.replace(c.to, LiveMessage(stream, stream=True, text="Let me look."), ANSWER)
-        message = await c.shown()
+        message = await c.last_message()
         assert (message["text"], message["stream"], message["edited"]) == ("One two three", None, True)
-        # whoever does not know what was shown still lands there
+        # The answer replaces the text even if the caller does not know the streamed text.
         stream = await c.channel.stream(c.to, replace(FIRST, text="Let me look.", informative=False))
         await c.channel.replace(c.to, LiveMessage(stream, stream=True), ANSWER)
-        assert (await c.shown())["text"] == "One two three"
+        assert (await c.last_message())["text"] == "One two three"
 
 
-async def test_the_simulator_takes_the_answer_after_the_streams_two_minutes_as_an_edit(tmp_path: Path) -> None:
+async def test_the_simulator_takes_an_answer_after_the_two_minutes_of_a_stream_as_an_edit(tmp_path: Path) -> None:
     now = 1000.0
     async with chat(tmp_path, clock=lambda: now) as c:
         stream = await c.channel.stream(c.to, FIRST)
@@ -374,7 +378,7 @@ async def test_the_simulator_takes_the_answer_after_the_streams_two_minutes_as_a
         with pytest.raises(StreamEnded, match="exceeded streaming time"):
             await c.channel.stream(c.to, replace(NEXT, stream=stream))
         assert await c.channel.replace(c.to, LiveMessage(stream, stream=True), ANSWER) == stream
-        assert (await c.shown())["text"] == "One two three"
+        assert (await c.last_message())["text"] == "One two three"
 
 
 async def test_the_simulators_stop_button_ends_the_stream_for_the_bot(tmp_path: Path) -> None:
@@ -389,20 +393,20 @@ async def test_the_simulators_stop_button_ends_the_stream_for_the_bot(tmp_path: 
             await c.channel.update_placeholder(c.to, stream, note("more"))
 
 
-async def test_the_simulator_refuses_streams_in_groups_channels_and_on_order(tmp_path: Path) -> None:
+async def test_the_simulator_refuses_streams_in_groups_and_channels_and_when_told_to(tmp_path: Path) -> None:
     for id_, options in (("launch-team", {}), ("general", {}), ("personal-alice", {"streaming": False})):
         (tmp_path / id_).mkdir()
         async with chat(tmp_path / id_, id_, **options) as c:
             with pytest.raises(StreamRefused):
                 await c.channel.stream(c.to, FIRST)
-            placed = await c.channel.post_placeholder(c.to, note("Working on it"))
-            await c.channel.update_placeholder(c.to, placed, note("Reading"))
-            assert await c.channel.replace(c.to, LiveMessage(placed), ANSWER) == placed
+            placeholder = await c.channel.post_placeholder(c.to, note("Working on it"))
+            await c.channel.update_placeholder(c.to, placeholder, note("Reading"))
+            assert await c.channel.replace(c.to, LiveMessage(placeholder), ANSWER) == placeholder
 
 
 async def test_the_simulator_shows_the_bots_reaction_until_it_is_taken_off(tmp_path: Path) -> None:
     async with chat(tmp_path) as c:
         await c.channel.react(c.to, "1f440_eyes", on=True)
-        assert [one["type"] for one in (await c.shown())["reactions"]] == ["1f440_eyes"]
+        assert [reaction["type"] for reaction in (await c.last_message())["reactions"]] == ["1f440_eyes"]
         await c.channel.react(c.to, "1f440_eyes", on=False)
-        assert (await c.shown())["reactions"] == []
+        assert (await c.last_message())["reactions"] == []

@@ -1,4 +1,4 @@
-"""What the settings decide arrives where it counts: in what people read and in the app package."""
+"""Settings reach their effect: sentences, proxy, switches, the app package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STARTERS = "What can you do?; Who is away?"
 
 @pytest.fixture(autouse=True)
 def own_words() -> Iterator[None]:
-    """Afterwards the bridge says its own sentences again."""
+    """Put the bridge's own sentences back in use after each test."""
     yield
     texts.use({})
 
@@ -51,13 +51,13 @@ def test_the_sentences_are_printed_as_a_file_for_an_admin_to_change(language: st
     assert load({**MINIMUM, "BRIDGE_TEXTS": str(file)}).texts.sentences == {language: SHIPPED[language]}
 
 
-def test_a_language_that_is_not_there_cannot_be_printed() -> None:
+def test_the_sentences_of_an_unknown_language_cannot_be_printed() -> None:
     printed = CliRunner().invoke(app, ["texts", "tlh"])
 
     assert (printed.exit_code, printed.stdout, printed.stderr) == (2, "", "tlh: there are en, vi, zh.\n")
 
 
-async def test_what_goes_to_teams_takes_the_companys_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_to_teams_go_through_the_companys_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +77,7 @@ async def test_what_goes_to_teams_takes_the_companys_proxy(monkeypatch: pytest.M
     assert asked == [b"CONNECT contoso.sharepoint.com:443 HTTP/1.1\r\n"]
 
 
-async def test_the_bridge_speaks_with_the_admins_sentences_once_it_is_composed(tmp_path: Path) -> None:
+async def test_a_composed_bridge_uses_the_admins_own_sentences(tmp_path: Path) -> None:
     file = tmp_path / "texts.toml"
     file.write_text("[vi]\nstopped = 'Xong.'\n[de]\nstopped = 'Fertig.'\n", encoding="utf-8")
     settings = load({**MINIMUM, "BRIDGE_TEXTS": str(file), "BRIDGE_STORE": str(tmp_path / "turns.db")})
@@ -90,7 +90,7 @@ async def test_the_bridge_speaks_with_the_admins_sentences_once_it_is_composed(t
 
 
 @pytest.mark.parametrize("switch", ["streaming", "progress", "notify", "reactions"])
-def test_each_switch_of_what_is_shown_has_its_setting(switch: str) -> None:
+def test_each_switch_of_progress_has_its_setting(switch: str) -> None:
     assert switches_of(load(MINIMUM)) == Switches()
     assert switches_of(load({**MINIMUM, f"BRIDGE_{switch.upper()}": "false"})) == replace(Switches(), **{switch: False})
 
@@ -105,7 +105,7 @@ def test_starters_are_in_the_welcome_and_before_the_commands_of_the_app_package(
     assert details.commands == tuple((info.word, info.about()) for info in COMMANDS)
 
 
-def test_the_app_package_speaks_every_language_of_the_bridge() -> None:
+def test_the_app_package_has_every_language_of_the_bridge() -> None:
     texts.use({"de": {"about_new": "Neu anfangen"}})
     details = app_details(load({**MINIMUM, "BRIDGE_STARTERS": STARTERS}))
 

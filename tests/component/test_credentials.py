@@ -1,4 +1,4 @@
-"""The outbound token, against a local Entra ID."""
+"""OutboundToken against a local Entra ID: fetching, caching, renewal, refusals."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ APP, SECRET, TENANT = "app-id", "s3cret~value", "tenant-id"
 
 @dataclass
 class Entra:
-    """Tenant discovery and the token endpoint; counts, and answers as told."""
+    """Entra ID's tenant discovery and token endpoint: counts token requests, gives `answer` where a test sets one."""
 
     url: str = ""
-    life: Any = 3600
+    expires_in: Any = 3600
     requests: int = 0
     answer: web.Response | None = None
     secret: str = SECRET
@@ -60,12 +60,12 @@ class Entra:
                 "error_codes": [7000215],
             }
             return web.json_response(refusal, status=401)
-        return web.json_response({"token_type": "Bearer", "expires_in": self.life, "access_token": f"token.{number}"})
+        return web.json_response({"token_type": "Bearer", "expires_in": self.expires_in, "access_token": f"token.{number}"})
 
 
 @dataclass
 class Times:
-    """A clock that goes when told, and sleeps that end when told."""
+    """A clock and sleeps under the test's control: each item in `wake` ends a sleep."""
 
     monotonic: float = 1000.0
     sleeps: list[float] = field(default_factory=list)
@@ -123,8 +123,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_token_is_got_once_and_then_at_hand(scheme: str) -> None:
-    """Whichever scheme a local Entra ID writes into its discovery document."""
+async def test_a_fetched_token_is_cached(scheme: str) -> None:
+    """The discovery document of a local Entra ID may hold http or https addresses."""
     async with bench(scheme=scheme) as b:
         assert b.at_hand() is None
         assert await b.token.header() == "Bearer token.1"
@@ -136,7 +136,7 @@ async def test_a_token_is_got_once_and_then_at_hand(scheme: str) -> None:
         assert b.entra.forms[0]["scope"] == "https://api.botframework.com/.default"
 
 
-async def test_fifty_callers_make_one_request() -> None:
+async def test_fifty_callers_at_once_make_a_single_request_to_entra() -> None:
     async with bench() as b:
         b.entra.admission.clear()
         callers = [asyncio.create_task(b.token.header()) for _ in range(50)]
@@ -149,8 +149,8 @@ async def test_fifty_callers_make_one_request() -> None:
         assert callers[0].cancelled()
 
 
-async def test_a_slow_entra_does_not_hold_up_the_loop() -> None:
-    """The loop turns while msal, which blocks, waits in its thread."""
+async def test_a_slow_entra_does_not_block_the_event_loop() -> None:
+    """msal blocks in a thread while the event loop goes on."""
     async with bench() as b:
         b.entra.admission.clear()
         caller = asyncio.create_task(b.token.header())
@@ -162,7 +162,7 @@ async def test_a_slow_entra_does_not_hold_up_the_loop() -> None:
         assert await caller == "Bearer token.1"
 
 
-async def test_a_wrong_secret_is_told_by_its_code_and_never_by_itself() -> None:
+async def test_a_wrong_secret_is_reported_by_the_code_of_entra_and_never_quoted() -> None:
     async with bench(secret="wr0ng") as b:
         with pytest.raises(CredentialsRefused) as refusal:
             await b.token.header()
@@ -173,7 +173,7 @@ async def test_a_wrong_secret_is_told_by_its_code_and_never_by_itself() -> None:
         assert b.token.refusal.detail == "AADSTS7000215"
 
 
-async def test_while_entra_refuses_callers_get_the_refusal_without_asking_again() -> None:
+async def test_callers_get_the_last_refusal_during_the_pause_after_a_refusal() -> None:
     async with bench(secret="wr0ng") as b:
         for _ in range(5):
             with pytest.raises(CredentialsRefused, match="AADSTS7000215"):
@@ -207,7 +207,7 @@ async def test_while_entra_refuses_callers_get_the_refusal_without_asking_again(
         ),
     ],
 )
-async def test_whatever_entra_answers_is_a_refusal_of_our_own(answer: dict[str, Any], detail: str) -> None:
+async def test_every_unusable_answer_of_entra_raises_credentials_refused(answer: dict[str, Any], detail: str) -> None:
     async with bench() as b:
         b.entra.answer = web.Response(**answer)
 
@@ -216,20 +216,20 @@ async def test_whatever_entra_answers_is_a_refusal_of_our_own(answer: dict[str, 
         assert refusal.value.detail.startswith(detail)
 
 
-async def test_an_unknown_tenant_is_said_to_be_one() -> None:
+async def test_an_unknown_tenant_is_named_as_the_possible_cause() -> None:
     async with bench(tenant="nowhere") as b:
         with pytest.raises(CredentialsRefused, match="is the tenant right"):
             await b.token.header()
 
 
-async def test_an_entra_that_is_not_there_is_said_to_be_unreachable() -> None:
+async def test_an_unreachable_entra_is_reported_as_unreachable() -> None:
     token = outbound(f"http://127.0.0.1:{unused_port()}", Times())
 
     with pytest.raises(CredentialsRefused, match="unreachable"):
         await token.header()
 
 
-async def test_the_token_is_renewed_ahead_of_its_end() -> None:
+async def test_the_token_is_renewed_before_it_expires() -> None:
     async with bench() as b, running(b.token):
         await until(lambda: len(b.times.sleeps) == 1)
         assert 0.8 * 3600 <= b.times.sleeps[0] <= 0.9 * 3600
@@ -239,7 +239,7 @@ async def test_the_token_is_renewed_ahead_of_its_end() -> None:
         assert b.entra.requests == 2
 
 
-async def test_the_old_token_serves_while_entra_fails_to_renew_it() -> None:
+async def test_the_old_token_stays_in_use_while_its_renewal_fails() -> None:
     async with bench() as b, running(b.token):
         await until(lambda: len(b.times.sleeps) == 1)
         b.entra.secret = "rotated"
@@ -259,7 +259,7 @@ async def test_the_old_token_serves_while_entra_fails_to_renew_it() -> None:
         assert b.token.refusal is None
 
 
-async def test_a_token_at_its_end_is_not_used() -> None:
+async def test_an_expired_token_is_not_used() -> None:
     async with bench() as b:
         await b.token.header()
         b.times.monotonic += 3599
@@ -270,7 +270,7 @@ async def test_a_token_at_its_end_is_not_used() -> None:
         assert await b.token.header() == "Bearer token.2"
 
 
-async def test_a_token_that_the_connector_refused_is_replaced() -> None:
+async def test_a_token_refused_by_the_connector_is_replaced() -> None:
     async with bench() as b:
         refused = await b.token.header()
         b.times.monotonic += 60
@@ -279,11 +279,11 @@ async def test_a_token_that_the_connector_refused_is_replaced() -> None:
 
         assert await b.token.header() == "Bearer token.2"
         b.times.monotonic += 60
-        b.token.invalidate(refused)  # the news of a slow call: it speaks of a token that is gone
+        b.token.invalidate(refused)  # a slow call reports the old token, which was replaced before
         assert b.token.cached == "Bearer token.2"
 
 
-async def test_a_new_token_is_not_replaced_however_often_it_is_refused() -> None:
+async def test_a_token_under_thirty_seconds_old_is_not_replaced() -> None:
     async with bench() as b:
         header = await b.token.header()
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""`teams-bridge doctor`: one line for each link of the chain, against the simulator."""
+"""The doctor's checks against the simulator: each fault fails a single check, with a fix."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRETS = ("the-gateway-token", "not-the-app-password")
 
 @asynccontextmanager
 async def chain(data: Path, *, persistent: bool = True) -> AsyncIterator[dict[str, str]]:
-    """A tenant and a gateway that work; gives the settings that fit them."""
+    """A working tenant and a working gateway; yields fitting settings."""
     options = GatewayOptions(token=SECRETS[0], agent="demo", data=data / "gateway", persistent=persistent)
     async with stage(data, listening=False) as teams, TestServer(build_app(options)) as gateway:
         yield {
@@ -41,7 +41,7 @@ async def chain(data: Path, *, persistent: bool = True) -> AsyncIterator[dict[st
 
 
 async def lines(environment: dict[str, str], *, spend_model_call: bool = False) -> dict[str, Check]:
-    """What doctor says, by the names of the checks."""
+    """The doctor's checks by name; verifies order, fixes and the absence of secrets as well."""
     settings = load(environment)
     async with connected(settings) as edges:
         checks = [check async for check in examine(settings, edges, spend_model_call=spend_model_call)]
@@ -61,7 +61,7 @@ def not_made(found: dict[str, Check]) -> list[str]:
     return [name for name, check in found.items() if check.verdict == "not_checked"]
 
 
-async def test_a_chain_that_holds_is_ok_from_end_to_end(tmp_path: Path) -> None:
+async def test_every_check_of_a_working_bridge_is_ok(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         found = await lines(environment, spend_model_call=True)
 
@@ -69,21 +69,21 @@ async def test_a_chain_that_holds_is_ok_from_end_to_end(tmp_path: Path) -> None:
         assert found[EVENTS].detail.startswith("yes")
 
 
-async def test_events_that_are_switched_off_are_said_to_be(tmp_path: Path) -> None:
+async def test_the_check_of_events_says_that_events_are_switched_off(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         found = await lines({**environment, "GOCLAW_EVENTS": "false"})
 
         assert found[EVENTS] == Check(EVENTS, "ok", "no: GOCLAW_EVENTS is false")
 
 
-async def test_without_a_model_call_nothing_is_said_about_memory(tmp_path: Path) -> None:
+async def test_without_a_model_call_the_gateways_memory_is_not_checked(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         found = await lines(environment)
 
         assert (failed(found), not_made(found)) == ([], [PERSISTS, PUBLIC])
 
 
-async def test_a_gateway_that_forgets_is_found_out(tmp_path: Path) -> None:
+async def test_a_gateway_without_memory_fails_the_check_of_sessions(tmp_path: Path) -> None:
     async with chain(tmp_path, persistent=False) as environment:
         found = await lines(environment, spend_model_call=True)
 
@@ -98,7 +98,7 @@ async def test_a_gateway_that_forgets_is_found_out(tmp_path: Path) -> None:
         ("GOCLAW_TOKEN", "another-token", [GATEWAY_TOKEN], [AGENT, USERS, PERSISTS, EVENTS]),
     ],
 )
-async def test_a_broken_link_is_named_with_its_fix_and_what_hangs_on_it_is_not_checked(
+async def test_a_failed_check_has_a_fix_and_its_dependent_checks_are_not_made(
     name: str, value: str, broken: list[str], unknown: list[str], tmp_path: Path
 ) -> None:
     async with chain(tmp_path) as environment:
@@ -108,7 +108,7 @@ async def test_a_broken_link_is_named_with_its_fix_and_what_hangs_on_it_is_not_c
         assert name in found[broken[0]].fix
 
 
-async def test_with_the_gateway_down_its_other_checks_are_not_made(tmp_path: Path) -> None:
+async def test_no_further_check_of_an_unreachable_gateway_is_made(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         down = {**environment, "GOCLAW_URL": f"http://127.0.0.1:{unused_port()}"}
 
@@ -118,7 +118,7 @@ async def test_with_the_gateway_down_its_other_checks_are_not_made(tmp_path: Pat
         assert not_made(found) == [GATEWAY_TOKEN, AGENT, USERS, PERSISTS, EVENTS, PUBLIC]
 
 
-async def test_a_store_that_cannot_be_written_fails(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_be_written_fails_its_check(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         (tmp_path / "a file").touch()
         found = await lines({**environment, "BRIDGE_STORE": str(tmp_path / "a file" / "turns.db")})
@@ -127,7 +127,7 @@ async def test_a_store_that_cannot_be_written_fails(tmp_path: Path) -> None:
         assert "BRIDGE_STORE" in found[STORE].fix
 
 
-async def test_a_store_in_use_is_a_running_bridge(tmp_path: Path) -> None:
+async def test_a_store_in_use_by_a_running_bridge_is_ok(tmp_path: Path) -> None:
     running = sqlite_store(tmp_path / "turns.db")
     await running.open()
     try:
@@ -140,7 +140,7 @@ async def test_a_store_in_use_is_a_running_bridge(tmp_path: Path) -> None:
     assert "running" in found[STORE].detail
 
 
-async def test_a_database_that_takes_the_role_is_a_store(tmp_path: Path) -> None:
+async def test_a_database_that_accepts_the_role_is_ok(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         found = await lines({**environment, "BRIDGE_STORE": dsn(), "BRIDGE_STORE_SCHEMA": fresh_schema()})
 
@@ -148,7 +148,7 @@ async def test_a_database_that_takes_the_role_is_a_store(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("where", ["nobody@/postgres?host={server}", "postgres@127.0.0.1:{port}/postgres"])
-async def test_a_database_that_cannot_be_used_fails_with_what_to_look_at(where: str, tmp_path: Path) -> None:
+async def test_an_unusable_database_fails_its_check_with_a_fix(where: str, tmp_path: Path) -> None:
     server = parse_qs(urlsplit(dsn()).query)["host"][0]
     async with chain(tmp_path) as environment:
         store = f"postgresql://{where.format(server=server, port=unused_port())}"
@@ -176,20 +176,20 @@ async def sends_away(_: web.Request) -> web.Response:
 
 
 @pytest.mark.parametrize(
-    ("who", "verdict"), [(refuses, "ok"), (explains, "failed"), (welcomes, "failed"), (sends_away, "failed")]
+    ("handler", "verdict"), [(refuses, "ok"), (explains, "failed"), (welcomes, "failed"), (sends_away, "failed")]
 )
-async def test_the_public_address_must_refuse_a_stranger_with_an_empty_401(
-    who: Callable[[web.Request], Awaitable[web.Response]], verdict: str, tmp_path: Path
+async def test_the_public_address_must_answer_an_unsigned_post_with_an_empty_401(
+    handler: Callable[[web.Request], Awaitable[web.Response]], verdict: str, tmp_path: Path
 ) -> None:
     app = web.Application()
-    app.router.add_post("/base/api/messages", who)
+    app.router.add_post("/base/api/messages", handler)
     async with chain(tmp_path) as environment, TestServer(app) as public:
         found = await lines({**environment, "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{public.port}/base/"})
 
         assert found[PUBLIC].verdict == verdict
 
 
-async def test_a_public_address_where_nobody_answers_fails(tmp_path: Path) -> None:
+async def test_a_public_address_without_an_answer_fails_its_check(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         found = await lines({**environment, "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{unused_port()}"})
 

@@ -1,4 +1,4 @@
-"""Files behind signed links, as a browser gets them from the public listener."""
+"""Files behind signed links, served by the public listener to a browser."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FILE = KeptFile("f1", 1, "report.pdf", "application/pdf", b"%PDF-", FileState.LI
 
 
 @dataclass
-class Shelf:
-    """What a link with the signature `good` opens."""
+class StoredFile:
+    """Stands in for kept files: a link with the signature `good` opens `file`."""
 
     file: KeptFile = FILE
     failure: StoreUnavailable | None = None
@@ -35,20 +35,20 @@ class Shelf:
         return self.file if signature == "good" else None
 
 
-async def door(_: Post) -> Reply:
-    """Lets nobody in."""
+async def refuse(_: Post) -> Reply:
+    """Refuses every activity."""
     return Reply(401)
 
 
 @asynccontextmanager
-async def listener(shelf: Shelf) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(public_app(door, ready=lambda: True, open_file=shelf.open))) as http:
+async def listener(stored: StoredFile) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(public_app(refuse, ready=lambda: True, open_file=stored.open))) as http:
         yield http
 
 
-async def test_a_file_comes_to_be_saved_and_never_to_be_run() -> None:
-    shelf = Shelf()
-    async with listener(shelf) as http, http.get("/files/f1?exp=5&sig=good") as answer:
+async def test_a_file_is_served_as_a_download_that_browsers_never_open() -> None:
+    stored = StoredFile()
+    async with listener(stored) as http, http.get("/files/f1?exp=5&sig=good") as answer:
         assert (answer.status, await answer.read()) == (200, b"%PDF-")
         assert answer.headers["Content-Type"] == "application/pdf"
         assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''report.pdf"
@@ -58,7 +58,7 @@ async def test_a_file_comes_to_be_saved_and_never_to_be_run() -> None:
         assert "sandbox" in policy
         assert answer.headers["Cache-Control"] == "private, no-store"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert shelf.asked == [("f1", "5", "good")]
+    assert stored.asked == [("f1", "5", "good")]
 
 
 @pytest.mark.parametrize(
@@ -68,35 +68,35 @@ async def test_a_file_comes_to_be_saved_and_never_to_be_run() -> None:
         ('a";\r\nSet-Cookie: x.txt', "a%22%3B%0D%0ASet-Cookie%3A%20x.txt"),
     ],
 )
-async def test_a_name_stays_in_its_header(name: str, header: str) -> None:
-    shelf = Shelf(replace(FILE, name=name, type="text/plain", content=b"<html>"))
-    async with listener(shelf) as http, http.get("/files/f1?sig=good") as answer:
+async def test_a_file_name_cannot_break_out_of_the_header(name: str, header: str) -> None:
+    stored = StoredFile(replace(FILE, name=name, type="text/plain", content=b"<html>"))
+    async with listener(stored) as http, http.get("/files/f1?sig=good") as answer:
         assert answer.headers["Content-Disposition"] == f"attachment; filename*=UTF-8''{header}"
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert "Set-Cookie" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/files/f1", "/files/f1?sig=bad", "/files/f1?sig=&exp=", "/files/f1?exp=%00&sig=%ff"])
-async def test_whatever_is_wrong_with_a_link_the_answer_is_the_same(path: str) -> None:
-    async with listener(Shelf()) as http, http.get(path) as answer:
+async def test_every_faulty_link_gets_the_same_answer(path: str) -> None:
+    async with listener(StoredFile()) as http, http.get(path) as answer:
         assert (answer.status, await answer.read()) == (404, b"")
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "/files/f1", 405), ("GET", "/files/", 404)])
-async def test_nothing_else_is_there(method: str, path: str, status: int) -> None:
-    shelf = Shelf()
-    async with listener(shelf) as http, http.request(method, path) as answer:
+async def test_paths_and_methods_beside_a_link_are_not_served(method: str, path: str, status: int) -> None:
+    stored = StoredFile()
+    async with listener(stored) as http, http.request(method, path) as answer:
         assert (answer.status, await answer.read()) == (status, b"")
-    assert shelf.asked == []
+    assert stored.asked == []
 
 
-async def test_a_store_that_is_away_is_said() -> None:
-    async with listener(Shelf(failure=StoreUnavailable())) as http, http.get("/files/f1?sig=good") as answer:
+async def test_a_file_is_answered_503_while_the_store_is_unavailable() -> None:
+    async with listener(StoredFile(failure=StoreUnavailable())) as http, http.get("/files/f1?sig=good") as answer:
         assert (answer.status, await answer.read()) == (503, b"")
 
 
-async def test_many_at_once_all_get_their_file() -> None:
-    async with listener(Shelf(replace(FILE, content=b"x" * 2_000_000))) as http:
+async def test_many_downloads_at_once_are_all_served() -> None:
+    async with listener(StoredFile(replace(FILE, content=b"x" * 2_000_000))) as http:
 
         async def size() -> int:
             async with http.get("/files/f1?sig=good") as answer:
@@ -105,6 +105,6 @@ async def test_many_at_once_all_get_their_file() -> None:
         assert await asyncio.gather(*(size() for _ in range(12))) == [2_000_000] * 12
 
 
-async def test_without_a_way_to_open_files_there_is_no_such_place() -> None:
-    async with TestClient(TestServer(public_app(door, ready=lambda: True))) as http, http.get("/files/f1") as answer:
+async def test_without_kept_files_the_path_of_files_is_404() -> None:
+    async with TestClient(TestServer(public_app(refuse, ready=lambda: True))) as http, http.get("/files/f1") as answer:
         assert answer.status == 404

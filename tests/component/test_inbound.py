@@ -1,4 +1,4 @@
-"""The door for activities: a real server, real tokens, and what comes through."""
+"""The endpoint for activities on a real listener with real tokens: order of checks, bodies, events, answers."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ TENANT = "3f2b8c1e-6a4d-4c7e-9b55-0d1e2f3a4b5c"
 APP = "8a1d5c0e-2b7f-4e63-9d10-7c5b4a392816"
 ISSUER = "https://api.botframework.com"
 KEY, FOREIGN_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
-NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading the machine's takes 50 ms each time
+NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading the machine's certificates takes 50 ms each time
 JSON = "application/json; charset=utf-8"
-IGNORED_IN_SILENCE = (
+IGNORED_SAMPLES = (
     "typing",
     "read_receipt",
     "unknown_type",
@@ -67,19 +67,19 @@ IGNORED_IN_SILENCE = (
 
 
 @dataclass
-class Door:
-    """The bridge's public listener, Microsoft's keys beside it, and what was let in."""
+class Endpoint:
+    """The bridge's public listener, signed tokens for its service URL, and the received events."""
 
     http: aiohttp.ClientSession
     listener: Listener = field(default_factory=lambda: Listener(0))
     service_url: str = ""
     url: str = ""
-    heard: list[Event] = field(default_factory=list)
+    received: list[Event] = field(default_factory=list)
     click: Click | None = None
     trouble: Exception | None = None
 
     async def receive(self, event: Event) -> Click | None:
-        self.heard.append(event)
+        self.received.append(event)
         if self.trouble is not None:
             raise self.trouble
         return self.click
@@ -95,7 +95,7 @@ class Door:
     async def post(
         self, body: Any, *, token: str | None = None, content_type: str = JSON, **headers: str
     ) -> tuple[int, bytes]:
-        """Status and body of a POST with a good token, or another."""
+        """Status and body of the answer to a POST with `token`, by default a valid token."""
         data = (
             body
             if isinstance(body, AsyncIterator)
@@ -106,7 +106,7 @@ class Door:
             return answer.status, await answer.read()
 
     async def raw(self, *lines: str, body: bytes = b"") -> bytes:
-        """The status line that a hand-written request gets, with nothing more sent until it comes."""
+        """The status line of the answer to a hand-written request; after `body` no more bytes are sent."""
         host, port = self.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
@@ -121,7 +121,7 @@ class Door:
 
 
 @asynccontextmanager
-async def door(read_seconds: float = 5.0) -> AsyncIterator[Door]:
+async def endpoint(read_seconds: float = 5.0) -> AsyncIterator[Endpoint]:
     async def openid(request: web.Request) -> web.Response:
         return web.json_response({"issuer": ISSUER, "jwks_uri": f"http://{request.host}/keys"})
 
@@ -138,7 +138,7 @@ async def door(read_seconds: float = 5.0) -> AsyncIterator[Door]:
     ):
         address = f"127.0.0.1:{theirs.port}"
         cloud = custom(f"http://{address}/openid", f"http://{address}", [address])
-        opened = Door(http, service_url=f"http://{address}/emea/")
+        opened = Endpoint(http, service_url=f"http://{address}/emea/")
         inbound = Inbound(Verifier(cloud, APP, frozenset({TENANT}), client), opened.receive)
         app = public_app(inbound.post, ready=lambda: True, read_seconds=read_seconds)
         async with listening(app) as opened.listener:
@@ -150,7 +150,7 @@ def counted(verdict: str) -> float:
     return metrics.REGISTRY.get_sample_value("bridge_inbound_requests_total", {"verdict": verdict}) or 0.0
 
 
-# -- in which order --
+# -- order of checks --
 
 TOO_LARGE = b"[" + b" " * MAX_BODY + b"]"
 
@@ -178,13 +178,13 @@ TOO_LARGE = b"[" + b" " * MAX_BODY + b"]"
 async def test_the_first_fault_in_the_order_of_the_checks_decides(
     signed: bool, content_type: str, body: bytes, status: int, reason: str
 ) -> None:
-    """Signature, type, size, JSON, claims; the refusal has no words and nothing is let in."""
+    """The order is signature, type, size, JSON, claims; the refusal has an empty body, and no event is received."""
     before = counted(reason)
-    async with door() as at:
+    async with endpoint() as at:
         token = at.token() if signed else at.token(FOREIGN_KEY)
 
         assert await at.post(body, token=token, content_type=content_type) == (status, b"")
-        assert at.heard == []
+        assert at.received == []
     assert counted(reason) == before + 1
 
 
@@ -200,51 +200,51 @@ async def test_the_first_fault_in_the_order_of_the_checks_decides(
         {"conversation": None},
     ],
 )
-async def test_an_activity_that_is_not_what_the_token_is_for_is_forbidden(changes: dict[str, Any]) -> None:
-    async with door() as at:
+async def test_an_activity_that_does_not_match_its_token_is_forbidden(changes: dict[str, Any]) -> None:
+    async with endpoint() as at:
         assert await at.post(at.activity(**changes)) == (403, b"")
-        assert at.heard == []
+        assert at.received == []
 
 
-async def test_what_the_head_decides_is_decided_before_a_byte_of_the_body_is_there() -> None:
+async def test_faults_in_the_headers_are_answered_before_the_body_arrives() -> None:
     huge = f"Content-Length: {10 * MAX_BODY}"
-    async with door() as at:
+    async with endpoint() as at:
         stranger = await at.raw("Content-Type: application/json", huge)
         text = await at.raw(f"Authorization: Bearer {at.token()}", "Content-Type: text/plain", huge)
 
         assert b" 401 " in stranger
         assert b" 415 " in text
-        assert at.heard == []
+        assert at.received == []
 
 
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer x", "Basic eDp5", "Bearer é.é.é", "Bearer a.b.c, Bearer d.e.f"]
 )
-async def test_a_header_that_is_no_bearer_is_refused(header: str) -> None:
-    async with door() as at:
+async def test_an_authorization_header_that_is_no_bearer_is_refused(header: str) -> None:
+    async with endpoint() as at:
         sent = {"Authorization": header, "Content-Type": JSON}
         async with at.http.post(f"{at.url}/api/messages", data=b"{}", headers=sent) as answer:
             assert (answer.status, await answer.read()) == (401, b"")
 
 
 @pytest.mark.parametrize("changes", [{"aud": "another"}, {"exp": 1}, {"iss": "https://evil"}, {"nbf": 4_000_000_000}])
-async def test_a_token_for_another_time_or_bot_is_refused(changes: dict[str, Any]) -> None:
-    async with door() as at:
+async def test_a_token_with_wrong_claims_is_refused(changes: dict[str, Any]) -> None:
+    async with endpoint() as at:
         assert await at.post(at.activity(), token=at.token(**changes)) == (401, b"")
-        assert at.heard == []
+        assert at.received == []
 
 
 # -- bodies --
 
 
-async def test_a_body_that_does_not_come_is_a_client_error() -> None:
-    async with door(read_seconds=0.2) as at:
+async def test_a_body_that_does_not_arrive_is_a_client_error() -> None:
+    async with endpoint(read_seconds=0.2) as at:
         length, json = "Content-Length: 100", "Content-Type: application/json"
 
         line = await at.raw(f"Authorization: Bearer {at.token()}", json, length, body=b'{"type":')
 
         assert b" 408 " in line
-        assert at.heard == []
+        assert at.received == []
 
 
 async def test_a_body_of_unknown_length_is_cut_off_at_the_limit() -> None:
@@ -252,13 +252,13 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit() -> None:
         for _ in range(MAX_BODY // 65536 + 2):
             yield b" " * 65536
 
-    async with door() as at:
+    async with endpoint() as at:
         assert await at.post(endless()) == (413, b"")
-        assert at.heard == []
+        assert at.received == []
 
 
-async def test_a_body_of_just_the_limit_is_read() -> None:
-    async with door() as at:
+async def test_a_body_of_exactly_the_limit_is_read() -> None:
+    async with endpoint() as at:
         small = orjson.dumps(at.activity())
 
         assert await at.post(small + b" " * (MAX_BODY - len(small))) == (200, b"")
@@ -272,7 +272,7 @@ JSON_TYPE = "Content-Type: application/json"
 @pytest.mark.parametrize("coding", COMPRESSED)
 async def test_a_strangers_compressed_body_is_401_and_not_inflated(coding: Lines) -> None:
     """The listener took in as many bytes of the body as were sent."""
-    async with door() as at:
+    async with endpoint() as at:
         answer = await at.listener.exchange(request(MESSAGES, JSON_TYPE, *coding, body=ZEROS))
 
         assert answer.startswith(b"HTTP/1.1 401 ")
@@ -282,7 +282,7 @@ async def test_a_strangers_compressed_body_is_401_and_not_inflated(coding: Lines
 async def test_a_strangers_compressed_chunks_are_401_and_not_inflated() -> None:
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ZEROS), ZEROS)
     lines = (JSON_TYPE, "Content-Encoding: gzip", "Transfer-Encoding: chunked")
-    async with door() as at:
+    async with endpoint() as at:
         answer = await at.listener.exchange(request(MESSAGES, *lines, body=chunks))
 
         assert answer.startswith(b"HTTP/1.1 401 ")
@@ -293,12 +293,12 @@ async def test_a_strangers_compressed_chunks_are_401_and_not_inflated() -> None:
     ("target", "status"), [(MESSAGES, 401), ("GET /api/messages", 405), ("GET /healthz", 200), ("POST /nowhere", 404)]
 )
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-async def test_a_body_that_is_not_compressed_as_it_says_leaves_the_connection_usable(
+async def test_a_falsely_declared_content_coding_leaves_the_connection_usable(
     coding: str, target: str, status: int
 ) -> None:
-    """A parser that inflates would fail at these bytes and end the connection."""
+    """An inflating parser would fail at the body and end the connection."""
     lines = (JSON_TYPE, f"Content-Encoding: {coding}")
-    async with door() as at:
+    async with endpoint() as at:
         first = request(target, *lines, body=b"abcde", last=False)
         answer = await at.listener.exchange(first, request("GET /readyz"))
 
@@ -308,31 +308,31 @@ async def test_a_body_that_is_not_compressed_as_it_says_leaves_the_connection_us
 @pytest.mark.parametrize("coding", COMPRESSED)
 async def test_a_compressed_body_with_a_good_token_is_an_unsupported_type(coding: Lines) -> None:
     before = counted("content_encoding")
-    async with door() as at:
+    async with endpoint() as at:
         lines = (f"Authorization: Bearer {at.token()}", JSON_TYPE, *coding)
         answer = await at.listener.exchange(request(MESSAGES, *lines, body=ZEROS))
 
         assert answer.startswith(b"HTTP/1.1 415 ")
         assert b"\r\nContent-Length: 0\r\n" in answer
-        assert b" 415 " in await at.raw(*lines, f"Content-Length: {10 * MAX_BODY}")  # by the head alone
+        assert b" 415 " in await at.raw(*lines, f"Content-Length: {10 * MAX_BODY}")  # no body was sent
         assert [seen.content.total_bytes for seen in at.listener.answered] == [len(ZEROS), 0]
-        assert at.heard == []
+        assert at.received == []
     assert counted("content_encoding") == before + 2
 
 
 @pytest.mark.parametrize("coding", UNCOMPRESSED)
-async def test_a_body_that_says_it_is_not_compressed_is_taken(coding: Lines) -> None:
-    async with door() as at:
+async def test_a_body_declared_as_not_compressed_is_taken(coding: Lines) -> None:
+    async with endpoint() as at:
         lines = (f"Authorization: Bearer {at.token()}", JSON_TYPE, *coding)
         answer = await at.listener.exchange(request(MESSAGES, *lines, body=orjson.dumps(at.activity())))
 
         assert answer.startswith(b"HTTP/1.1 200 ")
-        assert len(at.heard) == 1
+        assert len(at.received) == 1
 
 
-async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
+async def test_random_bodies_are_refused_and_never_answered_with_a_5xx() -> None:
     dice = random.Random(7)
-    async with door() as at:
+    async with endpoint() as at:
         whole = orjson.dumps(at.activity())
         for _ in range(300):
             start, stop = sorted(dice.choices(range(len(whole)), k=2))
@@ -344,7 +344,7 @@ async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
             assert await at.post(broken, token="a.b.c") == (401, b"")
 
 
-# -- what comes through --
+# -- events --
 
 
 @pytest.mark.parametrize(
@@ -361,29 +361,29 @@ async def test_random_bodies_are_refused_and_never_an_error_of_ours() -> None:
         ("reaction", Rated),
         ("install_remove", Removed),
         ("consent_accept", FileConsent),
-        *((name, Ignored) for name in IGNORED_IN_SILENCE),
+        *((name, Ignored) for name in IGNORED_SAMPLES),
     ],
 )
-async def test_every_kind_of_activity_is_answered_200_and_heard_once(name: str, kind: type[Event]) -> None:
-    async with door() as at:
+async def test_every_type_of_activity_is_answered_200_and_received_once(name: str, kind: type[Event]) -> None:
+    async with endpoint() as at:
         assert await at.post(at.activity(name)) == (200, b"")
-        assert [type(event) for event in at.heard] == [kind]
+        assert [type(event) for event in at.received] == [kind]
 
 
 @pytest.mark.parametrize(
     "kind", ["", None, 7, ["message"], "Message", "invokeResponse", "trace", "handoff", "é" * 1000]
 )
-async def test_a_type_that_nobody_knows_is_answered_200(kind: object) -> None:
-    async with door() as at:
+async def test_an_activity_of_unknown_type_is_answered_200(kind: object) -> None:
+    async with endpoint() as at:
         assert await at.post(at.activity(type=kind)) == (200, b"")
-        assert at.heard == [Ignored("type_unknown")]
+        assert at.received == [Ignored("type_unknown")]
 
 
-async def test_the_whole_activity_comes_through() -> None:
-    async with door() as at:
+async def test_the_event_holds_the_whole_activity() -> None:
+    async with endpoint() as at:
         await at.post(at.activity("table_and_code"))
 
-        (event,) = at.heard
+        (event,) = at.received
         assert isinstance(event, UserMessage)
         assert event.text.startswith("Check **this**:\n\n| Name | Age |")
         assert event.reference.service_url == at.service_url
@@ -391,19 +391,19 @@ async def test_the_whole_activity_comes_through() -> None:
 
 @pytest.mark.parametrize("mode", ["expectReplies", "ephemeral", "notification", "stream"])
 @pytest.mark.parametrize("name", ["personal", "card_ask_again", "unknown_type"])
-async def test_the_way_the_sender_wants_replies_delivered_changes_nothing(mode: str, name: str) -> None:
-    async with door() as at:
+async def test_the_delivery_mode_of_an_activity_does_not_change_the_answer(mode: str, name: str) -> None:
+    async with endpoint() as at:
         sent = at.activity(name, deliveryMode=mode, callerId="urn:botframework:azure", inputHint="x")
 
         assert await at.post(sent) == (200, b"")
-        assert len(at.heard) == 1
+        assert len(at.received) == 1
 
 
 # -- clicks --
 
 
-async def test_a_click_is_answered_with_the_card_that_takes_its_place() -> None:
-    async with door() as at:
+async def test_a_click_is_answered_with_a_card_that_replaces_the_clicked_card() -> None:
+    async with endpoint() as at:
         at.click = Click("Starting a new conversation.", replaces=True)
 
         status, body = await at.post(at.activity("card_new_session"))
@@ -414,8 +414,8 @@ async def test_a_click_is_answered_with_the_card_that_takes_its_place() -> None:
         assert answer["value"]["body"][0]["text"] == "Starting a new conversation."
 
 
-async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> None:
-    async with door() as at:
+async def test_a_click_is_answered_with_a_sentence_that_keeps_the_clicked_card() -> None:
+    async with endpoint() as at:
         at.click = Click("Only the person who asked can do that.", replaces=False)
 
         status, body = await at.post(at.activity("card_ask_again"))
@@ -424,51 +424,51 @@ async def test_a_click_is_answered_with_a_sentence_that_leaves_the_card() -> Non
         assert (status, orjson.loads(body)) == (200, expected)
 
 
-async def test_feedback_is_heard_and_answered_with_an_empty_object() -> None:
-    """Teams shows an error for anything else (docs/reference/teams.md, "Labels and feedback")."""
-    async with door() as at:
+async def test_feedback_is_received_and_answered_with_an_empty_object() -> None:
+    """Teams shows an error for a body with content (docs/reference/teams.md, "Feedback buttons and their invoke")."""
+    async with endpoint() as at:
         assert await at.post(at.activity("feedback_like")) == (200, b"{}")
         assert await at.post(at.activity("feedback_malformed")) == (200, b"{}")
-        assert [type(event) for event in at.heard] == [Rated, Ignored]
+        assert [type(event) for event in at.received] == [Rated, Ignored]
 
 
-async def test_feedback_that_could_not_be_kept_is_not_acknowledged() -> None:
-    async with door() as at:
+async def test_feedback_that_the_store_cannot_keep_is_not_acknowledged() -> None:
+    async with endpoint() as at:
         at.trouble = StoreUnavailable("full")
         assert await at.post(at.activity("feedback_like")) == (503, b"")
 
 
 @pytest.mark.parametrize("name", ["task/fetch", "config/fetch", "", None, 7, {"a": 1}])
-async def test_an_invoke_that_nobody_knows_is_answered_200(name: object) -> None:
-    async with door() as at:
+async def test_an_unknown_invoke_is_answered_200(name: object) -> None:
+    async with endpoint() as at:
         assert await at.post(at.activity("invoke_unknown", name=name)) == (200, b"")
-        assert at.heard == [Ignored("invoke_unknown")]
+        assert at.received == [Ignored("invoke_unknown")]
 
 
 @pytest.mark.parametrize("name", ["file_consent_accept", "file_consent_decline"])
-async def test_a_word_about_an_offered_file_is_taken_and_answered_at_once(name: str) -> None:
-    async with door() as at:
+async def test_a_consent_to_an_offered_file_is_received_and_answered_at_once(name: str) -> None:
+    async with endpoint() as at:
         assert await at.post(at.activity(name)) == (200, b"")
-        (event,) = at.heard
+        (event,) = at.received
         assert isinstance(event, FileConsent)
         assert event.consent.accepted is (name == "file_consent_accept")
 
 
-async def test_what_a_message_sets_off_never_becomes_the_http_answer() -> None:
-    async with door() as at:
+async def test_a_result_for_a_message_never_becomes_the_http_answer() -> None:
+    async with endpoint() as at:
         at.click = Click("secret", replaces=True)
 
         assert await at.post(at.activity("personal")) == (200, b"")
 
 
-# -- a store that cannot --
+# -- store unavailable --
 
 
 @pytest.mark.parametrize("name", ["personal", "card_ask_again", "install_add"])
 @pytest.mark.parametrize("trouble", [StoreUnavailable("disk full"), StoreInUse("another")])
-async def test_what_cannot_be_kept_is_not_accepted(name: str, trouble: Exception) -> None:
+async def test_a_message_that_the_store_cannot_keep_is_answered_503(name: str, trouble: Exception) -> None:
     before = counted("store_unavailable") + counted("store_in_use")
-    async with door() as at:
+    async with endpoint() as at:
         at.trouble = trouble
 
         assert await at.post(at.activity(name)) == (503, b"")

@@ -1,4 +1,4 @@
-"""Who is a guest, as a Bot Connector's roster tells it."""
+"""TeamsRoster against a local Bot Connector: who is a guest, and how long answers are kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEMBER: dict[str, Any] = {
 
 @dataclass
 class World:
-    """A roster with one entry, a connector that counts who asks, and a clock."""
+    """A connector whose roster has a single entry, the requests for the roster, and a clock."""
 
     member: Any = field(default_factory=lambda: dict(MEMBER))
     status: int = 200
@@ -46,7 +46,7 @@ class World:
         self.asked.append(request.raw_path)
         return web.json_response(self.member, status=self.status)
 
-    async def says(self, person: Person = ANN, **where: Any) -> bool:
+    async def is_guest(self, person: Person = ANN, **where: Any) -> bool:
         group = Reference(self.service_url, "19:g@thread.v2", Scope.GROUP, HOME, "28:bot", person.teams_id)
         return await self.roster.is_guest(replace(group, **where), person)
 
@@ -90,72 +90,76 @@ async def world(**changes: Any) -> AsyncIterator[World]:
         ({"tenantId": "99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c"}, True),
     ],
 )
-async def test_a_guest_is_known_by_role_name_or_home(changes: dict[str, Any], guest: bool) -> None:
+async def test_a_guest_is_recognised_by_role_principal_name_or_home_tenant(
+    changes: dict[str, Any], guest: bool
+) -> None:
     async with world(**changes) as at:
-        assert await at.says() is guest
+        assert await at.is_guest() is guest
 
 
 @pytest.mark.parametrize("member", [{}, [], {"id": "29:bob"}, {**MEMBER, "id": ["29:ann"]}])
-async def test_an_entry_that_is_not_the_persons_proves_nothing(member: Any) -> None:
+async def test_a_roster_entry_of_a_different_person_is_rejected(member: Any) -> None:
     async with world() as at:
         at.member = member
 
         with pytest.raises(DeliveryFailure):
-            await at.says()
+            await at.is_guest()
 
 
 @pytest.mark.parametrize(("status", "failure"), [(404, DeliveryRefused), (400, DeliveryRejected)])
-async def test_who_is_not_in_the_roster_is_no_member(status: int, failure: type[DeliveryFailure]) -> None:
+async def test_a_person_outside_the_roster_is_not_taken_for_a_member(
+    status: int, failure: type[DeliveryFailure]
+) -> None:
     async with world() as at:
         at.status = status
 
         with pytest.raises(failure):
-            await at.says()
+            await at.is_guest()
 
 
-async def test_the_roster_of_a_thread_is_its_channels() -> None:
+async def test_the_roster_of_a_thread_is_asked_at_its_channel() -> None:
     async with world() as at:
-        await at.says(conversation="19:c@thread.tacv2;messageid=170", scope=Scope.CHANNEL)
+        await at.is_guest(conversation="19:c@thread.tacv2;messageid=170", scope=Scope.CHANNEL)
 
         assert at.asked == ["/emea/v3/conversations/19:c@thread.tacv2/members/29:ann"]
 
 
-async def test_a_person_is_looked_up_once_in_six_hours_wherever_they_write() -> None:
+async def test_a_person_is_looked_up_once_in_six_hours_over_all_conversations() -> None:
     async with world() as at:
-        await at.says()
-        await at.says(conversation="19:other@thread.v2")
+        await at.is_guest()
+        await at.is_guest(conversation="19:other@thread.v2")
         assert len(at.asked) == 1
 
         at.member["userRole"] = "guest"
         at.clock += 6 * 3600 + 1
-        assert await at.says()
+        assert await at.is_guest()
         assert len(at.asked) == 2
 
 
-async def test_what_is_known_of_one_says_nothing_of_another_nor_of_another_tenant() -> None:
+async def test_a_kept_answer_holds_for_the_same_person_and_tenant_only() -> None:
     async with world() as at:
-        await at.says()
+        await at.is_guest()
         bob = Person("29:bob", "b0b", "Bob")
         at.member = {**MEMBER, "id": "29:bob", "userRole": "guest"}
 
-        assert await at.says(bob)
+        assert await at.is_guest(bob)
         at.member = dict(MEMBER)
-        assert await at.says(tenant="99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c")
+        assert await at.is_guest(tenant="99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c")
 
 
-async def test_a_failed_look_up_is_tried_again_the_next_time() -> None:
+async def test_a_failed_look_up_is_not_kept() -> None:
     async with world() as at:
         at.status = 404
         with pytest.raises(DeliveryRefused):
-            await at.says()
+            await at.is_guest()
         at.status = 200
 
-        assert not await at.says()
+        assert not await at.is_guest()
 
 
-async def test_an_entry_that_tells_nothing_about_the_person_is_no_membership() -> None:
+async def test_a_roster_entry_without_role_tenant_and_name_is_rejected() -> None:
     async with world() as w:
         w.member = {"id": ANN.teams_id, "name": "Ann"}
 
         with pytest.raises(DeliveryRejected):
-            await w.says()
+            await w.is_guest()

@@ -1,4 +1,4 @@
-"""The listening sockets: whom they keep, whom they close, and on which addresses they hear."""
+"""The listening sockets: limits of time and connections, compressed bodies, IPv6."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def greet(_: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def site(host: str = "127.0.0.1", *, most: int = 10, head_seconds: float = HEAD_SECONDS) -> AsyncIterator[int]:
-    """A site that greets, on the port it yields."""
+    """A site with a greeting at `/`; yields the port."""
     app = web.Application()
     app.router.add_get("/", greet)
     async with listening(app, host, most=most, head_seconds=head_seconds) as listener:
@@ -51,21 +51,21 @@ async def greeted(streams: Streams) -> bool:
 
 
 @pytest.mark.parametrize("sent", [b"", REQUEST[:-2]])
-async def test_a_connection_that_brings_no_whole_head_is_closed(sent: bytes) -> None:
+async def test_a_connection_without_a_whole_head_in_time_is_closed(sent: bytes) -> None:
     async with site(head_seconds=0.05) as port, connection(port) as (reader, writer):
         writer.write(sent)
         async with asyncio.timeout(5):
             assert await reader.read() == b""
 
 
-async def test_a_connection_that_asked_something_may_rest_longer_than_a_first_head_may_take() -> None:
+async def test_after_a_first_request_a_connection_may_be_idle_longer_than_the_limit_for_heads() -> None:
     async with site(head_seconds=0.05) as port, connection(port) as streams:
         assert await greeted(streams)
-        await asyncio.sleep(0.1)  # the time within which it must not be closed
+        await asyncio.sleep(0.1)  # twice the limit for heads
         assert await greeted(streams)
 
 
-async def test_connections_beyond_the_limit_are_closed_as_they_come_and_places_come_free() -> None:
+async def test_connections_beyond_the_limit_are_closed_until_an_open_connection_ends() -> None:
     async with site(most=1) as port:
         async with connection(port) as first:
             assert await greeted(first)
@@ -82,7 +82,7 @@ async def test_connections_beyond_the_limit_are_closed_as_they_come_and_places_c
 
 
 @pytest.mark.parametrize("coding", COMPRESSED)
-async def test_a_compressed_body_reaches_the_handler_as_it_was_sent(coding: Lines) -> None:
+async def test_a_compressed_body_reaches_the_handler_without_being_inflated(coding: Lines) -> None:
     async def echo(asked: web.Request) -> web.Response:
         return web.Response(body=await asked.read())
 
@@ -98,12 +98,12 @@ async def test_a_compressed_body_reaches_the_handler_as_it_was_sent(coding: Line
 @pytest.mark.skipif(
     not socket.has_dualstack_ipv6() and os.environ.get("CI") != "true", reason="this machine has no IPv6"
 )
-async def test_every_address_as_ipv6_says_it_is_every_ipv4_address_too() -> None:
+async def test_a_listener_on_all_ipv6_addresses_takes_ipv4_connections_too() -> None:
     async with site("::") as port, connection(port, "127.0.0.1") as over_four:
         assert await greeted(over_four)
 
 
-def test_the_health_check_knows_how_to_write_an_ipv6_address() -> None:
+def test_the_command_healthcheck_reaches_a_listener_on_ipv6() -> None:
     settings = {
         "TEAMS_APP_ID": "11111111-1111-1111-1111-111111111111",
         "TEAMS_TENANT_ID": "22222222-2222-2222-2222-222222222222",

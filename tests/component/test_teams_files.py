@@ -1,4 +1,4 @@
-"""People's files, against local stand-ins for the connector, SharePoint and hosts that are none of ours."""
+"""TeamsFiles against local stand-ins for the connector, SharePoint and a foreign host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PICTURE = "/emea/tenant-1/v3/attachments/0-weu-d1-abc/views/original"
 
 @dataclass
 class Host:
-    """A server that answers by path and remembers who asked with what."""
+    """A server that answers by path and records the requests."""
 
     answers: dict[str, Handler] = field(default_factory=dict)
     seen: list[web.BaseRequest] = field(default_factory=list)
@@ -73,7 +73,7 @@ async def bench(*, seconds: float = 5.0) -> AsyncIterator[Bench]:
         login = Host(
             {
                 "/t/v2.0/.well-known/openid-configuration": _discovery,
-                "/t/token": says_json({"token_type": "Bearer", "expires_in": 3600, "access_token": "bot.token"}),
+                "/t/token": respond_json({"token_type": "Bearer", "expires_in": 3600, "access_token": "bot.token"}),
             }
         )
         app = web.Application()
@@ -94,30 +94,30 @@ async def _discovery(request: web.Request) -> web.StreamResponse:
     return web.json_response(endpoints)
 
 
-def says_json(value: dict[str, object]) -> Handler:
+def respond_json(value: dict[str, object]) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.json_response(value)
 
     return answer
 
 
-def says(body: bytes = b"words", status: int = 200, **headers: str) -> Handler:
+def respond(body: bytes = b"words", status: int = 200, **headers: str) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body, headers=headers)
 
     return answer
 
 
-def sends(url: str, status: int = 302) -> Handler:
-    return says(b"", status, Location=url)
+def redirect(url: str, status: int = 302) -> Handler:
+    return respond(b"", status, Location=url)
 
 
-# -- in --
+# -- fetching --
 
 
 async def test_a_download_is_fetched_without_the_bots_token() -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = says()
+        here.sharepoint.answers["/file"] = respond()
 
         assert await here.download() == b"words"
         assert here.sharepoint.bearers == [None]
@@ -125,7 +125,7 @@ async def test_a_download_is_fetched_without_the_bots_token() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..files.example", f"{'a' * 64}.files.example"])
-async def test_a_host_that_no_name_server_could_know_is_refused(host: str) -> None:
+async def test_a_host_name_that_cannot_be_looked_up_is_refused(host: str) -> None:
     async with bench() as here:
         with pytest.raises(FileRefused):
             await here.files.fetch(SharedFile("f", f"https://{host}/file", FileKind.DOWNLOAD))
@@ -135,7 +135,7 @@ async def test_a_host_that_no_name_server_could_know_is_refused(host: str) -> No
 
 async def test_a_picture_is_fetched_with_the_bots_token() -> None:
     async with bench() as here:
-        here.connector.answers[PICTURE] = says(PNG)
+        here.connector.answers[PICTURE] = respond(PNG)
 
         assert await here.picture() == PNG
         assert here.connector.bearers == ["Bearer bot.token"]
@@ -152,14 +152,14 @@ async def test_a_picture_is_fetched_with_the_bots_token() -> None:
         "",
     ],
 )
-async def test_the_bots_token_opens_nothing_but_pictures(path: str) -> None:
+async def test_the_bots_token_is_sent_to_the_path_of_pictures_only(path: str) -> None:
     async with bench() as here:
         with pytest.raises(FileRefused):
             await here.picture(path)
         assert here.connector.seen == []
 
 
-async def test_neither_kind_is_fetched_from_another_host_nor_from_the_others() -> None:
+async def test_files_and_pictures_are_each_fetched_from_their_own_hosts_only() -> None:
     async with bench() as here:
         for host in (here.stranger, here.sharepoint):
             with pytest.raises(FileRefused):
@@ -177,7 +177,7 @@ async def test_neither_kind_is_fetched_from_another_host_nor_from_the_others() -
         "file:///etc/passwd",
         "http://example.com/file",
         "https://example.com/file",
-        "https://contoso.sharepoint.com/file",  # not in this cloud's list
+        "https://contoso.sharepoint.com/file",  # not a host of the custom cloud
         "http://127.0.0.1/file",
         "http://127.0.0.1:80@evil.example/",
         "//127.0.0.1/file",
@@ -189,7 +189,7 @@ async def test_neither_kind_is_fetched_from_another_host_nor_from_the_others() -
     ],
 )
 @pytest.mark.parametrize("kind", [FileKind.DOWNLOAD, FileKind.PICTURE])
-async def test_an_address_that_is_none_of_ours_is_refused_before_anything_is_sent(url: str, kind: FileKind) -> None:
+async def test_a_foreign_address_is_refused_before_any_request(url: str, kind: FileKind) -> None:
     async with bench() as here:
         with pytest.raises(FileRefused):
             await here.files.fetch(SharedFile("f", url, kind))
@@ -198,19 +198,19 @@ async def test_an_address_that_is_none_of_ours_is_refused_before_anything_is_sen
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_among_the_hosts_of_files_are_followed(status: int) -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = sends("/next", status)
-        here.sharepoint.answers["/next"] = sends(f"{here.sharepoint.url}/there?a=b%2Fc", status)
-        here.sharepoint.answers["/there"] = says()
+        here.sharepoint.answers["/file"] = redirect("/next", status)
+        here.sharepoint.answers["/next"] = redirect(f"{here.sharepoint.url}/there?a=b%2Fc", status)
+        here.sharepoint.answers["/there"] = respond()
 
         assert await here.download() == b"words"
         assert here.sharepoint.paths[1:] == ["/next", "/there?a=b%2Fc"]
         assert here.sharepoint.bearers == [None, None, None]
 
 
-async def test_a_redirect_to_another_host_is_not_followed() -> None:
+async def test_a_redirect_to_a_foreign_host_is_not_followed() -> None:
     async with bench() as here:
-        here.stranger.answers["/file"] = says()
-        here.sharepoint.answers["/file"] = sends(f"{here.stranger.url}/file")
+        here.stranger.answers["/file"] = respond()
+        here.sharepoint.answers["/file"] = redirect(f"{here.stranger.url}/file")
 
         with pytest.raises(FileRefused):
             await here.download()
@@ -219,8 +219,8 @@ async def test_a_redirect_to_another_host_is_not_followed() -> None:
 
 async def test_a_download_never_becomes_a_request_to_the_connector() -> None:
     async with bench() as here:
-        here.connector.answers[PICTURE] = says()
-        here.sharepoint.answers["/file"] = sends(f"{here.connector.url}{PICTURE}")
+        here.connector.answers[PICTURE] = respond()
+        here.sharepoint.answers["/file"] = redirect(f"{here.connector.url}{PICTURE}")
 
         with pytest.raises(FileRefused):
             await here.download()
@@ -230,54 +230,54 @@ async def test_a_download_never_becomes_a_request_to_the_connector() -> None:
 async def test_the_bots_token_follows_no_redirect_out_of_the_connector() -> None:
     async with bench() as here:
         for target in (here.stranger, here.sharepoint):
-            here.connector.answers[PICTURE] = sends(f"{target.url}{PICTURE}")
+            here.connector.answers[PICTURE] = redirect(f"{target.url}{PICTURE}")
             with pytest.raises(FileRefused):
                 await here.picture()
         assert [*here.stranger.seen, *here.sharepoint.seen] == []
 
 
 @pytest.mark.parametrize("location", ["", "http://[", "javascript:alert(1)", "https://", "//"])
-async def test_a_redirect_to_nowhere_is_refused(location: str) -> None:
+async def test_a_redirect_without_a_usable_address_is_refused(location: str) -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = says(b"", 302, Location=location)
+        here.sharepoint.answers["/file"] = respond(b"", 302, Location=location)
         with pytest.raises(FileRefused):
             await here.download()
 
 
-async def test_redirects_end() -> None:
+async def test_more_than_three_redirects_are_refused() -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = sends("/file")
+        here.sharepoint.answers["/file"] = redirect("/file")
         with pytest.raises(FileRefused):
             await here.download()
         assert len(here.sharepoint.seen) == 1 + MOST_REDIRECTS
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-async def test_a_link_that_has_run_out_is_told_apart(status: int) -> None:
+async def test_an_expired_link_raises_file_expired(status: int) -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = says(status=status)
+        here.sharepoint.answers["/file"] = respond(status=status)
         with pytest.raises(FileExpired):
             await here.download()
 
 
 @pytest.mark.parametrize("status", [204, 206, 400, 429, 500, 503])
-async def test_any_other_answer_is_no_file(status: int) -> None:
+async def test_an_answer_of_any_other_status_raises_file_unreachable(status: int) -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = says(b"" if status == 204 else b"x", status)
+        here.sharepoint.answers["/file"] = respond(b"" if status == 204 else b"x", status)
         with pytest.raises(FileUnreachable):
             await here.download()
 
 
-async def test_a_file_of_the_most_bytes_is_taken_and_one_more_is_not() -> None:
+async def test_a_file_of_the_largest_size_is_taken_and_a_larger_file_is_not() -> None:
     async with bench() as here:
-        here.sharepoint.answers["/file"] = says(b"x" * MOST_BYTES)
+        here.sharepoint.answers["/file"] = respond(b"x" * MOST_BYTES)
         assert len(await here.download()) == MOST_BYTES
-        here.sharepoint.answers["/file"] = says(b"x" * (MOST_BYTES + 1))
+        here.sharepoint.answers["/file"] = respond(b"x" * (MOST_BYTES + 1))
         with pytest.raises(FileTooLarge):
             await here.download()
 
 
-async def test_a_file_without_end_is_given_up() -> None:
+async def test_an_endless_file_is_given_up_at_the_largest_size() -> None:
     stop = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -294,7 +294,7 @@ async def test_a_file_without_end_is_given_up() -> None:
         stop.set()
 
 
-async def test_a_file_that_does_not_come_is_given_up_in_time() -> None:
+async def test_a_file_that_does_not_arrive_is_given_up_after_the_time_limit() -> None:
     stop = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -311,7 +311,7 @@ async def test_a_file_that_does_not_come_is_given_up_in_time() -> None:
         stop.set()
 
 
-async def test_a_host_that_nobody_listens_at_is_unreachable() -> None:
+async def test_a_host_without_a_listener_is_unreachable() -> None:
     async with bench() as here:
         cloud = custom(f"{here.connector.url}/o", here.connector.url, ["h"], [f"127.0.0.1:{(port := unused_port())}"])
         async with aiohttp.ClientSession() as session:
@@ -320,12 +320,12 @@ async def test_a_host_that_nobody_listens_at_is_unreachable() -> None:
                 await files.fetch(SharedFile("f", f"http://127.0.0.1:{port}/", FileKind.DOWNLOAD))
 
 
-# -- out --
+# -- saving --
 
 
-async def test_a_file_is_saved_in_one_piece_without_the_bots_token() -> None:
+async def test_a_file_is_saved_by_a_single_put_without_the_bots_token() -> None:
     async with bench() as here:
-        here.sharepoint.answers["/up"] = says(b"{}", 201)
+        here.sharepoint.answers["/up"] = respond(b"{}", 201)
         await here.files.save(f"{here.sharepoint.url}/up?guid='1'", b"12345")
 
         (request,) = here.sharepoint.seen
@@ -335,7 +335,7 @@ async def test_a_file_is_saved_in_one_piece_without_the_bots_token() -> None:
         assert here.sharepoint.bearers == [None]
 
 
-async def test_a_file_is_saved_nowhere_but_at_the_hosts_of_files() -> None:
+async def test_a_file_is_saved_at_the_hosts_of_files_only() -> None:
     async with bench() as here:
         for host in (here.stranger, here.connector):
             with pytest.raises(FileRefused):
@@ -346,10 +346,10 @@ async def test_a_file_is_saved_nowhere_but_at_the_hosts_of_files() -> None:
 @pytest.mark.parametrize(
     ("status", "failure"), [(202, FileUnreachable), (302, FileUnreachable), (404, FileExpired), (500, FileUnreachable)]
 )
-async def test_what_is_not_saved_is_told(status: int, failure: type[FileFailure]) -> None:
+async def test_a_refused_upload_raises_an_error(status: int, failure: type[FileFailure]) -> None:
     async with bench() as here:
-        here.stranger.answers["/up"] = says()
-        here.sharepoint.answers["/up"] = says(b"", status, Location=f"{here.stranger.url}/up")
+        here.stranger.answers["/up"] = respond()
+        here.sharepoint.answers["/up"] = respond(b"", status, Location=f"{here.stranger.url}/up")
         with pytest.raises(failure):
             await here.files.save(f"{here.sharepoint.url}/up", b"1")
         assert here.stranger.seen == []

@@ -1,4 +1,4 @@
-"""The two listeners: what they answer, to whom, and what they never say."""
+"""The applications of both listeners: paths, statuses, the admin token, metrics, health without secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bridge.web.admin import admin_app
 from bridge.web.public import public_app
 
 Client = TestClient[web.Request, web.Application]
-# whom these tests do not let do anything: tests/component/test_admin_api.py
+# No test in this file runs an operator's command; tests/component/test_admin_api.py does.
 NOBODY = cast("Operator", None)
 
 
@@ -42,7 +42,7 @@ async def client(app: web.Application) -> AsyncIterator[Client]:
 
 @dataclass
 class Health:
-    """What the bridge would say about itself."""
+    """Stands in for the bridge's health details."""
 
     ready: bool = True
 
@@ -50,17 +50,17 @@ class Health:
         return {"ready": self.ready, "store": "ok"}
 
 
-async def door(_: Post) -> Reply:
-    """Lets nobody in."""
+async def refuse(_: Post) -> Reply:
+    """Refuses every activity."""
     return Reply(401)
 
 
 # -- public --
 
 
-async def test_the_public_health_is_a_bare_status() -> None:
+async def test_the_public_health_paths_answer_with_a_bare_status() -> None:
     health = Health()
-    async with client(public_app(door, ready=lambda: health.ready)) as http:
+    async with client(public_app(refuse, ready=lambda: health.ready)) as http:
         for ready, status in ((True, 200), (False, 503), (True, 200)):
             health.ready = ready
             async with http.get("/readyz") as answer:
@@ -82,15 +82,17 @@ async def test_the_public_health_is_a_bare_status() -> None:
         ("POST", "/api/notify", 404, None),
     ],
 )
-async def test_anything_else_is_refused_without_a_word(method: str, path: str, status: int, allow: str | None) -> None:
+async def test_unknown_paths_and_methods_are_refused_with_an_empty_body(
+    method: str, path: str, status: int, allow: str | None
+) -> None:
     async with (
-        client(public_app(door, ready=lambda: True)) as http,
+        client(public_app(refuse, ready=lambda: True)) as http,
         http.request(method, path, headers={"Authorization": "Bearer x"}) as answer,
     ):
         assert (answer.status, await answer.read(), answer.headers.get("Allow")) == (status, b"", allow)
 
 
-async def test_only_an_answer_with_a_body_says_what_it_is() -> None:
+async def test_only_an_answer_with_a_body_has_a_content_type() -> None:
     async def asked(post: Post) -> Reply:
         return Reply(200, await post.read())
 
@@ -110,7 +112,7 @@ PATHS = ("/healthz", "/readyz", "/metrics")
     "header", [None, "", "Bearer", "Bearer wrong", "Bearer tokeñ", "token", "bearer token ", "Basic x"]
 )
 @pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
-async def test_the_admin_listener_tells_nobody_without_its_token(header: str | None, path: str) -> None:
+async def test_the_admin_listener_refuses_requests_without_its_token(header: str | None, path: str) -> None:
     headers = {} if header is None else {"Authorization": header}
     async with (
         client(admin_app(operator=NOBODY, details=Health().details, token="token")) as http,
@@ -120,7 +122,7 @@ async def test_the_admin_listener_tells_nobody_without_its_token(header: str | N
 
 
 @pytest.mark.parametrize("token", ["token", "tokeñ", ""])
-async def test_it_tells_whoever_has_it_and_everybody_on_loopback_where_none_is_set(token: str) -> None:
+async def test_the_admin_listener_answers_with_the_token_or_on_loopback_without_a_set_token(token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with client(admin_app(operator=NOBODY, details=Health().details, token=token)) as http:
         for path in PATHS:
@@ -128,7 +130,7 @@ async def test_it_tells_whoever_has_it_and_everybody_on_loopback_where_none_is_s
                 assert answer.status == 200
 
 
-async def test_details_have_the_status_of_readiness() -> None:
+async def test_health_details_are_200_when_ready_and_503_when_not() -> None:
     for ready, status in ((True, 200), (False, 503)):
         health = Health(ready)
         async with (
@@ -138,7 +140,7 @@ async def test_details_have_the_status_of_readiness() -> None:
             assert (answer.status, orjson.loads(await answer.read())) == (status, health.details())
 
 
-async def test_metrics_are_what_prometheus_reads() -> None:
+async def test_metrics_have_the_format_of_prometheus() -> None:
     metrics.INBOUND.labels("accepted").inc()
     async with (
         client(admin_app(operator=NOBODY, details=Health().details, token="")) as http,
@@ -158,8 +160,8 @@ def test_no_metric_has_a_label_for_people_conversations_or_turns() -> None:
     assert all(family.documentation.endswith("?") for family in metrics.REGISTRY.collect())
 
 
-async def test_health_details_say_what_is_wrong_without_a_secret(tmp_path: Path) -> None:
-    """Entra ID refuses the secret, and the gateway is down."""
+async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path) -> None:
+    """The faults: Entra ID refuses the secret, and the gateway is down."""
 
     async def nothing(_: Event) -> None:
         return None

@@ -1,4 +1,4 @@
-"""The commands as an operator meets them: words, exit codes, secrets that stay secret."""
+"""The commands as real processes: output, exit codes, secrets that stay secret."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GATEWAY_CHECKS = ("gateway token accepted", "agent exists", "user ids honoured",
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A world with a bridge that runs and is left alone."""
+    """A world with a running bridge, which no test stops."""
     async with world(tmp_path_factory.mktemp("cli")) as here:
         here.bridge.environment["BRIDGE_PUBLIC_URL"] = here.bridge.base
         await here.start()
@@ -45,56 +45,58 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
 
-async def bridge(*arguments: str, **settings: str) -> Said:
-    """Run `teams-bridge …` to its end, with these settings alone."""
+async def bridge(*arguments: str, **settings: str) -> CommandResult:
+    """Run `teams-bridge …` to the end, with no settings but the given ones."""
     environment = clean_environment(**{"COLUMNS": "160", **settings})
 
-    def work() -> Said:
+    def work() -> CommandResult:
         command = [sys.executable, "-m", "bridge", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
-        return Said(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
-    said = await asyncio.to_thread(work)
-    assert "Traceback" not in said.out + said.err
-    return said
+    result = await asyncio.to_thread(work)
+    assert "Traceback" not in result.out + result.err
+    return result
 
 
 @dataclass(frozen=True)
 class Line:
+    """A line of the doctor."""
+
     verdict: str
     detail: str
     fix: str
 
 
 async def doctor(running: World, **changes: str) -> tuple[int, dict[str, Line]]:
-    """The doctor's exit code, and its lines by the name of the check. Its store is nobody else's, unless named."""
+    """The doctor's exit code, and the lines by the check's name. The doctor has a separate store unless given."""
     own = {"BRIDGE_STORE": str(running.store.with_name("of-the-doctor.db"))}
-    said = await bridge("doctor", **{**running.bridge.environment, **own, **changes})
+    result = await bridge("doctor", **{**running.bridge.environment, **own, **changes})
     lines: dict[str, Line] = {}
-    for line in said.out.splitlines():
+    for line in result.out.splitlines():
         found = re.match(rf"({'|'.join(VERDICTS)})\s+(.+?): (.*)", line)
         if found:
             lines[found[2]] = Line(found[1], found[3], "")
         elif "->" in line:
             last = list(lines)[-1]
             lines[last] = Line(lines[last].verdict, lines[last].detail, line.partition("->")[2].strip())
-    assert said.err == ""
-    return said.code, lines
+    assert result.err == ""
+    return result.code, lines
 
 
 def verdicts(lines: dict[str, Line], verdict: str) -> set[str]:
     return {name for name, line in lines.items() if line.verdict == verdict}
 
 
-async def test_the_doctor_finds_everything_well(running: World) -> None:
+async def test_the_doctor_reports_ok_for_every_check_of_a_working_bridge(running: World) -> None:
     code, lines = await doctor(running, BRIDGE_STORE=str(running.store))
     assert verdicts(lines, "ok") == set(lines), lines
     assert len(lines) == 11
@@ -102,18 +104,18 @@ async def test_the_doctor_finds_everything_well(running: World) -> None:
     assert code == 0
 
 
-async def test_the_doctor_without_a_model_call_or_a_public_address_says_that_it_has_not_looked(running: World) -> None:
+async def test_the_doctor_reports_checks_without_model_call_or_public_address_as_not_made(running: World) -> None:
     runs = len(running.gateway.asked)
     store = str(running.store.with_name("of-the-doctor.db"))
     environment = {**running.bridge.environment, "BRIDGE_PUBLIC_URL": "", "BRIDGE_STORE": store}
-    said = await bridge("doctor", "--no-model-call", **environment)
-    assert said.code == 0
-    assert re.search(r"^not checked\s+sessions persist: .*--no-model-call", said.out, re.MULTILINE)
-    assert re.search(r"^not checked\s+public address: BRIDGE_PUBLIC_URL is not set", said.out, re.MULTILINE)
+    result = await bridge("doctor", "--no-model-call", **environment)
+    assert result.code == 0
+    assert re.search(r"^not checked\s+sessions persist: .*--no-model-call", result.out, re.MULTILINE)
+    assert re.search(r"^not checked\s+public address: BRIDGE_PUBLIC_URL is not set", result.out, re.MULTILINE)
     assert len(running.gateway.asked) == runs
 
 
-async def test_the_doctor_names_a_wrong_secret_and_still_looks_at_the_rest(running: World) -> None:
+async def test_the_doctor_names_a_wrong_secret_and_still_makes_the_other_checks(running: World) -> None:
     code, lines = await doctor(running, TEAMS_APP_PASSWORD="not the secret")
     assert code == 1
     assert verdicts(lines, "failed") == {"outbound token from Entra ID"}
@@ -123,7 +125,7 @@ async def test_the_doctor_names_a_wrong_secret_and_still_looks_at_the_rest(runni
     assert len(verdicts(lines, "ok")) == 10
 
 
-async def test_the_doctor_names_a_wrong_gateway_token_and_checks_nothing_behind_it(running: World) -> None:
+async def test_the_doctor_names_a_wrong_gateway_token_and_skips_the_checks_behind_the_token(running: World) -> None:
     code, lines = await doctor(running, GOCLAW_TOKEN="wrong")
     assert code == 1
     assert verdicts(lines, "failed") == {"gateway token accepted"}
@@ -139,7 +141,7 @@ async def test_the_doctor_names_an_unknown_agent(running: World) -> None:
     assert verdicts(lines, "not checked") == {"sessions persist"}
 
 
-async def test_the_doctor_names_a_gateway_that_forgets(running: World, tmp_path: Path) -> None:
+async def test_the_doctor_names_a_gateway_without_memory(running: World, tmp_path: Path) -> None:
     gateway = GatewayStandIn(tmp_path / "forgetful", persistent=False)
     await gateway.start()
     try:
@@ -151,12 +153,14 @@ async def test_the_doctor_names_a_gateway_that_forgets(running: World, tmp_path:
     assert "one session per user" in lines["sessions persist"].fix
 
 
-async def test_the_doctor_on_a_machine_where_nothing_answers(running: World, tmp_path: Path) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
+async def test_the_doctor_names_all_faults_on_a_machine_where_no_service_answers(
+    running: World, tmp_path: Path
+) -> None:
+    unused = f"http://127.0.0.1:{free_port()}"
     (tmp_path / "file").write_text("no folder")
     changes = {
-        "GOCLAW_URL": nobody,
-        "BRIDGE_PUBLIC_URL": nobody,
+        "GOCLAW_URL": unused,
+        "BRIDGE_PUBLIC_URL": unused,
         "BRIDGE_STORE": str(tmp_path / "file" / "bridge.db"),
     }
     code, lines = await doctor(running, **changes)
@@ -175,20 +179,20 @@ async def test_help_and_version_need_no_settings() -> None:
     assert version.out.strip() == __version__
 
 
-async def test_the_configuration_shows_no_secret(running: World) -> None:
+async def test_the_command_config_shows_no_secret(running: World) -> None:
     own = {**running.bridge.environment, "BRIDGE_ADMIN_TOKEN": "the admin's own secret"}
-    said = await bridge("config", **own)
-    assert said.code == 0
+    result = await bridge("config", **own)
+    assert result.code == 0
     for secret in (own["TEAMS_APP_PASSWORD"], TOKEN, own["BRIDGE_ADMIN_TOKEN"]):
-        assert secret not in said.out
-    assert re.search(r"TEAMS_APP_PASSWORD\s+\*{8}", said.out)
-    assert re.search(r"GOCLAW_TOKEN\s+\*{8}", said.out)
-    assert re.search(rf"GOCLAW_AGENT\s+{AGENT}", said.out)
-    assert own["TEAMS_APP_ID"] in said.out
+        assert secret not in result.out
+    assert re.search(r"TEAMS_APP_PASSWORD\s+\*{8}", result.out)
+    assert re.search(r"GOCLAW_TOKEN\s+\*{8}", result.out)
+    assert re.search(rf"GOCLAW_AGENT\s+{AGENT}", result.out)
+    assert own["TEAMS_APP_ID"] in result.out
 
 
 @pytest.mark.parametrize("command", ["run", "doctor"])
-async def test_wrong_settings_are_told_all_at_once(command: str, tmp_path: Path) -> None:
+async def test_wrong_settings_are_reported_all_at_once(command: str, tmp_path: Path) -> None:
     wrong = {
         "TEAMS_APP_ID": "not-a-guid",
         "TEAMS_CLOUD": "custom",
@@ -196,31 +200,33 @@ async def test_wrong_settings_are_told_all_at_once(command: str, tmp_path: Path)
         "GOCLAW_TOKEN_FILE": str(tmp_path / "missing"),
         "BRIDGE_PORT": "99999",
         "BRIDGE_SHUTDOWN_GRAC": "5",
-        "BRIDGE_ADMIN_HOST": "0.0.0.0",  # noqa: S104  the wrong setting itself
+        "BRIDGE_ADMIN_HOST": "0.0.0.0",  # noqa: S104  the wrong setting under test
     }
-    said = await bridge(command, **wrong)
-    assert said.code == 2
+    result = await bridge(command, **wrong)
+    assert result.code == 2
     named = (*wrong, "TEAMS_APP_PASSWORD", "TEAMS_TENANT_ID", "TEAMS_OPENID_URL", "TEAMS_LOGIN_URL")
     for name in {*named, "TEAMS_SERVICE_HOSTS", "BRIDGE_ADMIN_TOKEN"} - {"TEAMS_CLOUD", "BRIDGE_ADMIN_HOST"}:
-        assert name in said.err, name
-    assert "did you mean BRIDGE_SHUTDOWN_GRACE?" in said.err
+        assert name in result.err, name
+    assert "did you mean BRIDGE_SHUTDOWN_GRACE?" in result.err
 
 
-async def test_the_app_package_is_the_same_bytes_until_something_changes(running: World, tmp_path: Path) -> None:
+async def test_the_command_manifest_gives_the_same_bytes_until_a_setting_changes(
+    running: World, tmp_path: Path
+) -> None:
     settings = {**running.bridge.environment, "BRIDGE_PUBLIC_URL": "https://bot.contoso.example"}
-    one, two = tmp_path / "one.zip", tmp_path / "two.zip"
+    left, right = tmp_path / "left.zip", tmp_path / "right.zip"
     first, second = await asyncio.gather(
-        bridge("manifest", "--out", str(one), **settings), bridge("manifest", "--out", str(two), **settings)
+        bridge("manifest", "--out", str(left), **settings), bridge("manifest", "--out", str(right), **settings)
     )
     assert (first.code, second.code) == (0, 0), first.err
-    assert one.read_bytes() == two.read_bytes()
-    same = await bridge("manifest", "--out", str(two), **settings)
+    assert left.read_bytes() == right.read_bytes()
+    same = await bridge("manifest", "--out", str(right), **settings)
     assert "version 1.0.0, unchanged" in same.out
-    assert one.read_bytes() == two.read_bytes()
+    assert left.read_bytes() == right.read_bytes()
 
-    renamed = await bridge("manifest", "--out", str(two), **settings, BRIDGE_APP_NAME="Contoso Claw")
+    renamed = await bridge("manifest", "--out", str(right), **settings, BRIDGE_APP_NAME="Contoso Claw")
     assert "version 1.0.1, written" in renamed.out
-    with zipfile.ZipFile(io.BytesIO(two.read_bytes())) as package:
+    with zipfile.ZipFile(io.BytesIO(right.read_bytes())) as package:
         assert sorted(package.namelist()) == ["color.png", "manifest.json", "outline.png", "vi.json", "zh.json"]
         manifest = json.loads(package.read("manifest.json"))
     assert manifest["version"] == "1.0.1"
@@ -228,7 +234,7 @@ async def test_the_app_package_is_the_same_bytes_until_something_changes(running
     assert manifest["bots"][0]["botId"] == settings["TEAMS_APP_ID"]
 
 
-async def test_the_health_check_tells_a_ready_bridge_from_none(running: World) -> None:
+async def test_the_command_healthcheck_tells_a_ready_bridge_from_a_missing_bridge(running: World) -> None:
     own = running.bridge.environment
     well, ill = await asyncio.gather(
         bridge("healthcheck", **own), bridge("healthcheck", **{**own, "BRIDGE_PORT": str(free_port())})
@@ -269,13 +275,13 @@ async def test_the_simulated_gateway_and_tenant_run_alone(running: World, tmp_pa
         gateway.kill()
         teams.kill()
     assert f"GOCLAW_URL={bases[0]}" in gateway.output()
-    # what is printed is all that a bot needs
+    # The printed settings suffice for a bot.
     printed = dict(re.findall(r"^\s*([A-Z_]+)=(\S+)$", teams.output(), re.MULTILINE))
     assert printed["TEAMS_CLOUD"] == "custom"
     assert (await bridge("config", **printed, GOCLAW_URL=bases[0], GOCLAW_TOKEN="t")).code == 0
 
 
 async def test_the_demo_with_a_gateway_asks_for_its_token(tmp_path: Path) -> None:
-    said = await bridge("demo", "--no-open", "--data", str(tmp_path / "demo"), "--gateway", "http://127.0.0.1:1")
-    assert said.code == 2
-    assert "--token-file" in said.err
+    result = await bridge("demo", "--no-open", "--data", str(tmp_path / "demo"), "--gateway", "http://127.0.0.1:1")
+    assert result.code == 2
+    assert "--token-file" in result.err

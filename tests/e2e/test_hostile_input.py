@@ -1,4 +1,4 @@
-"""What strangers and broken clients may send: never a 5xx, never let in, nothing stored. Honest users notice none."""
+"""Hostile and broken requests: never a 5xx, never accepted, never stored; honest users are not disturbed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONNECTIONS = 16
 
 @dataclass
 class Hostile:
-    """The world, a key that Microsoft publishes for another channel, and one that it does not publish at all."""
+    """The world, a published key for a different channel, and a key that is not published."""
 
     world: World
     unendorsed: SigningKey
@@ -42,7 +42,7 @@ class Hostile:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hostile]:
-    # hundreds of forged installations would be greeted at the pace of greetings
+    # BRIDGE_WELCOME is off because the bridge would greet hundreds of forged installations, slowed by its send limits.
     async with world(tmp_path_factory.mktemp("hostile"), BRIDGE_WELCOME="false") as made:
         keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
         unendorsed, stranger = SigningKey("other-channel", keys[0]), SigningKey("simulated-teams-1", keys[1])
@@ -58,7 +58,7 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hostil
 
 
 def _metadata(made: World, unendorsed: SigningKey) -> web.Application:
-    """Bot Framework's metadata with one more key, which may not sign for Teams."""
+    """Bot Framework's metadata with a further key, which may not sign for Teams."""
 
     async def document(request: web.Request) -> web.Response:
         return web.json_response({"issuer": ISSUER, "jwks_uri": f"http://{request.host}/keys"})
@@ -85,7 +85,10 @@ def claims(here: Hostile, **changes: Any) -> dict[str, Any]:
 
 
 def bad_tokens(here: Hostile) -> dict[str, str]:
-    """Tokens that must not open the door, by what is wrong with them (docs/reference/teams.md, "botbuilder's inbound path" and more)."""
+    """Invalid tokens by the kind of fault.
+
+    Includes the cases of docs/reference/teams.md, "Why the bridge verifies tokens itself".
+    """
     identity, now = here.world.teams.identity, int(time.time())
     sign, app = identity.sign_as_channel, identity.app
     good = sign(now)
@@ -128,7 +131,7 @@ async def test_a_post_without_a_good_token_is_401_and_empty(here: Hostile) -> No
     assert {name: answer for name, answer in answers.items() if answer != (401, b"")} == {}
 
 
-async def test_a_good_token_opens_the_door_only_for_its_own_activity(here: Hostile) -> None:
+async def test_a_good_token_is_accepted_for_its_own_activity_only(here: Hostile) -> None:
     now, identity = int(time.time()), here.world.teams.identity
     good = here.world.activity("alice", "mark-binding", "1700000000011")
     without = {name: {k: v for k, v in good.items() if k != name} for name in good}
@@ -152,7 +155,7 @@ async def test_a_good_token_opens_the_door_only_for_its_own_activity(here: Hosti
     assert {name: answer for name, answer in answers.items() if answer != (403, b"")} == {}
 
 
-async def test_other_methods_types_and_sizes_are_clear_4xx_with_an_empty_body(here: Hostile) -> None:
+async def test_wrong_methods_types_and_sizes_are_4xx_with_an_empty_body(here: Hostile) -> None:
     bearer = {"Authorization": f"Bearer {here.world.teams.identity.channel_token()}"}
     json = {**bearer, "Content-Type": "application/json"}
     url = f"{here.world.bridge.base}/api/messages"
@@ -187,7 +190,7 @@ async def test_other_methods_types_and_sizes_are_clear_4xx_with_an_empty_body(he
 )
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 async def test_neither_listener_inflates_a_body(here: Hostile, coding: str, target: str, status: int) -> None:
-    """A parser that inflates would fail at these bytes and end the connection, so the second request gets no answer."""
+    """An inflating parser would fail at the body and end the connection, so the second request would get no answer."""
     bridge, method_and_path = here.world.bridge.environment, target.replace("/admin", "")
     port = int(bridge["BRIDGE_ADMIN_PORT" if "/admin" in target else "BRIDGE_PORT"])
     first = request(method_and_path, f"Content-Encoding: {coding}", body=b"not compressed at all", last=False)
@@ -206,7 +209,7 @@ async def test_neither_listener_inflates_a_body(here: Hostile, coding: str, targ
     ],
     ids=["negative length", "two lengths", "endless header", "TLS", "other HTTP"],
 )
-async def test_what_is_no_http_is_a_4xx(here: Hostile, raw: bytes) -> None:
+async def test_bytes_that_are_no_http_are_a_4xx(here: Hostile, raw: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(here.world.bridge.environment["BRIDGE_PORT"]))
     writer.write(raw)
     async with asyncio.timeout(10):
@@ -215,7 +218,7 @@ async def test_what_is_no_http_is_a_4xx(here: Hostile, raw: bytes) -> None:
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", line)
 
 
-async def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_no_trace(here: Hostile) -> None:
+async def test_a_client_that_disconnects_within_its_body_leaves_no_trace(here: Hostile) -> None:
     bearer = here.world.teams.identity.channel_token()
     head = f"POST /api/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -226,20 +229,23 @@ async def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_no_trace
         writer.close()
         await writer.wait_closed()
     assert await here.world.bridge.readiness(here.world.http) == 200
-    # that nothing was logged as broken is seen at the end, when all of the log is there
+    # The last test checks the whole log for errors.
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One POST: `signed` has Teams' own bearer; `status` is what the rules say about it."""
+    """A POST: `signed` requests have Teams' own bearer; `status` is the expected answer."""
 
     body: bytes
     signed: bool
     status: int
 
 
-def lawful(activity: object, good: dict[str, Any]) -> bool:
-    """Whether the token's claims fit this activity (docs/architecture.md, "Order of checks"), in words of the test's own."""
+def fits_token(activity: object, good: dict[str, Any]) -> bool:
+    """Whether the token's claims fit the activity; an implementation independent of the bridge's check.
+
+    Rules: docs/reference/teams.md, "What an inbound token must prove".
+    """
     if not isinstance(activity, dict):
         return False
     data, conversation = activity.get("channelData"), activity.get("conversation")
@@ -264,7 +270,7 @@ def expected(body: bytes, good: dict[str, Any], *, signed: bool) -> int:
         return 400
     if not isinstance(activity, dict):
         return 400
-    return 200 if lawful(activity, good) else 403
+    return 200 if fits_token(activity, good) else 403
 
 
 _ODD: tuple[object, ...] = (
@@ -280,22 +286,22 @@ def nested(depth: int, *, lists: bool) -> str:
 
 
 def with_odd_field(chance: random.Random, activity: dict[str, Any]) -> None:
-    """Replace, remove or bury one field somewhere in the activity."""
+    """Replace or remove a field somewhere in the activity."""
     node: Any = activity
     for _ in range(chance.randrange(4)):
         inner = [v for v in (node.values() if isinstance(node, dict) else node) if isinstance(v, dict | list) and v]
         if not inner:
             break
         node = chance.choice(inner)
-    place = chance.choice(list(node)) if isinstance(node, dict) else chance.randrange(len(node))
+    key = chance.choice(list(node)) if isinstance(node, dict) else chance.randrange(len(node))
     if isinstance(node, dict) and chance.random() < 0.15:
-        del node[place]
+        del node[key]
     else:
-        node[place] = orjson.loads(chance.choice(ODD))
+        node[key] = orjson.loads(chance.choice(ODD))
 
 
 def mutated(chance: random.Random, number: int, bases: list[bytes]) -> bytes:
-    """One hostile body. Where it still is a message, it has a text and a conversation of its own."""
+    """A hostile body, made from a real activity; a message keeps a text and a conversation with its own number."""
     activity = orjson.loads(chance.choice(bases))
     activity["id"] = f"{activity['id']}{number}"
     activity["conversation"]["id"] = f"a:mark-{number}-"
@@ -345,7 +351,7 @@ def odd_fields(chance: random.Random, activity: dict[str, Any]) -> bytes:
 
 
 def real_activities(here: World) -> list[dict[str, Any]]:
-    """Real activities of every kind that Teams sends."""
+    """A real activity of each kind from Teams."""
     chat, group = here.envelope("alice", "personal-alice"), here.envelope("bob", "launch-team")
     action = {"type": "Action.Execute", "verb": "askAgain", "data": {"turn": 1}}
     return [
@@ -371,7 +377,7 @@ def attempts(here: World) -> Iterator[Attempt]:
 
 
 class Client:
-    """A raw keep-alive client: no library between the bytes and the bridge."""
+    """A keep-alive client that writes raw bytes, without an HTTP library."""
 
     def __init__(self, port: int, bearer: str) -> None:
         self._port = port
@@ -400,7 +406,7 @@ class Client:
 
 
 async def bombard(here: World, waiting: list[tuple[int, Attempt]]) -> dict[int, tuple[int, bytes]]:
-    """Send all attempts over a few connections; the answers by number."""
+    """Send all attempts over CONNECTIONS connections; returns status and body by number."""
     answers: dict[int, tuple[int, bytes]] = {}
 
     async def one_connection() -> None:
@@ -415,8 +421,8 @@ async def bombard(here: World, waiting: list[tuple[int, Attempt]]) -> dict[int, 
     return answers
 
 
-async def test_ten_thousand_hostile_bodies_change_nothing(here: Hostile) -> None:
-    """Stands last: it ends the bridge to look into its store."""
+async def test_after_ten_thousand_hostile_bodies_the_bridge_still_answers(here: Hostile) -> None:
+    """Must be the last test, since the bridge is ended to examine the store."""
     bridge = here.world.bridge
     await here.world.idle()
     accepted_before = await accepted(here.world)
@@ -429,23 +435,23 @@ async def test_ten_thousand_hostile_bodies_change_nothing(here: Hostile) -> None
     assert [answer for answer in answers.values() if answer[0] != 200 and answer[1]] == []
     counted = Counter(status for status, _ in answers.values())
     assert counted.total() == BODIES
-    # the mixture is worth something only if it comes through every door
+    # The bodies must be a mixture that reaches every kind of answer.
     assert all(counted[status] > 200 for status in (200, 400, 401, 403)), counted
 
-    await here.world.idle()  # what was let in speaks as Alice too, and her questions wait for each other
-    chat, said = "personal-alice", await here.world.say("personal-alice", "alice", "my name is Alice")
-    assert (await here.world.heard(chat, 1, said))[0].startswith("Hello Alice.")
+    await here.world.idle()  # accepted bodies are questions of Alice, too; her next question would wait behind
+    chat, question = "personal-alice", await here.world.say("personal-alice", "alice", "my name is Alice")
+    assert (await here.world.heard(chat, 1, question))[0].startswith("Hello Alice.")
     kept = await accepted(here.world) - accepted_before
     bridge.ask_to_end()
     await bridge.ended(30)
 
     rows = here.world.rows()
-    letin = {n for n, (status, _) in answers.items() if status == 200}
+    taken = {n for n, (status, _) in answers.items() if status == 200}
     marks = {int(found) for row in rows for found in re.findall(rb"mark-(\d+)-", _all_of(row))}
     assert marks, "honest activities among them are kept"
-    assert marks - letin == set(), "something refused was stored"
+    assert marks - taken == set(), "something refused was stored"
     assert not any(word in _all_of(row) for row in rows for word in (b"mark-token", b"mark-binding"))
-    assert kept <= len(letin) + 1
+    assert kept <= len(taken) + 1
     assert "Traceback" not in bridge.output()
     assert "_broken" not in bridge.output()
     assert "task_failed" not in bridge.output()
@@ -453,7 +459,7 @@ async def test_ten_thousand_hostile_bodies_change_nothing(here: Hostile) -> None
 
 
 async def accepted(here: World) -> float:
-    """How many activities the bridge says it has accepted."""
+    """The bridge's own count of accepted activities."""
     verdicts = await here.bridge.metric(here.http, "bridge_inbound_requests_total")
     return verdicts.get('verdict="accepted"', 0.0)
 

@@ -1,4 +1,4 @@
-"""An operator's commands against a running bridge: what they print, what they do, and what people read of it."""
+"""The operator's commands against a running bridge: output, effect, and the messages that people get."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOKEN = "the operators' token"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One world; each test leaves its bridge running, and has a person of its own."""
+    """A world for the whole file; each test has its own person and leaves the bridge running."""
     async with world(tmp_path_factory.mktemp("operator"), BRIDGE_ADMIN_TOKEN="") as here:
         await here.start()
         for who in ("alice", "bob", "chen"):
@@ -32,18 +32,18 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
 
-async def command(here: World, *arguments: str, answer: str = "", **settings: str) -> Said:
-    """Run `teams-bridge …` beside the bridge, with its settings; `answer` is typed where it asks."""
+async def command(here: World, *arguments: str, answer: str = "", **settings: str) -> CommandResult:
+    """Run `teams-bridge …` with the running bridge's settings; `answer` is typed at the command's question."""
 
-    def work() -> Said:
+    def work() -> CommandResult:
         done = subprocess.run(
             [sys.executable, "-m", "bridge", *arguments],
             env={**here.bridge.environment, "COLUMNS": "160", **settings},
@@ -53,27 +53,27 @@ async def command(here: World, *arguments: str, answer: str = "", **settings: st
             timeout=90,
             check=False,
         )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
-    said = await asyncio.to_thread(work)
-    assert "Traceback" not in said.out + said.err
-    return said
+    result = await asyncio.to_thread(work)
+    assert "Traceback" not in result.out + result.err
+    return result
 
 
 async def listed(here: World, *filters: str) -> list[dict[str, Any]]:
-    """What `turns --json` knows."""
-    said = await command(here, "turns", "--json", *filters)
-    assert (said.code, said.err) == (0, "")
-    found: list[dict[str, Any]] = json.loads(said.out)
+    """The turns that `turns --json` lists."""
+    result = await command(here, "turns", "--json", *filters)
+    assert (result.code, result.err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(result.out)
     return found
 
 
 async def newest(here: World, *filters: str) -> str:
-    """The name of the newest turn that fits."""
+    """The name of the newest turn under the filters."""
     return str((await listed(here, *filters))[0]["name"])
 
 
-async def test_an_interrupted_question_is_seen_with_its_lives_and_asked_again_once(running: World) -> None:
+async def test_an_interrupted_question_is_listed_with_its_owners_and_asked_again_once(running: World) -> None:
     chat, question = "personal-alice", "take 1.2 seconds"
     first = await running.say(chat, "alice", question)
     await eventually(lambda: running.gateway.times_asked(question), "the agent is asked")
@@ -82,23 +82,23 @@ async def test_an_interrupted_question_is_seen_with_its_lives_and_asked_again_on
     await running.idle()
 
     name = await newest(running, "--outcome", "interrupted")
-    said = await command(running, "turns", "show", name, "--json")
-    history = json.loads(said.out)["history"]
+    result = await command(running, "turns", "show", name, "--json")
+    history = json.loads(result.out)["history"]
     assert [step["what"] for step in history] == ["running", "adopted", "answered", "closed:interrupted"]
     assert len({step["by"] for step in history[:2]}) == 2
-    assert question not in said.out
+    assert question not in result.out
 
-    said = await command(running, "turns", "again", name)
-    assert (said.code, said.out.startswith(f"{name} is asked again as T-")) == (0, True)
+    result = await command(running, "turns", "again", name)
+    assert (result.code, result.out.startswith(f"{name} is asked again as T-")) == (0, True)
     done = "Done. That took 1.2 seconds, as you asked."
     await eventually(lambda: done in running.listen(chat, first), "the answer takes the place of its progress")
 
-    said = await command(running, "turns", "again", name.removeprefix("T-"))
-    assert (said.code, said.out, said.err) == (1, "", f"{name} has been asked again already.\n")
+    result = await command(running, "turns", "again", name.removeprefix("T-"))
+    assert (result.code, result.out, result.err) == (1, "", f"{name} has been asked again already.\n")
     assert running.gateway.times_asked(question) == 2
 
 
-async def test_a_waiting_question_is_dropped_and_its_asker_is_told(running: World) -> None:
+async def test_a_dropped_question_is_never_asked_and_its_asker_gets_a_note(running: World) -> None:
     chat = "personal-bob"
     first = await running.say(chat, "bob", "take 60 seconds")
     await eventually(lambda: running.gateway.times_asked("take 60 seconds"), "the agent is asked")
@@ -107,30 +107,30 @@ async def test_a_waiting_question_is_dropped_and_its_asker_is_told(running: Worl
     at_work = await newest(running, "--state", "running")
 
     dropped = f"{told('bob', 'dropped')}\n\n*{waiting}*"
-    said = await command(running, "turns", "drop", waiting, answer="n\n")
-    assert (said.code, dropped in running.listen(chat, first)) == (1, False)
+    result = await command(running, "turns", "drop", waiting, answer="n\n")
+    assert (result.code, dropped in running.listen(chat, first)) == (1, False)
 
-    said = await command(running, "turns", "drop", waiting, answer="y\n")
-    assert (said.code, said.out.splitlines()[-1].endswith(f"{waiting} is dropped.")) == (0, True)
+    result = await command(running, "turns", "drop", waiting, answer="y\n")
+    assert (result.code, result.out.splitlines()[-1].endswith(f"{waiting} is dropped.")) == (0, True)
     await eventually(lambda: dropped in running.listen(chat, first), "Bob is told")
 
-    said = await command(running, "turns", "drop", "--yes", at_work)
-    assert (said.code, said.out) == (0, f"{at_work} was at work and is being stopped.\n")
+    result = await command(running, "turns", "drop", "--yes", at_work)
+    assert (result.code, result.out) == (0, f"{at_work} was at work and is being stopped.\n")
     await running.heard(chat, 2, first)
     assert running.gateway.times_asked("Remember: to be dropped") == 0
     await running.idle()
     assert (await command(running, "turns", "drop", "--yes", at_work)).err == f"{at_work} is closed already.\n"
 
 
-async def test_a_pause_holds_questions_over_a_restart_until_it_ends(running: World) -> None:
+async def test_a_pause_holds_questions_over_a_restart_until_it_is_resumed(running: World) -> None:
     chat, question = "personal-chen", "Remember: held back"
     assert (await command(running, "pause")).code == 0
     first = await running.say(chat, "chen", question)
     assert await running.heard(chat, 1, first) == [told("chen", "waiting_paused")]
 
     await running.kill_and_restart()
-    said = await command(running, "turns", "--state", "queued")
-    assert "The bridge is paused" in said.out
+    result = await command(running, "turns", "--state", "queued")
+    assert "The bridge is paused" in result.out
     assert running.gateway.times_asked(question) == 0
 
     assert (await command(running, "resume")).code == 0
@@ -138,7 +138,7 @@ async def test_a_pause_holds_questions_over_a_restart_until_it_ends(running: Wor
     assert "paused" not in (await command(running, "turns")).out
 
 
-async def test_a_table_and_a_record_hold_nothing_of_what_people_said_nor_their_names(running: World) -> None:
+async def test_the_commands_show_neither_the_text_of_turns_nor_peoples_names(running: World) -> None:
     table = await command(running, "turns", "--limit", "100")
     record = await command(running, "turns", "show", await newest(running, "--kind", "ask", "--outcome", "delivered"))
 
@@ -154,29 +154,31 @@ async def test_a_table_and_a_record_hold_nothing_of_what_people_said_nor_their_n
     "arguments",
     [("show", "T-x"), ("again", "T"), ("drop", "--yes", "1/2"), ("--before", "soon"), ("--state", "open"), ("burn",)],
 )
-async def test_what_makes_no_sense_is_a_mistake_of_usage(running: World, arguments: tuple[str, ...]) -> None:
-    said = await command(running, "turns", *arguments)
-    assert (said.code, said.out) == (2, "")
-    assert said.err
+async def test_wrong_arguments_end_with_exit_code_two(running: World, arguments: tuple[str, ...]) -> None:
+    result = await command(running, "turns", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err
 
 
-async def test_a_turn_that_nobody_knows_is_told(running: World) -> None:
-    said = await command(running, "turns", "show", "99999")
-    assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("T-99999 is not known")
+async def test_an_unknown_turn_is_reported(running: World) -> None:
+    result = await command(running, "turns", "show", "99999")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("T-99999 is not known")
 
 
 @pytest.mark.parametrize("arguments", [("turns",), ("turns", "show", "1"), ("pause",), ("resume",)])
-async def test_without_a_running_bridge_a_sentence_says_so(running: World, arguments: tuple[str, ...]) -> None:
-    said = await command(running, *arguments, BRIDGE_ADMIN_PORT=str(free_port()))
-    assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("The bridge is not running")
+async def test_without_a_running_bridge_commands_fail_with_a_sentence(
+    running: World, arguments: tuple[str, ...]
+) -> None:
+    result = await command(running, *arguments, BRIDGE_ADMIN_PORT=str(free_port()))
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("The bridge is not running")
 
 
-async def test_the_token_decides_who_is_an_operator(tmp_path: Path) -> None:
+async def test_only_the_admin_token_allows_commands(tmp_path: Path) -> None:
     async with world(tmp_path / "guarded", BRIDGE_ADMIN_TOKEN=TOKEN) as here:
         await here.start()
         assert (await command(here, "turns")).out == "No such turns.\n"
-        said = await command(here, "turns", BRIDGE_ADMIN_TOKEN="another")
-        assert (said.code, said.out) == (1, "")
-        assert said.err.startswith("The bridge refused BRIDGE_ADMIN_TOKEN")
+        result = await command(here, "turns", BRIDGE_ADMIN_TOKEN="another")
+        assert (result.code, result.out) == (1, "")
+        assert result.err.startswith("The bridge refused BRIDGE_ADMIN_TOKEN")

@@ -1,4 +1,4 @@
-"""How the process ends and begins: the grace, a second signal, and what is missing at start."""
+"""End and start of the process: the grace period, a second signal, faults at start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED = "I was restarted while the agent was working"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One world; each test leaves its bridge running."""
+    """A world for the whole file; each test leaves the bridge running."""
     async with world(tmp_path_factory.mktemp("shutdown")) as here:
         await here.start()
         await here.meet("alice")
@@ -27,30 +27,30 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
 
 
 @dataclass(frozen=True)
-class Alone:
-    """A world whose gateway was down when its bridge started, and Alice's first question there."""
+class WithoutGateway:
+    """A world whose gateway was down when the bridge started, and the id of Alice's first question."""
 
     world: World
     question: str
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone]:
-    """Made first and looked at last: the bridge tries for 15 s before it gives a question up."""
-    async with world(tmp_path_factory.mktemp("alone"), gateway_up=False) as here:
+async def without_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WithoutGateway]:
+    """Made first and examined last, since the bridge tries for 15 s before the question fails."""
+    async with world(tmp_path_factory.mktemp("without-gateway"), gateway_up=False) as here:
         await here.start()
         await here.meet("alice")
-        yield Alone(here, await here.say("personal-alice", "alice", "Remember: nobody hears this"))
+        yield WithoutGateway(here, await here.say("personal-alice", "alice", "Remember: nobody hears this"))
 
 
 async def asked(here: World, chat: str, who: str, text: str) -> str:
-    """Ask, and wait until the agent is at work on it; the question's id."""
+    """Ask, and wait until the agent works on the question; returns the question's id."""
     id_ = await here.say(chat, who, text)
     await eventually(lambda: here.gateway.times_asked(text), "the agent is asked")
     return id_
 
 
-async def test_the_grace_lets_a_running_answer_out_and_keeps_what_still_arrives(running: World) -> None:
+async def test_the_grace_period_lets_a_running_answer_finish_and_keeps_late_messages(running: World) -> None:
     alice, bob = "personal-alice", "personal-bob"
     first = await asked(running, alice, "alice", "take 3 seconds")
 
@@ -74,7 +74,7 @@ async def test_the_grace_lets_a_running_answer_out_and_keeps_what_still_arrives(
     await running.idle()
 
 
-async def test_what_is_past_the_grace_is_told_after_the_restart(running: World) -> None:
+async def test_a_question_that_outlasts_the_grace_period_gets_its_note_after_the_restart(running: World) -> None:
     running.bridge.kill()
     await running.restart(BRIDGE_SHUTDOWN_GRACE="0.5")
     first = await asked(running, "personal-alice", "alice", "take 41 seconds")
@@ -90,7 +90,7 @@ async def test_what_is_past_the_grace_is_told_after_the_restart(running: World) 
     await running.idle()
 
 
-async def test_a_second_signal_ends_the_grace(running: World) -> None:
+async def test_a_second_signal_ends_the_grace_period(running: World) -> None:
     running.bridge.kill()
     await running.restart(BRIDGE_SHUTDOWN_GRACE="120")
     first = await asked(running, "personal-bob", "bob", "take 42 seconds")
@@ -137,12 +137,12 @@ async def test_a_port_that_is_taken_is_refused_with_a_sentence(running: World, t
         second.kill()
     assert "cannot listen" in second.output()
     assert running.bridge.environment["BRIDGE_PORT"] in second.output()
-    # and before anything that waits could have been begun
+    # The process ended before opening the store, so no waiting turn was begun.
     assert not (tmp_path / "own.db").exists()
     assert "Traceback" not in second.output()
 
 
-async def test_a_store_that_cannot_be_written_at_start_is_told_and_heals_by_itself(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_be_written_at_start_is_reported_and_opened_later(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file stands where the folder should be")
     async with world(tmp_path / "world", BRIDGE_STORE=str(blocked / "bridge.db")) as here:
@@ -167,7 +167,7 @@ async def test_a_store_that_cannot_be_written_at_start_is_told_and_heals_by_itse
         assert here.gateway.times_asked("Remember: the late store") == 1
 
 
-async def test_signing_keys_that_cannot_be_fetched_at_start_are_told(tmp_path: Path) -> None:
+async def test_the_bridge_answers_503_until_signing_keys_can_be_fetched(tmp_path: Path) -> None:
     async with world(tmp_path / "world") as here:
         right = here.bridge.environment["TEAMS_OPENID_URL"]
         here.bridge.environment["TEAMS_OPENID_URL"] = f"http://127.0.0.1:{free_port()}/none"
@@ -180,10 +180,10 @@ async def test_signing_keys_that_cannot_be_fetched_at_start_are_told(tmp_path: P
         await here.restart(TEAMS_OPENID_URL=right)
 
 
-async def test_a_gateway_that_is_down_at_start_is_told_and_heals_by_itself(alone: Alone) -> None:
-    here, chat = alone.world, "personal-alice"
-    (told,) = await here.heard(chat, 1, alone.question, seconds=40)
-    assert told.startswith("I can't reach the agent right now.")
+async def test_a_gateway_that_is_down_at_start_is_reported_and_found_later(without_gateway: WithoutGateway) -> None:
+    here, chat = without_gateway.world, "personal-alice"
+    (note,) = await here.heard(chat, 1, without_gateway.question, seconds=40)
+    assert note.startswith("I can't reach the agent right now.")
     status = await here.say(chat, "alice", "/status")
     assert "has a problem" in (await here.heard(chat, 1, status))[0]
     async with here.http.get(f"{here.bridge.admin}/healthz") as health:

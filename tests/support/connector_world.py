@@ -1,4 +1,4 @@
-"""A local Bot Connector with Entra ID beside it that answers as a test says, and the channel that talks to it."""
+"""A local Bot Connector with Entra ID whose answers a test scripts, and a TeamsChannel connected to both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from bridge.teams.credentials import OutboundToken
 
 
 @dataclass
-class Seen:
+class SeenRequest:
+    """A request that the connector received."""
+
     method: str
     path: str
     headers: dict[str, str]
@@ -28,8 +30,8 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Say:
-    """An answer of the connector's."""
+class Answer:
+    """A scripted answer of the connector: the text if given, else an error body, or below 300 a body with an id."""
 
     status: int = 201
     code: str = ""
@@ -47,15 +49,15 @@ class Say:
         return {"code": self.code} | ({"message": self.message} if self.message else {})
 
 
-HANG_UP, NEVER = Say(0), Say(-1)
+HANG_UP, NO_ANSWER = Answer(0), Answer(-1)
 
 
 @dataclass
 class Connector:
-    """Bot Connector and Entra ID in one; answers with `script`, then with 201."""
+    """The Bot Connector and Entra ID on the same port; answers with `script`, then with 201. Counts token requests."""
 
-    script: list[Say] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
+    script: list[Answer] = field(default_factory=list)
+    seen: list[SeenRequest] = field(default_factory=list)
     tokens: int = 0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
@@ -63,16 +65,16 @@ class Connector:
     async def activity(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.raw_path
         body = await request.read()
-        self.seen.append(Seen(request.method, raw_path, dict(request.headers), json.loads(body) if body else {}))
-        say = self.script.pop(0) if self.script else Say()
-        if say is HANG_UP:
+        self.seen.append(SeenRequest(request.method, raw_path, dict(request.headers), json.loads(body) if body else {}))
+        answer = self.script.pop(0) if self.script else Answer()
+        if answer is HANG_UP:
             assert request.transport is not None
             request.transport.close()
-        if say is NEVER:
+        if answer is NO_ANSWER:
             await self.stop.wait()
-        if say.status <= 0:
+        if answer.status <= 0:
             return web.Response()
-        return say.response(len(self.seen))
+        return answer.response(len(self.seen))
 
     async def discovery(self, _request: web.Request) -> web.Response:
         endpoints = {"token_endpoint": f"{self.url}/t/token", "authorization_endpoint": f"{self.url}/t/a"}
@@ -85,6 +87,8 @@ class Connector:
 
 @dataclass
 class Bench:
+    """The channel under test with the connector, the recorded pauses in seconds, and a clock that tests set."""
+
     connector: Connector
     channel: TeamsChannel
     to: Reference
@@ -99,7 +103,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(*script: Say, call_limit: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(*script: Answer, call_limit: float = 5.0) -> AsyncIterator[Bench]:
+    """A running connector with the scripted answers; the channel's pauses end at once."""
     connector = Connector(list(script))
     app = web.Application()
     app.router.add_get("/t/v2.0/.well-known/openid-configuration", connector.discovery)

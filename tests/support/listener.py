@@ -1,4 +1,4 @@
-"""A listener as the product opens its two, and requests to the listener written byte by byte."""
+"""An HTTP listener opened in the same way as the bridge's listeners, and requests written byte by byte."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bridge.web.sockets import HEAD_SECONDS, BoundSite, bound
 Lines = tuple[str, ...]
 
 ZEROS = gzip.compress(bytes(8 * 1024 * 1024))
-"""8 MB of zeros as 8 KB of gzip: inflated, more than the largest body that a listener reads."""
+"""8 MB of zeros as 8 KB of gzip; the inflated size exceeds the largest body of a listener."""
 
-# https://www.rfc-editor.org/rfc/rfc9110#section-8.4: names in any case, a list in one header or in several
+# https://www.rfc-editor.org/rfc/rfc9110#section-8.4: names in any case, a list in a single header or in several
 COMPRESSED: list[Lines] = [
     ("Content-Encoding: gzip",),
     ("Content-Encoding: GZIP",),
@@ -54,7 +54,7 @@ class Listener:
     answered: list[web.Request] = field(default_factory=list)
 
     async def exchange(self, *requests: bytes) -> bytes:
-        """All bytes that one connection answers to `requests`, until the listener closes the connection."""
+        """All bytes of the answers to `requests` on a single connection, until the listener closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(b"".join(requests))
@@ -65,7 +65,7 @@ class Listener:
 
 
 def request(target: str, *lines: str, body: bytes = b"", last: bool = True) -> bytes:
-    """A request, such as "POST /api/messages", with its header lines; after the `last` one the connection ends."""
+    """The bytes of a request: `target` such as "POST /api/messages", header lines, body; `last` asks to close."""
     head = [f"{target} HTTP/1.1", "Host: 127.0.0.1", *lines, *(["Connection: close"] if last else [])]
     if not any(line.startswith("Transfer-Encoding:") for line in lines):
         head.append(f"Content-Length: {len(body)}")
@@ -76,7 +76,7 @@ def request(target: str, *lines: str, body: bytes = b"", last: bool = True) -> b
 async def listening(
     app: web.Application, host: str = "127.0.0.1", *, most: int = 100, head_seconds: float = HEAD_SECONDS
 ) -> AsyncIterator[Listener]:
-    """Serve `app` through the product's own site on a free port."""
+    """Serve `app` through the bridge's BoundSite on a free port."""
 
     async def note(answered: web.Request, _: web.StreamResponse) -> None:
         listener.answered.append(answered)

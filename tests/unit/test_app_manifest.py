@@ -1,4 +1,4 @@
-"""The published limits of a Teams app manifest, and that Microsoft's own validator agrees with them."""
+"""The published limits of a Teams app manifest, compared with Microsoft's own validator if installed."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ Route = tuple[str | int, ...]
 
 
 def with_value(path: Route, value: object) -> dict[str, Any]:
-    """The good manifest with one value replaced, added, or (ABSENT) taken away."""
+    """The good manifest with a value replaced, added, or (ABSENT) removed."""
     manifest = copy.deepcopy(GOOD)
-    place: Any = manifest
+    node: Any = manifest
     for step in path[:-1]:
-        place = place[step]
+        node = node[step]
     if value is ABSENT:
-        del place[path[-1]]
+        del node[path[-1]]
     else:
-        place[path[-1]] = value
+        node[path[-1]] = value
     return manifest
 
 
@@ -91,7 +91,7 @@ ACCEPTED: list[tuple[Route, object]] = [
     (("localizationInfo",), {"defaultLanguageTag": "zh-Hant-TW", "additionalLanguages": [VIETNAMESE]}),
 ]
 
-# what Microsoft's schema refuses, with what our sentence says
+# Values that Microsoft's schema and the bridge refuse, with a part of the bridge's sentence.
 REFUSED_BY_BOTH: list[tuple[Route, object, str]] = [
     (("manifestVersion",), "1.24", "manifestVersion: '1.24' is not allowed; write '1.25'"),
     (("version",), 1, "version: 1 is of the wrong kind"),
@@ -156,12 +156,12 @@ REFUSED_BY_BOTH: list[tuple[Route, object, str]] = [
     ),
 ]
 
-# what Microsoft's schema lets pass and a later step in Teams does not, or what this bridge never needs
+# Values that only the bridge refuses: Teams refuses these in a later step, or the bridge never needs the property.
 REFUSED_BY_US: list[tuple[Route, object, str]] = [
     (("version",), "1.0", "version: '1.0' is not a version of three numbers; write one such as 1.0.0"),
     (("version",), "01.0.0", "version: "),
     (("version",), "1.0.0-beta", "version: "),
-    (("version",), "١.٠.٠", "version: "),  # digits, but not those of a version
+    (("version",), "١.٠.٠", "version: "),  # digits, but not ASCII digits
     (("name", "short"), "  ", "name.short: '  ' is empty; write a text"),
     (("name", "short"), "Go\nClaw", "name.short: 'Go\\nClaw' has a line break"),
     (("name", "short"), "Go\x00Claw", "name.short: 'Go\\x00Claw' has a line break or control character"),
@@ -206,22 +206,22 @@ def case_name(value: object) -> str | None:
     return ".".join(map(str, value)) if isinstance(value, tuple) else None
 
 
-def test_a_manifest_as_the_bridge_writes_it_has_no_problems() -> None:
+def test_a_manifest_written_by_the_bridge_has_no_problems() -> None:
     assert manifest_problems(GOOD) == []
 
 
 @pytest.mark.parametrize(("path", "value"), ACCEPTED, ids=case_name)
-def test_what_lies_within_a_limit_is_accepted(path: Route, value: object) -> None:
+def test_values_within_the_limits_are_accepted(path: Route, value: object) -> None:
     assert manifest_problems(with_value(path, value)) == []
 
 
-@pytest.mark.parametrize(("path", "value", "said"), REFUSED_BY_BOTH + REFUSED_BY_US, ids=case_name)
-def test_what_breaks_a_limit_is_named_in_one_sentence_with_its_field(path: Route, value: object, said: str) -> None:
+@pytest.mark.parametrize(("path", "value", "sentence"), REFUSED_BY_BOTH + REFUSED_BY_US, ids=case_name)
+def test_each_broken_limit_is_reported_in_a_sentence_with_the_field(path: Route, value: object, sentence: str) -> None:
     (problem,) = manifest_problems(with_value(path, value))
-    assert said in problem
+    assert sentence in problem
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_manifest() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_manifest() -> None:
     manifest = with_value(("name", "short"), "n" * 31) | {"accentColor": "teal", "id": "x", "bots": []}
     assert [problem.partition(":")[0] for problem in manifest_problems(manifest)] == [
         "id",
@@ -243,7 +243,7 @@ def test_a_sentence_quotes_a_long_value_only_in_part() -> None:
 
 
 VALIDATOR = os.environ.get("TEAMS_MANIFEST_VALIDATOR", "")
-# `node -e` resolves packages from the working directory
+# `node -e` looks for packages in the working directory.
 SCRIPT = """
 const { AppManifestUtils } = require("@microsoft/app-manifest");
 const manifests = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -253,7 +253,7 @@ Promise.all(manifests.map((manifest) => AppManifestUtils.validateAgainstSchema(m
 
 
 def microsofts_verdicts(manifests: list[dict[str, Any]]) -> list[list[str]]:
-    """The problems that @microsoft/app-manifest finds in each manifest."""
+    """For each manifest, the problems found by @microsoft/app-manifest."""
     node = shutil.which("node")
     assert node, "TEAMS_MANIFEST_VALIDATOR is set, so node must be on the PATH"
     ran = subprocess.run(
@@ -269,10 +269,10 @@ def microsofts_verdicts(manifests: list[dict[str, Any]]) -> list[list[str]]:
     return verdicts
 
 
-# Needs Node and an npm package, which `make test` does not install; the test exists where somebody names the folder.
+# Needs Node and an npm package, which `make test` does not install; the test exists if the variable names the folder.
 if VALIDATOR:
 
-    def test_microsofts_validator_comes_to_the_verdicts_of_the_tables() -> None:
+    def test_microsofts_validator_agrees_with_the_tables() -> None:
         expected = [(with_value(*case), False) for case in ACCEPTED]
         expected += [(with_value(path, value), True) for path, value, _ in REFUSED_BY_BOTH]
         expected += [(with_value(path, value), False) for path, value, _ in REFUSED_BY_US]
@@ -281,4 +281,4 @@ if VALIDATOR:
 
         rows = [*ACCEPTED, *REFUSED_BY_BOTH, *REFUSED_BY_US]
         found = zip(rows, expected, verdicts, strict=True)
-        assert [(row[0], row[1], said) for row, (_, refuses), said in found if bool(said) != refuses] == []
+        assert [(row[0], row[1], sentence) for row, (_, refuses), sentence in found if bool(sentence) != refuses] == []

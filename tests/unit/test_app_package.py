@@ -1,4 +1,4 @@
-"""The Teams app package: what the zip holds, when its version goes up, what is refused with which words."""
+"""The Teams app package: manifest, languages, template, zip, version, refused packages, icons."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def zip_of(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def previous_with(**changes: object) -> bytes:
-    """Today's package, some properties of its manifest replaced."""
+    """The package of DETAILS with some properties of the manifest replaced, packed again."""
     files = entries(build_package(DETAILS).content)
     manifest = json.loads(files["manifest.json"]) | changes
     return zip_of(files | {"manifest.json": json.dumps(manifest).encode()})
@@ -70,14 +70,14 @@ def previous_with(**changes: object) -> bytes:
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """A copy of the template to spoil."""
+    """A copy of the template for tests to damage."""
     return Path(shutil.copytree(template_folder(), tmp_path / "template"))
 
 
 # --- the manifest
 
 
-def test_the_manifest_says_what_the_details_say() -> None:
+def test_the_manifest_holds_the_details() -> None:
     manifest = build_manifest(DETAILS, "1.2.3")
 
     assert manifest["version"] == "1.2.3"
@@ -119,7 +119,7 @@ def test_without_commands_and_host_the_lists_are_empty() -> None:
 STARTERS = (("What can you do?", "A question you could begin with"), ("Who is on leave?", "Another"))
 
 
-def test_starters_stand_before_the_commands_in_personal_chats_and_nowhere_else() -> None:
+def test_starters_stand_before_the_commands_in_personal_chats_only() -> None:
     manifest = build_manifest(replace(DETAILS, starters=STARTERS), "1.0.0")
 
     personal, elsewhere = manifest["bots"][0]["commandLists"]
@@ -145,13 +145,13 @@ def test_starters_stand_before_the_commands_in_personal_chats_and_nowhere_else()
         ({"commands": ()}, [["personal"]]),
     ],
 )
-def test_a_list_without_scope_or_entry_is_left_out(changes: dict[str, Any], scopes: list[list[str]]) -> None:
+def test_a_command_list_without_scope_or_entry_is_omitted(changes: dict[str, Any], scopes: list[list[str]]) -> None:
     manifest = build_manifest(replace(DETAILS, starters=STARTERS, **changes), "1.0.0")
 
     assert [entry["scopes"] for entry in manifest["bots"][0]["commandLists"]] == scopes
 
 
-def test_as_many_starters_as_there_may_be_fit_with_the_commands_of_every_language() -> None:
+def test_the_most_starters_fit_with_the_commands_of_every_language() -> None:
     for language in SHIPPED:
         about = say("about_starter", language)
         starters = tuple((f"{n} ".ljust(LONGEST_STARTER, "q"), about) for n in range(MOST_STARTERS))
@@ -185,7 +185,7 @@ def in_vietnamese(**changes: Any) -> AppDetails:
     return replace(DETAILS, translations=(("vi", replace(VIETNAMESE, **changes)),))
 
 
-def test_a_further_language_is_a_file_that_the_manifest_names() -> None:
+def test_each_further_language_has_a_file_named_by_the_manifest() -> None:
     package = read_package(build_package(in_vietnamese()).content)
 
     assert package.manifest["localizationInfo"] == {
@@ -213,7 +213,7 @@ def test_a_changed_translation_raises_the_patch_number() -> None:
     assert "Trợ lý của bạn." in read_package(changed.content).others["vi.json"].decode()
 
 
-def test_each_command_of_each_list_is_translated_as_far_as_teams_can_name_it() -> None:
+def test_the_first_ten_commands_of_each_list_are_translated() -> None:
     starters = tuple((f"Q{n}?", "Câu hỏi") for n in range(MOST_STARTERS))
     details = replace(in_vietnamese(starters=starters), starters=STARTERS)
 
@@ -224,7 +224,7 @@ def test_each_command_of_each_list_is_translated_as_far_as_teams_can_name_it() -
     assert strings["bots[0].commandLists[1].commands[0].description"] == "Bắt đầu lại"
 
 
-def test_what_is_wrong_with_a_translation_is_told_under_its_file() -> None:
+def test_faults_of_a_translation_are_reported_under_its_file() -> None:
     with pytest.raises(ManifestInvalid) as short:
         build_package(in_vietnamese(description_short="x" * 81))
     with pytest.raises(ManifestInvalid) as about:
@@ -243,7 +243,7 @@ def test_a_language_needs_a_tag(tag: str) -> None:
         build_package(replace(DETAILS, translations=((tag, VIETNAMESE),)))
 
 
-def test_the_app_has_an_id_of_its_own_that_follows_from_the_bots() -> None:
+def test_the_apps_id_is_derived_from_the_bots_id() -> None:
     first = build_manifest(DETAILS, "1.0.0")["id"]
     again = build_manifest(replace(DETAILS, app_id=DETAILS.app_id.upper()), "1.0.0")["id"]
     other = build_manifest(replace(DETAILS, app_id=str(UUID(int=1))), "1.0.0")["id"]
@@ -257,7 +257,7 @@ def test_a_given_package_id_is_used() -> None:
     assert build_manifest(replace(DETAILS, package_id=given_id), "1.0.0")["id"] == given_id.lower()
 
 
-def test_a_name_that_looks_like_a_placeholder_is_only_a_name() -> None:
+def test_a_name_that_resembles_a_placeholder_is_not_replaced() -> None:
     assert build_manifest(replace(DETAILS, name="${app_id}"), "1.0.0")["name"]["short"] == "${app_id}"
 
 
@@ -266,7 +266,7 @@ def test_the_bridges_own_commands_fit_the_manifest() -> None:
     assert build_package(replace(DETAILS, commands=commands)).version == "1.0.0"
 
 
-def test_all_problems_of_details_and_icons_are_told_at_once(template: Path) -> None:
+def test_all_problems_of_details_and_icons_are_reported_at_once(template: Path) -> None:
     (template / "color.png").unlink()
     spoilt = replace(
         DETAILS,
@@ -297,7 +297,7 @@ def test_all_problems_of_details_and_icons_are_told_at_once(template: Path) -> N
 # --- the template
 
 
-def test_an_installed_wheels_template_comes_before_the_checkouts(tmp_path: Path) -> None:
+def test_the_template_of_an_installed_wheel_wins_over_the_checkouts_template(tmp_path: Path) -> None:
     installed, checkout = tmp_path / "bridge" / "app_template", tmp_path / "manifest"
     with pytest.raises(FileNotFoundError, match="No app template beside"):
         template_folder(tmp_path / "bridge")
@@ -309,7 +309,7 @@ def test_an_installed_wheels_template_comes_before_the_checkouts(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("{", "manifest.json: the template is not JSON"),
         ("[" * 100_000, "manifest.json: the template is not JSON"),
@@ -318,20 +318,20 @@ def test_an_installed_wheels_template_comes_before_the_checkouts(tmp_path: Path)
     ],
     ids=["cut", "deep", "list", "unknown field"],
 )
-def test_a_spoilt_template_is_named(template: Path, text: str, said: str) -> None:
+def test_a_faulty_template_is_reported(template: Path, text: str, sentence: str) -> None:
     (template / "manifest.json").write_text(text)
 
     with pytest.raises(ManifestInvalid) as refused:
         build_package(DETAILS, template=template)
 
     (problem,) = refused.value.problems
-    assert problem.startswith(said)
+    assert problem.startswith(sentence)
 
 
 # --- the zip
 
 
-def test_the_zip_is_flat_and_holds_manifest_and_icons() -> None:
+def test_the_zip_is_flat_and_holds_the_manifest_and_both_icons() -> None:
     package = build_package(DETAILS)
 
     files = entries(package.content)
@@ -346,7 +346,7 @@ def test_names_in_any_script_survive_the_zip() -> None:
     assert read_package(package.content).manifest["name"]["short"] == "Кіготь 🦀"
 
 
-# prints the hash of a package built under another umask, time zone, clock and hash seed
+# Prints the hash of a package built under a different umask, time zone and hash seed.
 BUILD_ELSEWHERE = """
 import hashlib, os
 os.umask(int(os.environ["TEST_UMASK"], 8))
@@ -374,13 +374,13 @@ def test_the_same_details_give_the_same_bytes_in_every_environment(umask: str, z
     assert ran.stdout.decode().strip() == hashlib.sha256(build_package(DETAILS).content).hexdigest()
 
 
-def test_no_entry_carries_a_time_or_right_of_this_machine() -> None:
+def test_entries_of_the_zip_hold_no_time_or_permission_of_the_machine() -> None:
     with zipfile.ZipFile(io.BytesIO(build_package(DETAILS).content)) as archive:
         for entry in archive.infolist():
             assert entry.date_time == (1980, 1, 1, 0, 0, 0)
             assert entry.external_attr >> 16 == 0o100644
             assert entry.create_system == 3
-            assert entry.compress_type == zipfile.ZIP_STORED  # zlib builds differ in what they write
+            assert entry.compress_type == zipfile.ZIP_STORED  # compressed bytes differ between builds of zlib
 
 
 # --- the version
@@ -392,7 +392,7 @@ def test_unchanged_details_keep_version_and_bytes() -> None:
     assert (again.version, again.content, again.changed) == ("1.0.0", first.content, False)
 
 
-def test_a_previous_package_that_was_packed_otherwise_is_handed_back_as_it_is() -> None:
+def test_a_previous_package_with_equal_content_is_returned_unchanged_even_if_packed_differently() -> None:
     repacked = previous_with(version="2.7.1")
     again = build_package(DETAILS, previous=repacked)
     assert (again.version, again.content, again.changed) == ("2.7.1", repacked, False)
@@ -417,17 +417,17 @@ def test_a_changed_icon_raises_the_patch_number(template: Path) -> None:
     assert build_package(DETAILS, template=template, previous=first.content).version == "1.0.1"
 
 
-def test_a_file_that_is_not_ours_any_more_raises_the_patch_number() -> None:
+def test_a_removed_file_raises_the_patch_number() -> None:
     previous = zip_of(entries(build_package(DETAILS).content) | {"de.json": b"{}"})
     package = build_package(DETAILS, previous=previous)
     assert package.version == "1.0.1"
     assert "de.json" not in entries(package.content)
 
 
-# --- a previous package that is none
+# --- unusable previous packages
 
 
-def test_another_apps_package_is_refused_with_both_ids() -> None:
+def test_the_package_of_a_different_app_is_refused_with_both_ids() -> None:
     other = build_package(replace(DETAILS, app_id=str(UUID(int=7)))).content
 
     with pytest.raises(PreviousPackageInvalid, match="is of another app") as refused:
@@ -442,7 +442,7 @@ NAMELESS = "The previous package's manifest has no id or no version of three num
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         (b"", DAMAGED),
         (b"not a zip", DAMAGED),
@@ -465,14 +465,14 @@ NAMELESS = "The previous package's manifest has no id or no version of three num
         "too large", "list", "no fields", "two numbers", "a number", "endless number", "no GUID",
     ],
 )  # fmt: skip
-def test_what_is_no_app_package_is_refused_with_a_sentence(content: bytes, said: str) -> None:
-    with pytest.raises(PreviousPackageInvalid, match=said):
+def test_bytes_that_are_no_app_package_are_refused_with_a_sentence(content: bytes, sentence: str) -> None:
+    with pytest.raises(PreviousPackageInvalid, match=sentence):
         build_package(DETAILS, previous=content)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_damaged_package_is_read_or_refused_but_never_breaks_the_command(data: st.DataObject) -> None:
+def test_a_damaged_package_is_read_or_refused_and_never_raises_a_different_error(data: st.DataObject) -> None:
     spoilt = bytearray(previous_with(version="1.0.0"))
     for _ in range(data.draw(st.integers(1, 6))):
         spoilt[data.draw(st.integers(0, len(spoilt) - 1))] = data.draw(st.integers(0, 255))
@@ -490,20 +490,20 @@ WHITE, CLEAR = b"\xff\xff\xff\xff", b"\xff\xff\xff\x00"
 
 
 def png(lines: list[bytes], *, side: int = 32, depth: int = 8, colour: int = 6, interlace: int = 0) -> bytes:
-    """A PNG of filtered lines (filter byte first)."""
+    """A PNG made of filtered lines, each with the filter byte first."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, interlace)
     packed = zlib.compress(b"".join(lines))
-    # cut in two: a PNG's data may come in any number of chunks
+    # Two chunks, since a PNG's data may come in any number of chunks.
     data = chunk(b"IDAT", packed[:5]) + chunk(b"IDAT", packed[5:])
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
 def lines_of(*pixels: bytes) -> list[bytes]:
-    """32 lines that begin with these pixels and are transparent from there on."""
+    """32 lines that begin with the given pixels and are transparent in the rest."""
     return [b"\0" + b"".join(pixels) + CLEAR * (32 - len(pixels))] * 32
 
 
@@ -524,12 +524,12 @@ MISSING = "outline.png: is missing or not a PNG file; save a PNG of 32x32 pixels
     ],
     ids=["plain", "soft edge", "black but invisible"],
 )
-def test_white_on_transparent_is_an_outline(lines: list[bytes]) -> None:
+def test_a_white_picture_on_transparent_is_accepted_as_outline(lines: list[bytes]) -> None:
     assert icon_problems(with_outline(png(lines))) == []
 
 
 def filtered(kind: int, rows: list[bytes]) -> list[bytes]:
-    """Rows of RGBA pixels under one of PNG's five filters, computed from its definition."""
+    """Rows of RGBA pixels under the PNG filter `kind`, computed from the filter's definition."""
     lines = []
     for y, row in enumerate(rows):
         above = rows[y - 1] if y else bytes(len(row))
@@ -545,7 +545,7 @@ def filtered(kind: int, rows: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", range(5), ids=["none", "sub", "up", "average", "paeth"])
-def test_a_picture_is_judged_by_its_pixels_under_each_of_pngs_filters(kind: int) -> None:
+def test_an_outline_is_judged_by_its_pixels_under_each_png_filter(kind: int) -> None:
     pixels = [[b"\xff\xff\xff" + bytes([x * y * 7 % 256]) for x in range(32)] for y in range(32)]
     pixels[3][3], pixels[9][5] = WHITE, b"\0\0\0\0"
     rows = [b"".join(row) for row in pixels]
@@ -557,7 +557,7 @@ def test_a_picture_is_judged_by_its_pixels_under_each_of_pngs_filters(kind: int)
 
 
 @pytest.mark.parametrize(
-    ("outline", "said"),
+    ("outline", "sentence"),
     [
         (b"", MISSING),
         (b"GIF89a", MISSING),
@@ -570,7 +570,7 @@ def test_a_picture_is_judged_by_its_pixels_under_each_of_pngs_filters(kind: int)
         (png(lines_of(WHITE)[:31]), NOT_WHITE),
         (png([*lines_of(WHITE)[:31], lines_of(WHITE)[31][:50]]), NOT_WHITE),
         (png([b"\5" + WHITE * 32] * 32), NOT_WHITE),
-        # average of white and nothing is grey: a filter that is not undone would pass for white
+        # The average of white and transparent is grey; without undoing the filter the pixels would seem white.
         (png([lines_of(WHITE)[0]] + [b"\3" + bytes(128)] * 31), NOT_WHITE),
         (png(lines_of(WHITE), colour=2), NOT_WHITE),
         (png(lines_of(WHITE), depth=16), NOT_WHITE),
@@ -582,17 +582,17 @@ def test_a_picture_is_judged_by_its_pixels_under_each_of_pngs_filters(kind: int)
         "line missing", "line short", "no such filter", "average", "no alpha", "16 bit", "interlaced", "cut",
     ],
 )  # fmt: skip
-def test_what_is_no_outline_is_refused_with_a_sentence(outline: bytes, said: str) -> None:
-    assert icon_problems(with_outline(outline)) == [said]
+def test_a_faulty_outline_is_refused_with_a_sentence(outline: bytes, sentence: str) -> None:
+    assert icon_problems(with_outline(outline)) == [sentence]
 
 
-def test_a_colour_icon_of_another_size_is_refused() -> None:
+def test_a_colour_icon_of_a_wrong_size_is_refused() -> None:
     icons = with_outline(png(lines_of(WHITE))) | {"color.png": png(lines_of(WHITE))}
     assert icon_problems(icons) == ["color.png: has 32x32 pixels; save it with 192x192"]
 
 
 def picture(file: Path) -> tuple[bytes, bytes]:
-    """A PNG's header and its data unpacked: the picture, however zlib was built."""
+    """A PNG's header and unpacked data, which do not depend on the build of zlib."""
     content, at = file.read_bytes(), 8
     chunks: dict[bytes, bytes] = {}
     while at < len(content):
@@ -602,7 +602,7 @@ def picture(file: Path) -> tuple[bytes, bytes]:
     return chunks[b"IHDR"], zlib.decompress(chunks[b"IDAT"])
 
 
-def test_the_icons_are_what_their_drawing_gives_the_same_each_time(tmp_path: Path) -> None:
+def test_drawing_the_icons_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("once", "twice"):
         (tmp_path / name).mkdir()
         script = [sys.executable, str(REPOSITORY / "docs" / "draw_icons.py"), str(tmp_path / name)]

@@ -1,4 +1,4 @@
-"""Where our token may go, and which clouds exist."""
+"""The Microsoft clouds: which addresses may get the bot's token, and hosts of files."""
 
 import pytest
 
@@ -64,16 +64,16 @@ def test_the_clouds_own_connector_is_allowed(cloud: str, service_url: str) -> No
         "http://localhost/",
     ],
 )
-def test_nothing_that_only_looks_like_the_connector_is_allowed(service_url: str) -> None:
+def test_an_address_that_only_resembles_the_connector_is_not_allowed(service_url: str) -> None:
     assert not named("public").allows(service_url)
 
 
-def test_one_clouds_connector_is_not_anothers() -> None:
+def test_the_connector_of_a_different_cloud_is_not_allowed() -> None:
     assert not named("gcc-high").allows("https://smba.trafficmanager.net/teams/")
     assert not named("public").allows("https://smba.infra.gov.teams.microsoft.us/teams")
 
 
-def test_a_custom_cloud_allows_http_to_this_machine_at_the_named_port_only() -> None:
+def test_a_custom_cloud_allows_http_to_loopback_at_the_named_port_only() -> None:
     cloud = local("127.0.0.1:3979")
 
     assert cloud.allows("http://127.0.0.1:3979/emea/tenant/")
@@ -82,7 +82,7 @@ def test_a_custom_cloud_allows_http_to_this_machine_at_the_named_port_only() -> 
     assert not cloud.allows("http://localhost:3979/emea/tenant/")
 
 
-def test_a_custom_cloud_asks_for_https_everywhere_else() -> None:
+def test_a_custom_cloud_needs_https_outside_of_loopback() -> None:
     cloud = local("teams.example:8443", "connector.example")
 
     assert cloud.allows("https://teams.example:8443/")
@@ -92,7 +92,7 @@ def test_a_custom_cloud_asks_for_https_everywhere_else() -> None:
     assert not cloud.allows("https://connector.example:8443/")
 
 
-def test_loopback_by_its_ipv6_name() -> None:
+def test_the_ipv6_address_of_loopback_is_loopback() -> None:
     assert local("[::1]:3979").allows("http://[::1]:3979/")
 
 
@@ -104,7 +104,7 @@ def test_a_hosts_name_may_be_written_in_capitals() -> None:
     "url",
     ["", "http://login.example", "ftp://127.0.0.1", "https://user@login.example", "127.0.0.1:3979"],
 )
-def test_a_custom_clouds_endpoints_are_https_or_on_this_machine(url: str) -> None:
+def test_the_endpoints_of_a_custom_cloud_are_https_or_on_loopback(url: str) -> None:
     with pytest.raises(ValueError, match="no endpoint"):
         custom(url, LOGIN, ["127.0.0.1:3979"])
     with pytest.raises(ValueError, match="no endpoint"):
@@ -122,12 +122,12 @@ def test_a_custom_cloud_without_connector_host_is_refused() -> None:
         local()
 
 
-def test_an_unknown_cloud_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_cloud_is_refused_with_a_list_of_the_known_clouds() -> None:
     with pytest.raises(ValueError, match="public, gcc, gcc-high, dod, china, custom"):
         named("mars")
 
 
-def test_china_works_once_the_operator_names_its_connector() -> None:
+def test_the_china_cloud_needs_a_connector_host_from_the_operator() -> None:
     with pytest.raises(ValueError, match="not published"):
         named("china")
 
@@ -144,7 +144,7 @@ def test_every_cloud_names_its_own_identity_services() -> None:
         assert cloud.openid_url.startswith("https://login.botframework.")
 
 
-def test_the_authority_is_the_bots_tenant_or_the_clouds_shared_one() -> None:
+def test_the_authority_is_the_bots_tenant_or_the_clouds_shared_tenant() -> None:
     cloud = named("gcc-high")
 
     assert cloud.authority("t1") == "https://login.microsoftonline.us/t1"
@@ -166,7 +166,7 @@ def test_the_authority_is_the_bots_tenant_or_the_clouds_shared_one() -> None:
         ("dod", "https://contoso.sharepoint-mil.us/x"),
     ],
 )
-def test_peoples_files_lie_at_their_clouds_hosts(cloud: str, url: str) -> None:
+def test_peoples_files_are_allowed_at_the_hosts_of_their_cloud(cloud: str, url: str) -> None:
     assert CLOUDS[cloud].allows_file(url)
 
 
@@ -195,7 +195,7 @@ def test_peoples_files_lie_at_their_clouds_hosts(cloud: str, url: str) -> None:
         "ftp://contoso.sharepoint.com/x",
     ],
 )
-def test_nothing_that_only_looks_like_a_host_of_files_is_allowed(url: str) -> None:
+def test_an_address_that_only_resembles_a_host_of_files_is_not_allowed(url: str) -> None:
     assert not CLOUDS["public"].allows_file(url)
 
 
@@ -215,7 +215,7 @@ def test_a_malformed_host_of_files_is_refused(host: str) -> None:
         named("public", file_hosts=[host])
 
 
-def test_a_custom_cloud_has_no_hosts_of_files_but_the_named_ones() -> None:
+def test_a_custom_cloud_has_only_the_named_hosts_of_files() -> None:
     cloud = custom("http://127.0.0.1:1/o", "http://127.0.0.1:1", ["127.0.0.1:2"], ["127.0.0.1:3"])
 
     assert cloud.allows_file("http://127.0.0.1:3/f?a=b")
@@ -237,5 +237,5 @@ def test_a_custom_cloud_has_no_hosts_of_files_but_the_named_ones() -> None:
         ("http://smba.trafficmanager.net/v3/attachments/x/views/original", False),
     ],
 )
-def test_our_token_opens_pictures_of_the_connector_alone(url: str, allowed: bool) -> None:
+def test_only_pictures_on_the_connectors_host_may_be_fetched_with_the_token(url: str, allowed: bool) -> None:
     assert CLOUDS["public"].allows_picture(url) is allowed

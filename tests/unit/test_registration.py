@@ -1,4 +1,4 @@
-"""What the settings make the app package say."""
+"""The details of the app package follow the settings."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ BASE = {
     ("cloud", "files"),
     [("public", True), ("gcc", True), ("gcc-high", False), ("dod", False), ("china", False), ("custom", True)],
 )
-def test_the_app_takes_files_where_its_cloud_exchanges_them(cloud: str, files: bool) -> None:
+def test_the_app_supports_files_in_clouds_with_file_exchange_only(cloud: str, files: bool) -> None:
     assert app_details(Settings.model_validate({**BASE, "TEAMS_CLOUD": cloud})).supports_files is files

@@ -1,4 +1,4 @@
-"""Settings: from where they come, what is wrong with them, and what nobody gets to see."""
+"""Loading the settings: sources, mistakes, secrets, descriptions."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ def with_minimum(**changes: str | None) -> dict[str, str]:
 
 
 def problems(**changes: str | None) -> tuple[str, ...]:
-    """What is wrong with the minimum and these changes; None takes a variable away."""
+    """The problems of the minimal settings with these changes; None removes a variable."""
     with pytest.raises(SettingsInvalid) as caught:
         load(with_minimum(**changes))
     return caught.value.problems
 
 
 def names(found: tuple[str, ...]) -> list[str]:
-    """Which settings the sentences are about."""
+    """The names of the settings in the sentences."""
     return sorted(sentence.split(":")[0].split(" ")[0] for sentence in found)
 
 
 def toml(tmp_path: Path, text: str) -> dict[str, str]:
-    """The variable that names a TOML file with this text."""
+    """The variable for a TOML file with the given text."""
     file = tmp_path / "bridge.toml"
     file.write_text(text, encoding="utf-8")
     return {"BRIDGE_CONFIG": str(file)}
 
 
-# -- where they come from --
+# -- sources --
 
 
-def test_five_values_are_enough_and_the_rest_is_safe() -> None:
+def test_five_settings_are_required_and_the_defaults_are_safe() -> None:
     settings = load(MINIMUM)
 
     assert (settings.app_id, settings.gateway_url) == (APP, "http://gateway:8080")
@@ -67,14 +67,14 @@ def test_five_values_are_enough_and_the_rest_is_safe() -> None:
         ("TEAMS_TENANT_ID", "MicrosoftAppTenantId", TENANT),
         ("GOCLAW_URL", "GATEWAY_URL", "http://gateway:8080"),
         ("BRIDGE_PORT", "PORT", "8080"),
-        ("TEAMS_APP_ID", "MICROSOFTAPPID", APP),  # Windows gives all names in capitals
+        ("TEAMS_APP_ID", "MICROSOFTAPPID", APP),  # on Windows all names are upper case
     ],
 )
 def test_the_conventional_names_are_understood(name: str, alias: str, value: str) -> None:
     assert load(with_minimum(**{name: None, alias: value})) == load(with_minimum(**{name: value}))
 
 
-def test_of_two_names_of_one_setting_its_own_wins() -> None:
+def test_of_two_names_of_a_setting_the_primary_name_wins() -> None:
     assert load(with_minimum(BRIDGE_PORT="1", PORT="2")).port == 1
 
 
@@ -100,7 +100,7 @@ def test_the_environment_wins_over_the_file_under_another_name_too(tmp_path: Pat
     assert settings.gateway_token.get_secret_value() == "mounted"
 
 
-def test_everything_may_stand_in_the_file(tmp_path: Path) -> None:
+def test_all_settings_may_stand_in_the_file(tmp_path: Path) -> None:
     text = "\n".join(f'{name} = "{value}"' for name, value in MINIMUM.items())
 
     assert load(toml(tmp_path, text)) == load(MINIMUM)
@@ -133,7 +133,7 @@ def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b" \n"])
-def test_a_secrets_file_that_gives_nothing_is_told_of_once(content: bytes | None, tmp_path: Path) -> None:
+def test_a_secrets_file_without_a_secret_is_reported_once(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     if content is not None:
         file.write_bytes(content)
@@ -142,18 +142,18 @@ def test_a_secrets_file_that_gives_nothing_is_told_of_once(content: bytes | None
 
 
 @pytest.mark.parametrize("text", ["port = ", "[bridge\n", "a = 1\na = 2"])
-def test_a_file_that_is_no_toml_is_told_of(text: str, tmp_path: Path) -> None:
+def test_a_settings_file_that_is_no_toml_is_reported(text: str, tmp_path: Path) -> None:
     assert "BRIDGE_CONFIG" in names(problems(**toml(tmp_path, text)))
 
 
-def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_reported(tmp_path: Path) -> None:
     assert names(problems(BRIDGE_CONFIG=str(tmp_path / "none"))) == ["BRIDGE_CONFIG"]
 
 
-# -- what is wrong --
+# -- mistakes --
 
 
-def test_everything_that_is_missing_is_said_at_once_with_what_to_do() -> None:
+def test_all_missing_settings_are_reported_at_once_with_the_remedy() -> None:
     with pytest.raises(SettingsInvalid) as caught:
         load({})
 
@@ -162,7 +162,7 @@ def test_everything_that_is_missing_is_said_at_once_with_what_to_do() -> None:
     assert any("GOCLAW_TOKEN_FILE" in sentence for sentence in caught.value.problems)
 
 
-def test_mistakes_of_every_kind_are_said_at_once(tmp_path: Path) -> None:
+def test_mistakes_of_every_kind_are_reported_at_once(tmp_path: Path) -> None:
     found = problems(
         TEAMS_APP_ID="my bot",
         GOCLAW_TOKEN=None,
@@ -170,7 +170,7 @@ def test_mistakes_of_every_kind_are_said_at_once(tmp_path: Path) -> None:
         BRIDGE_PROT="1",
         TEAMS_CLOUD="custom",
         TEAMS_LOGIN_URL="login",
-        BRIDGE_ADMIN_HOST="0.0.0.0",  # noqa: S104  the mistake
+        BRIDGE_ADMIN_HOST="0.0.0.0",  # noqa: S104  the mistake under test
         TEAMS_APP_PASSWORD=None,
         TEAMS_APP_PASSWORD_FILE=str(tmp_path / "none"),
     )
@@ -217,7 +217,7 @@ def test_mistakes_of_every_kind_are_said_at_once(tmp_path: Path) -> None:
         ("BRIDGE_STORE", "postgresql://ann:s3cret@localhost/x"),
     ],
 )
-def test_a_wrong_value_is_told_under_the_name_it_was_given_by(name: str, value: str) -> None:
+def test_a_wrong_value_is_reported_under_the_name_in_use(name: str, value: str) -> None:
     own = {"MicrosoftAppId": "TEAMS_APP_ID"}.get(name)
     changes: dict[str, str | None] = {name: value} | ({own: None} if own else {})
 
@@ -225,7 +225,7 @@ def test_a_wrong_value_is_told_under_the_name_it_was_given_by(name: str, value: 
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "shown"),
+    ("name", "value", "expected"),
     [
         ("GOCLAW_URL", "https://gateway.example.com/base/", "https://gateway.example.com/base"),
         ("GOCLAW_URL", "http://[::1]:8080", "http://[::1]:8080"),
@@ -236,8 +236,8 @@ def test_a_wrong_value_is_told_under_the_name_it_was_given_by(name: str, value: 
         ("BRIDGE_SHUTDOWN_GRACE", "0", "0"),
     ],
 )
-def test_values_are_read_generously(name: str, value: str, shown: str) -> None:
-    assert dict(effective(load(with_minimum(**{name: value}))))[name] == shown
+def test_spellings_of_values_are_read_generously(name: str, value: str, expected: str) -> None:
+    assert dict(effective(load(with_minimum(**{name: value}))))[name] == expected
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_values_are_read_generously(name: str, value: str, shown: str) -> None:
         ("BRIDGE_ADMIN_TOKEN_FLIE", "BRIDGE_ADMIN_TOKEN"),
     ],
 )
-def test_a_name_that_is_nearly_a_setting_is_refused_with_what_was_meant(typo: str, meant: str) -> None:
+def test_a_misspelt_name_is_refused_with_the_name_of_the_setting(typo: str, meant: str) -> None:
     (sentence,) = problems(**{typo: "x"})
 
     assert sentence.startswith(f"{typo}: is not a setting; did you mean {meant}")
@@ -260,13 +260,13 @@ def test_in_the_file_every_unknown_name_is_a_mistake(tmp_path: Path) -> None:
     assert names(problems(**file)) == ["COLOUR_OF_THE", "GOCLAW_AGNET"]
 
 
-def test_other_programs_variables_are_none_of_our_business() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     load({**MINIMUM, "PATH": "/bin", "GOCLAW_GATEWAY_TOKEN": "x", "GATEWAY_PORT": "tcp://10.0.0.1:1", "bridge": "x"})
 
 
 @pytest.mark.parametrize("service", ["BRIDGE", "TEAMS", "TEAMS_BRIDGE", "BRIDGE_ADMIN", "GOCLAW"])
-def test_what_kubernetes_says_about_a_service_of_our_name_is_no_setting(service: str) -> None:
-    told = {
+def test_variables_of_kubernetes_for_a_service_called_bridge_are_ignored(service: str) -> None:
+    variables = {
         f"{service}_SERVICE_HOST": "10.0.0.1",
         f"{service}_SERVICE_PORT": "3978",
         f"{service}_SERVICE_PORT_HTTP": "3978",
@@ -277,7 +277,7 @@ def test_what_kubernetes_says_about_a_service_of_our_name_is_no_setting(service:
         f"{service}_PORT_3978_TCP_ADDR": "10.0.0.1",
     }
 
-    assert load({**told, **MINIMUM}) == load(MINIMUM)
+    assert load({**variables, **MINIMUM}) == load(MINIMUM)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -285,13 +285,13 @@ def test_on_loopback_the_admin_listener_needs_no_token(host: str) -> None:
     assert load(with_minimum(BRIDGE_ADMIN_HOST=host)).admin_host == host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "admin.example.com", "localhost.example.com"])  # noqa: S104
-def test_elsewhere_it_does(host: str) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "admin.example.com", "localhost.example.com"])  # noqa: S104  not bound
+def test_off_loopback_the_admin_listener_needs_a_token(host: str) -> None:
     assert names(problems(BRIDGE_ADMIN_HOST=host)) == ["BRIDGE_ADMIN_TOKEN"]
     assert load(with_minimum(BRIDGE_ADMIN_HOST=host, BRIDGE_ADMIN_TOKEN="t")).admin_host == host
 
 
-# -- questions to begin with, sentences of one's own --
+# -- starters, an admin's sentences --
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_in_the_file_starters_are_a_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "fault"),
     [
         (";".join(f"{n}?" for n in range(9)), "has 9 questions; at most 8 are allowed"),
         ("x" * 129, "question 1 has 129 characters; shorten it to 128"),
@@ -322,11 +322,11 @@ def test_in_the_file_starters_are_a_list(tmp_path: Path) -> None:
         ("/help", "question 1 begins with a slash, as commands do; write it as people would ask it"),
     ],
 )
-def test_starters_that_teams_would_not_take_are_told_of(value: str, told: str) -> None:
-    assert problems(BRIDGE_STARTERS=value) == (f"BRIDGE_STARTERS: {told}",)
+def test_starters_that_break_the_limits_of_teams_are_reported(value: str, fault: str) -> None:
+    assert problems(BRIDGE_STARTERS=value) == (f"BRIDGE_STARTERS: {fault}",)
 
 
-def test_starters_that_are_no_texts_are_told_of(tmp_path: Path) -> None:
+def test_starters_that_are_no_texts_are_reported(tmp_path: Path) -> None:
     assert names(problems(**toml(tmp_path, "[bridge]\nstarters = 5\n"))) == ["BRIDGE_STARTERS"]
     assert names(problems(**toml(tmp_path, "[bridge]\nstarters = [5]\n"))) == ["BRIDGE_STARTERS"]
 
@@ -348,7 +348,7 @@ def test_an_admins_sentences_are_read_from_their_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "fault"),
     [
         (b"[en\n", "is not valid TOML"),
         (b"[en]\nstopped = '\xff'\n", "is not valid TOML"),
@@ -357,18 +357,18 @@ def test_an_admins_sentences_are_read_from_their_file(tmp_path: Path) -> None:
         (b"[en]\nstopped = '{who}'\n", "[en] stopped: has an unknown hole {who}"),
     ],
 )
-def test_sentences_that_cannot_be_said_are_told_of(content: bytes, told: str, tmp_path: Path) -> None:
+def test_faulty_sentences_of_an_admin_are_reported(content: bytes, fault: str, tmp_path: Path) -> None:
     (sentence,) = problems(BRIDGE_TEXTS=own_texts(tmp_path, content))
 
-    assert sentence.startswith(f"BRIDGE_TEXTS: {told}")
+    assert sentence.startswith(f"BRIDGE_TEXTS: {fault}")
 
 
 @pytest.mark.parametrize("path", ["/no/such/file.toml", "/", "a\0b"])
-def test_a_file_of_sentences_that_cannot_be_read_is_told_of(path: str) -> None:
+def test_an_unreadable_file_of_sentences_is_reported(path: str) -> None:
     assert names(problems(BRIDGE_TEXTS=path)) == ["BRIDGE_TEXTS"]
 
 
-def test_every_fault_of_the_sentences_is_told_with_those_of_the_other_settings(tmp_path: Path) -> None:
+def test_faults_of_the_sentences_are_reported_with_the_faults_of_the_settings(tmp_path: Path) -> None:
     path = own_texts(tmp_path, b"[en]\nstoped = 'x'\nstopped = '{x}'\n[vi]\nnone = ''\n")
 
     found = names(problems(BRIDGE_TEXTS=path, BRIDGE_PORT="x", GOCLAW_TOKEN=None))
@@ -376,10 +376,10 @@ def test_every_fault_of_the_sentences_is_told_with_those_of_the_other_settings(t
     assert found == ["BRIDGE_PORT", "BRIDGE_TEXTS", "BRIDGE_TEXTS", "BRIDGE_TEXTS", "GOCLAW_TOKEN"]
 
 
-# -- what nobody gets to see --
+# -- secrets stay secret --
 
 
-def test_a_secret_is_nowhere_in_what_settings_print() -> None:
+def test_printed_settings_hold_no_secret() -> None:
     settings = load({**MINIMUM, "BRIDGE_ADMIN_TOKEN": SECRETS[2]})
 
     printed = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
@@ -390,8 +390,8 @@ def test_a_secret_is_nowhere_in_what_settings_print() -> None:
 
 
 @pytest.mark.parametrize("secret", secret_names())
-def test_a_secret_is_nowhere_in_an_error(secret: str, tmp_path: Path) -> None:
-    """Neither in the sentences nor in what a traceback would print."""
+def test_an_error_holds_no_secret(secret: str, tmp_path: Path) -> None:
+    """The secret is neither in the sentences nor in the exceptions that a traceback would print."""
     file = toml(tmp_path, f'{secret} = ["hunter2"]\nGOCLAW_URL = "http://u:hunter2@gateway"\n')
 
     with pytest.raises(SettingsInvalid) as caught:
@@ -410,37 +410,37 @@ def test_settings_cannot_be_changed() -> None:
         settings.port = 1
 
 
-# -- what people read --
+# -- descriptions --
 
 
 def test_every_setting_is_described_once() -> None:
-    described = list(describe())
-    taken = [name for setting in described for name in (setting.name, *setting.aliases)]
+    settings = list(describe())
+    taken = [name for setting in settings for name in (setting.name, *setting.aliases)]
 
-    assert len(described) == len(Settings.model_fields) == len(list(effective(load(MINIMUM))))
+    assert len(settings) == len(Settings.model_fields) == len(list(effective(load(MINIMUM))))
     assert len(set(taken)) == len(taken)
-    assert all(setting.about.endswith(".") for setting in described)
-    assert sorted(setting.name for setting in described if setting.required) == sorted(MINIMUM)
+    assert all(setting.about.endswith(".") for setting in settings)
+    assert sorted(setting.name for setting in settings if setting.required) == sorted(MINIMUM)
 
 
-def test_the_defaults_that_are_described_are_the_defaults() -> None:
-    said = {setting.name: setting.default for setting in describe() if setting.default}
+def test_the_described_defaults_are_the_defaults() -> None:
+    described = {setting.name: setting.default for setting in describe() if setting.default}
 
-    assert {name: value for name, value in effective(load(MINIMUM)) if name in said} == said
-    assert load({**MINIMUM, **said}) == load(MINIMUM)
+    assert {name: value for name, value in effective(load(MINIMUM)) if name in described} == described
+    assert load({**MINIMUM, **described}) == load(MINIMUM)
 
 
-def test_secrets_are_known_as_secrets() -> None:
-    held = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+def test_secrets_are_described_as_secrets() -> None:
+    secrets = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
 
-    assert held == {"app_password", "gateway_token", "admin_token", "store_password"}
+    assert secrets == {"app_password", "gateway_token", "admin_token", "store_password"}
     assert [setting.name for setting in describe() if setting.secret] == list(secret_names())
 
 
-# -- what is found at the start and not at the first message --
+# -- mistakes that would otherwise show with the first message --
 
 
-def test_a_secret_is_taken_without_the_blanks_and_line_ends_around_it(tmp_path: Path) -> None:
+def test_blanks_and_line_ends_around_a_secret_are_removed(tmp_path: Path) -> None:
     padded = {name: f" {value}\r\n" for name, value in MINIMUM.items() if value in SECRETS}
     in_file = toml(tmp_path, 'BRIDGE_ADMIN_TOKEN = "  the-admin-token\\n"')
     settings = load(with_minimum(**padded, **in_file))
@@ -454,9 +454,7 @@ def test_a_secret_is_taken_without_the_blanks_and_line_ends_around_it(tmp_path: 
     ("value", "why"),
     [(" \n", "is empty"), ("hid\nden", "line break"), ("hid\u200bden", "invisible"), ("hid\xa0den", "")],
 )
-def test_a_secret_that_cannot_be_one_is_refused_by_its_name_together_with_the_rest(
-    name: str, value: str, why: str
-) -> None:
+def test_an_impossible_secret_is_reported_by_its_name_with_all_other_mistakes(name: str, value: str, why: str) -> None:
     found = problems(**{name: value, "BRIDGE_PORT": "x"})
 
     assert names(found) == sorted([name, "BRIDGE_PORT"])
@@ -464,7 +462,7 @@ def test_a_secret_that_cannot_be_one_is_refused_by_its_name_together_with_the_re
     assert "den" not in "".join(found).replace("hidden", "")
 
 
-def test_only_a_database_knows_passwords_in_other_letters() -> None:
+def test_only_the_password_of_the_database_may_hold_letters_outside_ascii() -> None:
     assert load(with_minimum(BRIDGE_STORE_PASSWORD="pässwort")).store_password.get_secret_value() == "pässwort"
     assert names(problems(GOCLAW_TOKEN="tökén", TEAMS_APP_PASSWORD="pässwort")) == [
         "GOCLAW_TOKEN",
@@ -483,11 +481,11 @@ def test_only_a_database_knows_passwords_in_other_letters() -> None:
         ("BRIDGE_PUBLIC_URL", {"BRIDGE_PUBLIC_URL": "http://bridge.example.com"}),
     ],
 )
-def test_what_could_never_work_is_told_with_everything_else(name: str, changes: dict[str, str]) -> None:
+def test_values_that_can_never_work_are_reported_with_all_other_mistakes(name: str, changes: dict[str, str]) -> None:
     assert names(problems(**changes, GOCLAW_AGENT="no agent")) == sorted([name, "GOCLAW_AGENT"])
 
 
-def test_what_only_looks_odd_is_taken() -> None:
+def test_unusual_but_valid_values_are_accepted() -> None:
     settings = load(
         with_minimum(
             TEAMS_CLOUD="china",
