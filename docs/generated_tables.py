@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.settings.model import Setting, describe
+from bridge.settings.describe import Setting, describe
 from bridge.simulator.gateway.agent import phrases
 
 DOCS = Path(__file__).parent

@@ -18,8 +18,9 @@ from bridge.cli import turns as cli_turns
 from bridge.cli.simulate import demo, simulate
 from bridge.cli.terminal import ERR, OUT, fail
 from bridge.core.errors import SettingsInvalid, StoreInUse
+from bridge.settings.describe import describe, effective
 from bridge.settings.load import load
-from bridge.settings.model import Settings, describe, effective
+from bridge.settings.model import Settings
 
 _VERDICTS = {
     "ok": "[green]ok[/]         ",

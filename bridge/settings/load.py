@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.core.errors import SettingsInvalid
-from bridge.settings.model import Settings, describe, is_postgres, secret_names
+from bridge.settings.describe import describe, secret_names
+from bridge.settings.model import Settings, is_postgres
 from bridge.settings.sources import Names, own_texts, read
 
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
-import orjson
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -41,7 +39,7 @@ from bridge.core.errors import (
 )
 from bridge.core.live_message import LiveMessage
 from bridge.core.ports.channel import Chunk
-from bridge.core.turn import Activity, Reference, Scope
+from bridge.core.turn import Activity, Reference
 from bridge.teams.clouds import Cloud
 from bridge.teams.connector_answers import (
     Answer,
@@ -53,6 +51,7 @@ from bridge.teams.connector_answers import (
     read_body,
     retry_after,
 )
+from bridge.teams.connector_requests import activities_url, addressed, base_url, segment
 from bridge.teams.credentials import OutboundToken
 from bridge.teams.streams import chunk_activity, final_activity, stream_failure
 
@@ -136,7 +135,7 @@ class TeamsChannel:
         Waits up to PATIENCE seconds while throttled; sends once more where the first result is unknown.
         Raises: DeliveryFailure.
         """
-        post = partial(self._call, "POST", self._activities(to), _addressed(to, activity))
+        post = partial(self._call, "POST", self._activities(to), addressed(to, activity))
         try:
             return id_in(await self._repeated(WHILE_DELAYED, post))
         except DeliveryUnknown as failure:
@@ -144,28 +143,28 @@ class TeamsChannel:
 
     async def update(self, to: Reference, activity_id: str, activity: Activity) -> str:
         """Replace the message `activity_id` by `activity`; returns the id. Raises: DeliveryFailure."""
-        put = partial(self._call, "PUT", self._message(to, activity_id), _addressed(to, activity | {"id": activity_id}))
+        put = partial(self._call, "PUT", self._message(to, activity_id), addressed(to, activity | {"id": activity_id}))
         return id_in(await self._repeated(WHILE_UNKNOWN, put)) or activity_id
 
     async def typing(self, to: Reference) -> None:
         """Show the typing indicator. Never retried, as a lost indicator costs little. Raises: DeliveryFailure."""
-        await self._call("POST", self._activities(to), _addressed(to, {"type": "typing"}))
+        await self._call("POST", self._activities(to), addressed(to, {"type": "typing"}))
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
         """Send a request of a stream, without retries; returns the stream's id.
 
         Raises: StreamEnded, DeliveryFailure.
         """
-        body = _addressed(to, chunk_activity(chunk))
+        body = addressed(to, chunk_activity(chunk))
         return id_in(await self._call("POST", self._activities(to), body, stream=True)) or chunk.stream
 
     async def post_placeholder(self, to: Reference, activity: Activity) -> str:
         """Send a placeholder, without retries; returns the message's id. Raises: DeliveryFailure."""
-        return id_in(await self._call("POST", self._activities(to), _addressed(to, activity)))
+        return id_in(await self._call("POST", self._activities(to), addressed(to, activity)))
 
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         """Replace the content of a placeholder, without retries. Raises: DeliveryFailure."""
-        body = _addressed(to, activity | {"id": message})
+        body = addressed(to, activity | {"id": message})
         await self._call("PUT", self._message(to, message), body)
 
     async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
@@ -183,7 +182,7 @@ class TeamsChannel:
             extends = bool(text) and text.startswith(live.text)
             ending = live.text or activity.get("summary") or "…"
             last = activity if extends else {"type": "message", "textFormat": "markdown", "text": ending}
-            body = _addressed(to, final_activity(last, live.id))
+            body = addressed(to, final_activity(last, live.id))
             post = partial(self._call, "POST", self._activities(to), body, stream=True)
             try:
                 await self._repeated(WHILE_DELAYED, post)
@@ -208,7 +207,7 @@ class TeamsChannel:
         """
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
-        url = URL(f"{_base(to.service_url)}{path}", encoded=True)
+        url = URL(f"{base_url(to.service_url)}{path}", encoded=True)
         return await self._repeated(WHILE_UNKNOWN, partial(self._call, "GET", url, None))
 
     async def _send_again(self, post: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -240,7 +239,7 @@ class TeamsChannel:
         # The token goes to the connector only, even if a stored reference names a different host.
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
-        return _activities_url(to.service_url, to.conversation)
+        return activities_url(to.service_url, to.conversation)
 
     def _message(self, to: Reference, id_: str) -> URL:
         return URL(f"{self._activities(to)}/{segment(id_)}", encoded=True)
@@ -281,45 +280,3 @@ class TeamsChannel:
             raise ConnectorUnreachable(type(failure).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             raise DeliveryUnknown(type(failure).__name__) from None
-
-
-def _addressed(to: Reference, activity: Activity) -> bytes:
-    """The activity as JSON, with `from`, `recipient`, `conversation`, `replyToId` and `locale` from the reference."""
-    addressed = activity | {
-        "from": {"id": to.bot},
-        "conversation": {"id": to.conversation, "conversationType": to.scope, "tenantId": to.tenant},
-        "channelId": "msteams",
-        "serviceUrl": to.service_url,
-    }
-    if to.user:
-        addressed["recipient"] = {"id": to.user}
-    if to.activity and to.scope is not Scope.CHANNEL:
-        # In channels the conversation's id names the thread, and replyToId routes nothing (docs/reference/teams.md,
-        # "Fields of an activity").
-        addressed["replyToId"] = to.activity
-    if to.locale:
-        addressed["locale"] = to.locale
-    try:
-        return orjson.dumps(addressed)
-    except orjson.JSONEncodeError:
-        raise DeliveryRejected("not expressible as JSON") from None
-
-
-@lru_cache(maxsize=20_000)
-def _activities_url(service_url: str, conversation: str) -> URL:
-    return URL(f"{_base(service_url)}v3/conversations/{segment(conversation)}/activities", encoded=True)
-
-
-def _base(service_url: str) -> str:
-    return service_url if service_url.endswith("/") else f"{service_url}/"
-
-
-def segment(id_: str) -> str:
-    """An id as a single path segment: characters that RFC 3986 §3.3 allows stay raw, all else is escaped.
-
-    Teams' ids hold `:`, `@`, `;messageid=`, and Microsoft's SDK 2.1.1 sends these raw (docs/reference/teams.md,
-    "Why the bridge has a client of its own"). An id of dots only would leave the path. Raises: DeliveryRefused.
-    """
-    if not id_.strip("."):
-        raise DeliveryRefused("an id that no path can hold")
-    return quote(id_, safe="!$&'()*+,;=:@")

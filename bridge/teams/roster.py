@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from bridge.core.errors import DeliveryRejected
 from bridge.core.turn import Person, Reference
-from bridge.teams.channel import TeamsChannel, segment
+from bridge.teams.channel import TeamsChannel
+from bridge.teams.connector_requests import segment
 
 _KEPT_SECONDS = 6 * 3600.0
 _MOST_PEOPLE = 20_000

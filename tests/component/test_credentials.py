@@ -60,7 +60,9 @@ class Entra:
                 "error_codes": [7000215],
             }
             return web.json_response(refusal, status=401)
-        return web.json_response({"token_type": "Bearer", "expires_in": self.expires_in, "access_token": f"token.{number}"})
+        return web.json_response(
+            {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": f"token.{number}"}
+        )
 
 
 @dataclass

@@ -128,6 +128,7 @@ def test_settings_are_known_to_the_composition_root_and_operators_tools_only() -
     assert users == {
         *ROOT_FILES,
         "server.py",
+        "settings/describe.py",
         "settings/model.py",
         "settings/load.py",
         "cli/main.py",

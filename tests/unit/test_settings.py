@@ -9,8 +9,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from bridge.core.errors import SettingsInvalid
+from bridge.settings.describe import describe, effective, secret_names
 from bridge.settings.load import load
-from bridge.settings.model import Settings, describe, effective, secret_names
+from bridge.settings.model import Settings
 
 APP = "00000000-0000-4000-8000-0000000000aa"
 TENANT = "00000000-0000-4000-8000-0000000000bb"
