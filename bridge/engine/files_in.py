@@ -55,6 +55,8 @@ class FilesIn:
         was taken over meanwhile.
         """
         payload, locale = turn.payload, turn.locale
+        if not payload.files:
+            return payload
         texts: list[TextFile] = []
         missing: list[str] = []
         lines: list[str] = []

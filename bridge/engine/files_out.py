@@ -75,15 +75,15 @@ class FilesOut:
         self._offers = offers
 
     async def publish(self, turn: Turn, answer: Answer) -> tuple[str, tuple[Activity, ...]]:
-        """The answer's Markdown with links that work, and what is shown after it. Raises nothing of its own."""
-        if len(answer.text) > _PARSED_AT_ONCE:  # takes a while, and everybody else shares this loop
-            linked = await asyncio.to_thread(linked_files, answer.text, self._base)
-        else:
-            linked = linked_files(answer.text, self._base)
-        passed = await self._pass_all(turn, linked, answer.files)
-        text = relinked(answer.text, self._base, {one.target: passed[_place(one.file)].replacement for one in linked})
-        text += self._listed(linked, answer.files, passed)
-        return text, tuple(one.activity for one in passed.values() if one.activity is not None)
+        """Fetch the answer's files; gives the answer's Markdown with working links, and the activities to show after it.
+
+        Raises no error: a fault of the bridge about a file costs people the file, not the answer.
+        """
+        try:
+            return await self._publish(turn, answer)
+        except Exception as error:  # noqa: BLE001  a fault of the bridge about a file must not cost people the answer
+            _log.error("files_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
+            return answer.text, ()
 
     async def hand_over(self, turn: Turn) -> Reply:
         """Do what a person said about a file that was offered to them."""
@@ -118,6 +118,16 @@ class FilesOut:
             return None
         kept = await self._store.find(id_, now)
         return kept if kept is not None and kept.state is FileState.LINKED else None
+
+    async def _publish(self, turn: Turn, answer: Answer) -> tuple[str, tuple[Activity, ...]]:
+        if len(answer.text) > _PARSED_AT_ONCE:  # takes a while, and everybody else shares this loop
+            linked = await asyncio.to_thread(linked_files, answer.text, self._base)
+        else:
+            linked = linked_files(answer.text, self._base)
+        passed = await self._pass_all(turn, linked, answer.files)
+        text = relinked(answer.text, self._base, {one.target: passed[_place(one.file)].replacement for one in linked})
+        text += self._listed(linked, answer.files, passed)
+        return text, tuple(one.activity for one in passed.values() if one.activity is not None)
 
     async def _pass_all(
         self, turn: Turn, linked: tuple[Linked, ...], beside: tuple[AgentFile, ...]

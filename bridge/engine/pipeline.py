@@ -40,7 +40,8 @@ from bridge.core.ports.store import TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn
 from bridge.engine.delivery import Delivery
-from bridge.engine.files import NO_FILES, Files
+from bridge.engine.files_in import FilesIn
+from bridge.engine.files_out import FilesOut
 from bridge.engine.progress import Progress, Switches, note_below_progress
 from bridge.engine.run_control import RunControl, StopRequested
 from bridge.engine.store_retry import with_retry
@@ -75,7 +76,8 @@ class Pipeline:
         tasks: Tasks,
         whole_turn: float,
         roster: Roster | None = None,
-        files: Files = NO_FILES,
+        files_in: FilesIn | None = None,
+        files_out: FilesOut | None = None,
         rerun: bool = False,
         agent_cards: bool = False,
         feedback: bool = True,
@@ -88,7 +90,8 @@ class Pipeline:
         self._clock = clock
         self._whole_turn = whole_turn
         self._roster = roster
-        self._files = files
+        self._files_in = files_in
+        self._files_out = files_out
         self._rerun = rerun
         self._feedback = feedback
         self._agent_cards = agent_cards
@@ -164,7 +167,8 @@ class Pipeline:
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
                     return Reply(Outcome.DELIVERED, turn.payload.activities)
                 case Kind.FILE:
-                    return await self._files.hand_over(turn)
+                    done = Reply(Outcome.DELIVERED, ())
+                    return done if self._files_out is None else await self._files_out.hand_over(turn)
                 case _:
                     assert_never(turn.kind)
         except RunNotStarted:
@@ -197,7 +201,7 @@ class Pipeline:
         try:
             async with show, control.limit(self._whole_turn):
                 await self._admit(turn)
-                asked = await self._files.prepare(turn)
+                asked = payload if self._files_in is None else await self._files_in.prepare(turn)
                 control.asked = not isinstance(asked, Reply)
                 said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.listener)
                 control.reached = control.asked
@@ -223,7 +227,7 @@ class Pipeline:
         if said.silent and not said.files:
             personal = turn.payload.reference.scope is Scope.PERSONAL
             return self._says(turn, Outcome.SILENT, "silent") if personal else Reply(Outcome.SILENT, ())
-        text, files = await self._files.publish(turn, said)
+        text, files = (said.text, ()) if self._files_out is None else await self._files_out.publish(turn, said)
         # a long answer takes a while to render, and everybody else shares this loop
         locale = turn.locale
         tell = partial(answer, text, locale, cards=self._agent_cards, feedback=self._feedback)

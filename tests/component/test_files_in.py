@@ -16,7 +16,6 @@ from bridge.core.texts import say
 from bridge.core.turn import Outcome, Scope, State
 from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
-from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
 
 PDF = b"%PDF-1.7 binary"
@@ -56,13 +55,13 @@ class FilesWorld:
 def files_world(**options: Any) -> FilesWorld:
     shared = ScriptedFiles()
 
-    def files(world: World) -> Files:
+    def files_in(world: World) -> FilesIn:
         async def accept(new: Any) -> Any:
             return await world.dispatcher.accept(new, bounded=False)
 
-        return Files(FilesIn(store=world.store, shared=shared, accept=accept, clock=world.clock))
+        return FilesIn(store=world.store, shared=shared, accept=accept, clock=world.clock)
 
-    return FilesWorld(World(files=files, **options), shared)
+    return FilesWorld(World(files_in=files_in, **options), shared)
 
 
 def download(name: str) -> SharedFile:

@@ -19,7 +19,6 @@ from bridge.core.outbound.file_cards import CONSENT_TYPE, INFO_TYPE
 from bridge.core.ports.agent import Answer
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State
-from bridge.engine.files import NO_FILES, Files
 from bridge.engine.files_out import KEPT_SECONDS, MOST_FILES, FilesOut
 
 BASE = "http://gateway:18790"
@@ -69,25 +68,22 @@ class Stage:
     def __init__(self, *, links: FileLinks | None = LINKS, offers: bool = True) -> None:
         self.made = Made({PDF: PDF_BYTES, PNG: PNG_BYTES})
         self.drive = OneDrive()
-        self.files = NO_FILES
         ids = count(1)
 
-        def files(world: World) -> Files:
-            self.files = Files(
-                outgoing=FilesOut(
-                    store=world.store.files,
-                    made=self.made,
-                    shared=self.drive,
-                    clock=world.clock,
-                    new_id=lambda: f"f{next(ids)}",
-                    base=BASE,
-                    links=links,
-                    offers=offers,
-                )
+        def files_out(world: World) -> FilesOut:
+            self.files = FilesOut(
+                store=world.store.files,
+                made=self.made,
+                shared=self.drive,
+                clock=world.clock,
+                new_id=lambda: f"f{next(ids)}",
+                base=BASE,
+                links=links,
+                offers=offers,
             )
             return self.files
 
-        self.world = World(files=files)
+        self.world = World(files_out=files_out)
 
     async def answered(
         self, text: str, *files: AgentFile, scope: Scope = Scope.PERSONAL, id_: str = "q"

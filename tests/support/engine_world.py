@@ -22,7 +22,8 @@ from bridge.core.ports.channel import Chunk, Roster
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Accepted, Activity, Kind, Lane, NewTurn, Payload, Person, Reference, Scope, State, Turn
 from bridge.engine.dispatcher import Dispatcher, Limits
-from bridge.engine.files import NO_FILES, Files
+from bridge.engine.files_in import FilesIn
+from bridge.engine.files_out import FilesOut
 from bridge.engine.paced_channel import PacedChannel
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.progress import Switches
@@ -274,7 +275,8 @@ class World:
         merge: bool = False,
         name: str = "life",
         switches: Switches = PLAIN,
-        files: Callable[[World], Files] = lambda _: NO_FILES,
+        files_in: Callable[[World], FilesIn] | None = None,
+        files_out: Callable[[World], FilesOut] | None = None,
         channel: ScriptedChannel | None = None,
         paced: bool = False,
         roster: Roster | None = None,
@@ -291,7 +293,8 @@ class World:
         self._merge = merge
         self._switches = switches
         self._name = name
-        self._files = files
+        self._files_in = files_in
+        self._files_out = files_out
         self._roster = roster
         self._lives = 0
         self.tasks = Tasks()
@@ -352,7 +355,8 @@ class World:
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
             roster=self._roster,
-            files=self._files(self),
+            files_in=self._files_in and self._files_in(self),
+            files_out=self._files_out and self._files_out(self),
             rerun=self._rerun,
             settle_seconds=self._settle_seconds,
             switches=self._switches,
