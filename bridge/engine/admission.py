@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from bridge import metrics
 from bridge.core.errors import GatewayBusy, GatewayDown, RunNotStarted, StoreUnavailable, TurnFailure
 from bridge.core.ports.store import TurnStore
-from bridge.core.turn import Lane
+from bridge.core.turn import Kind, Lane
 from bridge.tasks import Tasks
+
+NEEDS_ADMISSION = frozenset({Kind.ASK, Kind.NEW})
+"""The kinds of turns that call the gateway."""
 
 BUDGET = "gateway"
 _TRIALS = (0.5, 1.0, 2.0, 5.0)

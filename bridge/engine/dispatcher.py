@@ -15,10 +15,8 @@ import structlog
 from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import Lease
-from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import Heartbeat, TurnFilter, TurnStore
-from bridge.core.texts import say, span
 from bridge.core.turn import (
     Accepted,
     DropVerdict,
@@ -31,22 +29,20 @@ from bridge.core.turn import (
     StopVerdict,
     Ticket,
     Turn,
-    turn_name,
 )
-from bridge.engine.admission import Admission, Patience, QueuePosition, Rate
+from bridge.engine.admission import NEEDS_ADMISSION, Admission, Patience, Rate
 from bridge.engine.edits import Edits
 from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.runners import GATED, Runners
+from bridge.engine.runners import Runners
 from bridge.engine.store_retry import with_retry
+from bridge.engine.waiting import WaitingNotes
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
 _RETENTION_SECONDS = 600.0
 _NOTES_PER_HEARTBEAT = 50
-# Behind another question; the design's "about 30 s".
-_LONG_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +100,13 @@ class Dispatcher:
             heard=self._on_heartbeat,
         )
         self.edits = Edits(store=store, runners=self._runners, clock=clock, unasked=self._unasked)
+        self._waiting_notes = WaitingNotes(
+            store=store,
+            accept=self.accept,
+            clock=clock,
+            tasks=self._housekeeping,
+            progress=pipeline.progress.switches.progress,
+        )
         self._waiting = 0
 
     @property
@@ -134,7 +137,7 @@ class Dispatcher:
         bounded = bounded and counts
         if bounded and self._waiting >= self._limits.waiting:
             return Accepted(0, full=True)
-        gated = new.kind in GATED
+        gated = new.kind in NEEDS_ADMISSION
         idle = new.lane not in self._runners and not self._runners.closing
         claim = idle and (not gated or self._admission.try_admit())
         try:
@@ -154,7 +157,8 @@ class Dispatcher:
             self._waiting += counts
             if new.kind is Kind.ASK:
                 self._pipeline.reactions.question_waits(new.lane, new.payload.reference)
-                self._tell_later(new, accepted.n)
+                if new.lane in self._runners:
+                    self._waiting_notes.waits_in_lane(new, accepted.n)
             self._runners.wake(new.lane)
         return accepted
 
@@ -236,38 +240,8 @@ class Dispatcher:
         self._admission.replicas = max(1, len(heartbeat.counters))
         self._pipeline.progress.elsewhere = max(0, heartbeat.running - len(self._runners))
         metrics.QUEUED.set(heartbeat.waiting)
-        for place in self._admission.unnotified(_NOTES_PER_HEARTBEAT):
-            self._housekeeping.start(self._tell(place), "waiting note")
-
-    async def _tell(self, place: QueuePosition) -> None:
-        """Tell people that their question waits, once for each question."""
-        head = await with_retry(self._store.head, place.lane)  # the one that got in line may have been taken back
-        if head is None or head.kind not in GATED:
-            return
-        locale = head.locale
-        if place.paused:
-            words = say("waiting_paused", locale)
-        elif place.seconds is None:
-            words = say("waiting_place", locale, place=place.ahead + 1)
-        else:
-            words = say("waiting_time", locale, place=place.ahead + 1, time=span(place.seconds, locale))
-        await self._say_waiting(head, words)
-
-    def _tell_later(self, new: NewTurn, n: int) -> None:
-        """A mark says that a question waits behind another; a long wait deserves words."""
-
-        async def tell() -> None:
-            status = await with_retry(self._store.lane_status, new.lane)
-            if status.running is not None and status.queued[:1] == (turn_name(n),):
-                await self._say_waiting(new, say("waiting_turn", new.locale))
-
-        if self._pipeline.progress.switches.progress and new.lane in self._runners:
-            loop = asyncio.get_running_loop()
-            loop.call_later(_LONG_WAIT, lambda: self._housekeeping.start(tell(), "long wait"))
-
-    async def _say_waiting(self, question: Turn | NewTurn, words: str) -> None:
-        waiting = note_turn(f"{question.id}|waiting", question.payload, note(words), self._clock.now())
-        await with_retry(self.accept, waiting)
+        for position in self._admission.unnotified(_NOTES_PER_HEARTBEAT):
+            self._waiting_notes.waits_for_admission(position)
 
     async def _retain(self) -> None:
         while True:

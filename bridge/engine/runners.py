@@ -18,16 +18,13 @@ from bridge.core.identity import WELCOME_LANES
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Kind, Lane, Outcome, Turn
-from bridge.engine.admission import Admission
+from bridge.engine.admission import NEEDS_ADMISSION, Admission
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.run_control import RunControl
 from bridge.engine.store_retry import with_retry
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
-
-GATED = frozenset({Kind.ASK, Kind.NEW})
-"""The kinds that need the gateway."""
 
 # An app is rolled out to a whole tenant within minutes, and there Teams takes 50 calls a second of one bot: greetings
 # make 5 of them, over all their lanes, and leave the rest to answers.
@@ -86,7 +83,7 @@ class Runners:
 
     def run(self, turn: Turn) -> None:
         """Run a turn that was claimed at its acceptance; a place that it needs was taken before."""
-        self._start(turn.lane, _Runner(turn, has_slot=turn.kind in GATED))
+        self._start(turn.lane, _Runner(turn, has_slot=turn.kind in NEEDS_ADMISSION))
 
     def resume(self, turn: Turn) -> None:
         """Go on with a turn that another life had claimed."""
@@ -153,7 +150,7 @@ class Runners:
             head = await with_retry(self._store.head, lane)
             if head is None:
                 return None
-            if head.kind in GATED:
+            if head.kind in NEEDS_ADMISSION:
                 runner.refusal = await self._admission.admit(lane, runner.since)
                 runner.has_slot = runner.refusal is None
         try:
@@ -161,7 +158,7 @@ class Runners:
         except asyncio.CancelledError:
             await self._free(runner, used=False)
             raise
-        if turn is None or turn.kind not in GATED:
+        if turn is None or turn.kind not in NEEDS_ADMISSION:
             runner.refusal = None
             await self._free(runner, used=False)
         return turn
