@@ -240,7 +240,7 @@ class Dispatcher:
         self._admission.replicas = max(1, len(heartbeat.counters))
         self._pipeline.progress.elsewhere = max(0, heartbeat.running - len(self._runners))
         metrics.QUEUED.set(heartbeat.waiting)
-        for position in self._admission.unnotified(_NOTES_PER_HEARTBEAT):
+        for position in self._admission.heads_to_notify(_NOTES_PER_HEARTBEAT):
             self._waiting_notes.waits_for_admission(position)
 
     async def _retain(self) -> None:

@@ -97,7 +97,11 @@ class Pipeline:
         self._agent_cards = agent_cards
         self.reactions = WaitingReactions(channel, tasks, wanted=switches.reactions)
         self._delivery = Delivery(
-            store=store, channel=channel, clock=clock, settle_seconds=settle_seconds, closed=self.reactions.turn_ended
+            store=store,
+            channel=channel,
+            clock=clock,
+            settle_seconds=settle_seconds,
+            on_closed=self.reactions.turn_ended,
         )
         self.progress = Progress(channel=channel, store=store, tasks=tasks, switches=switches)
 
@@ -162,7 +166,7 @@ class Pipeline:
                 case Kind.NEW:
                     await self._admit(turn)
                     await self._agent.delete_session(turn.payload.agent, turn.payload.user)
-                    control.reached = True
+                    control.gateway_responded = True
                     return self._says(turn, Outcome.DELIVERED, "new_done")
                 case Kind.NOTE | Kind.NOTIFY | Kind.WELCOME:
                     return Reply(Outcome.DELIVERED, turn.payload.activities)
@@ -202,9 +206,9 @@ class Pipeline:
             async with show, control.limit(self._whole_turn):
                 await self._admit(turn)
                 asked = payload if self._files_in is None else await self._files_in.prepare(turn)
-                control.asked = not isinstance(asked, Reply)
+                control.gateway_called = not isinstance(asked, Reply)
                 said = asked if isinstance(asked, Reply) else await self._agent.ask(_question(asked), show.listener)
-                control.reached = control.asked
+                control.gateway_responded = control.gateway_called
             if isinstance(said, Reply):  # nothing was left to ask
                 return show.note_with_live_message(said)
             reply = show.with_live_message(await self._answer(turn, said))
@@ -216,7 +220,7 @@ class Pipeline:
         except RunTimedOut as failure:
             return show.note_with_live_message(self._failed(turn, failure))
         except TurnFailure as failure:
-            control.reached = control.asked and not isinstance(failure, _BEFORE_ANY_REQUEST)
+            control.gateway_responded = control.gateway_called and not isinstance(failure, _BEFORE_ANY_REQUEST)
             return show.note_with_live_message(self._failed(turn, failure))
         except Exception as error:  # noqa: BLE001  a fault of ours must still end in a visible outcome
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)

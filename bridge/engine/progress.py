@@ -148,7 +148,7 @@ class TurnProgress:
         return note_below_progress(reply, self._machine.live_message(self._now(), notify=False), self._to.locale)
 
     def _on_event(self, event: AgentEvent) -> None:
-        self._control.hears_events = True
+        self._control.receives_events = True
         if isinstance(event, RunEnded):
             self._control.run_ended.set()
         elif self._machine.on_event(event):  # an answer comes in thousands of pieces

@@ -117,7 +117,7 @@ def close_and_claim_in_one_step() -> None:
     async def decided_before(self: lanes.Runners, turn: Turn, runner: Any, **more: Any) -> None:
         waiting = (await self._store.lane_status(turn.lane)).waiting
         await original(self, turn, runner, **more)
-        runner.look = waiting > 0
+        runner.woken = waiting > 0
 
     async def blind(_self: replica.Replica) -> None:
         pass
