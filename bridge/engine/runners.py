@@ -1,4 +1,4 @@
-"""Runners: each runner works through the turns of one lane, one turn at a time.
+"""Runners: each runner works through the turns of a lane in order, a single turn at a time.
 
 A runner claims the lane's next turn only after the close of the last turn is committed. A runner woken while a claim
 finds the lane empty claims once more, so no wake-up is lost. docs/architecture.md, "Sessions and lanes"
@@ -27,18 +27,18 @@ from bridge.tasks import Tasks
 _log = structlog.get_logger()
 
 # Seconds between two greetings of one lane, since a rollout installs the app for a whole tenant within minutes. Of the
-# 50 calls a second that Teams takes from one app in a tenant, greetings of all lanes make 5; answers have the rest.
+# 50 calls a second allowed to an app in a tenant, greetings of all lanes make 5; answers have the rest.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit
 WELCOME_SECONDS = WELCOME_LANES / 5
 
 
 @dataclass(slots=True)
 class _Runner:
-    """The state of one lane's runner.
+    """The state of a lane's runner.
 
     `turn` runs now; `taken_over`, a turn of an expired replica, runs next. `woken`: turns may be queued in the lane.
     `holds_slot`: admission gave a slot. `admission_failure`: the failure that ended the wait for a slot.
-    `waits_since`: when a head that was released joined the admission queue first (loop time).
+    `waits_since`: when a released head joined the admission queue first (loop time).
     """
 
     turn: Turn | None = None
@@ -202,11 +202,11 @@ class Runners:
     def _plan_next(self, runner: _Runner, released: RunNotStarted | None, began: float) -> None:
         """Note whether to look for the lane's next turn, and since when a released turn waits for admission."""
         if released is not None:
-            # the turn keeps its position in the queue: the gateway refused the turn for no fault of the asker
+            # the turn keeps the position in the queue: the gateway refused for no fault of the asker
             runner.waits_since = began if runner.waits_since is None else runner.waits_since
         else:
             runner.waits_since = None
-        # on a shared store another replica may have queued turns, and leaves the lane to the replica that works there
+        # on a shared store any replica may have queued turns here, and leaves the lane to the runner at work
         runner.woken = runner.woken or released is not None or self._store.shared
 
     async def _free_slot(self, runner: _Runner, *, used: bool) -> None:

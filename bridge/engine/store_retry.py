@@ -1,4 +1,4 @@
-"""Retries of store calls: a finished answer is held in memory until the store takes it."""
+"""Retries of store calls: a finished answer is held in memory until the store has taken the answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def with_retry(call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs
     Ends early by cancellation only. Every try has the same arguments.
     """
     try:
-        return await call(*args, **kwargs)  # the ordinary case pays nothing for tenacity
+        return await call(*args, **kwargs)  # the ordinary case runs without tenacity
     except StoreUnavailable:
         async for attempt in _WHILE_UNAVAILABLE.copy():
             with attempt:

@@ -23,7 +23,7 @@ from bridge.core.inbound.feedback import Rated
 from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Outcome, Person, Reference, Scope, State
-from bridge.engine.handler import Click, Handler
+from bridge.engine.handler import ClickResponse, Handler
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 CHAT, GROUP = reference(), reference(scope=Scope.GROUP)
@@ -39,7 +39,7 @@ class Chat:
     policy: Policy = Policy(AccessPolicy(frozenset({"tenant"})), "helper")  # noqa: RUF009  frozen
     count: int = 0
 
-    async def gets(self, event: Event) -> Click | None:
+    async def gets(self, event: Event) -> ClickResponse | None:
         handler = Handler(
             dispatcher=self.world.dispatcher,
             policy=self.policy,
@@ -75,7 +75,7 @@ class Chat:
         self.count += 1
         await self.gets(Deleted(f"message|{name}", self.where, self.count))
 
-    async def clicks(self, verb: str, n: int, who: Person = ANN) -> Click | None:
+    async def clicks(self, verb: str, n: int, who: Person = ANN) -> ClickResponse | None:
         self.count += 1
         facts = Facts(who, self.where.scope, "tenant")
         return await self.gets(CardAction(f"click-{self.count}", self.where, facts, verb, {"turn": n}))
@@ -156,7 +156,7 @@ async def test_use_new_text_ends_the_run_and_asks_the_newest_words_once() -> Non
         await at.quiet()
         await at.clicks(ASK_INSTEAD, n)
         await at.quiet()
-        assert click == Click(f"{say('edit_used')} T-{n}", replaces=True)
+        assert click == ClickResponse(f"{say('edit_used')} T-{n}", replaces=True)
         assert (at.asked, at.world.agent.cancelled) == (["q", "best"], ["q"])
         assert at.read == [OFFERED, "echo best"]
         assert at.outcome("q") is Outcome.WITHDRAWN
@@ -185,7 +185,7 @@ async def test_use_new_text_is_the_askers_alone() -> None:
     async with chat(GROUP) as at:
         n = await at.runs("q")
         await at.edits("q", "better", mentioned=False)
-        assert await at.clicks(ASK_INSTEAD, n, BOB) == Click(say("again_not_yours"), replaces=False)
+        assert await at.clicks(ASK_INSTEAD, n, BOB) == ClickResponse(say("again_not_yours"), replaces=False)
         await at.clicks(ASK_INSTEAD, n)
         await at.quiet()
         assert at.asked == ["[From: Ann] q", "[From: Ann] better"]

@@ -19,7 +19,7 @@ from bridge.core.outbound.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, turn_name
 from bridge.engine.dispatcher import Limits
-from bridge.engine.handler import Click, Handler
+from bridge.engine.handler import ClickResponse, Handler
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 INTERRUPTED = say("interrupted")
@@ -53,7 +53,7 @@ class Desk:
 
     async def clicks(
         self, verb: str, *, turn: int = 0, who: Person = ANN, where: Reference | None = None, id_: str = ""
-    ) -> Click | None:
+    ) -> ClickResponse | None:
         self.count += 1
         to = where or reference()
         facts = Facts(who, to.scope, "tenant")
@@ -198,13 +198,13 @@ async def test_the_stop_button_stops_its_own_turn_and_no_other() -> None:
             at.world.agent.takes[f"[From: Ann] {name}"] = 100
         one, two = [at.world.row(await at.writes(name, where=group)).n for name in ("one", "two")]
         await until(lambda: at.world.agent.asked)
-        nothing = Click(say("stop_nothing"), replaces=False)
+        nothing = ClickResponse(say("stop_nothing"), replaces=False)
         assert await at.clicks(STOP, turn=two, who=BOB, where=group) == nothing
         elsewhere = replace(group, conversation="another")
         assert await at.clicks(STOP, turn=one, who=BOB, where=elsewhere) == nothing
         assert at.world.agent.cancelled == []
         click = await at.clicks(STOP, turn=one, who=BOB, where=group)
-        assert click == Click(say("stop_asked"), replaces=False)
+        assert click == ClickResponse(say("stop_asked"), replaces=False)
         await until(lambda: len(at.world.agent.asked) == 2)
         assert at.world.agent.cancelled == ["[From: Ann] one"]
         assert await at.clicks(STOP, turn=one, who=BOB, where=group) == nothing
@@ -278,7 +278,7 @@ async def test_new_asks_first_in_a_group() -> None:
         assert at.world.agent.forgotten == []
         click = await at.clicks(NEW_SESSION, where=group)
         await at.quiet()
-        assert click == Click(say("new_asked"), replaces=True)
+        assert click == ClickResponse(say("new_asked"), replaces=True)
         assert len(at.world.agent.forgotten) == 1
         assert at.read == [say("new_ask"), say("new_done")]
 
@@ -292,7 +292,7 @@ async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
         n = await _interrupted(at)
         click = await at.clicks(ASK_AGAIN, turn=n)
         await at.quiet()
-        assert click == Click(f"{say('asked_again')} {turn_name(n)}", replaces=True)
+        assert click == ClickResponse(f"{say('asked_again')} {turn_name(n)}", replaces=True)
         assert at.world.agent.asked == ["q"]
         assert at.read == [INTERRUPTED, "echo q"]
         again = at.world.row("click-2")
@@ -318,7 +318,9 @@ async def test_ask_again_is_the_askers_alone() -> None:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
         n = await _interrupted(at, group)
-        assert await at.clicks(ASK_AGAIN, turn=n, who=BOB, where=group) == Click(say("again_not_yours"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n, who=BOB, where=group) == ClickResponse(
+            say("again_not_yours"), replaces=False
+        )
         assert at.world.agent.asked == []
         at.world.agent.takes.clear()
         click = await at.clicks(ASK_AGAIN, turn=n, where=group)
@@ -335,7 +337,9 @@ async def test_ask_again_is_the_askers_alone() -> None:
 async def test_ask_again_works_in_the_same_conversation_only(elsewhere: Reference) -> None:
     async with desk() as at:
         n = await _interrupted(at)
-        assert await at.clicks(ASK_AGAIN, turn=n, where=elsewhere) == Click(say("again_not_yours"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n, where=elsewhere) == ClickResponse(
+            say("again_not_yours"), replaces=False
+        )
         assert at.world.agent.asked == []
 
 
@@ -343,7 +347,7 @@ async def test_ask_again_works_in_the_same_conversation_only(elsewhere: Referenc
 async def test_ask_again_says_that_the_text_is_gone() -> None:
     async with desk() as at:
         n = await _interrupted(at)
-        gone = Click(say("again_gone"), replaces=False)
+        gone = ClickResponse(say("again_gone"), replaces=False)
         await at.world.memory.forget_old(at.world.clock.now() + 1, 0)
         assert await at.clicks(ASK_AGAIN, turn=n) == gone
         await at.world.memory.forget_old(0, at.world.clock.now() + 1)
@@ -358,7 +362,7 @@ async def test_ask_again_of_what_was_no_question_asks_nothing() -> None:
         key = await at.writes("/help")
         await at.quiet()
         n = at.world.row(key).n
-        assert await at.clicks(ASK_AGAIN, turn=n) == Click(say("again_gone"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n) == ClickResponse(say("again_gone"), replaces=False)
 
 
 @virtual_time
@@ -379,7 +383,7 @@ async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
         at.world.agent.takes["busy"] = 50
         await at.writes("busy")
         await at.writes("waits")
-        assert await at.clicks(ASK_AGAIN, turn=n) == Click(say("overloaded"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n) == ClickResponse(say("overloaded"), replaces=False)
         await at.world.closed("message-2", "message-3")
         click = await at.clicks(ASK_AGAIN, turn=n)
         await at.quiet()
