@@ -263,7 +263,7 @@ class Pipeline:
         return replace(reply, activities=tuple(activities))
 
     async def _finish(self, turn: Turn, reply: Reply, control: RunControl) -> None:
-        """Store the reply, then deliver the reply. A stop recorded earlier wins: the note of the stop replaces the reply."""
+        """Store and deliver the reply. A stop recorded earlier wins: the note of the stop replaces the reply."""
         ends_stopped = reply.outcome in (Outcome.STOPPED, Outcome.WITHDRAWN)
         stored = await with_retry(self._store.record_answer, turn.ticket, reply, even_if_stopped=ends_stopped)
         if not stored:
