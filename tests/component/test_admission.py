@@ -59,7 +59,7 @@ async def _ask_all(world: World, count: int, prefix: str = "q") -> list[str]:
 
 
 @virtual_time
-async def test_so_many_turns_run_at_once_and_no_more() -> None:
+async def test_turns_run_at_once_up_to_the_limit() -> None:
     async with World(limits=Limits(running=3)) as world:
         world.agent.takes.update({f"q{n}": 10.0 for n in range(10)})
         names = await _ask_all(world, 10)
@@ -71,7 +71,7 @@ async def test_so_many_turns_run_at_once_and_no_more() -> None:
 
 
 @virtual_time
-async def test_a_note_needs_no_place() -> None:
+async def test_a_note_needs_no_slot() -> None:
     async with World(limits=Limits(running=1)) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -80,7 +80,7 @@ async def test_a_note_needs_no_place() -> None:
 
 
 @virtual_time
-async def test_a_place_is_free_again_however_a_turn_ends() -> None:
+async def test_a_slot_is_free_again_however_a_turn_ends() -> None:
     async with World(limits=Limits(running=1)) as world:
         world.agent.answers["broken"] = ZeroDivisionError()
         world.agent.takes["stopped"] = 100
@@ -96,7 +96,7 @@ async def test_a_place_is_free_again_however_a_turn_ends() -> None:
 
 
 @virtual_time
-async def test_a_flooder_delays_nobody_more_than_one_place_a_round() -> None:
+async def test_a_lane_with_many_turns_takes_one_position_a_round() -> None:
     async with World(limits=Limits(rate=RATE, lane=50)) as world:
         for n in range(30):
             await world.ask(f"flood{n}", lane="flooder")
@@ -114,7 +114,7 @@ async def test_a_flooder_delays_nobody_more_than_one_place_a_round() -> None:
 
 
 @virtual_time
-async def test_a_known_limit_is_never_exceeded_and_everything_is_answered() -> None:
+async def test_a_known_rate_limit_is_never_exceeded_and_all_questions_are_answered() -> None:
     async with World(limits=Limits(rate=RATE)) as world:
         bucket = _Bucket(world, RATE)
         names = await _ask_all(world, 40)
@@ -126,7 +126,7 @@ async def test_a_known_limit_is_never_exceeded_and_everything_is_answered() -> N
 
 
 @virtual_time
-async def test_an_unknown_limit_is_learnt_at_the_first_refusal_and_nothing_is_lost() -> None:
+async def test_an_unknown_rate_limit_is_learnt_at_the_first_refusal_and_no_question_is_lost() -> None:
     async with World() as world:
         bucket = _Bucket(world, RATE)
         names = await _ask_all(world, 30)
@@ -137,7 +137,7 @@ async def test_an_unknown_limit_is_learnt_at_the_first_refusal_and_nothing_is_lo
 
 
 @virtual_time
-async def test_a_refused_turn_keeps_its_place_before_what_came_later_in_its_lane() -> None:
+async def test_a_turn_refused_by_the_gateway_stays_before_later_turns_of_its_lane() -> None:
     async with World() as world:
         world.agent.answers["a"] = GatewayBusy()
         await world.ask("a")
@@ -151,7 +151,7 @@ async def test_a_refused_turn_keeps_its_place_before_what_came_later_in_its_lane
 
 
 @virtual_time
-async def test_who_waits_long_is_told_place_and_time_once() -> None:
+async def test_a_long_wait_has_one_note_with_position_and_time() -> None:
     async with World(limits=Limits(rate=RATE)) as world:
         names = await _ask_all(world, 12)
         await world.closed(*names, seconds=100)
@@ -162,7 +162,7 @@ async def test_who_waits_long_is_told_place_and_time_once() -> None:
 
 
 @virtual_time
-async def test_who_follows_a_question_that_was_taken_back_is_told_as_well() -> None:
+async def test_a_question_behind_a_stopped_question_has_its_waiting_note() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
@@ -175,7 +175,7 @@ async def test_who_follows_a_question_that_was_taken_back_is_told_as_well() -> N
 
 
 @virtual_time
-async def test_where_only_a_note_follows_a_question_that_was_taken_back_nobody_is_told_of_a_line() -> None:
+async def test_a_note_behind_a_stopped_question_causes_no_waiting_note() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
@@ -187,7 +187,7 @@ async def test_where_only_a_note_follows_a_question_that_was_taken_back_nobody_i
 
 
 @virtual_time
-async def test_a_question_that_waits_can_be_taken_back() -> None:
+async def test_a_question_waiting_for_admission_can_be_stopped() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
@@ -204,7 +204,7 @@ async def test_a_question_that_waits_can_be_taken_back() -> None:
 
 
 @virtual_time
-async def test_a_new_conversation_does_not_use_up_the_limit() -> None:
+async def test_deleting_a_session_takes_nothing_from_the_rate_limit() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("new", kind=Kind.NEW)
         await world.closed("new")
@@ -213,7 +213,7 @@ async def test_a_new_conversation_does_not_use_up_the_limit() -> None:
 
 
 @virtual_time
-async def test_a_crash_while_a_question_waits_interrupts_nothing() -> None:
+async def test_a_crash_during_the_wait_for_admission_interrupts_no_question() -> None:
     async with World(limits=Limits(rate=Rate(20.0, 1))) as world:
         names = await _ask_all(world, 4)
         await asyncio.sleep(10)
@@ -224,7 +224,7 @@ async def test_a_crash_while_a_question_waits_interrupts_nothing() -> None:
 
 
 @virtual_time
-async def test_a_drain_leaves_the_line_in_the_queue_at_once() -> None:
+async def test_a_drain_leaves_turns_that_wait_for_admission_queued_at_once() -> None:
     async with World(limits=Limits(rate=Rate(600.0, 1))) as world:
         await _ask_all(world, 4)
         await world.closed("q0")
@@ -237,7 +237,7 @@ async def test_a_drain_leaves_the_line_in_the_queue_at_once() -> None:
 
 
 @virtual_time
-async def test_a_gateway_that_comes_back_in_time_answers_everything_in_order() -> None:
+async def test_after_a_short_gateway_outage_questions_are_answered_in_order() -> None:
     async with World() as world:
         names = ["a", "b", "c"]
         world.agent.answers.update({name: GatewayDown() for name in names})
@@ -253,7 +253,7 @@ async def test_a_gateway_that_comes_back_in_time_answers_everything_in_order() -
 
 
 @virtual_time
-async def test_while_the_gateway_is_away_one_question_at_a_time_tries() -> None:
+async def test_while_the_gateway_is_down_one_question_at_a_time_tries() -> None:
     async with World(limits=Limits(patience=Patience(gateway_down=1000))) as world:
         names = [f"q{n}" for n in range(50)]
         world.agent.answers.update({name: GatewayDown() for name in names})
@@ -267,7 +267,7 @@ async def test_while_the_gateway_is_away_one_question_at_a_time_tries() -> None:
 
 
 @virtual_time
-async def test_a_long_outage_is_told_to_each_and_nothing_was_asked() -> None:
+async def test_a_long_gateway_outage_fails_each_waiting_question_with_its_sentence() -> None:
     async with World() as world:
         names = [f"q{n}" for n in range(5)]
         world.agent.answers.update({name: GatewayDown() for name in [*names, "late"]})
@@ -293,7 +293,7 @@ class _AllGuests:
     "failure", [GuestDenied(), QuestionTooLong(), QuestionRejected(), GatewayMergesUsers()], ids=repr
 )
 @virtual_time
-async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_back(failure: TurnFailure) -> None:
+async def test_a_question_refused_before_its_request_does_not_prove_the_gateway_reachable(failure: TurnFailure) -> None:
     guest = isinstance(failure, GuestDenied)
     async with World(limits=Limits(patience=Patience(gateway_down=1000)), roster=_AllGuests()) as world:
         names = [f"q{n}" for n in range(5)]
@@ -315,7 +315,7 @@ async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_ba
 
 
 @virtual_time
-async def test_a_pause_holds_everything_tells_people_and_survives_a_restart() -> None:
+async def test_a_pause_holds_all_questions_notifies_people_and_survives_a_restart() -> None:
     async with World() as world:
         world.agent.takes["runs"] = 5
         await world.ask("runs", lane="other")

@@ -66,7 +66,7 @@ def claimed_and_put_back() -> Operation[None]:
 
 @pytest.mark.parametrize("after", range(1, 6))
 @DATABASES
-async def test_who_is_asked_together_with_a_deleted_message_meanwhile_stays(
+async def test_a_question_merged_with_a_message_while_it_is_deleted_is_still_asked(
     name: str, after: int, tmp_path: Path
 ) -> None:
     async with table(name, tmp_path) as store:
@@ -82,9 +82,7 @@ async def test_who_is_asked_together_with_a_deleted_message_meanwhile_stays(
 
 @pytest.mark.parametrize("after", range(1, 6))
 @DATABASES
-async def test_a_deleted_message_whose_run_is_put_back_meanwhile_is_not_asked(
-    name: str, after: int, tmp_path: Path
-) -> None:
+async def test_a_message_deleted_while_its_turn_is_released_is_not_asked(name: str, after: int, tmp_path: Path) -> None:
     async with table(name, tmp_path) as store:
         ticket = await running(store, "goes")
         work = lambda: meanwhile(changes.change(gone("goes"), AT), lambda: released(ticket), after)  # noqa: E731
@@ -95,7 +93,7 @@ async def test_a_deleted_message_whose_run_is_put_back_meanwhile_is_not_asked(
 
 
 @DATABASES
-async def test_merged_messages_that_are_deleted_at_once_end_their_run(name: str, tmp_path: Path) -> None:
+async def test_merged_messages_deleted_at_the_same_moment_end_their_run(name: str, tmp_path: Path) -> None:
     async with table(name, tmp_path) as store:
         _, last = await queued(store, "a", "b")
         await store.claim(CHAT, ME, merge=True)
@@ -105,7 +103,7 @@ async def test_merged_messages_that_are_deleted_at_once_end_their_run(name: str,
 
 
 @DATABASES
-async def test_a_run_that_is_put_back_while_the_bot_is_removed_is_withdrawn(name: str, tmp_path: Path) -> None:
+async def test_a_turn_released_while_the_bot_is_removed_is_withdrawn(name: str, tmp_path: Path) -> None:
     async with table(name, tmp_path) as store:
         accepted = await store.accept(new_turn(f"{PLACE}|message|1", lane=Lane("there")), ME, claim=True)
         ticket = accepted.claimed

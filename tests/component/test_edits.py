@@ -120,7 +120,7 @@ async def chat(where: Reference = CHAT, *, merge: bool = False, policy: Policy |
 
 
 @virtual_time
-async def test_a_question_that_waits_is_asked_as_it_says_now() -> None:
+async def test_an_edited_waiting_question_is_asked_with_its_new_text() -> None:
     async with chat() as at:
         await at.runs("first")
         await at.writes("secnd")
@@ -131,7 +131,7 @@ async def test_a_question_that_waits_is_asked_as_it_says_now() -> None:
 
 
 @virtual_time
-async def test_a_question_that_runs_goes_on_and_the_new_text_is_offered_once() -> None:
+async def test_an_edited_running_question_goes_on_and_the_new_text_is_offered_once() -> None:
     async with chat() as at:
         n = await at.runs("q")
         await at.edits("q", "better", stamp=1)
@@ -146,7 +146,7 @@ async def test_a_question_that_runs_goes_on_and_the_new_text_is_offered_once() -
 
 
 @virtual_time
-async def test_use_new_text_ends_the_run_and_asks_the_newest_words_once() -> None:
+async def test_use_new_text_ends_the_run_and_asks_the_newest_text_once() -> None:
     async with chat() as at:
         n = await at.runs("q")
         await at.edits("q", "better")
@@ -163,7 +163,7 @@ async def test_use_new_text_ends_the_run_and_asks_the_newest_words_once() -> Non
 
 
 @virtual_time
-async def test_use_new_text_takes_the_question_back_also_where_it_is_claimed_at_that_moment() -> None:
+async def test_use_new_text_withdraws_a_question_that_is_claimed_at_the_same_moment() -> None:
     async with chat() as at:
         n = await at.runs("q")
         await at.edits("q", "better")
@@ -181,7 +181,7 @@ async def test_use_new_text_takes_the_question_back_also_where_it_is_claimed_at_
 
 
 @virtual_time
-async def test_use_new_text_is_the_askers_alone() -> None:
+async def test_only_the_asker_may_use_the_new_text() -> None:
     async with chat(GROUP) as at:
         n = await at.runs("q")
         await at.edits("q", "better", mentioned=False)
@@ -192,7 +192,7 @@ async def test_use_new_text_is_the_askers_alone() -> None:
 
 
 @virtual_time
-async def test_what_was_used_can_be_edited_again() -> None:
+async def test_a_question_asked_with_its_new_text_can_be_edited_again() -> None:
     async with chat() as at:
         n = await at.runs("q")
         at.world.agent.takes["better"] = 100
@@ -208,7 +208,7 @@ async def test_what_was_used_can_be_edited_again() -> None:
 
 
 @virtual_time
-async def test_an_answered_question_that_was_edited_may_be_asked_again() -> None:
+async def test_an_edited_answered_question_may_be_asked_again() -> None:
     async with chat() as at:
         await at.writes("q")
         await at.quiet()
@@ -234,7 +234,7 @@ async def test_nothing_is_offered_for_an_old_answer() -> None:
 
 @pytest.mark.parametrize("state", ["answered", "running"])
 @virtual_time
-async def test_nothing_is_offered_where_people_have_gone_on(state: str) -> None:
+async def test_nothing_is_offered_where_a_later_question_was_asked(state: str) -> None:
     async with chat() as at:
         await at.writes("q")
         await at.quiet()
@@ -245,7 +245,7 @@ async def test_nothing_is_offered_where_people_have_gone_on(state: str) -> None:
 
 
 @virtual_time
-async def test_an_edit_that_overtakes_its_message_is_used() -> None:
+async def test_an_edit_that_arrives_before_its_message_is_used() -> None:
     async with chat() as at:
         await at.edits("q", "better")
         await at.writes("q")
@@ -254,7 +254,7 @@ async def test_an_edit_that_overtakes_its_message_is_used() -> None:
 
 
 @virtual_time
-async def test_an_edit_waits_an_hour_for_its_message() -> None:
+async def test_an_edit_without_its_message_is_forgotten_after_an_hour() -> None:
     async with chat() as at:
         await at.edits("q", "better")
         await asyncio.sleep(3601)
@@ -264,14 +264,14 @@ async def test_an_edit_waits_an_hour_for_its_message() -> None:
 
 
 @virtual_time
-async def test_in_a_group_an_edit_of_what_never_asked_the_bot_is_not_kept() -> None:
+async def test_in_a_group_an_edit_of_a_message_without_a_mention_is_not_kept() -> None:
     async with chat(GROUP) as at:
         await at.edits("q", "private words", mentioned=False)
         assert at.world.memory.changes.kept == {}
 
 
 @virtual_time
-async def test_nobody_edits_anothers_question() -> None:
+async def test_only_the_asker_may_edit_a_question() -> None:
     async with chat(GROUP) as at:
         await at.runs("q")
         await at.edits("q", "better", BOB)
@@ -281,7 +281,7 @@ async def test_nobody_edits_anothers_question() -> None:
 
 
 @virtual_time
-async def test_a_question_that_became_a_command_is_taken_back_and_the_command_is_not_carried_out() -> None:
+async def test_a_question_edited_into_a_command_is_withdrawn_and_the_command_is_not_carried_out() -> None:
     async with chat() as at:
         await at.runs("nwe")
         await at.edits("nwe", "/new")
@@ -291,7 +291,7 @@ async def test_a_question_that_became_a_command_is_taken_back_and_the_command_is
 
 
 @virtual_time
-async def test_a_command_that_is_reported_as_edited_does_nothing_twice() -> None:
+async def test_a_command_reported_as_edited_is_not_carried_out_twice() -> None:
     async with chat() as at:
         await at.writes("/new")
         await at.quiet()
@@ -302,7 +302,7 @@ async def test_a_command_that_is_reported_as_edited_does_nothing_twice() -> None
 
 
 @virtual_time
-async def test_one_of_merged_questions_can_be_edited_while_they_run() -> None:
+async def test_a_question_of_a_merged_group_can_be_edited_during_the_run() -> None:
     async with chat(merge=True) as at:
         await at.runs("first")
         at.world.agent.takes["a\n\nb"] = 100
@@ -320,7 +320,7 @@ async def test_one_of_merged_questions_can_be_edited_while_they_run() -> None:
 
 
 @virtual_time
-async def test_a_deleted_question_that_waits_is_not_asked_and_nothing_is_shown() -> None:
+async def test_a_deleted_waiting_question_is_not_asked_and_has_no_message() -> None:
     async with chat() as at:
         await at.runs("first")
         await at.writes("second")
@@ -332,7 +332,7 @@ async def test_a_deleted_question_that_waits_is_not_asked_and_nothing_is_shown()
 
 @pytest.mark.parametrize("how", ["deleted", "emptied"])
 @virtual_time
-async def test_a_question_that_goes_away_while_it_runs_ends_its_run_without_a_word(how: str) -> None:
+async def test_a_question_deleted_or_emptied_during_its_run_ends_the_run_without_a_message(how: str) -> None:
     async with chat() as at:
         await at.runs("q")
         await (at.deletes("q") if how == "deleted" else at.edits("q", ""))
@@ -353,7 +353,7 @@ async def test_a_deleted_question_keeps_its_answer() -> None:
 
 
 @virtual_time
-async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask() -> None:
+async def test_a_message_that_arrives_after_its_deletion_is_not_asked() -> None:
     async with chat() as at:
         await at.deletes("q")
         await at.writes("q")
@@ -363,7 +363,7 @@ async def test_a_deletion_that_overtakes_its_message_leaves_nothing_to_ask() -> 
 
 
 @virtual_time
-async def test_a_deletion_that_is_undone_counts_as_a_new_message_where_nothing_was_asked() -> None:
+async def test_an_undone_deletion_of_an_unasked_question_asks_the_question() -> None:
     async with chat() as at:
         await at.runs("first")
         for _ in range(2):
@@ -376,7 +376,7 @@ async def test_a_deletion_that_is_undone_counts_as_a_new_message_where_nothing_w
 
 
 @virtual_time
-async def test_a_deletion_that_overtook_its_message_can_be_undone() -> None:
+async def test_a_deletion_that_arrived_before_its_message_can_be_undone() -> None:
     async with chat() as at:
         await at.deletes("q")
         await at.writes("q")
@@ -387,7 +387,7 @@ async def test_a_deletion_that_overtook_its_message_can_be_undone() -> None:
 
 
 @virtual_time
-async def test_a_deletion_that_is_undone_asks_nothing_twice() -> None:
+async def test_an_undone_deletion_of_a_running_question_does_not_ask_twice() -> None:
     async with chat() as at:
         await at.runs("q")
         await at.deletes("q")
@@ -400,7 +400,7 @@ async def test_a_deletion_that_is_undone_asks_nothing_twice() -> None:
 
 
 @virtual_time
-async def test_a_removed_bot_ends_its_runs_and_says_nothing() -> None:
+async def test_removing_the_bot_ends_the_conversations_runs_without_a_message() -> None:
     async with chat() as at:
         at.world.agent.takes["q"] = 100
         message = replace(at.message("q", "q"), id="msteams|chat|message|1")
@@ -439,7 +439,7 @@ async def test_a_rating_is_kept_with_its_turn_and_counted() -> None:
 
 
 @virtual_time
-async def test_in_a_group_anybodys_rating_counts() -> None:
+async def test_in_a_group_every_members_rating_counts() -> None:
     async with chat(GROUP) as at:
         await at.writes("q")
         await at.quiet()
@@ -448,7 +448,7 @@ async def test_in_a_group_anybodys_rating_counts() -> None:
 
 
 @virtual_time
-async def test_what_is_no_answer_is_not_rated() -> None:
+async def test_only_answers_can_be_rated() -> None:
     async with chat() as at:
         await at.writes("/help")
         await at.quiet()
@@ -458,7 +458,7 @@ async def test_what_is_no_answer_is_not_rated() -> None:
 
 
 @virtual_time
-async def test_who_may_not_ask_may_not_rate_or_edit() -> None:
+async def test_a_person_who_may_not_ask_may_not_rate_or_edit() -> None:
     policy = Policy(
         AccessPolicy(frozenset({"tenant"}), people=frozenset({"aad-ann"})), "helper", GroupSession.CONVERSATION
     )
@@ -474,7 +474,7 @@ async def test_who_may_not_ask_may_not_rate_or_edit() -> None:
 
 
 @virtual_time
-async def test_an_edit_and_its_message_that_reach_a_shared_database_together_find_each_other() -> None:
+async def test_an_edit_and_its_message_committed_at_the_same_moment_find_each_other() -> None:
     async with World(MemoryStore(shared=True)) as world:
         at = Chat(world)
         await at.runs("first")

@@ -181,7 +181,7 @@ async def test_a_file_is_offered_in_a_personal_chat_after_the_words() -> None:
 
 
 @virtual_time
-async def test_elsewhere_a_file_is_behind_a_signed_link_that_runs_out() -> None:
+async def test_in_a_channel_a_file_is_behind_a_signed_link_that_expires() -> None:
     here = Stage()
     async with here.world as world:
         (words,) = await here.answered(f"Here is [the report]({PDF}).", scope=Scope.CHANNEL)
@@ -206,7 +206,7 @@ async def test_an_offered_file_has_no_link() -> None:
 
 
 @virtual_time
-async def test_where_there_is_no_way_people_are_told() -> None:
+async def test_a_sentence_replaces_a_file_that_cannot_be_passed_on() -> None:
     here = Stage(links=None)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})", scope=Scope.GROUP)
@@ -227,7 +227,7 @@ async def test_a_cloud_without_file_cards_gets_links_in_personal_chats_too() -> 
 
 
 @virtual_time
-async def test_a_file_that_is_gone_leaves_its_label_and_a_word() -> None:
+async def test_a_file_missing_at_the_gateway_leaves_its_label_and_a_sentence() -> None:
     here = Stage()
     async with here.world:
         here.made.contents[PDF] = FileExpired()
@@ -237,7 +237,7 @@ async def test_a_file_that_is_gone_leaves_its_label_and_a_word() -> None:
 
 
 @virtual_time
-async def test_a_file_that_is_too_large_is_told() -> None:
+async def test_a_too_large_file_leaves_its_label_and_a_sentence() -> None:
     here = Stage()
     async with here.world:
         here.made.contents[PDF] = FileTooLarge()
@@ -246,7 +246,7 @@ async def test_a_file_that_is_too_large_is_told() -> None:
 
 
 @virtual_time
-async def test_a_file_that_cannot_be_kept_costs_nobody_the_answer() -> None:
+async def test_a_file_that_the_store_cannot_keep_does_not_delay_the_answer() -> None:
     here = Stage()
     async with here.world as world:
         world.memory.files.outages = 1
@@ -255,7 +255,7 @@ async def test_a_file_that_cannot_be_kept_costs_nobody_the_answer() -> None:
 
 
 @virtual_time
-async def test_a_fault_of_the_bridge_about_a_file_costs_nobody_the_answer() -> None:
+async def test_a_fault_of_the_bridge_about_a_file_does_not_cost_the_answer() -> None:
     here = Stage()
     async with here.world:
         here.made.contents[PDF] = cast("bytes", 7)
@@ -264,7 +264,7 @@ async def test_a_fault_of_the_bridge_about_a_file_costs_nobody_the_answer() -> N
 
 
 @virtual_time
-async def test_one_answer_brings_so_many_files_and_no_more() -> None:
+async def test_an_answer_passes_on_files_up_to_the_limit() -> None:
     here = Stage()
     async with here.world:
         paths = [f"/v1/files/{n}.pdf{FT}" for n in range(MOST_FILES + 1)]
@@ -291,7 +291,7 @@ async def test_files_beside_the_answer_are_passed_on_once() -> None:
 
 
 @virtual_time
-async def test_one_file_under_two_spellings_is_passed_on_once() -> None:
+async def test_a_file_linked_in_two_spellings_is_passed_on_once() -> None:
     here = Stage()
     async with here.world:
         plain, escaped = f"/v1/files/plan–✓.pdf{FT}", f"/v1/files/plan%E2%80%93%E2%9C%93.pdf{FT}"
@@ -303,7 +303,7 @@ async def test_one_file_under_two_spellings_is_passed_on_once() -> None:
 
 
 @virtual_time
-async def test_a_file_without_a_word_is_an_answer() -> None:
+async def test_a_silent_answer_with_a_file_is_delivered() -> None:
     here = Stage()
     async with here.world as world:
         world.agent.answers["q"] = Answer("", silent=True, files=(AgentFile(PDF, "report.pdf"),))
@@ -314,7 +314,7 @@ async def test_a_file_without_a_word_is_an_answer() -> None:
 
 
 @virtual_time
-async def test_files_alone_are_an_answer() -> None:
+async def test_an_answer_of_files_without_words_is_delivered() -> None:
     here = Stage()
     async with here.world:
         (card,) = await here.answered(" ", AgentFile(PDF, "report.pdf"))
@@ -322,7 +322,7 @@ async def test_files_alone_are_an_answer() -> None:
 
 
 @virtual_time
-async def test_links_to_anywhere_else_are_never_fetched() -> None:
+async def test_links_beside_the_gateways_files_are_never_fetched() -> None:
     here = Stage()
     async with here.world:
         text = f"[a](https://evil.example{PDF}) [b](sandbox:/mnt/x.csv) `[c]({PDF})`"
@@ -351,7 +351,7 @@ async def test_an_accepted_file_is_saved_shown_and_its_card_is_replaced() -> Non
 
 
 @virtual_time
-async def test_a_declined_file_is_dropped_and_its_card_says_so() -> None:
+async def test_a_declined_file_is_deleted_and_its_card_is_replaced() -> None:
     here = Stage()
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
@@ -373,7 +373,7 @@ async def test_an_offer_survives_a_restart() -> None:
 
 
 @virtual_time
-async def test_an_offer_that_has_run_out_is_told() -> None:
+async def test_the_card_of_an_expired_offer_is_replaced_by_a_sentence() -> None:
     here = Stage()
     async with here.world:
         await here.answered(f"[the report]({PDF})")
@@ -384,7 +384,7 @@ async def test_an_offer_that_has_run_out_is_told() -> None:
 
 
 @virtual_time
-async def test_nobody_gets_anothers_file() -> None:
+async def test_a_file_is_handed_over_to_its_person_in_its_conversation_only() -> None:
     here = Stage()
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
@@ -415,7 +415,7 @@ async def test_a_file_that_was_declined_is_not_saved_later() -> None:
 
 
 @virtual_time
-async def test_a_file_that_could_not_be_saved_is_told() -> None:
+async def test_the_card_of_a_file_that_could_not_be_saved_is_replaced_by_a_sentence() -> None:
     here = Stage()
     async with here.world:
         await here.answered(f"[the report]({PDF})")

@@ -102,7 +102,7 @@ def only(turn: Turn, part: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("action", ["accept", "decline"])
-async def test_a_file_of_the_agents_is_offered_saved_or_declined(tmp_path: Path, action: str) -> None:
+async def test_a_file_of_the_agent_is_offered_and_saved_or_declined(tmp_path: Path, action: str) -> None:
     async with whole(tmp_path) as here:
         await here.teams.say(CHAT, "alice", "send me a file")
         asked = await here.turn(Kind.ASK)
@@ -155,7 +155,7 @@ async def test_a_text_file_of_a_person_reaches_the_agent(tmp_path: Path) -> None
         assert "4711" in asked.reply.activities[0]["text"]
 
 
-async def test_of_what_is_no_text_people_are_told(tmp_path: Path) -> None:
+async def test_a_file_without_text_is_answered_with_a_sentence(tmp_path: Path) -> None:
     async with whole(tmp_path) as here:
         await here.send("plan.pdf", b"%PDF-1.7")
         told = await here.turn(Kind.ASK)
@@ -164,7 +164,7 @@ async def test_of_what_is_no_text_people_are_told(tmp_path: Path) -> None:
         assert told.reply.activities[0]["text"] == say("files_only", files=f"- `plan.pdf`: {say('file_no_text')}")
 
 
-async def test_what_teams_holds_back_in_a_channel_is_told(tmp_path: Path) -> None:
+async def test_a_file_withheld_by_teams_in_a_channel_is_answered_with_a_sentence(tmp_path: Path) -> None:
     async with whole(tmp_path) as here:
         await here.send("plan.txt", b"the plan", chat="general", who="bob")
         told = await here.turn(Kind.ASK)

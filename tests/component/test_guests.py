@@ -43,7 +43,7 @@ async def test_a_guest_reads_a_sentence_and_the_agent_is_not_asked(scope: Scope)
 
 
 @virtual_time
-async def test_a_guest_cannot_make_the_agent_forget() -> None:
+async def test_a_guest_cannot_delete_the_session() -> None:
     async with World(roster=ScriptedRoster(says=True)) as world:
         await world.ask("new", kind=Kind.NEW, scope=Scope.GROUP)
         await world.closed("new")
@@ -53,7 +53,9 @@ async def test_a_guest_cannot_make_the_agent_forget() -> None:
 
 @pytest.mark.parametrize("failure", [ConnectorUnreachable(), DeliveryRefused()], ids=repr)
 @virtual_time
-async def test_where_teams_does_not_tell_nothing_is_asked_and_it_may_be_tried_again(failure: DeliveryFailure) -> None:
+async def test_without_an_answer_of_the_roster_nothing_is_asked_and_asking_again_is_offered(
+    failure: DeliveryFailure,
+) -> None:
     async with World(roster=ScriptedRoster(failure)) as world:
         await world.ask("q", scope=Scope.GROUP)
         await world.ask("new", kind=Kind.NEW, scope=Scope.GROUP)
@@ -75,7 +77,7 @@ async def test_a_member_is_answered(scope: Scope) -> None:
 
 
 @virtual_time
-async def test_in_a_personal_chat_nobody_is_looked_up() -> None:
+async def test_in_a_personal_chat_the_roster_is_not_asked() -> None:
     roster = ScriptedRoster(says=True)
     async with World(roster=roster) as world:
         await world.ask("q")

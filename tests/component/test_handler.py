@@ -106,7 +106,7 @@ async def test_a_repeated_message_is_answered_once() -> None:
 
 
 @virtual_time
-async def test_what_is_ignored_leaves_no_trace() -> None:
+async def test_an_ignored_event_leaves_no_turn() -> None:
     async with desk() as at:
         assert await at.handler.receive(Ignored("type_typing")) is None
         assert at.world.memory.rows == {}
@@ -123,7 +123,7 @@ async def test_a_welcome_is_shown_once() -> None:
 
 
 @virtual_time
-async def test_a_message_too_many_is_told_at_once_and_not_kept() -> None:
+async def test_a_question_beyond_the_limit_gets_a_note_at_once_and_is_not_kept() -> None:
     async with desk(Limits(lane=1)) as at:
         at.world.agent.takes["one"] = 50
         for text in ("one", "two", "three"):
@@ -135,7 +135,7 @@ async def test_a_message_too_many_is_told_at_once_and_not_kept() -> None:
 
 
 @virtual_time
-async def test_commands_get_through_where_questions_are_too_many() -> None:
+async def test_commands_work_where_questions_are_too_many() -> None:
     async with desk(Limits(lane=1)) as at:
         at.world.agent.takes["one"] = 50
         await at.writes("one")
@@ -147,7 +147,7 @@ async def test_commands_get_through_where_questions_are_too_many() -> None:
 
 
 @virtual_time
-async def test_stop_stops_what_runs_and_shows_one_note() -> None:
+async def test_stop_ends_the_run_and_shows_one_note() -> None:
     async with desk() as at:
         at.world.agent.takes["q"] = 100
         await at.writes("q")
@@ -159,7 +159,7 @@ async def test_stop_stops_what_runs_and_shows_one_note() -> None:
 
 
 @virtual_time
-async def test_stop_with_nothing_running_says_so_once() -> None:
+async def test_stop_in_an_idle_chat_shows_one_note() -> None:
     async with desk() as at:
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
@@ -168,7 +168,7 @@ async def test_stop_with_nothing_running_says_so_once() -> None:
 
 
 @virtual_time
-async def test_stop_withdraws_a_question_that_waits_and_says_so_once() -> None:
+async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
     async with desk() as at:
         await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "life-1", claim=False)
         await at.writes("/stop", id_="stop")
@@ -179,7 +179,7 @@ async def test_stop_withdraws_a_question_that_waits_and_says_so_once() -> None:
 
 
 @virtual_time
-async def test_in_a_group_anybody_may_stop_and_the_note_names_them() -> None:
+async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() -> None:
     async with desk() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
@@ -191,7 +191,7 @@ async def test_in_a_group_anybody_may_stop_and_the_note_names_them() -> None:
 
 
 @virtual_time
-async def test_the_stop_button_stops_its_own_turn_and_no_other() -> None:
+async def test_the_stop_button_stops_its_own_turn_only() -> None:
     async with desk() as at:
         group = reference(scope=Scope.GROUP)
         for name in ("one", "two"):
@@ -227,7 +227,7 @@ async def test_status_of_an_idle_chat() -> None:
 
 
 @virtual_time
-async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
+async def test_status_names_the_running_turn_its_age_and_the_waiting_turns() -> None:
     async with desk() as at:
         await at.writes("first")
         await at.quiet()
@@ -244,7 +244,7 @@ async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
 
 
 @virtual_time
-async def test_who_speaks_chinese_reads_chinese() -> None:
+async def test_status_in_a_chinese_client_is_chinese() -> None:
     async with desk() as at:
         chinese = replace(reference(), locale="zh-CN")
         at.world.agent.takes["q"] = 100
@@ -313,7 +313,7 @@ async def test_ask_again_works_once_however_often_it_is_clicked() -> None:
 
 
 @virtual_time
-async def test_ask_again_is_the_askers_alone() -> None:
+async def test_only_the_asker_may_ask_again() -> None:
     async with desk() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
@@ -357,7 +357,7 @@ async def test_ask_again_says_that_the_text_is_gone() -> None:
 
 
 @virtual_time
-async def test_ask_again_of_what_was_no_question_asks_nothing() -> None:
+async def test_ask_again_on_a_turn_without_a_question_asks_nothing() -> None:
     async with desk() as at:
         key = await at.writes("/help")
         await at.quiet()
@@ -366,7 +366,7 @@ async def test_ask_again_of_what_was_no_question_asks_nothing() -> None:
 
 
 @virtual_time
-async def test_ask_again_is_answered_at_the_address_of_the_click() -> None:
+async def test_ask_again_is_answered_at_the_service_url_of_the_click() -> None:
     """Teams may have moved the conversation to another service URL since."""
     async with desk() as at:
         n = await _interrupted(at)
@@ -400,7 +400,7 @@ async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
     [("hello", "accept"), ("/help", "accept"), ("/new", "accept"), ("/stop", "stop"), ("/status", "lane_status")],
 )
 @virtual_time
-async def test_what_cannot_be_kept_is_not_acknowledged(text: str, method: str) -> None:
+async def test_a_message_that_the_store_cannot_keep_is_not_acknowledged(text: str, method: str) -> None:
     async with desk() as at:
         at.world.memory.outages[method] = 1
         with pytest.raises(StoreUnavailable):
@@ -409,7 +409,7 @@ async def test_what_cannot_be_kept_is_not_acknowledged(text: str, method: str) -
 
 
 @virtual_time
-async def test_denied_people_read_why_and_ask_nothing() -> None:
+async def test_a_person_without_access_reads_why_and_the_agent_is_not_asked() -> None:
     async with desk() as at:
         await at.writes("hello", who=Person("29:x", "", "X"))
         await at.quiet()

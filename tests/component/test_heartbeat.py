@@ -67,7 +67,7 @@ async def pair(*, merge: bool = False) -> AsyncIterator[Pair]:
 
 
 @virtual_time
-async def test_a_lane_is_one_over_both() -> None:
+async def test_a_lane_keeps_its_order_over_two_replicas() -> None:
     async with pair() as two:
         for n in range(20):
             two.agent.takes[f"q{n}"] = 1.0
@@ -80,7 +80,7 @@ async def test_a_lane_is_one_over_both() -> None:
 
 
 @virtual_time
-async def test_a_repeated_activity_runs_once_wherever_it_is_repeated() -> None:
+async def test_an_activity_posted_to_two_replicas_runs_once() -> None:
     async with pair() as two:
         first, second = await asyncio.gather(two.a.ask("q"), two.b.ask("q"))
         assert first.duplicate is not second.duplicate
@@ -105,7 +105,7 @@ async def test_a_stop_reaches_the_other_replica(deaf: bool) -> None:
 
 @pytest.mark.parametrize("deaf", [False, True])
 @virtual_time
-async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: bool) -> None:
+async def test_a_question_withdrawn_at_the_other_replica_ends_without_a_message(deaf: bool) -> None:
     async with pair() as two:
         two.store.deaf = deaf
         two.agent.takes["q"] = 100
@@ -118,7 +118,7 @@ async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: b
 
 
 @virtual_time
-async def test_who_leaves_in_good_order_is_followed_at_once() -> None:
+async def test_turns_of_a_replica_that_left_are_taken_over_at_once() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -134,7 +134,7 @@ async def test_who_leaves_in_good_order_is_followed_at_once() -> None:
 
 
 @virtual_time
-async def test_who_dies_is_followed_after_one_lease_and_not_before() -> None:
+async def test_turns_of_a_killed_replica_are_taken_over_after_one_lease_and_not_before() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -153,7 +153,7 @@ async def test_who_dies_is_followed_after_one_lease_and_not_before() -> None:
 
 
 @virtual_time
-async def test_what_the_dead_had_accepted_and_not_begun_is_answered() -> None:
+async def test_a_turn_queued_at_a_killed_replica_is_answered_by_the_other_replica() -> None:
     async with pair() as two:
         await two.store.accept(new_turn("q"), two.a.dispatcher._runners.owner, claim=False)  # noqa: SLF001
         await two.a.kill()
@@ -163,7 +163,7 @@ async def test_what_the_dead_had_accepted_and_not_begun_is_answered() -> None:
 
 
 @virtual_time
-async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() -> None:
+async def test_a_replica_cut_off_from_the_store_stops_its_runs_before_the_takeover() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -201,7 +201,7 @@ class _Facade:
 
 
 @virtual_time
-async def test_who_was_declared_dead_while_alive_begins_a_new_life_and_shows_nothing_twice() -> None:
+async def test_a_replica_that_lost_its_lease_rejoins_under_a_new_owner_and_shows_no_turn_twice() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -220,7 +220,7 @@ async def test_who_was_declared_dead_while_alive_begins_a_new_life_and_shows_not
 
 
 @virtual_time
-async def test_an_outage_for_all_declares_nobody_dead_and_loses_nothing() -> None:
+async def test_after_a_store_outage_for_all_replicas_no_turn_is_lost() -> None:
     async with pair() as two:
         two.agent.takes.update({"long": 60, "short": 5})
         await two.a.ask("long", lane="a")
@@ -243,7 +243,7 @@ async def test_an_outage_for_all_declares_nobody_dead_and_loses_nothing() -> Non
 
 
 @virtual_time
-async def test_a_short_outage_interrupts_nothing() -> None:
+async def test_a_short_store_outage_interrupts_no_run() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 20
         await two.a.ask("q")
@@ -257,7 +257,7 @@ async def test_a_short_outage_interrupts_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @virtual_time
-async def test_in_a_storm_of_deaths_each_question_has_one_outcome_in_order(seed: int) -> None:
+async def test_each_question_has_one_outcome_in_order_while_replicas_are_killed_and_restarted(seed: int) -> None:
     dice = random.Random(seed)
     async with pair() as two:
         two.channel.send_seconds = 0.05
@@ -299,7 +299,7 @@ async def test_in_a_storm_of_deaths_each_question_has_one_outcome_in_order(seed:
 
 
 @virtual_time
-async def test_messages_that_wait_behind_a_run_are_asked_together() -> None:
+async def test_messages_queued_behind_a_run_are_asked_together() -> None:
     async with pair(merge=True) as two:
         two.agent.takes["one"] = 10
         await two.a.ask("one")
@@ -313,7 +313,7 @@ async def test_messages_that_wait_behind_a_run_are_asked_together() -> None:
 
 
 @virtual_time
-async def test_what_is_no_plain_question_is_not_merged() -> None:
+async def test_only_plain_questions_are_merged() -> None:
     async with pair(merge=True) as two:
         two.agent.takes["one"] = 10
         await two.a.ask("one")
@@ -330,7 +330,7 @@ async def test_what_is_no_plain_question_is_not_merged() -> None:
 
 
 @virtual_time
-async def test_dropping_closes_what_waits_and_tells_its_people() -> None:
+async def test_dropping_a_queued_turn_at_the_other_replica_closes_it_with_a_note() -> None:
     async with pair() as two:
         two.agent.takes["one"] = 10
         await two.a.ask("one")
@@ -362,7 +362,7 @@ class _Broken(MemoryStore):
 
 
 @virtual_time
-async def test_a_beat_that_breaks_is_followed_by_the_next() -> None:
+async def test_a_heartbeat_with_a_fault_is_followed_by_the_next() -> None:
     store = _Broken(shared=True)
     async with World(store) as world:
         world.agent.takes["q"] = 40.0
@@ -385,7 +385,7 @@ class _Stalling(MemoryStore):
 
 
 @virtual_time
-async def test_a_beat_that_comes_back_after_the_life_was_given_up_asks_nothing_again() -> None:
+async def test_a_late_heartbeat_after_the_lost_lease_asks_no_question_again() -> None:
     store = _Stalling(shared=True)
     async with World(store) as world:
         world.agent.takes["q"] = 100.0
@@ -415,7 +415,7 @@ class _SlowToTell(MemoryStore):
 
 
 @virtual_time
-async def test_a_life_that_was_given_up_begins_nothing_that_was_accepted_meanwhile() -> None:
+async def test_a_replica_that_lost_its_lease_does_not_begin_turns_accepted_meanwhile() -> None:
     store = _SlowToTell(shared=True)
     async with World(store) as world:
         store.late = CERTAIN_SECONDS + 2
@@ -437,7 +437,7 @@ class _Forgetful(MemoryStore):
 
 
 @virtual_time
-async def test_a_run_whose_adoption_was_lost_on_the_way_is_interrupted_not_asked_again() -> None:
+async def test_a_run_whose_takeover_result_was_lost_is_interrupted_and_not_asked_again() -> None:
     store = _Forgetful()
     async with World(store) as world:
         world.agent.takes["q"] = 100.0

@@ -21,7 +21,7 @@ def paced(channel: ScriptedChannel, *, shared: bool = False) -> PacedChannel:
 
 
 @virtual_time
-async def test_many_parts_are_spread_as_teams_allows() -> None:
+async def test_many_parts_are_spread_within_teams_limits() -> None:
     channel = ScriptedChannel()
     way = paced(channel)
     await asyncio.gather(*(way.send(reference(), TEXT) for _ in range(40)))
@@ -55,7 +55,7 @@ async def test_renewals_of_an_indicator_leave_room_for_the_answer() -> None:
 
 
 @virtual_time
-async def test_indicators_of_many_that_are_renewed_after_minutes_are_progress_like_any_other() -> None:
+async def test_renewed_typing_indicators_count_as_progress_even_after_minutes() -> None:
     channel = ScriptedChannel()
     way = paced(channel)
     for renewed, most in ((False, 200), (True, 10), (True, 10)):
@@ -89,7 +89,7 @@ async def test_after_a_refusal_no_indicator_is_renewed_until_teams_allows_it() -
 
 
 @virtual_time
-async def test_who_stops_waiting_takes_nothing() -> None:
+async def test_a_cancelled_send_takes_nothing_from_the_budget() -> None:
     channel = ScriptedChannel()
     way = paced(channel)
     for _ in range(6):
@@ -107,7 +107,7 @@ async def test_who_stops_waiting_takes_nothing() -> None:
 
 
 @virtual_time
-async def test_progress_of_the_tenant_has_thirty_requests_in_a_second_and_half_of_it_beside_other_replicas() -> None:
+async def test_progress_of_a_tenant_has_30_requests_a_second_and_15_beside_other_replicas() -> None:
     for shared, most in ((False, 30), (True, 15)):
         channel = ScriptedChannel()
         way = paced(channel, shared=shared)
@@ -127,7 +127,7 @@ async def test_progress_of_the_tenant_has_thirty_requests_in_a_second_and_half_o
 
 
 @virtual_time
-async def test_reactions_are_left_out_beyond_what_teams_allows_an_app() -> None:
+async def test_reactions_beyond_teams_limit_are_skipped() -> None:
     for shared, most in ((False, 16), (True, 8)):
         channel = ScriptedChannel()
         way, left_out = paced(channel, shared=shared), 0
@@ -142,7 +142,7 @@ async def test_reactions_are_left_out_beyond_what_teams_allows_an_app() -> None:
 
 
 @virtual_time
-async def test_the_last_word_of_a_stream_comes_a_second_after_the_one_before() -> None:
+async def test_the_last_request_of_a_stream_leaves_a_second_after_the_request_before() -> None:
     channel = ScriptedChannel()
     way = paced(channel)
     await way.stream(reference(), Chunk("One", 1, "", informative=False))
@@ -154,7 +154,7 @@ async def test_the_last_word_of_a_stream_comes_a_second_after_the_one_before() -
 
 
 @virtual_time
-async def test_progress_is_left_out_before_it_takes_what_answers_need() -> None:
+async def test_progress_is_skipped_before_it_takes_the_budget_of_answers() -> None:
     channel = ScriptedChannel()
     way, left_out = paced(channel), 0
     for n in range(300):

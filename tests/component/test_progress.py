@@ -88,7 +88,7 @@ async def test_one_request_of_a_turn_is_answered_before_the_next_leaves() -> Non
 
 
 @virtual_time
-async def test_a_late_answer_that_nobody_could_read_along_is_a_new_message() -> None:
+async def test_a_late_answer_without_streamed_text_is_a_new_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q")
@@ -97,7 +97,7 @@ async def test_a_late_answer_that_nobody_could_read_along_is_a_new_message() -> 
 
 
 @virtual_time
-async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_asked() -> None:
+async def test_in_a_group_the_late_answer_quotes_its_question_and_mentions_the_asker() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q", scope=Scope.GROUP)
@@ -114,7 +114,7 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_aske
 
 
 @virtual_time
-async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> None:
+async def test_in_a_group_the_text_so_far_stands_above_the_activity_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 10.0
         world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "penguins"))
@@ -132,7 +132,7 @@ async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> 
 
 
 @virtual_time
-async def test_silence_in_a_group_leaves_only_a_line_where_the_placeholder_was() -> None:
+async def test_a_silent_answer_in_a_group_shrinks_the_placeholder_to_one_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.answers["q"] = Answer("", silent=True)
         world.agent.takes["q"] = 5.0
@@ -155,7 +155,7 @@ async def test_stop_in_the_client_ends_the_run_and_leaves_the_stream_alone() -> 
 
 
 @virtual_time
-async def test_stop_keeps_what_was_shown_and_says_so_below_it() -> None:
+async def test_stop_keeps_the_shown_text_with_a_note_below() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100.0
         world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
@@ -168,7 +168,7 @@ async def test_stop_keeps_what_was_shown_and_says_so_below_it() -> None:
 
 
 @virtual_time
-async def test_a_failure_keeps_what_was_shown_too() -> None:
+async def test_a_failure_keeps_the_shown_text_with_the_sentence_below() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
         world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
@@ -195,7 +195,7 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> No
 
 
 @virtual_time
-async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> None:
+async def test_stop_in_the_client_is_noticed_when_the_stream_is_closed_too() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 300.0
         await world.ask("q")
@@ -208,7 +208,7 @@ async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> No
 
 
 @virtual_time
-async def test_an_answer_to_a_stream_that_was_stopped_meanwhile_is_a_message_of_its_own() -> None:
+async def test_an_answer_after_a_stop_in_the_client_is_a_new_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
         world.channel.land_failures.append(StreamStopped())
@@ -241,7 +241,7 @@ async def test_trouble_with_progress_never_costs_the_answer() -> None:
 
 
 @virtual_time
-async def test_where_the_shown_message_is_gone_the_answer_is_a_new_one() -> None:
+async def test_an_answer_is_a_new_message_where_the_live_message_was_deleted() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
         world.channel.land_failures.append(DeliveryRejected("HTTP 404"))
@@ -251,7 +251,7 @@ async def test_where_the_shown_message_is_gone_the_answer_is_a_new_one() -> None
 
 
 @virtual_time
-async def test_after_a_crash_the_note_takes_the_place_of_the_progress() -> None:
+async def test_after_a_crash_the_note_replaces_the_live_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100.0
         await world.ask("q")
@@ -265,7 +265,7 @@ async def test_after_a_crash_the_note_takes_the_place_of_the_progress() -> None:
 
 
 @virtual_time
-async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() -> None:
+async def test_a_stored_answer_replaces_the_live_message_once_however_often_it_is_retried() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
         world.channel.land_failures.extend([ConnectorUnreachable()] * 3)
@@ -279,7 +279,7 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
 
 
 @virtual_time
-async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line() -> None:
+async def test_a_question_withdrawn_during_progress_leaves_one_line() -> None:
     for scope in (Scope.PERSONAL, Scope.GROUP):
         async with World(switches=ALL) as world:
             world.agent.takes["q"] = 100.0
@@ -292,7 +292,7 @@ async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line(
 
 
 @virtual_time
-async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -> None:
+async def test_a_gateway_that_swallows_connections_leaves_the_failures_sentence_only() -> None:
     async with World(switches=ALL, limits=Limits(patience=Patience(gateway_down=20.0))) as world:
         world.agent.takes["q"] = 5.0  # the time for a connection
         world.agent.answers["q"] = GatewayDown()
@@ -305,7 +305,7 @@ async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -
 
 
 @virtual_time
-async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes_their_answer() -> None:
+async def test_the_live_message_of_a_merged_question_becomes_the_common_answer() -> None:
     async with World(switches=ALL, merge=True) as world:
         world.agent.takes["one"] = 5.0
         world.agent.answers["one"] = GatewayDown()
@@ -318,7 +318,7 @@ async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes
 
 
 @virtual_time
-async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_line() -> None:
+async def test_a_question_stopped_while_it_waits_for_the_gateway_leaves_one_line() -> None:
     async with World(switches=ALL, limits=Limits(patience=Patience(gateway_down=3600.0))) as world:
         world.agent.takes["q"] = 5.0
         world.agent.answers["q"] = GatewayDown()
@@ -348,7 +348,7 @@ async def test_a_picture_that_teams_does_not_take_costs_nobody_the_answer() -> N
 
 
 @virtual_time
-async def test_a_question_that_waits_has_a_mark_until_its_outcome() -> None:
+async def test_a_waiting_question_has_a_reaction_until_its_outcome() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["one"] = 10.0
         await world.ask("one")
@@ -376,7 +376,7 @@ async def test_in_a_channel_the_first_answer_says_how_to_go_on_in_the_thread() -
 
 
 @virtual_time
-async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress() -> None:
+async def test_the_first_part_of_a_long_answer_replaces_the_live_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
         world.agent.answers["q"] = Answer("word " * 20_000)
@@ -399,7 +399,7 @@ async def test_without_progress_nothing_but_typing_is_shown_before_the_answer() 
 
 
 @virtual_time
-async def test_without_notices_a_late_answer_takes_the_place_of_the_progress() -> None:
+async def test_without_notify_a_late_answer_replaces_the_live_message() -> None:
     async with World(switches=replace(ALL, notify=False)) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q")
@@ -419,7 +419,7 @@ async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
 
 
 @virtual_time
-async def test_without_reactions_a_question_that_waits_has_no_mark() -> None:
+async def test_without_reactions_a_waiting_question_has_no_reaction() -> None:
     async with World(switches=replace(ALL, reactions=False)) as world:
         world.agent.takes["one"] = 10.0
         await world.ask("one")
@@ -445,7 +445,7 @@ class Reluctant(ScriptedChannel):
 
 
 @virtual_time
-async def test_a_mark_is_taken_off_as_soon_as_there_is_room() -> None:
+async def test_a_reaction_is_removed_as_soon_as_the_budget_has_room() -> None:
     channel = Reluctant(busy=3)
     async with World(switches=ALL, channel=channel) as world:
         world.agent.takes["one"] = 10.0
@@ -458,7 +458,7 @@ async def test_a_mark_is_taken_off_as_soon_as_there_is_room() -> None:
 
 
 @virtual_time
-async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
+async def test_where_teams_refuses_reactions_questions_are_answered_all_the_same() -> None:
     channel = Reluctant(never=True)
     async with World(switches=ALL, channel=channel) as world:
         world.agent.takes["one"] = 10.0
@@ -469,7 +469,7 @@ async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
 
 
 @virtual_time
-async def test_who_waits_long_behind_another_question_is_told_once() -> None:
+async def test_a_long_wait_behind_a_run_has_one_note() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["one"] = 100.0
         for id_ in ("one", "two", "three"):
@@ -493,7 +493,7 @@ async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
 
 
 @virtual_time
-async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> None:
+async def test_the_live_message_of_a_withdrawn_question_shrinks_to_a_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -506,7 +506,7 @@ async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> N
 
 
 @virtual_time
-async def test_so_does_that_of_one_which_was_taken_back_from_a_process_that_died() -> None:
+async def test_the_live_message_of_a_question_withdrawn_before_a_crash_shrinks_to_a_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")

@@ -128,7 +128,7 @@ async def test_a_turn_of_six_minutes_stays_within_every_budget_in_every_kind_of_
 
 
 @virtual_time
-async def test_stop_at_second_150_ends_it_and_the_next_question_begins() -> None:
+async def test_stop_at_second_150_ends_the_run_and_the_next_question_begins() -> None:
     channel = RuledChannel()
     async with World(switches=Switches(), channel=channel, paced=True) as world:
         busy_agent(world, "writes", 359.0)
@@ -142,7 +142,7 @@ async def test_stop_at_second_150_ends_it_and_the_next_question_begins() -> None
 
 
 @virtual_time
-async def test_a_restart_at_second_100_loses_nothing() -> None:
+async def test_a_restart_at_second_100_notes_the_interruption_and_goes_on() -> None:
     channel = RuledChannel()
     async with World(switches=Switches(), channel=channel, paced=True) as world:
         busy_agent(world, "writes", 359.0)
@@ -157,7 +157,7 @@ async def test_a_restart_at_second_100_loses_nothing() -> None:
 
 
 @virtual_time
-async def test_a_conversation_of_200_turns_in_10_chats_at_once_is_never_refused_anything() -> None:
+async def test_200_turns_in_10_chats_at_once_stay_within_every_limit_of_teams() -> None:
     channel, dice = RuledChannel(), random.Random(5)
     async with World(switches=Switches(), channel=channel, paced=True, merge=True) as world:
 
@@ -207,7 +207,7 @@ async def test_progress_of_5000_long_turns_at_once_leaves_room_for_answers() -> 
 
 
 @virtual_time
-async def test_where_only_indicators_are_shown_5000_long_turns_renew_them_within_the_same_limit() -> None:
+async def test_typing_indicators_of_5000_long_turns_stay_within_the_progress_limit() -> None:
     channel = RuledChannel()
     async with World(switches=Switches(progress=False), channel=channel, paced=True) as world:
         for number in range(5000):

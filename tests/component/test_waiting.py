@@ -38,7 +38,7 @@ def ended(lane: str, activity: str, *, history: str = "") -> Turn:
 
 
 @virtual_time
-async def test_at_most_two_hundred_marks_are_put_on_at_once_and_as_many_more_taken_off() -> None:
+async def test_at_most_200_reactions_are_added_at_once_and_200_more_removed() -> None:
     channel, tasks = Held(), Tasks()
     marks = WaitingReactions(channel, tasks, wanted=True)
     for n in range(300):
@@ -58,7 +58,7 @@ async def test_at_most_two_hundred_marks_are_put_on_at_once_and_as_many_more_tak
 
 
 @virtual_time
-async def test_marks_of_a_thousand_lanes_are_known_and_the_oldest_are_forgotten() -> None:
+async def test_reactions_of_1000_lanes_are_remembered_and_the_oldest_lane_is_forgotten() -> None:
     channel, tasks = ScriptedChannel(), Tasks()
     marks = WaitingReactions(channel, tasks, wanted=True)
     for n in range(1001):

@@ -42,7 +42,7 @@ async def test_one_person_is_greeted_at_once() -> None:
 
 
 @virtual_time
-async def test_thousands_are_greeted_one_after_the_other() -> None:
+async def test_thousands_of_people_are_greeted_at_a_steady_pace() -> None:
     async with World() as world:
         await roll_out(world, 1000)
         await until(lambda: len(greeted(world)) == 1000, 400)
@@ -54,7 +54,7 @@ async def test_thousands_are_greeted_one_after_the_other() -> None:
 
 
 @virtual_time
-async def test_who_waits_for_a_greeting_gets_answers_and_notes_at_once() -> None:
+async def test_a_person_still_to_be_greeted_gets_answers_and_notes_at_once() -> None:
     async with World() as world:
         await roll_out(world, 1000)
         last = reference("chat-999")
@@ -67,7 +67,7 @@ async def test_who_waits_for_a_greeting_gets_answers_and_notes_at_once() -> None
 
 
 @virtual_time
-async def test_greetings_that_wait_count_for_no_limit() -> None:
+async def test_waiting_greetings_do_not_count_towards_limits() -> None:
     async with World(limits=Limits(lane=2, waiting=3, running=1)) as world:
         await roll_out(world, 500)
         await asyncio.sleep(3)  # long enough for beats
@@ -76,7 +76,7 @@ async def test_greetings_that_wait_count_for_no_limit() -> None:
 
 
 @virtual_time
-async def test_after_a_crash_the_others_are_greeted_and_nobody_twice() -> None:
+async def test_after_a_crash_every_person_is_greeted_exactly_once() -> None:
     async with World() as world:
         await roll_out(world, 200)
         await until(lambda: len(greeted(world)) >= 60, 60)
@@ -100,7 +100,7 @@ async def test_a_repeated_installation_is_greeted_once() -> None:
 
 
 @virtual_time
-async def test_a_chat_that_takes_no_message_for_minutes_holds_up_few_others() -> None:
+async def test_a_chat_without_delivery_for_minutes_delays_greetings_of_few_chats() -> None:
     async with World() as world:
         world.channel.failures.append(DeliveryUnknown())
         await roll_out(world, 200)
@@ -111,7 +111,7 @@ async def test_a_chat_that_takes_no_message_for_minutes_holds_up_few_others() ->
 
 
 @virtual_time
-async def test_the_process_does_not_wait_for_the_pace_when_it_ends() -> None:
+async def test_a_shutdown_does_not_wait_for_the_pace_of_greetings() -> None:
     async with World() as world:
         await roll_out(world, 100)
         await until(lambda: greeted(world))
@@ -143,7 +143,7 @@ async def test_several_replicas_keep_the_pace_together(replicas: int) -> None:
 
 
 @virtual_time
-async def test_a_greeting_that_teams_refuses_for_good_is_over() -> None:
+async def test_a_greeting_refused_for_good_is_closed_as_undelivered() -> None:
     async with World() as world:
         world.channel.failures.append(DeliveryRefused())
         await world.dispatcher.accept(welcome(1))
