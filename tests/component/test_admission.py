@@ -23,7 +23,7 @@ from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, Stat
 from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
 
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "taken back"},))
 RATE = Rate(interval=3.0, burst=5)
 
 
@@ -75,7 +75,7 @@ async def test_a_note_needs_no_slot() -> None:
     async with World(limits=Limits(running=1)) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
-        await world.ask("note", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        await world.ask("note", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "hello"},))
         await world.closed("note", seconds=1)
 
 

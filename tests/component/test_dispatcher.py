@@ -19,7 +19,7 @@ from bridge.engine.dispatcher import Limits
 from bridge.store.sqlite import sqlite_store
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "withdrawn"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
 INTERRUPTED = say("interrupted")
 # Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
@@ -212,7 +212,7 @@ async def test_a_turn_whose_accepting_request_was_cancelled_can_be_stopped() -> 
 @virtual_time
 async def test_the_heartbeat_wakes_a_queued_turn_without_a_runner() -> None:
     async with World() as world:
-        await world.memory.accept(new_turn("q"), "life-0", claim=False)
+        await world.memory.accept(new_turn("q"), "owner-0", claim=False)
         await world.closed("q")
         assert world.agent.times["q"] < 3
 
@@ -357,7 +357,7 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
 @virtual_time
 async def test_after_a_crash_a_queued_turn_runs() -> None:
     async with World() as world:
-        await world.memory.accept(new_turn("q"), "life-0", claim=False)
+        await world.memory.accept(new_turn("q"), "owner-0", claim=False)
         await world.restart()
         # without waiting for the beat
         await until(lambda: world.channel.texts() == ["echo q"], 0.5)
@@ -419,8 +419,8 @@ async def test_after_a_crash_a_stopped_run_ends_with_the_note_of_the_stop() -> N
 @virtual_time
 async def test_after_a_crash_a_turn_without_a_question_is_done_again(kind: Kind) -> None:
     async with World() as world:
-        new = new_turn("n", kind=kind, show=({"type": "message", "text": "hello"},))
-        await world.memory.accept(new, "life-0", claim=True)
+        new = new_turn("n", kind=kind, activities=({"type": "message", "text": "hello"},))
+        await world.memory.accept(new, "owner-0", claim=True)
         await world.restart()
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == [say("new_done") if kind is Kind.NEW else "hello"]
@@ -571,7 +571,7 @@ async def test_a_note_never_waits_behind_a_run() -> None:
         world.agent.answers["q"] = Answer("done")
         world.agent.takes["q"] = 100
         await world.ask("q")
-        note: NewTurn = new_turn("n", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        note: NewTurn = new_turn("n", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "hello"},))
         await world.dispatcher.accept(note)
         await world.closed("n", seconds=2)
         assert world.row("q").state is State.RUNNING

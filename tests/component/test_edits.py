@@ -267,7 +267,7 @@ async def test_an_edit_without_its_message_is_forgotten_after_an_hour() -> None:
 async def test_in_a_group_an_edit_of_a_message_without_a_mention_is_not_kept() -> None:
     async with chat(GROUP) as at:
         await at.edits("q", "private words", mentioned=False)
-        assert at.world.memory.changes.kept == {}
+        assert at.world.memory.edits.kept == {}
 
 
 @virtual_time
@@ -479,8 +479,8 @@ async def test_an_edit_and_its_message_committed_at_the_same_moment_find_each_ot
         at = Chat(world)
         await at.runs("first")
         editing = asyncio.ensure_future(at.edits("secnd", "second"))
-        await until(lambda: world.memory.changes.kept)
-        world.memory.changes.kept.clear()  # the message's transaction began before, and sees nothing of it
+        await until(lambda: world.memory.edits.kept)
+        world.memory.edits.kept.clear()  # the message's transaction began before, and sees nothing of it
         await at.writes("secnd")
         await editing
         await at.quiet()

@@ -430,7 +430,7 @@ async def test_where_the_card_cannot_be_replaced_the_sentence_is_a_message() -> 
     async with here.world:
         await here.answered(f"[the report]({PDF})")
         await here.answered(f"[the report]({PDF})", id_="q2")
-        here.world.channel.land_failures.append(DeliveryRejected())
+        here.world.channel.replace_failures.append(DeliveryRejected())
         (words,) = await here.says(no())
         assert words["text"] == say("file_declined", name="report.pdf")
         (words,) = await here.says(replace(no("f2"), card=""), "without-card")

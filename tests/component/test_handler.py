@@ -170,7 +170,7 @@ async def test_stop_in_an_idle_chat_shows_one_note() -> None:
 @virtual_time
 async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
     async with desk() as at:
-        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "life-1", claim=False)
+        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "owner-1", claim=False)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
         await at.quiet()

@@ -19,7 +19,7 @@ from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "taken back"},))
 INTERRUPTED = say("interrupted")
 
 
@@ -335,7 +335,7 @@ async def test_dropping_a_queued_turn_at_the_other_replica_closes_it_with_a_note
         two.agent.takes["one"] = 10
         await two.a.ask("one")
         await two.a.ask("q")
-        note = new_turn("drop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "dropped"},))
+        note = new_turn("drop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "dropped"},))
         verdict = await two.b.dispatcher.drop(two.a.row("q").n, note)
         assert verdict == "dropped"
         await two.b.closed("drop")
@@ -425,7 +425,7 @@ async def test_a_replica_that_lost_its_lease_does_not_begin_turns_accepted_meanw
         assert (world.row("q").state, world.agent.asked) == (State.QUEUED, [])
         store.late = 0.0
         row = await world.closed("q")
-        assert (row.outcome, row.owner == "life-1", world.agent.asked) == (Outcome.DELIVERED, False, ["q"])
+        assert (row.outcome, row.owner == "owner-1", world.agent.asked) == (Outcome.DELIVERED, False, ["q"])
 
 
 class _Forgetful(MemoryStore):

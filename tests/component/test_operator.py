@@ -65,7 +65,7 @@ async def test_a_turn_is_shown_with_its_history_and_conversation() -> None:
         assert (turn["error"], turn["user"], turn["conversation"]) == ("provider_failed", "user-chat", "chat")
         assert (turn["parts"], turn["parts_shown"], turn["text_bytes"]) == (1, 1, 1)
         assert [step["what"] for step in turn["history"]] == ["running", "answered", "closed:failed"]
-        assert turn["history"][0]["by"] == turn["owner"] == "life-1"
+        assert turn["history"][0]["by"] == turn["owner"] == "owner-1"
         times = [turn["accepted"], turn["closed"], *(step["at"] for step in turn["history"])]
         assert all(re.fullmatch(TIME, at) for at in times)
 
@@ -93,7 +93,7 @@ async def test_no_text_and_no_persons_name_is_shown() -> None:
     async with World() as world:
         await world.ask("q", SECRET)
         await world.closed("q")
-        await world.ask("note", kind=Kind.NOTE, show=({"type": "message", "text": SECRET},))
+        await world.ask("note", kind=Kind.NOTE, activities=({"type": "message", "text": SECRET},))
         await world.closed("note")
 
         seen = [await operator(world).show(1), await operator(world).show(2)]

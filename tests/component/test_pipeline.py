@@ -163,7 +163,7 @@ async def test_an_answer_without_visible_words_is_reported_as_empty() -> None:
 @virtual_time
 async def test_a_ready_note_is_shown_without_asking_the_agent() -> None:
     async with World() as world:
-        await world.ask("n", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        await world.ask("n", kind=Kind.NOTE, activities=({"type": "message", "text": "hello"},))
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert (world.channel.texts(), world.agent.asked, world.channel.typed) == (["hello"], [], [])
 
@@ -504,8 +504,8 @@ async def test_stop_closes_the_request_shows_a_note_and_lets_the_gateway_settle(
 async def test_a_lane_waits_for_the_stopped_runs_end_event_but_not_for_ever(ends: float, rest: float) -> None:
     async with World(switches=Switches()) as world:
         world.agent.takes["q"] = 100
-        world.agent.tells["q"] = (Thinking(),)
-        world.agent.ends["q"] = ends
+        world.agent.events["q"] = (Thinking(),)
+        world.agent.run_ends["q"] = ends
         await world.ask("q")
         await world.ask("next")
         await asyncio.sleep(5)

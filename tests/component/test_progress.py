@@ -45,7 +45,7 @@ async def test_a_quick_answer_is_one_message_and_nothing_else() -> None:
 async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.agent.tells["q"] = (ToolBegan("web_search", "penguins"),)
+        world.agent.events["q"] = (ToolBegan("web_search", "penguins"),)
         await world.ask("q")
         row = await world.closed("q")
         assert world.channel.progress[0].text == "Searching: penguins …"
@@ -81,7 +81,7 @@ async def test_one_request_of_a_turn_is_answered_before_the_next_leaves() -> Non
     async with World(switches=ALL, channel=channel) as world:
         # the answer is ready while the second request is under way
         world.agent.takes["q"] = 15.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "x"))
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "x"))
         await world.ask("q")
         await world.closed("q")
         assert (len(channel.progress), channel.most) == (2, 1)
@@ -110,20 +110,23 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_mentions_the_a
         # how to go on is said once
         assert "Mention me" in first["text"]
         assert "Mention me" not in second["text"]
-        assert world.channel.progress[0].activity["placed"]
+        assert world.channel.progress[0].activity["placeholder"]
 
 
 @virtual_time
 async def test_in_a_group_the_text_so_far_stands_above_the_activity_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 10.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "penguins"))
+        world.agent.events["q"] = (
+            TextCame("All is well so far, dear Ann.\n\nAnd"),
+            ToolBegan("web_search", "penguins"),
+        )
         await world.ask("q", scope=Scope.GROUP)
         await world.closed("q")
         placed, edited = world.channel.progress
         assert edited.at < 6.0
-        assert placed.activity["placed"]
-        assert edited.activity["edited"] == "placed-1"
+        assert placed.activity["placeholder"]
+        assert edited.activity["edited"] == "placeholder-1"
         assert edited.text == "All is well so far, dear Ann."
         assert edited.activity["entities"] == [AI_LABEL]
         card = edited.activity["attachments"][0]["content"]
@@ -158,7 +161,7 @@ async def test_stop_in_the_client_ends_the_run_and_leaves_the_stream_alone() -> 
 async def test_stop_keeps_the_shown_text_with_a_note_below() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         await world.ask("q")
         await asyncio.sleep(5.0)
         await world.dispatcher.stop(new_turn("q").lane, STOP, "Ann")
@@ -171,7 +174,7 @@ async def test_stop_keeps_the_shown_text_with_a_note_below() -> None:
 async def test_a_failure_keeps_the_shown_text_with_the_sentence_below() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         world.agent.answers["q"] = ProviderFailed()
         await world.ask("q")
         assert (await world.closed("q")).outcome is Outcome.FAILED
@@ -187,7 +190,7 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> No
             world.channel.progress_failures.append(failure)
             await world.ask("q")
             row = await world.closed("q")
-            assert [bool(shown.activity.get("placed")) for shown in world.channel.progress[:1]] == [True]
+            assert [bool(shown.activity.get("placeholder")) for shown in world.channel.progress[:1]] == [True]
             assert world.channel.progress[0].at >= 3.0
             assert not row.live.startswith("stream")
             assert [live.stream for live, _ in world.channel.replaced] == [False]
@@ -200,7 +203,7 @@ async def test_stop_in_the_client_is_noticed_when_the_stream_is_closed_too() -> 
         world.agent.takes["q"] = 300.0
         await world.ask("q")
         await asyncio.sleep(92.0)
-        world.channel.land_failures.append(StreamStopped())
+        world.channel.replace_failures.append(StreamStopped())
         row = await world.closed("q", seconds=40.0)
         assert row.outcome is Outcome.STOPPED
         assert world.agent.cancelled == ["q"]
@@ -211,7 +214,7 @@ async def test_stop_in_the_client_is_noticed_when_the_stream_is_closed_too() -> 
 async def test_an_answer_after_a_stop_in_the_client_is_a_new_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.channel.land_failures.append(StreamStopped())
+        world.channel.replace_failures.append(StreamStopped())
         await world.ask("q")
         row = await world.closed("q")
         assert (world.channel.texts(), world.channel.replaced, row.outcome) == (["echo q"], [], Outcome.DELIVERED)
@@ -244,7 +247,7 @@ async def test_trouble_with_progress_never_costs_the_answer() -> None:
 async def test_an_answer_is_a_new_message_where_the_live_message_was_deleted() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.channel.land_failures.append(DeliveryRejected("HTTP 404"))
+        world.channel.replace_failures.append(DeliveryRejected("HTTP 404"))
         await world.ask("q")
         row = await world.closed("q")
         assert (world.channel.texts(), row.outcome) == (["echo q"], Outcome.DELIVERED)
@@ -268,7 +271,7 @@ async def test_after_a_crash_the_note_replaces_the_live_message() -> None:
 async def test_a_stored_answer_replaces_the_live_message_once_however_often_it_is_retried() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.channel.land_failures.extend([ConnectorUnreachable()] * 3)
+        world.channel.replace_failures.extend([ConnectorUnreachable()] * 3)
         await world.ask("q")
         await asyncio.sleep(6.0)
         assert world.row("q").state is State.ANSWERED
@@ -342,7 +345,7 @@ async def test_a_picture_that_teams_does_not_take_costs_nobody_the_answer() -> N
                 raise DeliveryRejected
 
         world.channel.on_send = refuse
-        await world.ask("n", kind=Kind.NOTE, show=show)
+        await world.ask("n", kind=Kind.NOTE, activities=show)
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == ["first", "last"]
 
@@ -391,7 +394,7 @@ async def test_the_first_part_of_a_long_answer_replaces_the_live_message() -> No
 async def test_without_progress_nothing_but_typing_is_shown_before_the_answer() -> None:
     async with World(switches=replace(ALL, progress=False)) as world:
         world.agent.takes["q"] = 60.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         await world.ask("q")
         await world.closed("q", seconds=100.0)
         assert (world.channel.progress, world.channel.texts()) == ([], ["echo q"])
@@ -414,8 +417,8 @@ async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
         world.agent.takes["q"] = 10.0
         await world.ask("q")
         await world.closed("q")
-        assert "placed" in world.channel.progress[0].activity
-        assert world.channel.replaced[0][0] == LiveMessage("placed-1")
+        assert "placeholder" in world.channel.progress[0].activity
+        assert world.channel.replaced[0][0] == LiveMessage("placeholder-1")
 
 
 @virtual_time

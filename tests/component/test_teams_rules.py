@@ -108,7 +108,7 @@ class RuledChannel(ScriptedChannel):
 def busy_agent(world: World, text: str, seconds: float) -> None:
     """It uses a tool and writes, as long as it works."""
     world.agent.takes[text] = seconds
-    world.agent.tells[text] = (ToolBegan("web_search", "penguins"), TextCame("Penguins live in the south.\n\nThey"))
+    world.agent.events[text] = (ToolBegan("web_search", "penguins"), TextCame("Penguins live in the south.\n\nThey"))
 
 
 @virtual_time
@@ -194,7 +194,7 @@ async def test_progress_of_5000_long_turns_at_once_leaves_room_for_answers() -> 
     async with World(switches=Switches(), channel=channel, paced=True) as world:
         for number in range(5000):
             world.agent.takes[f"q{number}"] = 400.0
-            world.agent.tells[f"q{number}"] = (TextCame("Penguins live in the south.\n\n"),) if number % 2 else ()
+            world.agent.events[f"q{number}"] = (TextCame("Penguins live in the south.\n\n"),) if number % 2 else ()
             scope = (Scope.PERSONAL, Scope.GROUP, Scope.CHANNEL)[number % 3]
             await world.ask(f"q{number}", lane=f"lane-{number}", scope=scope)
         await asyncio.sleep(240.0)

@@ -20,7 +20,7 @@ PACE = 5.0
 
 def welcome(n: int) -> NewTurn:
     lane = welcome_lane(reference(f"chat-{n}"))
-    turn = new_turn(f"installed-{n}", lane=f"chat-{n}", kind=Kind.WELCOME, show=(HELLO,))
+    turn = new_turn(f"installed-{n}", lane=f"chat-{n}", kind=Kind.WELCOME, activities=(HELLO,))
     return NewTurn(turn.id, turn.kind, lane, turn.payload, turn.accepted)
 
 
@@ -59,7 +59,9 @@ async def test_a_person_still_to_be_greeted_gets_answers_and_notes_at_once() -> 
         await roll_out(world, 1000)
         last = reference("chat-999")
         await world.ask("question", lane="chat-999")
-        note = new_turn("help", lane=notice_lane(last), kind=Kind.NOTE, show=({"type": "message", "text": "help"},))
+        note = new_turn(
+            "help", lane=notice_lane(last), kind=Kind.NOTE, activities=({"type": "message", "text": "help"},)
+        )
         await world.dispatcher.accept(note)
         await until(lambda: "echo question" in world.channel.texts("chat-999"), 0.5)
         await world.closed("help", seconds=0.5)
