@@ -1,7 +1,7 @@
-"""The engine, broken on purpose: `python mutants.py <patch>[,<patch>…] run` starts the bridge with these patches.
+"""Mutants of the engine: `python mutants.py <patch>[,<patch>…] run` starts the bridge with faults patched in.
 
-The product knows nothing of this. Each patch takes away one thing that the guarantees rest on; the checker must notice.
-`hasty` is no mutant: it shortens the lease, so that a test need not wait for 20 seconds.
+Each patch removes a rule behind the guarantees (docs/architecture.md, "Guarantees"), and the checker must notice.
+`hasty` is no mutant but shortens the lease, so a test need not wait for 20 seconds.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from bridge.core import lease
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Accepted, Activity, Edit, NewTurn, Reference, Reply, Turn
-from bridge.engine import delivery, dispatcher, pipeline
-from bridge.engine import heartbeat as replica
-from bridge.engine import runners as lanes
+from bridge.engine import delivery, dispatcher, heartbeat, pipeline, runners
 from bridge.engine.edits import Edits
 from bridge.engine.run_control import RunControl
 from bridge.store import operations, postgres, sqlite, statements
@@ -31,12 +29,12 @@ _count = itertools.count()
 
 
 def hasty() -> None:
-    """A lease of 5 seconds; who has not beaten for 3 looks for it once a second, and gives up in time."""
+    """A lease of 5 seconds, given up after 3 seconds without a heartbeat."""
     lease.LEASE_SECONDS, lease.CERTAIN_SECONDS, lease._UNBROKEN_SECONDS = 5.0, 3.0, 2.0
 
 
 def no_dedupe() -> None:
-    """Every activity is a new one."""
+    """Every activity is accepted as new, repeats included."""
     target: Any = operations
     original = target.new_row
 
@@ -48,7 +46,7 @@ def no_dedupe() -> None:
 
 
 def no_fence() -> None:
-    """Whoever claimed a turn once may write it for ever, whatever happened since, and send what it likes."""
+    """A replica may write and show a turn claimed earlier, even after a takeover."""
     unfenced = "AND (:owner = '' OR :fence >= 0 OR n = n)"
     _statements(
         lambda sql: (
@@ -63,19 +61,19 @@ def no_fence() -> None:
     )
     lease.Lease.certain = lambda *_: True  # type: ignore[method-assign]
 
-    async def undisturbed(*_: Any) -> None:
+    async def go_on(*_: Any) -> None:
         pass
 
-    replica.Replica._stop_own_work = undisturbed  # type: ignore[method-assign,assignment]
+    heartbeat.Replica._stop_own_work = go_on  # type: ignore[method-assign,assignment]
 
 
 def claim_out_of_order() -> None:
-    """The newest first."""
+    """The newest turn of a lane is claimed first."""
     _statements(lambda sql: sql.replace("min(n)", "max(n)"), "claim", "head")
 
 
 def ack_before_commit() -> None:
-    """200 first, the disk later."""
+    """A message is acknowledged before its turn is on disk."""
     original, started = dispatcher.Dispatcher.accept, tasks.Tasks()
 
     async def later(self: dispatcher.Dispatcher, new: NewTurn, **more: Any) -> Any:
@@ -90,7 +88,7 @@ def ack_before_commit() -> None:
 
 
 def rerun_after_crash() -> None:
-    """What was running is asked again without anybody's word."""
+    """A question interrupted by a crash is asked again without the operator's setting."""
     original = pipeline.Pipeline.__init__
 
     def rerun(self: pipeline.Pipeline, **more: Any) -> None:
@@ -100,7 +98,7 @@ def rerun_after_crash() -> None:
 
 
 def deliver_twice() -> None:
-    """To be on the safe side."""
+    """Every activity is sent twice."""
     original = channel.TeamsChannel.send
 
     async def twice(self: channel.TeamsChannel, to: Reference, activity: Activity) -> str:
@@ -111,23 +109,23 @@ def deliver_twice() -> None:
 
 
 def close_and_claim_in_one_step() -> None:
-    """The next turn is decided on with the close, by what was there before it. The beat's net below is cut as well."""
-    original = lanes.Runners._work
+    """A runner looks for the next turn before the close, not after; recovery by the heartbeat is off as well."""
+    original = runners.Runners._work
 
-    async def decided_before(self: lanes.Runners, turn: Turn, runner: Any, **more: Any) -> None:
+    async def decided_before(self: runners.Runners, turn: Turn, runner: runners._Runner, **more: Any) -> None:
         waiting = (await self._store.lane_status(turn.lane)).waiting
         await original(self, turn, runner, **more)
         runner.woken = waiting > 0
 
-    async def blind(_self: replica.Replica) -> None:
+    async def recover_none(_self: heartbeat.Replica) -> None:
         pass
 
-    lanes.Runners._work = decided_before  # type: ignore[method-assign]
-    replica.Replica._recover_orphans = blind  # type: ignore[method-assign,assignment]
+    runners.Runners._work = decided_before  # type: ignore[method-assign]
+    heartbeat.Replica._recover_orphans = recover_none  # type: ignore[method-assign,assignment]
 
 
 def slot_freed_early() -> None:
-    """The next question goes out as soon as the caller has hung up."""
+    """The lane's next question is asked before the stopped run has ended."""
 
     async def at_once(_self: RunControl, _seconds: float) -> None:
         pass
@@ -136,36 +134,36 @@ def slot_freed_early() -> None:
 
 
 def edits_ignored() -> None:
-    """Who sent the first words meant them."""
-    _deaf_to(lambda edit: bool(edit.text))
+    """Edits of questions are ignored."""
+    _ignore_edits(lambda edit: bool(edit.text))
 
 
 def deletions_ignored() -> None:
-    """Asked is asked."""
-    _deaf_to(lambda edit: not edit.text)
+    """Deletions of questions are ignored."""
+    _ignore_edits(lambda edit: not edit.text)
 
 
-def _deaf_to(unheard: Callable[[Edit], bool]) -> None:
+def _ignore_edits(ignored: Callable[[Edit], bool]) -> None:
     original = Edits.edit
 
-    async def heard(self: Edits, change: MessageEdit) -> EditResult:
-        return EditResult(EditVerdict.NOTHING) if unheard(change.edit) else await original(self, change)
+    async def edit(self: Edits, change: MessageEdit) -> EditResult:
+        return EditResult(EditVerdict.NOTHING) if ignored(change.edit) else await original(self, change)
 
-    Edits.edit = heard  # type: ignore[method-assign]
+    Edits.edit = edit  # type: ignore[method-assign]
 
 
-def landing_ignored() -> None:
-    """The answer is a new message, whatever shows progress."""
+def live_message_ignored() -> None:
+    """The answer is a new message, and the live message stays."""
     original = delivery.Delivery.deliver
 
-    async def elsewhere(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
+    async def beside(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
         await original(self, turn, replace(reply, live=None), control)
 
-    delivery.Delivery.deliver = elsewhere  # type: ignore[method-assign]
+    delivery.Delivery.deliver = beside  # type: ignore[method-assign]
 
 
 def only_news_streamed() -> None:
-    """Of the text only what is new."""
+    """A stream request holds the newest characters only, not all text so far."""
     original = channel.TeamsChannel.stream
 
     async def news(self: channel.TeamsChannel, to: Reference, chunk: Chunk) -> str:
@@ -201,7 +199,7 @@ PATCHES: dict[str, Callable[[], None]] = {
         slot_freed_early,
         edits_ignored,
         deletions_ignored,
-        landing_ignored,
+        live_message_ignored,
         only_news_streamed,
     )
 }

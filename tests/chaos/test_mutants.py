@@ -112,8 +112,8 @@ ALONE: list[tuple[str, Scenario, str]] = [
     ("slot_freed_early", stopped_with_one_behind, "two at once"),
     ("edits_ignored", edited_while_it_waits, "asked with old words"),
     ("deletions_ignored", deleted_while_it_waits, "asked after deletion"),
-    ("landing_ignored", streamed, "progress left"),
-    ("landing_ignored", deleted_while_it_streams, "progress left"),
+    ("live_message_ignored", streamed, "progress left"),
+    ("live_message_ignored", deleted_while_it_streams, "progress left"),
     ("only_news_streamed", streamed, "stream rule"),
 ]
 

@@ -1,4 +1,4 @@
-"""What a lane's head waits for before it is claimed: places, the gateway's rate limit, an outage, a pause."""
+"""Admission of heads of lanes: slots, the queue, the gateway's rate limit, outages, pauses."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, Stat
 from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
 
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "taken back"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
 RATE = Rate(interval=3.0, burst=5)
 
 
 class _Bucket:
-    """The gateway's own limit, a token bucket: refuses what comes too fast."""
+    """The gateway's rate limit, a token bucket that refuses questions without a token."""
 
     def __init__(self, world: World, rate: Rate) -> None:
-        self._left, self._at = float(rate.burst), 0.0
+        self._tokens, self._at = float(rate.burst), 0.0
         self._rate = rate
         self.refused = 0
         self._ask = world.agent.ask
@@ -39,12 +39,12 @@ class _Bucket:
 
     async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         now = asyncio.get_running_loop().time()
-        self._left = min(self._rate.burst, self._left + (now - self._at) / self._rate.interval)
+        self._tokens = min(self._rate.burst, self._tokens + (now - self._at) / self._rate.interval)
         self._at = now
-        if self._left < 1 - 1e-3:
+        if self._tokens < 1 - 1e-3:
             self.refused += 1
             raise GatewayBusy
-        self._left -= 1
+        self._tokens -= 1
         return await self._ask(question, heard)
 
 
@@ -55,7 +55,7 @@ async def _ask_all(world: World, count: int, prefix: str = "q") -> list[str]:
     return names
 
 
-# places
+# slots
 
 
 @virtual_time
@@ -92,17 +92,17 @@ async def test_a_slot_is_free_again_however_a_turn_ends() -> None:
         await world.closed("after")
 
 
-# the line
+# the queue
 
 
 @virtual_time
 async def test_a_lane_with_many_turns_takes_one_position_a_round() -> None:
     async with World(limits=Limits(rate=RATE, lane=50)) as world:
         for n in range(30):
-            await world.ask(f"flood{n}", lane="flooder")
+            await world.ask(f"flood{n}", lane="flood")
         light = await _ask_all(world, 10, "light")
         await world.closed(*light, seconds=200)
-        # ten light lanes and the flooder's heads, one each a round
+        # a round admits a head of each of the ten light lanes and of the flooding lane
         assert max(world.agent.times[name] for name in light) <= 3.0 * 22
         await world.closed("flood29", seconds=200)
         assert world.agent.overlaps == []
@@ -121,7 +121,7 @@ async def test_a_known_rate_limit_is_never_exceeded_and_all_questions_are_answer
         await world.closed(*names, seconds=300)
         assert bucket.refused == 0
         assert world.agent.asked == names
-        # burst 5, then one each 3 s: no slower than allowed either
+        # 5 at once, then a question each 3 s: as fast as the limit allows
         assert max(world.agent.times.values()) == pytest.approx(35 * 3, abs=3)
 
 
@@ -155,10 +155,10 @@ async def test_a_long_wait_has_one_note_with_position_and_time() -> None:
     async with World(limits=Limits(rate=RATE)) as world:
         names = await _ask_all(world, 12)
         await world.closed(*names, seconds=100)
-        told = {name: [text for text in world.channel.texts(name) if "in line" in text] for name in names}
-        assert all(told[name] == [] for name in names[:6])
-        assert [len(told[name]) for name in names[9:]] == [1, 1, 1]
-        assert told["q11"] == [say("waiting_time", place=7, time="20 s")]
+        notes = {name: [text for text in world.channel.texts(name) if "in line" in text] for name in names}
+        assert all(notes[name] == [] for name in names[:6])
+        assert [len(notes[name]) for name in names[9:]] == [1, 1, 1]
+        assert notes["q11"] == [say("waiting_time", place=7, time="20 s")]
 
 
 @virtual_time
@@ -170,8 +170,8 @@ async def test_a_question_behind_a_stopped_question_has_its_waiting_note() -> No
         await asyncio.sleep(1)
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.WITHDRAWN
         await world.closed("next", seconds=200)
-        told = [text for text in world.channel.texts() if "in line" in text]
-        assert len(told) == 1
+        notes = [text for text in world.channel.texts() if "in line" in text]
+        assert len(notes) == 1
 
 
 @virtual_time
@@ -196,7 +196,7 @@ async def test_a_question_waiting_for_admission_can_be_stopped() -> None:
         await world.closed("stop", seconds=2)
         await asyncio.sleep(200)
         assert world.agent.asked == ["first"]
-        # and what it would have used is there for the next
+        # the rate limit's token is left for the next question
         before = asyncio.get_running_loop().time()
         await world.ask("next")
         await world.closed("next")
@@ -259,7 +259,7 @@ async def test_while_the_gateway_is_down_one_question_at_a_time_tries() -> None:
         world.agent.answers.update({name: GatewayDown() for name in names})
         await _ask_all(world, 50)
         await asyncio.sleep(100)
-        # the first ones before anybody knew, then one each 5 s at most
+        # 50 before the first failure is known, then a trial each 5 s at most
         assert len(world.agent.asked) <= 50 + 25
         tries = len(world.agent.asked)
         await asyncio.sleep(100)
@@ -275,7 +275,7 @@ async def test_a_long_gateway_outage_fails_each_waiting_question_with_its_senten
         await world.closed(*names)
         assert {world.row(name).error for name in names} == {"gateway_down"}
         assert asyncio.get_running_loop().time() == pytest.approx(33, abs=5)
-        # a new one deserves a trial of its own, and then the same words
+        # a new question tries the gateway once, then fails with the same sentence
         await world.ask("late", lane="late")
         await world.closed("late", seconds=10)
         assert say("gateway_down") in world.channel.texts("late")[0]
@@ -303,7 +303,7 @@ async def test_a_question_refused_before_its_request_does_not_prove_the_gateway_
         await world.ask("refused", lane="refused", scope=Scope.GROUP if guest else Scope.PERSONAL)
         for name in names:
             await world.ask(name, lane=name)
-        # while it waits for its next trial, it makes room for the one behind it
+        # the withdrawn question's trial goes to the next question in the queue
         assert await world.dispatcher.stop(Lane("first"), STOP, "Ann") is StopVerdict.WITHDRAWN
         assert (await world.closed("refused", seconds=5)).error == failure.label
         await until(lambda: "q0" in world.agent.asked)
@@ -323,7 +323,7 @@ async def test_a_pause_holds_all_questions_notifies_people_and_survives_a_restar
         assert world.dispatcher.paused
         await world.ask("q")
         await asyncio.sleep(20)
-        assert world.row("runs").outcome is Outcome.DELIVERED  # what runs goes on
+        assert world.row("runs").outcome is Outcome.DELIVERED  # a running turn goes on
         assert world.channel.texts() == [say("waiting_paused")]
         await world.restart()
         await asyncio.sleep(20)

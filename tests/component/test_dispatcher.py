@@ -1,4 +1,4 @@
-"""Acceptance, order, one at a time, recovery, stop and drain over whole lives of the engine."""
+"""The dispatcher: acceptance, order, recovery after crashes, stop and drain, with the whole engine behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.store.sqlite import sqlite_store
 CHAT = Lane("chat")
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
 INTERRUPTED = say("interrupted")
-# Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
+# Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 
@@ -44,7 +44,7 @@ async def test_turns_of_a_lane_run_in_order_and_one_at_a_time() -> None:
         await world.closed("q9")
         assert world.channel.texts() == [f"echo q{n}" for n in range(10)]
         assert world.agent.overlaps == []
-        # one after the other without waiting for the beat
+        # without a wait for the heartbeat between two turns
         assert world.agent.times["q9"] == pytest.approx(54, abs=0.1)
 
 
@@ -60,7 +60,7 @@ async def test_lanes_do_not_wait_for_each_other() -> None:
         await world.closed("slow")
 
 
-async def _storm(world: World, seed: int, seconds: float) -> None:
+async def _ask_200(world: World, seed: int, seconds: float) -> None:
     """200 questions into 20 lanes, at random moments, with runs of random length."""
     dice = random.Random(seed)
     acknowledged: list[str] = []
@@ -75,8 +75,8 @@ async def _storm(world: World, seed: int, seconds: float) -> None:
     await until(lambda: len(world.channel.sent) >= 200, seconds=20 * seconds + 10)
     assert world.agent.overlaps == []
     for lane in range(20):
-        mine = [f"echo {id_}" for id_ in acknowledged if int(id_[1:]) % 20 == lane]
-        assert world.channel.texts(f"lane-{lane}") == mine
+        expected = [f"echo {id_}" for id_ in acknowledged if int(id_[1:]) % 20 == lane]
+        assert world.channel.texts(f"lane-{lane}") == expected
     assert sorted(world.agent.asked) == sorted(acknowledged)
 
 
@@ -86,14 +86,14 @@ async def test_200_questions_over_20_lanes_are_each_answered_once_and_in_order(s
     world = World(limits=Limits(lane=500))
     world.memory.latency = 0.003
     async with world:
-        await _storm(world, seed, seconds=30.0)
+        await _ask_200(world, seed, seconds=30.0)
 
 
 async def test_200_questions_over_20_lanes_are_answered_in_order_over_sqlite(tmp_path: Path) -> None:
     store = sqlite_store(tmp_path / "turns.db")
     await store.open()
     async with World(store) as world:
-        await _storm(world, 1, seconds=0.1)
+        await _ask_200(world, 1, seconds=0.1)
     await store.close()
 
 
@@ -118,7 +118,7 @@ async def test_a_lane_accepts_turns_up_to_its_limit() -> None:
         full = [(await world.ask(f"q{n}")).full for n in range(4)]
         assert full == [False, False, False, True]
         assert not (await world.ask("r", lane="other")).full
-        assert (await world.ask("q1")).duplicate  # known is known, also where there is no room
+        assert (await world.ask("q1")).duplicate  # a repeated id is no new turn, even in a full lane
         await world.closed("q0")
         assert not (await world.ask("q4")).full
         await world.closed("q4")
@@ -151,7 +151,7 @@ async def test_5000_lanes_at_once_are_answered_and_leave_no_tasks_behind() -> No
         assert all(row.outcome is Outcome.DELIVERED for row in world.memory.rows.values())
 
 
-# the store, the callers and the beat
+# the store, cancelled requests and the heartbeat
 
 
 @virtual_time
@@ -218,7 +218,7 @@ async def test_the_heartbeat_wakes_a_queued_turn_without_a_runner() -> None:
 
 
 class _SlowLook(MemoryStore):
-    """What it has seen is old when it comes back, as over a busy network."""
+    """`stalled` returns half a second late, as over a busy network."""
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         stalled = await super().stalled(owner, claimed_before, queued_before)
@@ -227,7 +227,7 @@ class _SlowLook(MemoryStore):
 
 
 class _SlowClaim(MemoryStore):
-    """Finds the lane empty, and tells so half a second later."""
+    """`claim` returns half a second late."""
 
     async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
         claimed = await super().claim(lane, owner, merge=merge)
@@ -238,7 +238,7 @@ class _SlowClaim(MemoryStore):
 @pytest.mark.parametrize("seed", range(3))
 @virtual_time
 async def test_the_heartbeat_never_repeats_an_answer_that_a_runner_has_just_delivered(seed: int) -> None:
-    """It sees rows that are closed before it has read them all: such a row is no orphan."""
+    """A row read as open may be closed before the heartbeat looks at the row: such a row is no orphan."""
     dice = random.Random(seed)
     world = World(limits=Limits(running=5000))
     world.store = world.memory = _SlowLook()
@@ -260,12 +260,12 @@ async def test_a_turn_accepted_while_its_runner_finds_the_lane_empty_is_not_over
         await world.ask("two")
         await until(lambda: world.memory.calls.count("claim") == 2)
         await world.ask("three")
-        # the runner has found nothing and looks again, half a second; the beat would need longer
+        # the runner claims again within half a second; the heartbeat would come later
         await until(lambda: len(world.channel.texts()) == 3, 1.1)
 
 
 class _Unwritable(MemoryStore):
-    """Has a fault when it is to store the answer of turn 1."""
+    """Raises an unexpected error for the answer of turn 1."""
 
     async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         if ticket.n == 1:
@@ -326,7 +326,7 @@ async def test_a_repeated_stop_does_not_hit_the_turn_that_runs_now() -> None:
 
 
 class _SlowStop(MemoryStore):
-    """Comes back from a stop when the lane is long past it."""
+    """`stop` returns 20 seconds late, when the lane's next turn runs."""
 
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         stopped = await super().stop(lane, note, by, at, only=only)
@@ -346,7 +346,7 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
         assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         assert world.agent.asked == ["one", "two"]
         assert (await world.closed("two", seconds=200)).outcome is Outcome.DELIVERED
-        # the beat saw the stop before its caller came back
+        # the heartbeat reported the stop before the call returned
         assert world.channel.texts() == [say("stopped"), "echo two"]
         assert world.agent.cancelled == ["one"]
 
@@ -359,7 +359,7 @@ async def test_after_a_crash_a_queued_turn_runs() -> None:
     async with World() as world:
         await world.memory.accept(new_turn("q"), "owner-0", claim=False)
         await world.restart()
-        # without waiting for the beat
+        # without a wait for the heartbeat
         await until(lambda: world.channel.texts() == ["echo q"], 0.5)
 
 
@@ -442,8 +442,8 @@ async def test_many_crashes_still_give_each_question_one_outcome() -> None:
         assert len(world.channel.sent) == 60
         for lane in range(6):
             rows = [world.row(f"q{n}") for n in range(lane, 60, 6)]
-            told = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in rows]
-            assert world.channel.texts(f"lane-{lane}") == told
+            expected = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in rows]
+            assert world.channel.texts(f"lane-{lane}") == expected
 
 
 @virtual_time

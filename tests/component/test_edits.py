@@ -1,4 +1,4 @@
-"""People change their mind: they edit or delete what they asked, rate what they got, remove the bot."""
+"""Edited and deleted questions, ratings of answers, and the removal of the bot."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OFFERED, OFFERED_AGAIN = say("edited_running"), say("edited_answered")
 
 @dataclass
 class Chat:
-    """A conversation with the bot. Messages are named by what they said first; time goes on with each edit."""
+    """A conversation with the bot. A message's name is its first text; each edit has a later stamp."""
 
     world: World
     where: Reference = CHAT
@@ -80,12 +80,12 @@ class Chat:
         facts = Facts(who, self.where.scope, "tenant")
         return await self.gets(CardAction(f"click-{self.count}", self.where, facts, verb, {"turn": n}))
 
-    async def rates(self, shown: str, reaction: Reaction, who: Person = ANN, words: str = "", **more: bool) -> None:
+    async def rates(self, message: str, reaction: Reaction, who: Person = ANN, words: str = "", **more: bool) -> None:
         facts = Facts(who, self.where.scope, "tenant")
-        await self.gets(Rated(self.where, facts, shown, reaction, words, **more))
+        await self.gets(Rated(self.where, facts, message, reaction, words, **more))
 
     async def runs(self, text: str) -> int:
-        """Ask what takes the agent a while, and wait until it is at work; gives the turn's number."""
+        """Ask a question with a long run, and wait until the run has begun; gives the turn's number."""
         spoken = text if self.where.scope is Scope.PERSONAL else f"[From: Ann] {text}"
         self.world.agent.takes[spoken] = 100
         await self.writes(text)
@@ -480,7 +480,7 @@ async def test_an_edit_and_its_message_committed_at_the_same_moment_find_each_ot
         await at.runs("first")
         editing = asyncio.ensure_future(at.edits("secnd", "second"))
         await until(lambda: world.memory.edits.kept)
-        world.memory.edits.kept.clear()  # the message's transaction began before, and sees nothing of it
+        world.memory.edits.kept.clear()  # the message's transaction began earlier and does not see the edit
         await at.writes("secnd")
         await editing
         await at.quiet()

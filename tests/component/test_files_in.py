@@ -1,4 +1,4 @@
-"""The files of a question, from the row to the agent, and what people are told of those that do not get there."""
+"""The files of a question, from the row to the agent, and the notes about files that cannot be passed on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PDF = b"%PDF-1.7 binary"
 
 @dataclass
 class ScriptedFiles:
-    """What Teams gives out, by the file's address, once it is no longer `held`; `fetched` in order."""
+    """Files by address. `held`: fetches wait for the event. `fetched`: the addresses in order."""
 
     contents: dict[str, bytes | FileFailure] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
@@ -75,8 +75,8 @@ def picture(name: str = "p.png") -> SharedFile:
 WITHHELD = SharedFile("file", "", FileKind.WITHHELD)
 
 
-def line(name: str, reason: str, **holes: str | int) -> str:
-    return f"- `{name}`: {say(reason, '', **holes)}"
+def line(name: str, reason: str, **fields: str | int) -> str:
+    return f"- `{name}`: {say(reason, '', **fields)}"
 
 
 def dropped(*names: str) -> str:
@@ -122,9 +122,9 @@ async def test_the_note_says_why_a_file_was_not_fetched(failure: type[FileFailur
         await world.closed("q", "q|files")
 
         assert world.agent.asked == ["Read this" + dropped("a.txt")]
-        told = say("files_missed", files=line("a.txt", failure.label, megabytes=10))
-        assert told in world.channel.texts()
-        assert "599" not in told
+        note = say("files_missed", files=line("a.txt", failure.label, megabytes=10))
+        assert note in world.channel.texts()
+        assert "599" not in note
 
 
 @virtual_time
@@ -191,8 +191,8 @@ async def test_a_long_file_is_cut_and_the_agent_and_people_read_by_how_much() ->
         kept = asked.count("x") - "a.txt".count("x")
         assert 31_000 < len(asked) <= 32_000
         assert say("file_goes_on", left=200_000 - kept, size=200_000) in asked
-        told = say("files_missed", files=line("a.txt", "file_cut", kept=kept, size=200_000))
-        assert told in world.channel.texts()
+        note = say("files_missed", files=line("a.txt", "file_cut", kept=kept, size=200_000))
+        assert note in world.channel.texts()
 
 
 @virtual_time

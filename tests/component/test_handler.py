@@ -1,4 +1,4 @@
-"""What people can set off: questions, commands and clicks, from the verified event to what they read."""
+"""Questions, commands and clicks, from the verified event to the messages that people read."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ INTERRUPTED = say("interrupted")
 
 
 @dataclass
-class Desk:
-    """A reception in a world; what its people do, as the events that Teams makes of it."""
+class People:
+    """People in front of a handler: their messages and clicks as events."""
 
     world: World
     count: int = 0
@@ -44,7 +44,7 @@ class Desk:
         )
 
     async def writes(self, text: str, *, who: Person = ANN, where: Reference | None = None, id_: str = "") -> str:
-        """Somebody writes; gives the message's dedupe key."""
+        """A person writes a message; gives the message's dedupe key."""
         self.count += 1
         key = id_ or f"message-{self.count}"
         to = where or reference()
@@ -61,22 +61,22 @@ class Desk:
 
     @property
     def read(self) -> list[str]:
-        """What the people of the conversation have read."""
+        """The texts shown in the conversation."""
         return self.world.channel.texts()
 
     async def quiet(self) -> None:
-        """Wait until every turn has its outcome."""
+        """Wait until every turn is closed."""
         await until(lambda: all(row.state is State.CLOSED for row in self.world.memory.rows.values()))
 
 
 @asynccontextmanager
-async def desk(limits: Limits | None = None) -> AsyncIterator[Desk]:
+async def people(limits: Limits | None = None) -> AsyncIterator[People]:
     async with World(limits=limits) as world:
-        yield Desk(world)
+        yield People(world)
 
 
-async def _interrupted(at: Desk, where: Reference | None = None) -> int:
-    """Ann asks `q`, the bridge dies meanwhile and comes back; gives the turn's number."""
+async def _interrupted(at: People, where: Reference | None = None) -> int:
+    """Ann asks `q`, and the bridge crashes and restarts meanwhile; gives the turn's number."""
     at.world.agent.takes["q"] = 100
     key = await at.writes("q", where=where)
     await until(lambda: at.world.agent.asked)
@@ -90,7 +90,7 @@ async def _interrupted(at: Desk, where: Reference | None = None) -> int:
 
 @virtual_time
 async def test_a_question_is_answered() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("hello")
         await at.quiet()
         assert at.read == ["echo hello"]
@@ -98,7 +98,7 @@ async def test_a_question_is_answered() -> None:
 
 @virtual_time
 async def test_a_repeated_message_is_answered_once() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("hello", id_="m")
         await at.writes("hello", id_="m")
         await at.quiet()
@@ -107,14 +107,14 @@ async def test_a_repeated_message_is_answered_once() -> None:
 
 @virtual_time
 async def test_an_ignored_event_leaves_no_turn() -> None:
-    async with desk() as at:
+    async with people() as at:
         assert await at.handler.receive(Ignored("type_typing")) is None
         assert at.world.memory.rows == {}
 
 
 @virtual_time
 async def test_a_welcome_is_shown_once() -> None:
-    async with desk() as at:
+    async with people() as at:
         event = Installed("installed", reference(), Facts(ANN, Scope.PERSONAL, "tenant"))
         await at.handler.receive(event)
         await at.handler.receive(event)
@@ -124,7 +124,7 @@ async def test_a_welcome_is_shown_once() -> None:
 
 @virtual_time
 async def test_a_question_beyond_the_limit_gets_a_note_at_once_and_is_not_kept() -> None:
-    async with desk(Limits(lane=1)) as at:
+    async with people(Limits(lane=1)) as at:
         at.world.agent.takes["one"] = 50
         for text in ("one", "two", "three"):
             await at.writes(text)
@@ -136,7 +136,7 @@ async def test_a_question_beyond_the_limit_gets_a_note_at_once_and_is_not_kept()
 
 @virtual_time
 async def test_commands_work_where_questions_are_too_many() -> None:
-    async with desk(Limits(lane=1)) as at:
+    async with people(Limits(lane=1)) as at:
         at.world.agent.takes["one"] = 50
         await at.writes("one")
         await at.writes("two")
@@ -148,7 +148,7 @@ async def test_commands_work_where_questions_are_too_many() -> None:
 
 @virtual_time
 async def test_stop_ends_the_run_and_shows_one_note() -> None:
-    async with desk() as at:
+    async with people() as at:
         at.world.agent.takes["q"] = 100
         await at.writes("q")
         await until(lambda: at.world.agent.asked)
@@ -160,7 +160,7 @@ async def test_stop_ends_the_run_and_shows_one_note() -> None:
 
 @virtual_time
 async def test_stop_in_an_idle_chat_shows_one_note() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
         await at.quiet()
@@ -169,7 +169,7 @@ async def test_stop_in_an_idle_chat_shows_one_note() -> None:
 
 @virtual_time
 async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "owner-1", claim=False)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
@@ -180,7 +180,7 @@ async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
 
 @virtual_time
 async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() -> None:
-    async with desk() as at:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
         await at.writes("q", where=group)
@@ -192,7 +192,7 @@ async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() 
 
 @virtual_time
 async def test_the_stop_button_stops_its_own_turn_only() -> None:
-    async with desk() as at:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         for name in ("one", "two"):
             at.world.agent.takes[f"[From: Ann] {name}"] = 100
@@ -215,7 +215,7 @@ async def test_the_stop_button_stops_its_own_turn_only() -> None:
 
 @virtual_time
 async def test_status_of_an_idle_chat() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("/status")
         await at.quiet()
         assert say("status_idle") in at.read[0]
@@ -228,7 +228,7 @@ async def test_status_of_an_idle_chat() -> None:
 
 @virtual_time
 async def test_status_names_the_running_turn_its_age_and_the_waiting_turns() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("first")
         await at.quiet()
         at.world.agent.takes["q"] = 100
@@ -245,7 +245,7 @@ async def test_status_names_the_running_turn_its_age_and_the_waiting_turns() -> 
 
 @virtual_time
 async def test_status_in_a_chinese_client_is_chinese() -> None:
-    async with desk() as at:
+    async with people() as at:
         chinese = replace(reference(), locale="zh-CN")
         at.world.agent.takes["q"] = 100
         await at.writes("q", where=chinese)
@@ -261,7 +261,7 @@ async def test_status_in_a_chinese_client_is_chinese() -> None:
 
 @virtual_time
 async def test_new_acts_at_once_in_a_personal_chat() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("/new")
         await at.quiet()
         assert at.world.agent.forgotten == [("helper", "aad-ann")]
@@ -270,7 +270,7 @@ async def test_new_acts_at_once_in_a_personal_chat() -> None:
 
 @virtual_time
 async def test_new_asks_first_in_a_group() -> None:
-    async with desk() as at:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         await at.writes("/new", where=group)
         await at.quiet()
@@ -288,7 +288,7 @@ async def test_new_asks_first_in_a_group() -> None:
 
 @virtual_time
 async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
         click = await at.clicks(ASK_AGAIN, turn=n)
         await at.quiet()
@@ -301,7 +301,7 @@ async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
 
 @virtual_time
 async def test_ask_again_works_once_however_often_it_is_clicked() -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
         clicks = await asyncio.gather(*(at.clicks(ASK_AGAIN, turn=n) for _ in range(5)))
         await at.quiet()
@@ -314,7 +314,7 @@ async def test_ask_again_works_once_however_often_it_is_clicked() -> None:
 
 @virtual_time
 async def test_only_the_asker_may_ask_again() -> None:
-    async with desk() as at:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
         n = await _interrupted(at, group)
@@ -335,7 +335,7 @@ async def test_only_the_asker_may_ask_again() -> None:
 )
 @virtual_time
 async def test_ask_again_works_in_the_same_conversation_only(elsewhere: Reference) -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
         assert await at.clicks(ASK_AGAIN, turn=n, where=elsewhere) == ClickResponse(
             say("again_not_yours"), replaces=False
@@ -345,7 +345,7 @@ async def test_ask_again_works_in_the_same_conversation_only(elsewhere: Referenc
 
 @virtual_time
 async def test_ask_again_says_that_the_text_is_gone() -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
         gone = ClickResponse(say("again_gone"), replaces=False)
         await at.world.memory.forget_old(at.world.clock.now() + 1, 0)
@@ -358,7 +358,7 @@ async def test_ask_again_says_that_the_text_is_gone() -> None:
 
 @virtual_time
 async def test_ask_again_on_a_turn_without_a_question_asks_nothing() -> None:
-    async with desk() as at:
+    async with people() as at:
         key = await at.writes("/help")
         await at.quiet()
         n = at.world.row(key).n
@@ -367,8 +367,8 @@ async def test_ask_again_on_a_turn_without_a_question_asks_nothing() -> None:
 
 @virtual_time
 async def test_ask_again_is_answered_at_the_service_url_of_the_click() -> None:
-    """Teams may have moved the conversation to another service URL since."""
-    async with desk() as at:
+    """Teams may have moved the conversation to a new service URL since."""
+    async with people() as at:
         n = await _interrupted(at)
         moved = replace(reference(), service_url="https://moved.example/")
         await at.clicks(ASK_AGAIN, turn=n, where=moved)
@@ -378,7 +378,7 @@ async def test_ask_again_is_answered_at_the_service_url_of_the_click() -> None:
 
 @virtual_time
 async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
-    async with desk(Limits(lane=1)) as at:
+    async with people(Limits(lane=1)) as at:
         n = await _interrupted(at)
         at.world.agent.takes["busy"] = 50
         await at.writes("busy")
@@ -401,7 +401,7 @@ async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
 )
 @virtual_time
 async def test_a_message_that_the_store_cannot_keep_is_not_acknowledged(text: str, method: str) -> None:
-    async with desk() as at:
+    async with people() as at:
         at.world.memory.outages[method] = 1
         with pytest.raises(StoreUnavailable):
             await at.writes(text)
@@ -410,7 +410,7 @@ async def test_a_message_that_the_store_cannot_keep_is_not_acknowledged(text: st
 
 @virtual_time
 async def test_a_person_without_access_reads_why_and_the_agent_is_not_asked() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("hello", who=Person("29:x", "", "X"))
         await at.quiet()
         assert at.read == [say("denied_no_aad_id")]

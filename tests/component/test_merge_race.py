@@ -1,4 +1,4 @@
-"""Between the claim of a lane's head and the merge of what belongs to it, people still have their say."""
+"""A stop between the claim of a lane's head and the merge of the messages behind."""
 
 from __future__ import annotations
 

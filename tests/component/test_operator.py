@@ -1,4 +1,4 @@
-"""What an operator sees of turns and does with them, and what people read of it."""
+"""An operator's view of turns, the operator's actions, and the notes that people read."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ async def test_an_answer_that_cannot_be_delivered_can_be_dropped() -> None:
 @pytest.mark.parametrize(("kind", "key"), [(Kind.NEW, "dropped_new"), (Kind.NOTIFY, "dropped_message")])
 def test_the_note_of_a_drop_names_the_kind_of_turn(kind: Kind, key: str) -> None:
     @virtual_time
-    async def told() -> None:
+    async def drop() -> None:
         async with World() as world:
             world.agent.takes["first"] = 50
             await world.ask("first")
@@ -261,7 +261,7 @@ def test_the_note_of_a_drop_names_the_kind_of_turn(kind: Kind, key: str) -> None
             await world.closed("drop|2")
             assert world.channel.texts() == [removed(key, 2)]
 
-    told()
+    drop()
 
 
 @virtual_time

@@ -1,4 +1,4 @@
-"""One turn from claim to outcome: what the user sees, whatever the agent and Teams do."""
+"""A turn from claim to outcome: the messages that people see, for each behaviour of the agent and Teams."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from bridge.engine.run_control import RunControl, StopRequested
 
 HOUR = 3600.0
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
-# Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
+# Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 
@@ -49,8 +49,8 @@ def _leaves(root: type[TurnFailure]) -> Iterator[type[TurnFailure]]:
 FAILURES = sorted(_leaves(TurnFailure), key=lambda failure: failure.label)
 
 
-def told(key: str, turn: str = "T-1") -> str:
-    """What is read of a turn that failed: its sentence, and the turn's id small; of a card's summary the sentence."""
+def failure_text(key: str, turn: str = "T-1") -> str:
+    """The text of a failed turn: the sentence and the turn's name in small print; on a card the summary's sentence."""
     on_a_card = any(failure.label == key and failure.again for failure in FAILURES)
     return ENGLISH[key] if on_a_card else f"{ENGLISH[key]}\n\n*{turn}*"
 
@@ -68,7 +68,7 @@ async def test_each_failure_of_a_run_has_its_own_sentence(failure: type[TurnFail
         await world.ask("q")
         row = await world.closed("q")
         assert (row.outcome, row.error) == (Outcome.FAILED, failure.label)
-        assert world.channel.texts() == [told(failure.label)]
+        assert world.channel.texts() == [failure_text(failure.label)]
         assert "599" not in world.channel.texts()[0]
         # asked again only where the run cannot have started
         assert (world.agent.asked == ["q"]) is not issubclass(failure, RunNotStarted)
@@ -80,8 +80,8 @@ async def test_a_passing_failure_has_a_button_to_ask_again_and_the_turns_name_in
         world.agent.answers["q"] = RunLost("")
         await world.ask("q")
         await world.closed("q")
-        (shown,) = world.channel.sent
-        card = shown.activity["attachments"][0]["content"]
+        (request,) = world.channel.sent
+        card = request.activity["attachments"][0]["content"]
         assert [block["text"] for block in card["body"]] == [ENGLISH["run_lost"], "T-1"]
         assert [(action["verb"], action["data"]) for action in card["actions"]] == [("askAgain", {"turn": 1})]
 
@@ -119,7 +119,7 @@ async def test_a_fault_of_the_bridge_has_a_sentence_without_the_exceptions_words
         world.agent.answers["q"] = ZeroDivisionError("secret words")
         await world.ask("q")
         assert (await world.closed("q")).error == "internal_error"
-        assert world.channel.texts() == [told("internal_error")]
+        assert world.channel.texts() == [failure_text("internal_error")]
         await world.ask("next")
         assert (await world.closed("next")).outcome is Outcome.DELIVERED
 
@@ -157,7 +157,7 @@ async def test_an_answer_without_visible_words_is_reported_as_empty() -> None:
         world.agent.answers["q"] = Answer(" \n\t\n")
         await world.ask("q")
         assert (await world.closed("q")).error == "answer_empty"
-        assert world.channel.texts() == [told("answer_empty")]
+        assert world.channel.texts() == [failure_text("answer_empty")]
 
 
 @virtual_time
@@ -183,7 +183,7 @@ async def test_a_failed_new_is_never_confirmed() -> None:
         world.agent.forgets.append(SessionNotDeleted())
         await world.ask("n", kind=Kind.NEW)
         assert (await world.closed("n")).outcome is Outcome.FAILED
-        assert world.channel.texts() == [told("session_not_deleted")]
+        assert world.channel.texts() == [failure_text("session_not_deleted")]
 
 
 @virtual_time
@@ -209,7 +209,7 @@ async def test_typing_begins_with_the_run_is_renewed_and_never_follows_the_answe
         await world.ask("q")
         await world.closed("q")
         await asyncio.sleep(30)
-        assert [shown.at for shown in world.channel.typed] == pytest.approx([0, 4, 8])
+        assert [request.at for request in world.channel.typed] == pytest.approx([0, 4, 8])
         assert world.agent.times["q"] == pytest.approx(0, abs=0.01)
         assert world.channel.sent[0].at == pytest.approx(10, abs=0.01)
 
@@ -221,7 +221,7 @@ async def test_the_agent_does_not_wait_for_the_typing_indicator() -> None:
         await world.ask("q")
         await world.closed("q")
         assert world.agent.times["q"] < 0.1
-        # the answer lets the indicator under way land first
+        # the answer waits for the indicator under way
         assert world.channel.typed[0].at < 0.1
         assert world.channel.sent[0].at == pytest.approx(1, abs=0.1)
         await asyncio.sleep(30)
@@ -252,14 +252,14 @@ async def test_a_failing_typing_indicator_does_not_harm_the_answer(failure: Exce
         assert world.channel.texts() == ["echo q"]
 
 
-@pytest.mark.parametrize(("scope", "shown"), [(Scope.PERSONAL, 3), (Scope.GROUP, 3), (Scope.CHANNEL, 0)])
+@pytest.mark.parametrize(("scope", "count"), [(Scope.PERSONAL, 3), (Scope.GROUP, 3), (Scope.CHANNEL, 0)])
 @virtual_time
-async def test_typing_is_shown_where_teams_shows_it(scope: Scope, shown: int) -> None:
+async def test_typing_is_shown_where_teams_shows_it(scope: Scope, count: int) -> None:
     async with World() as world:
         world.agent.takes["q"] = 10
         await world.ask("q", scope=scope)
         await world.closed("q")
-        assert len(world.channel.typed) == shown
+        assert len(world.channel.typed) == count
         assert "echo q" in world.channel.texts()[0]
 
 
@@ -271,7 +271,7 @@ async def test_typing_slows_down_as_more_people_wait() -> None:
             world.agent.takes[f"q{n}"] = 60
             await world.ask(f"q{n}", lane=f"lane-{n}")
         await world.closed(*(f"q{n}" for n in range(300)), seconds=120)
-        moments = [shown.at for shown in world.channel.typed if 5 < shown.at < 55]
+        moments = [request.at for request in world.channel.typed if 5 < request.at < 55]
         assert len(moments) / 50 <= 30
         assert len(moments) / 50 > 15
 
@@ -289,7 +289,7 @@ async def test_a_delayed_delivery_is_retried_with_growing_pauses(failure: Delive
         row = await world.closed("q", "next")
         assert row.outcome is Outcome.DELIVERED
         assert world.channel.texts() == ["echo q", "echo next"]
-        tries = [shown.at for shown in world.channel.tries if shown.text == "echo q"]
+        tries = [request.at for request in world.channel.tries if request.text == "echo q"]
         assert [round(b - a) for a, b in pairwise(tries)] == [1, 2, 5, 15]
         assert world.agent.asked == ["q", "next"]
 
@@ -301,7 +301,7 @@ async def test_an_answer_that_may_be_visible_is_sent_again_after_one_and_five_mi
         await world.ask("q")
         row = await world.closed("q", seconds=HOUR)
         assert row.outcome is Outcome.UNDELIVERED
-        tries = [shown.at for shown in world.channel.tries]
+        tries = [request.at for request in world.channel.tries]
         assert [round(b - a) for a, b in pairwise(tries)] == [60, 300]
 
 
@@ -311,7 +311,7 @@ async def test_a_long_retry_after_is_obeyed() -> None:
         world.channel.failures = [Throttled(retry_after=120.0)]
         await world.ask("q")
         await world.closed("q", seconds=HOUR)
-        tries = [shown.at for shown in world.channel.tries]
+        tries = [request.at for request in world.channel.tries]
         assert [round(b - a) for a, b in pairwise(tries)] == [120]
 
 
@@ -335,14 +335,14 @@ async def test_a_failed_new_says_that_the_old_session_may_still_be_there() -> No
         row = await world.closed("n")
         assert row.outcome is Outcome.FAILED
         assert row.error == "gateway_down"
-        assert world.channel.texts() == [told("session_not_deleted")]
+        assert world.channel.texts() == [failure_text("session_not_deleted")]
 
 
 @virtual_time
 async def test_a_delivery_is_given_up_after_a_day_and_the_lane_goes_on() -> None:
     async with World() as world:
         world.channel.failures = [ConnectorUnreachable()] * 1000
-        # a day from the first failure: what an operator held for long has its time all the same
+        # a day counted from the first failure, not from acceptance: a turn held by a pause has a whole day, too
         await world.ask("q", accepted=EPOCH - 48 * HOUR)
         await asyncio.sleep(23.5 * HOUR)
         assert world.row("q").state is State.ANSWERED
@@ -372,7 +372,7 @@ async def test_an_answer_rejected_three_times_is_sent_as_plain_text() -> None:
         await world.ask("q")
         row = await world.closed("q")
         assert (row.outcome, row.attempts) == (Outcome.DELIVERED, 3)
-        forms = [shown.activity["textFormat"] for shown in world.channel.tries]
+        forms = [request.activity["textFormat"] for request in world.channel.tries]
         assert forms == ["markdown", "markdown", "markdown", "plain"]
         assert "attachments" not in world.channel.sent[0].activity
         assert "bold" in world.channel.texts()[0]
@@ -433,8 +433,8 @@ async def test_a_long_answer_is_recorded_part_by_part() -> None:
         row = await world.closed("q")
         assert recorded == [(), ("m1",), ("m1", "m2")]
         assert row.delivered == ("m1", "m2", "m3")
-        shown = "\n\n".join(world.channel.texts())
-        assert all(f"paragraph {n} " in shown for n in range(100))
+        text = "\n\n".join(world.channel.texts())
+        assert all(f"paragraph {n} " in text for n in range(100))
 
 
 @virtual_time
@@ -587,7 +587,7 @@ async def test_a_stop_between_parts_replaces_the_rest_by_a_note() -> None:
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.STOPPING
         row = await world.closed("q")
         assert row.outcome is Outcome.STOPPED
-        # the part that was on its way arrives
+        # the part under way during the stop still arrives
         assert len(world.channel.texts()) == 3
         assert world.channel.texts()[-1] == say("stopped")
         assert "paragraph 99 " not in "".join(world.channel.texts())

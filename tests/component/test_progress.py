@@ -1,4 +1,4 @@
-"""The engine shows progress beside the run, and the answer in its place, whatever happens in between."""
+"""Progress beside a run, and the answer in place of the live message."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
         assert world.channel.texts() == ["echo q"]
         assert (row.outcome, row.delivered, row.live) == (Outcome.DELIVERED, ("stream-1",), "stream:stream-1")
         # typing has ended before the stream began
-        assert all(shown.at < 1.0 for shown in world.channel.typed)
+        assert all(request.at < 1.0 for request in world.channel.typed)
 
 
 @dataclass
 class Slow(ScriptedChannel):
-    """Each request of progress takes three seconds."""
+    """Each streaming request takes three seconds; `most`: the most requests under way at once."""
 
     under_way: int = 0
     most: int = 0
@@ -107,7 +107,7 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_mentions_the_a
         first, second = (s.activity for s in world.channel.sent if s.text != words and not s.text.startswith("✓"))
         assert first["text"].startswith('<quoted messageId="a1"/><at>Ann</at> echo q')
         assert {entity["type"] for entity in first["entities"]} >= {"quotedReply", "mention"}
-        # how to go on is said once
+        # the hint how to go on stands below the first answer only
         assert "Mention me" in first["text"]
         assert "Mention me" not in second["text"]
         assert world.channel.progress[0].activity["placeholder"]
@@ -123,9 +123,9 @@ async def test_in_a_group_the_text_so_far_stands_above_the_activity_line() -> No
         )
         await world.ask("q", scope=Scope.GROUP)
         await world.closed("q")
-        placed, edited = world.channel.progress
+        posted, edited = world.channel.progress
         assert edited.at < 6.0
-        assert placed.activity["placeholder"]
+        assert posted.activity["placeholder"]
         assert edited.activity["edited"] == "placeholder-1"
         assert edited.text == "All is well so far, dear Ann."
         assert edited.activity["entities"] == [AI_LABEL]
@@ -190,7 +190,7 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> No
             world.channel.progress_failures.append(failure)
             await world.ask("q")
             row = await world.closed("q")
-            assert [bool(shown.activity.get("placeholder")) for shown in world.channel.progress[:1]] == [True]
+            assert [bool(request.activity.get("placeholder")) for request in world.channel.progress[:1]] == [True]
             assert world.channel.progress[0].at >= 3.0
             assert not row.live.startswith("stream")
             assert [live.stream for live, _ in world.channel.replaced] == [False]
@@ -338,14 +338,14 @@ async def test_a_question_stopped_while_it_waits_for_the_gateway_leaves_one_line
 async def test_a_picture_that_teams_does_not_take_costs_nobody_the_answer() -> None:
     async with World() as world:
         picture = {"type": "message", "attachments": [{"contentType": "image/png", "contentUrl": "data:"}]}
-        show = ({"type": "message", "text": "first"}, picture, {"type": "message", "text": "last"})
+        activities = ({"type": "message", "text": "first"}, picture, {"type": "message", "text": "last"})
 
         async def refuse(activity: Activity) -> None:
             if "attachments" in activity:
                 raise DeliveryRejected
 
         world.channel.on_send = refuse
-        await world.ask("n", kind=Kind.NOTE, activities=show)
+        await world.ask("n", kind=Kind.NOTE, activities=activities)
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == ["first", "last"]
 
@@ -373,7 +373,7 @@ async def test_in_a_channel_the_first_answer_says_how_to_go_on_in_the_thread() -
         first, second = world.channel.sent
         assert first.text.endswith(f"*{say('go_on_thread')}*")
         assert say("go_on_thread") not in second.text
-        # without progress it is quoted all the same, and nobody is called
+        # an answer without progress is quoted, too, and mentions no person
         assert first.text.startswith('<quoted messageId="a1"/>')
         assert "<at>" not in first.text
 
@@ -433,7 +433,7 @@ async def test_without_reactions_a_waiting_question_has_no_reaction() -> None:
 
 @dataclass
 class Reluctant(ScriptedChannel):
-    """Has no room for the first reactions that are taken off, or takes none at all."""
+    """Has no room for the first `busy` removals of reactions, or (`never`) refuses every reaction."""
 
     busy: int = 0
     never: bool = False

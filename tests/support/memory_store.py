@@ -211,11 +211,11 @@ class MemoryStore:
         await self._commit()
         return row is not None
 
-    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
+    async def record_live_message(self, ticket: Ticket, live: str) -> bool:
         self._enter("record_live_message")
         row = self._held(ticket, State.RUNNING)
         if row is not None:
-            self._put(replace(row, live=mark))
+            self._put(replace(row, live=live))
         await self._commit()
         return row is not None
 
@@ -300,9 +300,9 @@ class MemoryStore:
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         self._enter("stalled")
-        mine = [row for row in self.rows.values() if row.owner == owner]
-        claimed = [(row.n, row.lane) for row in mine if row.state in _CLAIMED and row.accepted < claimed_before]
-        queued = {row.lane: None for row in mine if row.state is State.QUEUED and row.accepted < queued_before}
+        own = [row for row in self.rows.values() if row.owner == owner]
+        claimed = [(row.n, row.lane) for row in own if row.state in _CLAIMED and row.accepted < claimed_before]
+        queued = {row.lane: None for row in own if row.state is State.QUEUED and row.accepted < queued_before}
         await self._commit()
         free = [lane for lane in queued if all(row.state is State.QUEUED for row in self._open(lane))]
         return Stalled(tuple(claimed), tuple(free))
