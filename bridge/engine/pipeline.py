@@ -154,9 +154,8 @@ class Pipeline:
             await self._delivery.settle(control)
             return await with_retry(self._store.release, turn.ticket)
         else:
-            await self.run(
-                turn, control
-            )  # the agent was not asked, and no part is delivered before the reply is stored
+            # no question for the agent, and no part was delivered: the reply would have been stored before
+            await self.run(turn, control)
         return False
 
     async def _work(self, turn: Turn, control: RunControl) -> Reply:

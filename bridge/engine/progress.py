@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self, assert_never
 
 import structlog
@@ -120,7 +121,7 @@ class TurnProgress:
     async def __aenter__(self) -> Self:
         self._shared.running += 1
         if self._to.scope is not Scope.CHANNEL:  # channels show no typing (docs/reference/teams.md, "Typing")
-            interval = lambda: self._shared.interval(_TYPING_SECONDS)  # noqa: E731
+            interval = partial(self._shared.interval, _TYPING_SECONDS)
             self._typing = TypingIndicator(self._shared.channel, self._to, self._shared.tasks, interval)
             await self._typing.__aenter__()
         if self._shared.switches.progress:

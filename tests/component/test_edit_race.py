@@ -71,8 +71,8 @@ async def test_a_question_merged_with_a_message_while_it_is_deleted_is_still_ask
 ) -> None:
     async with table(name, tmp_path) as store:
         _, last = await queued(store, "kept", "deleted")
-        work = lambda: meanwhile(changes.change(deletion("deleted"), AT), claimed_and_released, after)  # noqa: E731
-        await store._database.run(work)  # noqa: SLF001
+        work = lambda: meanwhile(changes.change(deletion("deleted"), AT), claimed_and_released, after)  # noqa: E731  a new generator each run
+        await store._database.run(work)  # noqa: SLF001  runs an operation of the test
         claimed = await store.claim(CHAT, ME, merge=True)
         assert claimed is not None
         assert claimed.payload.text == "kept"
@@ -85,8 +85,8 @@ async def test_a_question_merged_with_a_message_while_it_is_deleted_is_still_ask
 async def test_a_message_deleted_while_its_turn_is_released_is_not_asked(name: str, after: int, tmp_path: Path) -> None:
     async with table(name, tmp_path) as store:
         ticket = await running(store, "deleted")
-        work = lambda: meanwhile(changes.change(deletion("deleted"), AT), lambda: released(ticket), after)  # noqa: E731
-        changed = await store._database.run(work)  # noqa: SLF001
+        work = lambda: meanwhile(changes.change(deletion("deleted"), AT), lambda: released(ticket), after)  # noqa: E731  a new generator each run
+        changed = await store._database.run(work)  # noqa: SLF001  runs an operation of the test
         found = await row(store, ticket.n)
         assert (found.outcome is Outcome.WITHDRAWN) is (changed.verdict is EditVerdict.WITHDRAWN)
         assert found.state is State.CLOSED or found.withdrawn
@@ -97,8 +97,8 @@ async def test_merged_messages_deleted_at_the_same_moment_end_their_run(name: st
     async with table(name, tmp_path) as store:
         _, last = await queued(store, "a", "b")
         await store.claim(CHAT, ME, merge=True)
-        both = lambda: in_step(*(changes.change(deletion(message), AT) for message in ("a", "b")))  # noqa: E731
-        await store._database.run(both)  # noqa: SLF001
+        both = lambda: in_step(*(changes.change(deletion(message), AT) for message in ("a", "b")))  # noqa: E731  a new generator each run
+        await store._database.run(both)  # noqa: SLF001  runs an operation of the test
         assert (await row(store, last)).withdrawn
 
 
@@ -108,7 +108,7 @@ async def test_a_turn_released_while_the_bot_is_removed_is_withdrawn(name: str, 
         accepted = await store.accept(new_turn(f"{PREFIX}|message|1", lane=Lane("there")), ME, claim=True)
         ticket = accepted.claimed
         assert ticket is not None
-        work = lambda: meanwhile(changes.withdraw_all(PREFIX, AT), lambda: released(ticket), 1)  # noqa: E731
-        await store._database.run(work)  # noqa: SLF001
+        work = lambda: meanwhile(changes.withdraw_all(PREFIX, AT), lambda: released(ticket), 1)  # noqa: E731  a new generator each run
+        await store._database.run(work)  # noqa: SLF001  runs an operation of the test
         found = await row(store, accepted.n)
         assert found.state is State.CLOSED or found.withdrawn

@@ -155,7 +155,7 @@ async def test_turns_of_a_killed_replica_are_taken_over_after_one_lease_and_not_
 @virtual_time
 async def test_a_turn_queued_at_a_killed_replica_is_answered_by_the_other_replica() -> None:
     async with pair() as two:
-        await two.store.accept(new_turn("q"), two.a.dispatcher._runners.owner, claim=False)  # noqa: SLF001
+        await two.store.accept(new_turn("q"), two.a.dispatcher._runners.owner, claim=False)  # noqa: SLF001  no public name
         await two.a.kill()
         await two.b.closed("q", seconds=LEASE_SECONDS + 5)
         assert two.channel.texts() == ["echo q"]
@@ -172,7 +172,7 @@ async def test_a_replica_cut_off_from_the_store_stops_its_runs_before_the_takeov
         async def cut_off(_owner: str, _running: int) -> Heartbeat:
             raise StoreUnavailable("cut off")
 
-        two.a.dispatcher._replica._store = _WithHeartbeat(two.store, cut_off)  # type: ignore[assignment]  # noqa: SLF001
+        two.a.dispatcher._replica._store = _WithHeartbeat(two.store, cut_off)  # type: ignore[assignment]  # noqa: SLF001  no public name
         began = asyncio.get_running_loop().time()
         await until(lambda: two.agent.cancelled == ["q"], CERTAIN_SECONDS + 2)
         assert asyncio.get_running_loop().time() - began < LEASE_SECONDS - 2
@@ -182,7 +182,7 @@ async def test_a_replica_cut_off_from_the_store_stops_its_runs_before_the_takeov
         assert two.channel.texts() == []
         await two.b.closed("q", seconds=10)
         assert two.channel.texts() == [INTERRUPTED]
-        two.a.dispatcher._replica._store = two.store  # noqa: SLF001
+        two.a.dispatcher._replica._store = two.store  # noqa: SLF001  no public name
         await until(lambda: two.a.dispatcher.ready, 5)
         await two.a.ask("works again")
         await two.a.closed("works again")
@@ -206,7 +206,7 @@ async def test_a_replica_that_lost_its_lease_rejoins_under_a_new_owner_and_shows
         two.agent.takes["q"] = 100
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
-        owner = two.a.dispatcher._runners.owner  # noqa: SLF001
+        owner = two.a.dispatcher._runners.owner  # noqa: SLF001  no public name
         orphans = await two.store.take_over("c", frozenset({owner}))
         assert [turn.id for turn in orphans.turns] == ["q"]
         await until(lambda: two.agent.cancelled == ["q"], 2)

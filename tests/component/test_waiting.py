@@ -64,7 +64,7 @@ async def test_reactions_of_1000_lanes_are_remembered_and_the_oldest_lane_is_for
     for n in range(1001):
         for activity in ("first", "second"):
             reactions.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}", activity))
-        await until(lambda: len(channel.reactions) == 2 * (n + 1))  # noqa: B023
+        await until(lambda: len(channel.reactions) == 2 * (n + 1))  # noqa: B023  awaited within the iteration
     channel.reactions.clear()
     for lane in ("lane-1", "lane-0"):
         reactions.turn_ended(ended(lane, "second", history="0.000 queued;"))

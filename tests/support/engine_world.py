@@ -88,6 +88,10 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
             await asyncio.sleep(max(0.002, seconds / 2500))
 
 
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class LoopClock:
     """Wall time in step with the loop's time."""
 
@@ -349,11 +353,10 @@ class World:
         return f"{self._name}-{self._joins}"
 
     def _build(self) -> Dispatcher:
-        monotonic = lambda: asyncio.get_running_loop().time()  # noqa: E731
         pipeline = Pipeline(
             store=self.store,
             agent=self.agent,
-            channel=PacedChannel(self.channel, monotonic=monotonic, shared=False) if self._paced else self.channel,
+            channel=PacedChannel(self.channel, monotonic=_monotonic, shared=False) if self._paced else self.channel,
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
@@ -368,7 +371,7 @@ class World:
             store=self.store,
             pipeline=pipeline,
             clock=self.clock,
-            monotonic=monotonic,
+            monotonic=_monotonic,
             tasks=self.tasks,
             new_owner=self._new_owner,
             limits=self._limits,
