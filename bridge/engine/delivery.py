@@ -190,7 +190,7 @@ class Delivery:
         return _backoff(tries)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before a retry. Raises: CancelledError at shutdown; the parts not delivered are on disk."""
+        """Wait before a retry; at shutdown the parts still to be sent stay on disk. Raises: CancelledError."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._shutting_down.wait()

@@ -20,8 +20,7 @@ _COMMIT_SECONDS = 0.3
 class Edits:
     """Applies edits, withdrawals and ratings to the turn table and the runs here. Each change is on disk on return.
 
-    `on_unasked` is called with the number of each turn that was closed while queued. Every method may raise
-    StoreUnavailable.
+    `on_unasked` is called with the number of each turn that was closed while queued.
     """
 
     def __init__(self, *, store: TurnStore, runners: Runners, clock: Clock, on_unasked: Callable[[int], None]) -> None:

@@ -82,7 +82,7 @@ def virtual_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, 
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until the condition holds. Raises: TimeoutError after `seconds`."""
+    """Wait until the condition holds, `seconds` at most. Raises: TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(max(0.002, seconds / 2500))
