@@ -106,7 +106,7 @@ class Chat:
     def asked(self) -> list[str]:
         return self.world.agent.asked
 
-    async def quiet(self) -> None:
+    async def all_closed(self) -> None:
         await until(lambda: all(row.state is State.CLOSED for row in self.world.memory.rows.values()), 500)
 
 
@@ -125,7 +125,7 @@ async def test_an_edited_waiting_question_is_asked_with_its_new_text() -> None:
         await at.runs("first")
         await at.writes("secnd")
         await at.edits("secnd", "second")
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["first", "second"]
         assert at.read == ["echo first", "echo second"]
 
@@ -137,7 +137,7 @@ async def test_an_edited_running_question_goes_on_and_the_new_text_is_offered_on
         await at.edits("q", "better", stamp=1)
         await at.edits("q", "better", stamp=1)
         await at.edits("q", "best", stamp=2)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [OFFERED, "echo q"]
         card = at.world.channel.sent[0].activity["attachments"][0]["content"]
         assert [(a["title"], a["verb"], a["data"]) for a in card["actions"]] == [
@@ -153,9 +153,9 @@ async def test_use_new_text_ends_the_run_and_asks_the_newest_text_once() -> None
         await at.edits("q", "best")
         click = await at.clicks(ASK_INSTEAD, n)
         await at.clicks(ASK_INSTEAD, n)
-        await at.quiet()
+        await at.all_closed()
         await at.clicks(ASK_INSTEAD, n)
-        await at.quiet()
+        await at.all_closed()
         assert click == ClickResponse(f"{say('edit_used')} T-{n}", replaces=True)
         assert (at.asked, at.world.agent.cancelled) == (["q", "best"], ["q"])
         assert at.read == [OFFERED, "echo best"]
@@ -187,7 +187,7 @@ async def test_only_the_asker_may_use_the_new_text() -> None:
         await at.edits("q", "better", mentioned=False)
         assert await at.clicks(ASK_INSTEAD, n, BOB) == ClickResponse(say("again_not_yours"), replaces=False)
         await at.clicks(ASK_INSTEAD, n)
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["[From: Ann] q", "[From: Ann] better"]
 
 
@@ -202,7 +202,7 @@ async def test_a_question_asked_with_its_new_text_can_be_edited_again() -> None:
         await at.edits("q", "best")
         newest = max(row.n for row in at.world.memory.rows.values() if row.again_of == n)
         await at.clicks(ASK_INSTEAD, newest)
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["q", "better", "best"]
         assert at.read[-1] == "echo best"
 
@@ -211,13 +211,13 @@ async def test_a_question_asked_with_its_new_text_can_be_edited_again() -> None:
 async def test_an_edited_answered_question_may_be_asked_again() -> None:
     async with chat() as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         await at.edits("q", "better")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q", OFFERED_AGAIN]
         await at.clicks(ASK_AGAIN, at.turn("q"))
         await at.clicks(ASK_AGAIN, at.turn("q"))
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q", OFFERED_AGAIN, "echo better"]
 
 
@@ -225,10 +225,10 @@ async def test_an_edited_answered_question_may_be_asked_again() -> None:
 async def test_nothing_is_offered_for_an_old_answer() -> None:
     async with chat() as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         await asyncio.sleep(601)
         await at.edits("q", "better")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q"]
 
 
@@ -237,10 +237,10 @@ async def test_nothing_is_offered_for_an_old_answer() -> None:
 async def test_nothing_is_offered_where_a_later_question_was_asked(state: str) -> None:
     async with chat() as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         await (at.runs("next") if state == "running" else at.writes("next"))
         await at.edits("q", "better")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q", "echo next"]
 
 
@@ -249,7 +249,7 @@ async def test_an_edit_that_arrives_before_its_message_is_used() -> None:
     async with chat() as at:
         await at.edits("q", "better")
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo better"]
 
 
@@ -259,7 +259,7 @@ async def test_an_edit_without_its_message_is_forgotten_after_an_hour() -> None:
         await at.edits("q", "better")
         await asyncio.sleep(3601)
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q"]
 
 
@@ -275,7 +275,7 @@ async def test_only_the_asker_may_edit_a_question() -> None:
     async with chat(GROUP) as at:
         await at.runs("q")
         await at.edits("q", "better", BOB)
-        await at.quiet()
+        await at.all_closed()
         assert len(at.read) == 1
         assert "echo [From: Ann] q" in at.read[0]
 
@@ -285,7 +285,7 @@ async def test_a_question_edited_into_a_command_is_withdrawn_and_the_command_is_
     async with chat() as at:
         await at.runs("nwe")
         await at.edits("nwe", "/new")
-        await at.quiet()
+        await at.all_closed()
         assert (at.read, at.world.agent.forgotten) == ([], [])
         assert at.outcome("nwe") is Outcome.WITHDRAWN
 
@@ -294,9 +294,9 @@ async def test_a_question_edited_into_a_command_is_withdrawn_and_the_command_is_
 async def test_a_command_reported_as_edited_is_not_carried_out_twice() -> None:
     async with chat() as at:
         await at.writes("/new")
-        await at.quiet()
+        await at.all_closed()
         await at.edits("/new", "/new")
-        await at.quiet()
+        await at.all_closed()
         assert len(at.world.agent.forgotten) == 1
         assert at.read == [say("new_done")]
 
@@ -311,7 +311,7 @@ async def test_a_question_of_a_merged_group_can_be_edited_during_the_run() -> No
         await until(lambda: "a\n\nb" in at.asked, 200)
         await at.edits("a", "A")
         await at.clicks(ASK_INSTEAD, at.turn("b"))
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["first", "a\n\nb", "A\n\nb"]
         assert at.read == ["echo first", OFFERED, "echo A\n\nb"]
 
@@ -325,7 +325,7 @@ async def test_a_deleted_waiting_question_is_not_asked_and_has_no_message() -> N
         await at.runs("first")
         await at.writes("second")
         await at.deletes("second")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo first"]
         assert at.outcome("second") is Outcome.WITHDRAWN
 
@@ -336,7 +336,7 @@ async def test_a_question_deleted_or_emptied_during_its_run_ends_the_run_without
     async with chat() as at:
         await at.runs("q")
         await (at.deletes("q") if how == "deleted" else at.edits("q", ""))
-        await at.quiet()
+        await at.all_closed()
         assert (at.read, at.world.agent.cancelled) == ([], ["q"])
         assert at.outcome("q") is Outcome.WITHDRAWN
 
@@ -345,9 +345,9 @@ async def test_a_question_deleted_or_emptied_during_its_run_ends_the_run_without
 async def test_a_deleted_question_keeps_its_answer() -> None:
     async with chat() as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         await at.deletes("q")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q"]
         assert at.outcome("q") is Outcome.DELIVERED
 
@@ -358,7 +358,7 @@ async def test_a_message_that_arrives_after_its_deletion_is_not_asked() -> None:
         await at.deletes("q")
         await at.writes("q")
         await at.writes("next")
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["next"]
 
 
@@ -370,7 +370,7 @@ async def test_an_undone_deletion_of_an_unasked_question_asks_the_question() -> 
             await at.writes("second")
             await at.deletes("second")
             await at.edits("second", "second", undeleted=True)
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["first", "second"]
         assert at.read == ["echo first", "echo second"]
 
@@ -382,7 +382,7 @@ async def test_a_deletion_that_arrived_before_its_message_can_be_undone() -> Non
         await at.writes("q")
         await at.edits("q", "q", undeleted=True)
         await at.edits("q", "q", undeleted=True, stamp=at.count)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo q"]
 
 
@@ -392,7 +392,7 @@ async def test_an_undone_deletion_of_a_running_question_does_not_ask_twice() -> 
         await at.runs("q")
         await at.deletes("q")
         await at.edits("q", "q", undeleted=True)
-        await at.quiet()
+        await at.all_closed()
         assert (at.asked, at.read) == (["q"], [])
 
 
@@ -409,7 +409,7 @@ async def test_removing_the_bot_ends_the_conversations_runs_without_a_message() 
         await until(lambda: at.asked)
         await at.gets(Removed("msteams|chat"))
         await at.gets(Removed("msteams|chat"))
-        await at.quiet()
+        await at.all_closed()
         assert (at.read, at.world.agent.cancelled, at.asked) == ([], ["q"], ["q"])
         assert {row.outcome for row in at.world.memory.rows.values()} == {Outcome.WITHDRAWN}
 
@@ -425,7 +425,7 @@ def counted(registry: CollectorRegistry, reaction: str) -> float:
 async def test_a_rating_is_kept_with_its_turn_and_counted() -> None:
     async with chat(GROUP) as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         before = counted(metrics.REGISTRY, "like"), counted(metrics.REGISTRY, "taken_back")
         await at.rates("m1", Reaction.LIKE, words="Just right")
         await at.rates("m1", Reaction.DISLIKE, BOB)
@@ -442,7 +442,7 @@ async def test_a_rating_is_kept_with_its_turn_and_counted() -> None:
 async def test_in_a_group_every_members_rating_counts() -> None:
     async with chat(GROUP) as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         await at.rates("m1", Reaction.LIKE, BOB)
         assert [kept.person for kept in await at.world.store.ratings(After(), 10)] == ["aad-bob"]
 
@@ -451,7 +451,7 @@ async def test_in_a_group_every_members_rating_counts() -> None:
 async def test_only_answers_can_be_rated() -> None:
     async with chat() as at:
         await at.writes("/help")
-        await at.quiet()
+        await at.all_closed()
         await at.rates("m1", Reaction.LIKE)
         await at.rates("m9", Reaction.LIKE)
         assert await at.world.store.ratings(After(), 10) == ()
@@ -464,10 +464,10 @@ async def test_a_person_who_may_not_ask_may_not_rate_or_edit() -> None:
     )
     async with chat(GROUP, policy=policy) as at:
         await at.writes("q")
-        await at.quiet()
+        await at.all_closed()
         await at.rates("m1", Reaction.LIKE, BOB)
         await at.edits("q", "better", BOB)
-        await at.quiet()
+        await at.all_closed()
         assert await at.world.store.ratings(After(), 10) == ()
         assert len(at.read) == 1
         assert "echo [From: Ann] q" in at.read[0]
@@ -483,5 +483,5 @@ async def test_an_edit_and_its_message_committed_at_the_same_moment_find_each_ot
         world.memory.edits.kept.clear()  # the message's transaction began earlier and does not see the edit
         await at.writes("secnd")
         await editing
-        await at.quiet()
+        await at.all_closed()
         assert at.asked == ["first", "second"]

@@ -64,7 +64,7 @@ class People:
         """The texts shown in the conversation."""
         return self.world.channel.texts()
 
-    async def quiet(self) -> None:
+    async def all_closed(self) -> None:
         """Wait until every turn is closed."""
         await until(lambda: all(row.state is State.CLOSED for row in self.world.memory.rows.values()))
 
@@ -92,7 +92,7 @@ async def _interrupted(at: People, where: Reference | None = None) -> int:
 async def test_a_question_is_answered() -> None:
     async with people() as at:
         await at.writes("hello")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo hello"]
 
 
@@ -101,7 +101,7 @@ async def test_a_repeated_message_is_answered_once() -> None:
     async with people() as at:
         await at.writes("hello", id_="m")
         await at.writes("hello", id_="m")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo hello"]
 
 
@@ -118,7 +118,7 @@ async def test_a_welcome_is_shown_once() -> None:
         event = Installed("installed", reference(), Facts(ANN, Scope.PERSONAL, "tenant"))
         await at.handler.receive(event)
         await at.handler.receive(event)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("welcome", agent="helper", commands=help_lines())]
 
 
@@ -154,7 +154,7 @@ async def test_stop_ends_the_run_and_shows_one_note() -> None:
         await until(lambda: at.world.agent.asked)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped")]
 
 
@@ -163,7 +163,7 @@ async def test_stop_in_an_idle_chat_shows_one_note() -> None:
     async with people() as at:
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stop_nothing")]
 
 
@@ -173,7 +173,7 @@ async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
         await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "owner-1", claim=False)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped_early")]
         assert at.world.agent.asked == []
 
@@ -186,7 +186,7 @@ async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() 
         await at.writes("q", where=group)
         await until(lambda: at.world.agent.asked)
         await at.writes("/stop", who=BOB, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped_by", name="Bob")]
 
 
@@ -209,7 +209,7 @@ async def test_the_stop_button_stops_its_own_turn_only() -> None:
         assert at.world.agent.cancelled == ["[From: Ann] one"]
         assert await at.clicks(STOP, turn=one, who=BOB, where=group) == nothing
         await at.clicks(STOP, turn=two, who=ANN, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped_by", name="Bob"), say("stopped_by", name="Ann")]
 
 
@@ -217,7 +217,7 @@ async def test_the_stop_button_stops_its_own_turn_only() -> None:
 async def test_status_of_an_idle_chat() -> None:
     async with people() as at:
         await at.writes("/status")
-        await at.quiet()
+        await at.all_closed()
         assert say("status_idle") in at.read[0]
         assert say("none") in at.read[0]
         assert "helper" in at.read[0]
@@ -230,7 +230,7 @@ async def test_status_of_an_idle_chat() -> None:
 async def test_status_names_the_running_turn_its_age_and_the_waiting_turns() -> None:
     async with people() as at:
         await at.writes("first")
-        await at.quiet()
+        await at.all_closed()
         at.world.agent.takes["q"] = 100
         key = await at.writes("q")
         await at.writes("next")
@@ -252,7 +252,7 @@ async def test_status_in_a_chinese_client_is_chinese() -> None:
         for text in ("/status", "/reset", "/stop", "/new", "/stop"):
             await asyncio.sleep(1)
             await at.writes(text, where=chinese)
-        await at.quiet()
+        await at.all_closed()
         status, unknown, *rest = at.read
         assert status.startswith("- **智能体：** helper\n- **对话：** 只属于您\n")
         assert unknown.startswith("我不认识命令 **/reset**，")
@@ -263,7 +263,7 @@ async def test_status_in_a_chinese_client_is_chinese() -> None:
 async def test_new_acts_at_once_in_a_personal_chat() -> None:
     async with people() as at:
         await at.writes("/new")
-        await at.quiet()
+        await at.all_closed()
         assert at.world.agent.forgotten == [("helper", "aad-ann")]
         assert at.read == [say("new_done")]
 
@@ -273,11 +273,11 @@ async def test_new_asks_first_in_a_group() -> None:
     async with people() as at:
         group = reference(scope=Scope.GROUP)
         await at.writes("/new", where=group)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("new_ask")]
         assert at.world.agent.forgotten == []
         click = await at.clicks(NEW_SESSION, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert click == ClickResponse(say("new_asked"), replaces=True)
         assert len(at.world.agent.forgotten) == 1
         assert at.read == [say("new_ask"), say("new_done")]
@@ -291,7 +291,7 @@ async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
     async with people() as at:
         n = await _interrupted(at)
         click = await at.clicks(ASK_AGAIN, turn=n)
-        await at.quiet()
+        await at.all_closed()
         assert click == ClickResponse(f"{say('asked_again')} {turn_name(n)}", replaces=True)
         assert at.world.agent.asked == ["q"]
         assert at.read == [INTERRUPTED, "echo q"]
@@ -304,9 +304,9 @@ async def test_ask_again_works_once_however_often_it_is_clicked() -> None:
     async with people() as at:
         n = await _interrupted(at)
         clicks = await asyncio.gather(*(at.clicks(ASK_AGAIN, turn=n) for _ in range(5)))
-        await at.quiet()
+        await at.all_closed()
         await at.clicks(ASK_AGAIN, turn=n)
-        await at.quiet()
+        await at.all_closed()
         assert all(click is not None and click.replaces for click in clicks)
         assert at.world.agent.asked == ["q"]
         assert at.read == [INTERRUPTED, "echo q"]
@@ -324,7 +324,7 @@ async def test_only_the_asker_may_ask_again() -> None:
         assert at.world.agent.asked == []
         at.world.agent.takes.clear()
         click = await at.clicks(ASK_AGAIN, turn=n, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert click is not None
         assert click.replaces
         assert at.world.agent.asked == ["[From: Ann] q"]
@@ -360,7 +360,7 @@ async def test_ask_again_says_that_the_text_is_gone() -> None:
 async def test_ask_again_on_a_turn_without_a_question_asks_nothing() -> None:
     async with people() as at:
         key = await at.writes("/help")
-        await at.quiet()
+        await at.all_closed()
         n = at.world.row(key).n
         assert await at.clicks(ASK_AGAIN, turn=n) == ClickResponse(say("again_gone"), replaces=False)
 
@@ -372,7 +372,7 @@ async def test_ask_again_is_answered_at_the_service_url_of_the_click() -> None:
         n = await _interrupted(at)
         moved = replace(reference(), service_url="https://moved.example/")
         await at.clicks(ASK_AGAIN, turn=n, where=moved)
-        await at.quiet()
+        await at.all_closed()
         assert at.world.row("click-2").payload.reference.service_url == "https://moved.example/"
 
 
@@ -386,7 +386,7 @@ async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
         assert await at.clicks(ASK_AGAIN, turn=n) == ClickResponse(say("overloaded"), replaces=False)
         await at.world.closed("message-2", "message-3")
         click = await at.clicks(ASK_AGAIN, turn=n)
-        await at.quiet()
+        await at.all_closed()
         assert click is not None
         assert click.replaces
         assert at.world.agent.asked == ["busy", "waits", "q"]
@@ -412,7 +412,7 @@ async def test_a_message_that_the_store_cannot_keep_is_not_acknowledged(text: st
 async def test_a_person_without_access_reads_why_and_the_agent_is_not_asked() -> None:
     async with people() as at:
         await at.writes("hello", who=Person("29:x", "", "X"))
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("denied_no_aad_id")]
         assert at.world.agent.asked == []
         assert [row.kind for row in at.world.memory.rows.values()] == [Kind.NOTE]
