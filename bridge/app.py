@@ -23,7 +23,6 @@ from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Accepted, NewTurn
 from bridge.engine.dispatcher import Dispatcher
-from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
 from bridge.engine.handler import Handler
@@ -90,7 +89,7 @@ class Bridge:
     dispatcher: Dispatcher
     inbound: Inbound
     operator: Operator
-    files: Files
+    files_out: FilesOut
 
     def ready(self) -> bool:
         """Whether Teams may send activities: store open, signing keys loaded. The gateway's state does not decide."""
@@ -201,10 +200,14 @@ async def _until_certain(lease: Lease) -> None:
         await asyncio.sleep(_UNCERTAIN_SECONDS)
 
 
-def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[NewTurn], Awaitable[Accepted]]) -> Files:
-    """The transfer of files in both directions. `accept` takes the bridge's own note turns."""
-    incoming = FilesIn(store=edges.store, shared=edges.shared_files, accept=accept, clock=clock)
-    outgoing = FilesOut(
+def _files_in(edges: Edges, clock: Clock, accept: Callable[[NewTurn], Awaitable[Accepted]]) -> FilesIn:
+    """The way of a question's files to the agent."""
+    return FilesIn(store=edges.store, shared=edges.shared_files, accept=accept, clock=clock)
+
+
+def _files_out(settings: Settings, edges: Edges, clock: Clock) -> FilesOut:
+    """The way of an answer's files to people, as the settings allow."""
+    return FilesOut(
         store=edges.store.files,
         made=edges.agent_files,
         shared=edges.shared_files,
@@ -214,7 +217,6 @@ def files_of(settings: Settings, edges: Edges, clock: Clock, accept: Callable[[N
         links=links_of(settings),
         offers=cloud_of(settings).exchanges_files,
     )
-    return Files(incoming, outgoing)
 
 
 def compose(settings: Settings, edges: Edges) -> Bridge:
@@ -226,7 +228,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
     lease = Lease()
     if edges.store.shared:
         edges.channel.fence(lambda: _until_certain(lease))
-    files = files_of(settings, edges, clock, lambda new: dispatcher.accept(new, bounded=False))
+    files_out = _files_out(settings, edges, clock)
     pipeline = Pipeline(
         store=edges.store,
         agent=agent,
@@ -235,7 +237,8 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         tasks=tasks,
         whole_turn=settings.turn_timeout,
         roster=None if settings.guests else TeamsRoster(edges.channel, monotonic=time.monotonic),
-        files=files,
+        files_in=_files_in(edges, clock, lambda new: dispatcher.accept(new, bounded=False)),
+        files_out=files_out,
         rerun=settings.after_crash == "rerun",
         switches=switches_of(settings),
         agent_cards=settings.agent_cards,
@@ -260,7 +263,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
     inbound = Inbound(edges.verifier, handler.receive)
-    return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files)
+    return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files_out)
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

@@ -1,7 +1,8 @@
-"""What a lane's head waits for before it is claimed (docs/architecture.md, "A turn's states"), so that a crash meanwhile interrupts nothing.
+"""Admission: the wait of a lane's head before the claim, so a crash during the wait interrupts no turn.
 
-A place among the running turns, the gateway being there, its shared rate limit, and no pause. Whoever waits stands in
-one line over all lanes, one head of each: a lane with many turns queued gets in line again for each of them.
+A head is admitted when a slot among the running turns is free, the gateway is reachable, the gateway's rate limit
+allows a request, and no operator has paused all turns. Waiting heads of all lanes stand in one queue, one head a lane:
+a lane with many queued turns joins the queue anew for each turn. docs/architecture.md, "A turn's states"
 """
 
 from __future__ import annotations
@@ -15,31 +16,36 @@ from dataclasses import dataclass, field
 from bridge import metrics
 from bridge.core.errors import GatewayBusy, GatewayDown, RunNotStarted, StoreUnavailable, TurnFailure
 from bridge.core.ports.store import TurnStore
-from bridge.core.turn import Lane
+from bridge.core.turn import Kind, Lane
 from bridge.tasks import Tasks
 
+NEEDS_ADMISSION = frozenset({Kind.ASK, Kind.NEW})
+"""The kinds of turns that call the gateway."""
+
 BUDGET = "gateway"
-_TRIALS = (0.5, 1.0, 2.0, 5.0)
+# Seconds before the first, second, … question that tries a gateway out of reach; the last pause repeats.
+_TRIAL_PAUSES = (0.5, 1.0, 2.0, 5.0)
 _STORE_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A token bucket: one more each `interval` seconds, at most `burst` at once."""
+    """A token bucket: a token more each `interval` seconds, at most `burst` tokens."""
 
     interval: float
     burst: int
 
 
-# What a gateway allows that says nothing else: 20 a minute, 5 at once (docs/reference/goclaw.md, "Errors").
+# The limit of a gateway whose limit the operator did not set: 20 a minute, 5 at once.
+# docs/reference/goclaw.md, "Rate limit"
 GATEWAY_DEFAULT = Rate(3.0, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long, in seconds, a question waits for a gateway that cannot be reached, and for its turn in the line.
+    """The longest waits of a question, in seconds: for a gateway out of reach, and in the queue for admission.
 
-    A question that waits longer than `untold` is told so.
+    A question that waits longer than `notify_after`, or is expected to, has its asker notified.
     """
 
     gateway_down: float = 30.0
@@ -49,7 +55,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """Where a lane's head stands: `ahead` others come first; `seconds` to go as far as that can be known."""
+    """The position of a lane's head: `ahead` heads come first; expected `seconds` to go, None where unknown."""
 
     lane: Lane
     ahead: int
@@ -58,66 +64,68 @@ class QueuePosition:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingHead:
+    """A head in the queue since `since` (loop time). `admitted` gets None with a slot, or the failure without."""
+
     since: float
-    passed: asyncio.Future[TurnFailure | None]
+    admitted: asyncio.Future[TurnFailure | None]
     notified: bool = False
 
 
 @dataclass(slots=True)
-class _Circuit:
-    """Whether the gateway can be reached. While it cannot, one question at a time tries."""
+class _CircuitBreaker:
+    """Whether the gateway is reachable. While the gateway is down, one question at a time tries (loop times)."""
 
     down_since: float | None = None
-    trials: int = 0
+    failures: int = 0
     next_trial: float = 0.0
-    trying: bool = False
+    trial_under_way: bool = False
 
-    def failed(self, now: float) -> None:
+    def record_failure(self, now: float) -> None:
         self.down_since = now if self.down_since is None else self.down_since
-        self.next_trial = now + _TRIALS[min(self.trials, len(_TRIALS) - 1)]
-        self.trials += 1
-        self.trying = False
+        self.next_trial = now + _TRIAL_PAUSES[min(self.failures, len(_TRIAL_PAUSES) - 1)]
+        self.failures += 1
+        self.trial_under_way = False
 
 
 @dataclass(slots=True)
-class _Queue:
-    """Heads in the order in which they got in line; one that left is skipped when its place comes."""
+class _HeadQueue:
+    """Heads in the order of joining; heads that left stay in `heap` until they come first, and are skipped there."""
 
     heap: list[tuple[float, int, Lane]] = field(default_factory=list)
-    waiting: dict[Lane, _Waiting] = field(default_factory=dict)
+    waiting: dict[Lane, _WaitingHead] = field(default_factory=dict)
     counter: Iterator[int] = field(default_factory=itertools.count)
 
-    def add(self, lane: Lane, entry: _Waiting) -> None:
-        self.waiting[lane] = entry
-        heapq.heappush(self.heap, (entry.since, next(self.counter), lane))
+    def add(self, lane: Lane, head: _WaitingHead) -> None:
+        self.waiting[lane] = head
+        heapq.heappush(self.heap, (head.since, next(self.counter), lane))
 
-    def first(self) -> _Waiting | None:
+    def first(self) -> _WaitingHead | None:
         while self.heap:
             since, _, lane = self.heap[0]
-            entry = self.waiting.get(lane)
-            if entry is not None and entry.since == since and not entry.passed.done():
-                return entry
+            head = self.waiting.get(lane)
+            if head is not None and head.since == since and not head.admitted.done():
+                return head
             heapq.heappop(self.heap)
         return None
 
 
 class Admission:
-    """The way into the gateway. `running`: turns at once. `rate`: the gateway's limit, where it is known.
+    """Admits heads of lanes to the gateway. `running`: the most turns at once. `rate`: the gateway's limit, if known.
 
-    `paused` holds everything; `replicas` share the limit.
+    `paused` holds all heads; `replicas` is the number of replicas that share the gateway's limit.
     """
 
     def __init__(self, *, store: TurnStore, tasks: Tasks, running: int, rate: Rate | None, patience: Patience) -> None:
         self._store = store
         self._tasks = tasks
-        self._most = running
+        self._most_running = running
         self._rate = rate
         self._patience = patience
         self._running = 0
         self._paused = False
-        self._circuit = _Circuit()
-        self._line = _Queue()
+        self._breaker = _CircuitBreaker()
+        self._queue = _HeadQueue()
         self._changed = asyncio.Event()
         self._admitting = False
         self._closed = False
@@ -125,12 +133,12 @@ class Admission:
 
     @property
     def running(self) -> int:
-        """Turns that have a place now."""
+        """The number of slots taken now."""
         return self._running
 
     @property
     def paused(self) -> bool:
-        """Whether an operator holds everything."""
+        """Whether an operator has paused all turns."""
         return self._paused
 
     @paused.setter
@@ -139,136 +147,137 @@ class Admission:
         self._changed.set()
 
     def try_admit(self) -> bool:
-        """A place at once, if nobody waits and nothing stands in the way that must be waited for."""
-        free = self._rate is None and self._circuit.down_since is None and not self._paused and not self._line.waiting
-        if free and self._running < self._most:
+        """Take a slot if no head waits and admission needs no wait: no known rate limit, gateway up, not paused."""
+        free = self._rate is None and self._breaker.down_since is None and not self._paused and not self._queue.waiting
+        if free and self._running < self._most_running:
             self._running += 1
             return True
         return False
 
     async def admit(self, lane: Lane, since: float | None = None) -> TurnFailure | None:
-        """Wait in the line for a place; `since` where the lane's head has stood there before. Gives None with a place,
-        or why its patience has ended, without one."""
+        """Wait in the queue for a slot; gives None with a slot, or without a slot the failure that ended the wait.
+
+        `since` (loop time): when the head joined the queue first, if the head was released from an earlier claim.
+        """
         if self._closed:
             raise asyncio.CancelledError
         loop = asyncio.get_running_loop()
-        if since is not None and self._hopeless(loop.time()):
+        if since is not None and self._down_too_long(loop.time()):
             return GatewayDown("patience")
-        entry = _Waiting(loop.time() if since is None else since, loop.create_future(), notified=since is not None)
-        self._line.add(lane, entry)
+        head = _WaitingHead(loop.time() if since is None else since, loop.create_future(), notified=since is not None)
+        self._queue.add(lane, head)
         metrics.WAITING.inc()
         if not self._admitting:
             self._admitting = True
-            self._tasks.start(self._admit(), "gate")
+            self._tasks.start(self._admit_heads(), "admission")
         try:
-            return await entry.passed
+            return await head.admitted
         except asyncio.CancelledError:
-            if entry.passed.done() and not entry.passed.cancelled() and entry.passed.result() is None:
+            if head.admitted.done() and not head.admitted.cancelled() and head.admitted.result() is None:
                 await self.free_slot(used=False)
             raise
         finally:
-            del self._line.waiting[lane]
+            del self._queue.waiting[lane]
             metrics.WAITING.dec()
             self._changed.set()
 
     async def free_slot(self, *, used: bool = True) -> None:
-        """Give the place back; if it was not `used`, the gateway was not asked."""
+        """Give the slot back; not `used`: the gateway was not called, so the rate limit gets its token back."""
         self._running -= 1
-        self._circuit.trying = False
+        self._breaker.trial_under_way = False
         self._changed.set()
         if not used and self._rate is not None:
             try:
                 await self._store.refund(BUDGET, self._rate.interval)
             except StoreUnavailable:
-                return  # one question less in this minute
+                return  # costs one question less in this minute
 
     async def report(self, failure: RunNotStarted | None) -> None:
-        """What the gateway did with a question: None when it took it."""
+        """Learn from the gateway's response to an admitted turn; None: the gateway took the request."""
         now = asyncio.get_running_loop().time()
         if isinstance(failure, GatewayDown):
-            self._circuit.failed(now)
-            self._give_up(now)
+            self._breaker.record_failure(now)
+            self._end_hopeless_waits(now)
             return
-        self._circuit = _Circuit()
+        self._breaker = _CircuitBreaker()
         self._changed.set()
         if isinstance(failure, GatewayBusy):
             self._rate = self._rate or GATEWAY_DEFAULT
             try:
                 await self._store.exhaust(BUDGET, self._rate.interval, self._rate.burst)
             except StoreUnavailable:
-                return  # then the gateway says it once more
+                return  # the gateway's next refusal repeats the report
 
     def close(self) -> None:
-        """Nobody enters any more: who waits is left in the queue for whoever runs next."""
+        """Admit no head any more: waits are cancelled, and the turns stay queued for the next replica."""
         self._closed = True
-        for entry in self._line.waiting.values():
-            entry.passed.cancel()
+        for head in self._queue.waiting.values():
+            head.admitted.cancel()
 
-    def unnotified(self, most: int) -> list[QueuePosition]:
-        """Up to `most` heads that wait so long that their people should know; each is given once.
-
-        Ends the waiting of those whose patience has ended.
-        """
+    def heads_to_notify(self, most: int) -> list[QueuePosition]:
+        """Give up to `most` heads with a long wait, each head once; end the waits longer than `Patience.queue`."""
         now = asyncio.get_running_loop().time()
-        places: list[QueuePosition] = []
-        entries = sorted(self._line.waiting.items(), key=lambda item: item[1].since)
-        for ahead, (lane, entry) in enumerate(entries):
-            waited = now - entry.since
-            if waited > self._patience.queue and not self._paused and not entry.passed.done():
-                entry.passed.set_result(GatewayBusy("patience"))
+        positions: list[QueuePosition] = []
+        heads = sorted(self._queue.waiting.items(), key=lambda item: item[1].since)
+        for ahead, (lane, head) in enumerate(heads):
+            waited = now - head.since
+            if waited > self._patience.queue and not self._paused and not head.admitted.done():
+                head.admitted.set_result(GatewayBusy("patience"))
                 continue
             seconds = None if self._rate is None else (ahead + 1) * self._rate.interval * self.replicas
-            if entry.notified or len(places) >= most or self._circuit.down_since is not None:
+            if head.notified or len(positions) >= most or self._breaker.down_since is not None:
                 continue
             if self._paused or waited + (seconds or 0.0) > self._patience.notify_after:
-                entry.notified = True
-                places.append(QueuePosition(lane, ahead, seconds, self._paused))
-        return places
+                head.notified = True
+                positions.append(QueuePosition(lane, ahead, seconds, self._paused))
+        return positions
 
-    def _hopeless(self, now: float) -> bool:
-        since = self._circuit.down_since
+    def _down_too_long(self, now: float) -> bool:
+        since = self._breaker.down_since
         return since is not None and now - since >= self._patience.gateway_down
 
-    def _give_up(self, now: float) -> None:
-        """A trial has failed: who stood in line while it was made need not hope for another one for ever."""
-        if not self._hopeless(now):
+    def _end_hopeless_waits(self, now: float) -> None:
+        """After a failed trial: heads in the queue do not wait for further trials of a gateway down for too long."""
+        if not self._down_too_long(now):
             return
-        for entry in self._line.waiting.values():
-            if not entry.passed.done():
-                entry.passed.set_result(GatewayDown("patience"))
+        for head in self._queue.waiting.values():
+            if not head.admitted.done():
+                head.admitted.set_result(GatewayDown("patience"))
 
-    async def _admit(self) -> None:
+    async def _admit_heads(self) -> None:
+        """Admit the queue's heads in order, until the queue is empty."""
         try:
-            while self._line.first() is not None:
+            while self._queue.first() is not None:
                 self._changed.clear()
-                pause = await self._obstacle()
-                entry = self._line.first()
-                if pause == 0.0 and entry is not None:
+                pause = await self._pause_before_first()
+                head = self._queue.first()
+                if pause == 0.0 and head is not None:
                     self._running += 1
-                    self._circuit.trying = self._circuit.down_since is not None
-                    entry.passed.set_result(None)
+                    self._breaker.trial_under_way = self._breaker.down_since is not None
+                    head.admitted.set_result(None)
                 elif pause == 0.0:
-                    self._running += 1  # everybody left meanwhile: what was taken is given back
+                    self._running += 1  # all heads left meanwhile: the token taken from the rate limit is given back
                     await self.free_slot(used=False)
                 else:
-                    await self._wait(pause)
+                    await self._until_changed(pause)
         finally:
             self._admitting = False
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _until_changed(self, seconds: float | None) -> None:
+        """Wait for a change, at most `seconds` (None: without limit)."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return
 
-    async def _obstacle(self) -> float | None:
-        """Seconds until it is worth to look again; None: until something changes; 0.0: the first may pass."""
-        circuit = self._circuit
-        if self._paused or self._running >= self._most or circuit.trying:
+    async def _pause_before_first(self) -> float | None:
+        """Seconds before the next attempt to admit the first head; None: until a change; 0.0: admit the head now."""
+        breaker = self._breaker
+        if self._paused or self._running >= self._most_running or breaker.trial_under_way:
             return None
-        if circuit.down_since is not None:
-            pause = circuit.next_trial - asyncio.get_running_loop().time()
+        if breaker.down_since is not None:
+            pause = breaker.next_trial - asyncio.get_running_loop().time()
             if pause > 0:
                 return pause
         if self._rate is None:

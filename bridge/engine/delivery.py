@@ -1,6 +1,8 @@
-"""Shows a stored reply: part after part, in place of the turn's progress if there was some, again if Teams refuses.
+"""Delivery: sends a stored reply to Teams part after part, retries by the kind of failure, then closes the turn.
 
-What was shown is recorded before the turn is closed, so a life that takes over goes on where this one has ended.
+The first part replaces the turn's live message, if the turn has one. Ids of delivered parts are recorded before the
+close, so a replica that takes the turn over continues after the last recorded part.
+docs/architecture.md, "Windows of doubt"
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from bridge.engine.store_retry import with_retry
 
 _log = structlog.get_logger()
 
+# Rejected or unknown sends of one turn, over all replicas, after which parts go as plain text, or the turn is given up.
 _PLAIN_AFTER = 3
 _UNDELIVERED_AFTER = 5
 _DELIVERY_BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
@@ -42,16 +45,16 @@ _UNKNOWN_PAUSES = (60.0, 300.0)
 
 @dataclass(slots=True)
 class _Tries:
-    """Of one turn in this life: how many have failed, and when the first did."""
+    """The failed sends of one turn in this process; `since`: epoch seconds of the first failure."""
 
     failed: int = 0
     since: float = 0.0
 
 
 class Delivery:
-    """The way of replies to their people. `settle_seconds`: the lane's rest after a request was closed early.
+    """Delivers replies and closes their turns. `settle_seconds`: how long a lane rests after a request closed early.
 
-    `closed` is told of each turn that has its outcome.
+    `on_closed` is called with each turn that was closed.
     """
 
     def __init__(
@@ -61,55 +64,58 @@ class Delivery:
         channel: Channel,
         clock: Clock,
         settle_seconds: float,
-        closed: Callable[[Turn], None],
+        on_closed: Callable[[Turn], None],
     ) -> None:
         self._store = store
         self._channel = channel
         self._clock = clock
         self._settle_seconds = settle_seconds
-        self._closed = closed
-        self._leaving = asyncio.Event()
+        self._on_closed = on_closed
+        self._shutting_down = asyncio.Event()
 
     async def deliver(self, turn: Turn, reply: Reply, control: RunControl) -> None:
-        """Show what is not yet shown, one part after the other, then close the turn."""
-        outcome, ids, tries = reply.outcome, turn.delivered, _Tries()
+        """Send the parts of the reply not delivered yet, one after the other, then close the turn."""
+        outcome, delivered, tries = reply.outcome, turn.delivered, _Tries()
         activities = list(reply.activities)
         live = reply.live
-        if live is not None and live.shrinks_to and not ids:
+        if live is not None and live.shrinks_to and not delivered:
             await self.shrink(turn, live)
             live = None
-        while len(ids) < len(activities):
-            if control.stopped and ids and outcome is not Outcome.STOPPED:
-                # the rest is dropped; what was shown stays and says so
+        while len(delivered) < len(activities):
+            if control.stopped and delivered and outcome is not Outcome.STOPPED:
+                # the note of the stop takes the place of the parts still to be sent; delivered parts stay
                 outcome = Outcome.STOPPED
-                activities[len(ids) :] = (stopped(turn.payload.reference, control.stopped_by),)
+                activities[len(delivered) :] = (stopped(turn.payload.reference, control.stopped_by),)
             try:
-                ids += (await self._send(turn, activities[len(ids)], None if ids else live),)
+                delivered += (await self._send(turn, activities[len(delivered)], None if delivered else live),)
             except DeliveryFailure as failure:
-                if await self._undelivered(turn, failure, tries, activities, len(ids)):
+                if not await self._wait_for_retry(turn, failure, tries, activities, len(delivered)):
                     outcome = Outcome.UNDELIVERED
                     break
-                shown = ids
-                if not await with_retry(self._store.record_delivered, turn.ticket, shown):
-                    return  # dropped by an operator, or taken over, while it waited
+                if not await with_retry(self._store.record_delivered, turn.ticket, delivered):
+                    return  # during the wait an operator dropped the turn, or a replica took the turn over
                 continue
-            if len(ids) < len(activities) or control.must_settle:
-                shown = ids
-                if not await with_retry(self._store.record_delivered, turn.ticket, shown):
-                    return
+            if (len(delivered) < len(activities) or control.must_settle) and not await with_retry(
+                self._store.record_delivered, turn.ticket, delivered
+            ):
+                return
         await self.settle(control)
-        await self._close(turn, outcome, ids, reply.error)
+        await self._close(turn, outcome, delivered, reply.error)
 
     async def settle(self, control: RunControl) -> None:
-        """A run whose request was closed early may still be at work: nothing else is asked in its lane meanwhile."""
+        """Wait for the end of a run whose request was closed early: until then the lane's next turn must wait."""
         if control.must_settle:
             await control.until_run_ended(self._settle_seconds)
 
     async def shrink(self, turn: Turn, live: LiveMessage) -> None:
-        """What was shown of a run becomes one line; that it fails costs no answer."""
+        """Replace the live message by one line; a failure is ignored, since the answer does not depend on the line."""
         with contextlib.suppress(DeliveryFailure, TimeoutError):
             async with asyncio.timeout(_SHRINK_SECONDS):
                 await self._channel.replace(turn.payload.reference, live, note(live.shrinks_to or ENDED))
+
+    def begin_shutdown(self) -> None:
+        """End the waits before retries: the process is about to end, and the next process delivers the rest."""
+        self._shutting_down.set()
 
     async def _send(self, turn: Turn, activity: Activity, live: LiveMessage | None) -> str:
         to = turn.payload.reference
@@ -117,64 +123,84 @@ class Delivery:
             if live is not None:
                 try:
                     return await self._channel.replace(to, live, activity)
-                except (StreamStopped, DeliveryRejected) as failure:  # the user has stopped or removed it
+                except (StreamStopped, DeliveryRejected) as failure:  # the asker has stopped or deleted the message
                     _log.info("replace_refused", turn=turn.name, detail=failure.detail)
             return await self._channel.send(to, activity)
         except DeliveryFailure:
             raise
-        except Exception as error:  # a fault of ours: tried again, in plain form, and not for ever
+        except Exception as error:  # a fault of the bridge: retried as a rejected part, later as plain text
             _log.error("delivery_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             raise DeliveryRejected(type(error).__name__) from error
 
-    async def _undelivered(
-        self, turn: Turn, failure: DeliveryFailure, tries: _Tries, activities: list[Activity], at: int
+    async def _wait_for_retry(
+        self, turn: Turn, failure: DeliveryFailure, tries: _Tries, activities: list[Activity], part: int
     ) -> bool:
-        """What it means that part `at` was not sent: True when the turn is given up. Waits before the next try."""
+        """After a failed send of activity number `part`: wait, then True to retry; False gives the turn up.
+
+        May change `activities`: a rejected attachment is dropped, a part rejected again and again becomes plain text.
+        """
         tries.failed += 1
         tries.since = tries.since or self._clock.now()
         metrics.DELIVERY_FAILURES.labels(failure.label).inc()
         _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
-        if isinstance(failure, DeliveryRefused):
-            return True
-        if isinstance(failure, DeliveryRejected) and at and not activities[at].get("text"):
-            del activities[at]  # a picture or a file that Teams does not take costs nobody the answer
-            return False
-        pause = _DELIVERY_BACKOFF[min(tries.failed, len(_DELIVERY_BACKOFF)) - 1]
-        if isinstance(failure, DeliveryRejected | DeliveryUnknown):
-            attempts = await with_retry(self._store.count_attempt, turn.ticket)
-            if isinstance(failure, DeliveryUnknown):
-                # the channel has sent it twice already: rarely again, since each time it may be shown once more
-                if attempts == 0 or attempts > len(_UNKNOWN_PAUSES):
-                    return True
-                metrics.MAYBE_DOUBLED.inc()
-                pause = _UNKNOWN_PAUSES[attempts - 1]
-            elif attempts == 0 or attempts >= _UNDELIVERED_AFTER:
+        pause: float | None
+        match failure:
+            case DeliveryRefused():
+                return False
+            case DeliveryRejected() if part and not activities[part].get("text"):
+                del activities[part]  # a picture or a file refused by Teams must not cost people the answer
                 return True
-            elif attempts >= _PLAIN_AFTER:
-                activities[:] = [plain(activity) for activity in activities]
-        elif self._clock.now() - tries.since > _DELIVERY_DEADLINE:
-            return True
-        elif isinstance(failure, Throttled) and failure.retry_after is not None:
-            pause = max(pause, min(failure.retry_after, _DELIVERY_BACKOFF[-1]))
+            case DeliveryRejected():
+                pause = await self._pause_after_rejection(turn, tries, activities)
+            case DeliveryUnknown():
+                pause = await self._pause_after_unknown(turn)
+            case _:
+                pause = self._pause_after_delay(failure, tries)
+        if pause is None:
+            return False
         await self._pause(pause)
-        return False
+        return True
+
+    async def _pause_after_rejection(self, turn: Turn, tries: _Tries, activities: list[Activity]) -> float | None:
+        """Teams does not take this form of the part. Seconds before the retry; None: too many rejections."""
+        attempts = await with_retry(self._store.count_attempt, turn.ticket)
+        if attempts == 0 or attempts >= _UNDELIVERED_AFTER:
+            return None
+        if attempts >= _PLAIN_AFTER:
+            activities[:] = [plain(activity) for activity in activities]
+        return _backoff(tries)
+
+    async def _pause_after_unknown(self, turn: Turn) -> float | None:
+        """The part may be visible. Seconds before the retry, which may show the part twice; None: too many retries.
+
+        The channel has sent the part twice already, so retries are few and late.
+        """
+        attempts = await with_retry(self._store.count_attempt, turn.ticket)
+        if attempts == 0 or attempts > len(_UNKNOWN_PAUSES):
+            return None
+        metrics.MAYBE_DOUBLED.inc()
+        return _UNKNOWN_PAUSES[attempts - 1]
+
+    def _pause_after_delay(self, failure: DeliveryFailure, tries: _Tries) -> float | None:
+        """Teams takes no part now. Seconds before the retry; None: past the deadline."""
+        if self._clock.now() - tries.since > _DELIVERY_DEADLINE:
+            return None
+        if isinstance(failure, Throttled) and failure.retry_after is not None:
+            return max(_backoff(tries), min(failure.retry_after, _DELIVERY_BACKOFF[-1]))
+        return _backoff(tries)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless the process is about to end: what is still to be shown is on disk for whoever runs next."""
+        """Wait before a retry; at shutdown the parts still to be sent stay on disk. Raises: CancelledError."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._leaving.wait()
-        if self._leaving.is_set():
+                await self._shutting_down.wait()
+        if self._shutting_down.is_set():
             raise asyncio.CancelledError
 
-    def begin_shutdown(self) -> None:
-        """The process is about to end: wait for nothing that the next one can do as well."""
-        self._leaving.set()
-
-    async def _close(self, turn: Turn, outcome: Outcome, ids: tuple[str, ...], error: str) -> None:
+    async def _close(self, turn: Turn, outcome: Outcome, delivered: tuple[str, ...], error: str) -> None:
         at = self._clock.now()
-        if await with_retry(self._store.close_turn, turn.ticket, outcome, ids, at, error):
-            self._closed(turn)
+        if await with_retry(self._store.close_turn, turn.ticket, outcome, delivered, at, error):
+            self._on_closed(turn)
             metrics.TURNS.labels(turn.kind.value, outcome.value, error).inc()
             metrics.TURN_SECONDS.observe(at - turn.accepted)
             _log.info(
@@ -185,3 +211,7 @@ class Delivery:
                 error=error,
                 seconds=round(at - turn.accepted, 3),
             )
+
+
+def _backoff(tries: _Tries) -> float:
+    return _DELIVERY_BACKOFF[min(tries.failed, len(_DELIVERY_BACKOFF)) - 1]

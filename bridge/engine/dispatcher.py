@@ -1,7 +1,8 @@
-"""Accept turns, keep them in order, stop them, and end in good order: the engine's one door.
+"""The dispatcher, the engine's public side: accepts turns, stops and drops turns, pauses, shuts down.
 
-Accepting claims at once where the lane is idle and nothing must be waited for; everything else is the work of the
-lanes' runners (`lanes`), which wait for the gateway (`gate`), and of the life on the store (`replica`).
+A turn for an idle lane is claimed at acceptance if admission needs no wait. All further turns stay queued for the
+lane's runner (`runners`), which waits for admission (`admission`). `heartbeat` keeps the replica's lease.
+docs/architecture.md, "Sessions and lanes"
 """
 
 from __future__ import annotations
@@ -15,10 +16,8 @@ import structlog
 from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import Lease
-from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import Heartbeat, TurnFilter, TurnStore
-from bridge.core.texts import say, span
 from bridge.core.turn import (
     Accepted,
     DropVerdict,
@@ -31,29 +30,27 @@ from bridge.core.turn import (
     StopVerdict,
     Ticket,
     Turn,
-    turn_name,
 )
-from bridge.engine.admission import Admission, Patience, QueuePosition, Rate
+from bridge.engine.admission import NEEDS_ADMISSION, Admission, Patience, Rate
 from bridge.engine.edits import Edits
 from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.runners import GATED, Runners
+from bridge.engine.runners import Runners
 from bridge.engine.store_retry import with_retry
+from bridge.engine.waiting import WaitingNotes
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
 _RETENTION_SECONDS = 600.0
 _NOTES_PER_HEARTBEAT = 50
-# Behind another question; the design's "about 30 s".
-_LONG_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`running`: turns in the gateway at once; `lane`: turns waiting in one lane; `waiting`: in all lanes.
+    """Numbers of turns: `running` at the gateway at once, queued in one `lane`, `waiting` in all lanes.
 
-    `rate`: the gateway's limit where the operator knows it. Retention in seconds after closing.
+    `rate`: the gateway's limit, if the operator knows the limit. `keep_text`, `keep_ids`: seconds after the close.
     """
 
     running: int = 10_000
@@ -66,7 +63,11 @@ class Limits:
 
 
 class Dispatcher:
-    """Implements acceptance, order, recovery, stop and drain over one store. `new_owner` names each life."""
+    """Accepts, runs and stops turns over a turn store, and ends in good order.
+
+    `new_owner` gives an owner id for each time the replica joins the turn table. `edits` applies people's edits and
+    ratings. `merge`: queued messages of one person are asked together.
+    """
 
     def __init__(
         self,
@@ -101,130 +102,144 @@ class Dispatcher:
             clock=clock,
             monotonic=monotonic,
             new_owner=new_owner,
-            heard=self._on_heartbeat,
+            on_heartbeat=self._on_heartbeat,
         )
-        self.edits = Edits(store=store, runners=self._runners, clock=clock, unasked=self._unasked)
+        self.edits = Edits(store=store, runners=self._runners, clock=clock, on_unasked=self._clean_up)
+        self._waiting_notes = WaitingNotes(
+            store=store,
+            accept=self.accept,
+            clock=clock,
+            tasks=self._housekeeping,
+            progress=pipeline.progress.switches.progress,
+        )
         self._waiting = 0
 
     @property
     def ready(self) -> bool:
-        """Whether turns can be kept now."""
+        """Whether turns can be accepted now."""
         return self._replica.alive and not self._replica.failing and not self._runners.closing
 
     @property
     def paused(self) -> bool:
-        """Whether an operator holds all turns."""
+        """Whether an operator has paused all turns."""
         return self._admission.paused
 
     async def start(self) -> None:
-        """Take over what lives before this one left, then watch over the lanes. Raises StoreUnavailable."""
-        await self._replica.begin()
+        """Join the turn table, take over orphans, keep the heartbeat. Raises: StoreUnavailable."""
+        await self._replica.start()
         self._housekeeping.start(self._retain(), "retention")
 
     async def accept(self, new: NewTurn, *, bounded: bool = True) -> Accepted:
-        """Commit the turn, and see that it runs. Raises StoreUnavailable: then nothing was kept.
+        """Commit the turn, then run the turn or leave the turn to the lane's runner. On an error no turn is kept.
 
-        `bounded`: where too many wait already, it is not kept (`full`). Greetings are no reason for that, and are
-        always kept: thousands of them are accepted at once, and wait longest.
+        `bounded`: a turn beyond the limits of waiting turns is not kept (`full`). Greetings are always kept and do not
+        count: thousands are accepted at once, and wait longest. Raises: StoreUnavailable.
         """
         if not self._replica.alive:
-            # before what is left over is taken over, a lane might get a second runner
+            # a lane might get a second runner if a turn ran before the takeover
             raise StoreUnavailable("starting")
         counts = new.kind is not Kind.WELCOME
         bounded = bounded and counts
         if bounded and self._waiting >= self._limits.waiting:
             return Accepted(0, full=True)
-        gated = new.kind in GATED
+        needs_admission = new.kind in NEEDS_ADMISSION
         idle = new.lane not in self._runners and not self._runners.closing
-        claim = idle and (not gated or self._admission.try_admit())
+        claim = idle and (not needs_admission or self._admission.try_admit())
         try:
             accepted = await self._commit(new, claim=claim, room=self._limits.lane if bounded else None)
             ticket = accepted.claimed
             if ticket is not None and ticket.owner == self._runners.owner and self._may_run(new.lane):
-                claim = False  # the place goes with the turn
+                claim = False  # the slot goes with the turn
                 self._runners.run(_claimed(new, accepted.n, ticket))
                 return accepted
         finally:
-            if claim and gated:
+            if claim and needs_admission:
                 await self._admission.free_slot(used=False)
         if ticket is not None:
-            # a drain began meanwhile, or a runner looked in: whoever comes next finds it in the queue
+            # meanwhile the drain began, or a runner took the lane: the queued turn is left to the next claim
             await with_retry(self._store.release, ticket)
         if not accepted.duplicate and not accepted.full:
             self._waiting += counts
             if new.kind is Kind.ASK:
                 self._pipeline.reactions.question_waits(new.lane, new.payload.reference)
-                self._tell_later(new, accepted.n)
+                if new.lane in self._runners:
+                    self._waiting_notes.waits_in_lane(new, accepted.n)
             self._runners.wake(new.lane)
         return accepted
 
     async def stop(self, lane: Lane, note_: NewTurn, by: str, *, only: int = 0) -> StopVerdict:
-        """Stop what runs in the lane, for the command with the note's id; the note is shown where nothing had begun.
+        """Stop the lane's first question for the command with the note's id; a queued question is closed with the note.
 
-        `only`: no other turn than this one.
+        `by`: the person's name. `only`: the number of the only turn that may be stopped, 0 for any.
+        Raises: StoreUnavailable.
         """
         stopped: Stopped = await self._store.stop(lane, note_, by, self._clock.now(), only=only)
         if stopped.verdict is StopVerdict.STOPPING:
             self._runners.stop(stopped.n, by)
         elif stopped.verdict is StopVerdict.WITHDRAWN:
-            self._unasked(stopped.n)
+            self._clean_up(stopped.n)
             self._runners.wake(note_.lane)
         return stopped.verdict
 
     async def drop(self, n: int, note_: NewTurn) -> DropVerdict:
-        """Close an open turn on an operator's word and tell its people; one that runs is stopped."""
+        """Close an open turn for an operator and show the note; a running turn is stopped. Raises: StoreUnavailable."""
         verdict = await self._store.drop(n, note_, self._clock.now())
         if verdict is DropVerdict.STOPPING:
             self._runners.stop(n, "")
         elif verdict is DropVerdict.DROPPED:
-            self._unasked(n)
+            self._clean_up(n)
             self._runners.wake(note_.lane)
         return verdict
 
     async def pause(self, paused: bool) -> None:
-        """Hold all turns, or let them go on; other processes follow with their next beat."""
+        """Hold all turns, or let turns go on; replicas follow with the next heartbeat. Raises: StoreUnavailable."""
         await self._store.pause(paused)
         self._admission.paused = paused
 
     async def find(self, n: int) -> Turn | None:
-        """The turn with this number."""
+        """The turn with number `n`. Raises: StoreUnavailable."""
         return await self._store.find(n)
 
     async def turns(self, wanted: TurnFilter, limit: int) -> tuple[Turn, ...]:
-        """The newest turns that fit, without their texts."""
+        """The newest turns matching the filter, without texts. Raises: StoreUnavailable."""
         return await self._store.turns(wanted, limit)
 
     async def status(self, lane: Lane) -> LaneStatus:
-        """What runs and what waits in a lane."""
+        """The running and the waiting turns of a lane. Raises: StoreUnavailable."""
         return await self._store.lane_status(lane)
 
     async def drain(self, grace: float) -> None:
-        """Begin nothing new; give what runs `grace` seconds. What is past it is told by whoever runs next."""
+        """Claim no more turns, give running turns `grace` seconds, cancel the rest, leave the turn table.
+
+        The replica that takes a cancelled turn over notes the interruption in the conversation.
+        """
         self._runners.close()
         await self._housekeeping.cancel()
         self._admission.close()
         self._pipeline.begin_shutdown()
-        left = await self._tasks.finish(grace)
-        if left:
-            _log.warning("interrupting", tasks=left)
+        unfinished = await self._tasks.finish(grace)
+        if unfinished:
+            _log.warning("interrupting", tasks=unfinished)
         await self._tasks.cancel()
-        await self._replica.end()
+        await self._replica.stop()
 
-    def _unasked(self, n: int) -> None:
-        """A turn was closed while it waited: whatever of it is still to be seen goes."""
+    def _clean_up(self, n: int) -> None:
+        """Remove the reaction and the live message of a turn that was closed while queued."""
 
-        async def tidy() -> None:
+        async def clean_up() -> None:
             row = await with_retry(self._store.find, n)
             if row is not None and row.state is State.CLOSED:
                 await self._pipeline.clean_up(row)
 
-        self._housekeeping.start(tidy(), "tidy")
+        self._housekeeping.start(clean_up(), "clean up")
 
     async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:
             return await self._store.accept(new, self._runners.owner, claim=claim, room=room)
         except StoreUnavailable:
-            self._replica.failing = True  # until a beat says otherwise, others are better placed
+            self._replica.failing = (
+                True  # until the next heartbeat, further activities go to replicas with a working store
+            )
             raise
 
     def _may_run(self, lane: Lane) -> bool:
@@ -236,50 +251,20 @@ class Dispatcher:
         self._admission.replicas = max(1, len(heartbeat.counters))
         self._pipeline.progress.elsewhere = max(0, heartbeat.running - len(self._runners))
         metrics.QUEUED.set(heartbeat.waiting)
-        for place in self._admission.unnotified(_NOTES_PER_HEARTBEAT):
-            self._housekeeping.start(self._tell(place), "waiting note")
-
-    async def _tell(self, place: QueuePosition) -> None:
-        """Tell people that their question waits, once for each question."""
-        head = await with_retry(self._store.head, place.lane)  # the one that got in line may have been taken back
-        if head is None or head.kind not in GATED:
-            return
-        locale = head.locale
-        if place.paused:
-            words = say("waiting_paused", locale)
-        elif place.seconds is None:
-            words = say("waiting_place", locale, place=place.ahead + 1)
-        else:
-            words = say("waiting_time", locale, place=place.ahead + 1, time=span(place.seconds, locale))
-        await self._say_waiting(head, words)
-
-    def _tell_later(self, new: NewTurn, n: int) -> None:
-        """A mark says that a question waits behind another; a long wait deserves words."""
-
-        async def tell() -> None:
-            status = await with_retry(self._store.lane_status, new.lane)
-            if status.running is not None and status.queued[:1] == (turn_name(n),):
-                await self._say_waiting(new, say("waiting_turn", new.locale))
-
-        if self._pipeline.progress.switches.progress and new.lane in self._runners:
-            loop = asyncio.get_running_loop()
-            loop.call_later(_LONG_WAIT, lambda: self._housekeeping.start(tell(), "long wait"))
-
-    async def _say_waiting(self, question: Turn | NewTurn, words: str) -> None:
-        waiting = note_turn(f"{question.id}|waiting", question.payload, note(words), self._clock.now())
-        await with_retry(self.accept, waiting)
+        for position in self._admission.heads_to_notify(_NOTES_PER_HEARTBEAT):
+            self._waiting_notes.waits_for_admission(position)
 
     async def _retain(self) -> None:
         while True:
             now = self._clock.now()
             limits = self._limits
             done = await with_retry(self._store.forget_old, now - limits.keep_text, now - limits.keep_ids, now)
-            # small batches, so that retention never holds up the traffic
+            # small batches, so retention never delays turns
             await asyncio.sleep(0.5 if done else _RETENTION_SECONDS)
 
 
 def _claimed(new: NewTurn, n: int, ticket: Ticket) -> Turn:
-    """The row as it stands after a claim at acceptance, without reading it back."""
+    """The row after a claim at acceptance, built without a read from the store."""
     return Turn(
         n=n,
         id=new.id,

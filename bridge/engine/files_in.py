@@ -1,8 +1,8 @@
-"""The files of a question, on their way to the agent.
+"""The way of a question's files from Teams to the agent.
 
-They are fetched when the question's turn has come, not at the door: the address is in the row, so nothing is lost in
-a crash, and a link that has run out meanwhile is told. What was read becomes part of the row's question, so that it
-is fetched once, whoever asks again or takes over.
+Files are fetched when the question runs, not at acceptance: the row holds each file's address, so a crash loses no
+file, and people are told of an expired link. Fetched text becomes part of the row's question, so a question asked again
+or taken over needs no second fetch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _READ_AT_ONCE = 100_000
 
 
 class FilesIn:
-    """Fetches what came with questions. `accept` keeps the note that tells what could not be passed on."""
+    """Fetches the files of questions. `accept` queues the note about files that could not be passed on."""
 
     def __init__(
         self,
@@ -49,16 +49,18 @@ class FilesIn:
         self._clock = clock
 
     async def prepare(self, turn: Turn) -> Payload | Reply:
-        """The payload of a running question, its files' text in its words; a reply where nothing is left to ask.
+        """Put the files' text into a running question's payload; gives a reply where no question is left to ask.
 
-        People are told at once of what could not be passed on, in a note of its own. Raises Interrupted where the turn
-        was taken over meanwhile.
+        A question without files stays unchanged. A note tells people at once which files could not be passed on.
+        Interrupted: the turn was taken over meanwhile. Raises: Interrupted.
         """
         payload, locale = turn.payload, turn.locale
+        if not payload.files:
+            return payload
         texts: list[TextFile] = []
         missing: list[str] = []
         lines: list[str] = []
-        # at once: a place at the gateway is held meanwhile
+        # all at once, since the turn holds a slot meanwhile
         reads = await self._read_all(turn)
         for file, read in zip(payload.files, reads, strict=True):
             if isinstance(read, TextFile):
@@ -88,12 +90,12 @@ class FilesIn:
         return await asyncio.gather(*(self._read(turn, file) for file in turn.payload.files))
 
     async def _read(self, turn: Turn, file: SharedFile) -> TextFile | str:
-        """The file as text, or the reason why not, in words."""
+        """The file's text, or a sentence why the file could not be passed on."""
         scope, locale = turn.payload.reference.scope, turn.locale
         if file.kind is FileKind.WITHHELD:
             metrics.FILES_IN.labels("withheld").inc()
             return say("file_withheld_here" if scope is Scope.PERSONAL else "file_withheld", locale)
-        if file.kind is FileKind.PICTURE:  # there is no text in it, so nothing to fetch
+        if file.kind is FileKind.PICTURE:  # a picture holds no text, so no fetch is needed
             metrics.FILES_IN.labels("not_text").inc()
             return say("file_no_text", locale)
         try:
@@ -102,7 +104,7 @@ class FilesIn:
             metrics.FILES_IN.labels(failure.label).inc()
             _log.warning("file_not_fetched", turn=turn.name, error=failure.label, detail=failure.detail)
             return say(failure.label, locale, megabytes=_MEGABYTES)
-        # a large one takes a while to read, and everybody else shares this loop
+        # a large file takes a while to decode, and all turns share the event loop
         large = len(content) > _READ_AT_ONCE
         text = await asyncio.to_thread(text_file, file.name, content) if large else text_file(file.name, content)
         metrics.FILES_IN.labels("not_text" if text is None else "read").inc()

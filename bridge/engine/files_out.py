@@ -1,8 +1,9 @@
-"""The files of an answer, on their way to people.
+"""The way of an answer's files from the gateway to people.
 
-They are fetched before the reply is stored, since their links run out and are nobody's but the bridge's. A picture goes
-into the chat itself. Anything else is kept for a day and offered by a consent card in a personal chat, and put behind a
-signed link elsewhere. A person's word about an offer is a turn like any other, so it survives a restart.
+Files are fetched before the reply is stored, since the gateway's links expire and open for the bridge only
+(docs/reference/goclaw.md, "Files"). A picture goes into the chat. All further files are kept for a day, behind a signed
+link in groups and channels, offered by a consent card in personal chats (docs/reference/teams.md, "Offering a file").
+A person's response to an offer is a turn, so the response survives a restart.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ _WHOLE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """A file as people get it: what stands in place of its link, and what is shown beside the answer."""
+    """A file as people get the file: the replacement of the link, and the activity beside the answer."""
 
     replacement: Replacement
     activity: Activity | None = None
 
 
 class FilesOut:
-    """Passes on what the agent made. `base` is the gateway's address, `offers` whether this cloud has file cards.
+    """Passes on files made by the agent. `base`: the gateway's address. `offers`: whether the cloud has consent cards.
 
-    Without `links` (no public address) there is no way into groups and channels, and people are told so. `new_id`
-    gives ids that nobody can guess.
+    `links`: None without a public address; then groups and channels get no files, and a sentence says so. `new_id`
+    gives ids that cannot be guessed.
     """
 
     def __init__(
@@ -75,66 +76,76 @@ class FilesOut:
         self._offers = offers
 
     async def publish(self, turn: Turn, answer: Answer) -> tuple[str, tuple[Activity, ...]]:
-        """The answer's Markdown with links that work, and what is shown after it. Raises nothing of its own."""
-        if len(answer.text) > _PARSED_AT_ONCE:  # takes a while, and everybody else shares this loop
-            linked = await asyncio.to_thread(linked_files, answer.text, self._base)
-        else:
-            linked = linked_files(answer.text, self._base)
-        passed = await self._pass_all(turn, linked, answer.files)
-        text = relinked(answer.text, self._base, {one.target: passed[_place(one.file)].replacement for one in linked})
-        text += self._listed(linked, answer.files, passed)
-        return text, tuple(one.activity for one in passed.values() if one.activity is not None)
+        """Fetch the answer's files; gives the Markdown with working links, and the activities to show after the text.
+
+        Raises no error: a fault of the bridge about a file costs people the file, not the answer.
+        """
+        try:
+            return await self._publish(turn, answer)
+        except Exception as error:  # noqa: BLE001  a fault of the bridge about a file must not cost people the answer
+            _log.error("files_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
+            return answer.text, ()
 
     async def hand_over(self, turn: Turn) -> Reply:
-        """Do what a person said about a file that was offered to them."""
+        """Carry out a person's response to an offered file: save the file to OneDrive, or drop the file."""
         consent, reference = turn.payload.consent, turn.payload.reference
         if consent is None:
             return Reply(Outcome.DELIVERED, ())
         kept = await with_retry(self._store.find, consent.file, self._clock.now())
-        mine = (reference.conversation, turn.payload.person.aad_id)
-        if kept is None or (kept.conversation, kept.person) != mine or kept.state is FileState.LINKED:
-            return _instead(turn, consent, "file_offer_gone", "")
+        asked_for = (reference.conversation, turn.payload.person.aad_id)
+        if kept is None or (kept.conversation, kept.person) != asked_for or kept.state is FileState.LINKED:
+            return _reply_replacing_card(turn, consent, "file_offer_gone", "")
         if not consent.accepted:
             await with_retry(self._store.finish, kept.id, FileState.DECLINED)
-            return _instead(turn, consent, "file_declined", kept.name)
+            return _reply_replacing_card(turn, consent, "file_declined", kept.name)
         if kept.state is FileState.DECLINED:
-            return _instead(turn, consent, "file_offer_gone", "")
+            return _reply_replacing_card(turn, consent, "file_offer_gone", "")
         if kept.state is FileState.OFFERED:
             try:
                 await self._shared.save(consent.upload_url, kept.content)
             except FileFailure as failure:
                 _log.warning("file_not_saved", turn=turn.name, error=failure.label, detail=failure.detail)
                 metrics.FILES_OUT.labels("not_saved").inc()
-                return _instead(turn, consent, "file_not_saved", kept.name)
-            # before anything is shown: repeated after a crash, the upload would be refused
+                return _reply_replacing_card(turn, consent, "file_not_saved", kept.name)
+            # recorded before the reply: an upload repeated after a crash would be refused
             await with_retry(self._store.finish, kept.id, FileState.SAVED)
         metrics.FILES_OUT.labels("saved").inc()
-        return _instead(turn, consent, "file_saved", kept.name)
+        return _reply_replacing_card(turn, consent, "file_saved", kept.name)
 
     async def open(self, id_: str, expires: str, signature: str) -> KeptFile | None:
-        """The file behind a signed link, while it is good. Raises StoreUnavailable."""
+        """The file behind a signed link; None for a wrong or expired link. Raises: StoreUnavailable."""
         now = self._clock.now()
         if self._links is None or not self._links.opens(id_, expires, signature, now):
             return None
         kept = await self._store.find(id_, now)
         return kept if kept is not None and kept.state is FileState.LINKED else None
 
+    async def _publish(self, turn: Turn, answer: Answer) -> tuple[str, tuple[Activity, ...]]:
+        if len(answer.text) > _PARSED_AT_ONCE:  # takes a while, and all turns share the event loop
+            linked = await asyncio.to_thread(linked_files, answer.text, self._base)
+        else:
+            linked = linked_files(answer.text, self._base)
+        passed = await self._pass_all(turn, linked, answer.files)
+        text = relinked(answer.text, self._base, {link.target: passed[_path(link.file)].replacement for link in linked})
+        text += self._listed(linked, answer.files, passed)
+        return text, tuple(file.activity for file in passed.values() if file.activity is not None)
+
     async def _pass_all(
         self, turn: Turn, linked: tuple[Linked, ...], beside: tuple[AgentFile, ...]
     ) -> dict[str, _Passed]:
-        """Each file once, by its place at the gateway."""
+        """Pass each file on once, even if linked twice; gives results by path at the gateway."""
         files: dict[str, AgentFile] = {}
-        for file in (*(one.file for one in linked), *beside):
-            files.setdefault(_place(file), file)
+        for file in (*(link.file for link in linked), *beside):
+            files.setdefault(_path(file), file)
         passed: dict[str, _Passed] = {}
         until = asyncio.get_running_loop().time() + _WHOLE_SECONDS
-        for place, file in files.items():
+        for path, file in files.items():
             late = asyncio.get_running_loop().time() > until
             if late or len(passed) >= MOST_FILES:
                 words = say("file_too_many", turn.locale, most=MOST_FILES)
-                passed[place] = _Passed(Replacement(NOWHERE, words))
+                passed[path] = _Passed(Replacement(NOWHERE, words))
             else:
-                passed[place] = await self._pass(turn, file)
+                passed[path] = await self._pass(turn, file)
         return passed
 
     async def _pass(self, turn: Turn, file: AgentFile) -> _Passed:
@@ -156,7 +167,7 @@ class FilesOut:
         return await self._keep(turn, file, content)
 
     async def _keep(self, turn: Turn, file: AgentFile, content: bytes) -> _Passed:
-        """The file, offered or behind a link."""
+        """Keep the file, and offer the file in a personal chat or link the file."""
         reference = turn.payload.reference
         offered = self._offers and reference.scope is Scope.PERSONAL
         if not offered and self._links is None:
@@ -178,7 +189,7 @@ class FilesOut:
         )
         try:
             await self._store.keep(kept, MOST_KEPT_BYTES)
-        except StoreUnavailable as error:  # the answer itself is worth waiting for, its file is not
+        except StoreUnavailable as error:  # no retry: the answer must not wait for a file
             _log.error("file_not_kept", turn=turn.name, detail=error.detail)
             metrics.FILES_OUT.labels("not_kept").inc()
             return _Passed(Replacement(NOWHERE, say("file_gone", reference.locale)))
@@ -189,23 +200,23 @@ class FilesOut:
         return _Passed(Replacement(self._links.url(kept.id, kept.expires)))
 
     def _listed(self, linked: tuple[Linked, ...], beside: tuple[AgentFile, ...], passed: dict[str, _Passed]) -> str:
-        """Lines for the files that the answer does not name and nothing else shows."""
-        named = {_place(one.file) for one in linked}
+        """Markdown lines for files without a link in the text and without an activity."""
+        named = {_path(link.file) for link in linked}
         lines = [
             f"- [{file.name}]({replacement.href}) {replacement.words}".rstrip()
-            for place, file in {_place(file): file for file in beside}.items()
-            if place not in named and passed[place].activity is None
-            for replacement in (passed[place].replacement,)
+            for path, file in {_path(file): file for file in beside}.items()
+            if path not in named and passed[path].activity is None
+            for replacement in (passed[path].replacement,)
         ]
         return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
 
 
-def _instead(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
-    """A sentence in place of the card, so that nobody clicks it again; a saved file is shown after it."""
+def _reply_replacing_card(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
+    """Replace the consent card by a sentence, so the card is not clicked again; show a saved file below."""
     words = note(say(key, turn.locale, name=name))
     activities = (words, file_cards.saved(name, consent)) if key == "file_saved" else (words,)
     return Reply(Outcome.DELIVERED, activities, live=LiveMessage(consent.card) if consent.card else None)
 
 
-def _place(file: AgentFile) -> str:
+def _path(file: AgentFile) -> str:
     return unquote(file.path.partition("?")[0])

@@ -1,4 +1,4 @@
-"""From an event to what is done about it: the decision is `core.intake`'s, the deeds are here."""
+"""Carries out the decisions of `core.decide` about verified activities (docs/architecture.md, "One message's way")."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from bridge.core.texts import say
 from bridge.core.turn import Kind, NewTurn, Payload, StopVerdict, Turn
 from bridge.engine.dispatcher import Dispatcher
 
-_TRIES = 5
+# Each try fails only if a replica claims or releases the question in the same moment.
+_WITHDRAW_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Click:
-    """The answer to a click on a card: the words to show, and whether they replace the card."""
+class ClickResponse:
+    """The response to a click on a card: `words` to show; `replaces`: the words take the card's place."""
 
     words: str
     replaces: bool
 
 
 class Handler:
-    """Everything a verified activity can set off. Raises StoreUnavailable where the turn could not be kept.
+    """Handles the events of verified activities. `policy` decides who may ask, and which session a question is for.
 
-    `gateway_health` and `gateway_memory` give the text keys of what `/status` says about the gateway.
+    `gateway_health` and `gateway_memory` give the text keys of the gateway's state for `/status`.
     """
 
     def __init__(
@@ -45,14 +46,17 @@ class Handler:
         gateway_memory: Callable[[], str],
     ) -> None:
         self._dispatcher = dispatcher
-        self._afterthoughts = dispatcher.edits
+        self._edits = dispatcher.edits
         self._policy = policy
         self._clock = clock
         self._gateway_health = gateway_health
         self._gateway_memory = gateway_memory
 
-    async def receive(self, event: Event) -> Click | None:
-        """Do what the event asks for; when it returns, what must be kept is on disk."""
+    async def receive(self, event: Event) -> ClickResponse | None:
+        """Carry out the event; on return every accepted turn and edit is on disk. Raises: StoreUnavailable.
+
+        Gives the response to a click on a card, None for all further events.
+        """
         decision = decide(event, self._policy, self._clock.now())
         match decision:
             case Ignored():
@@ -67,29 +71,29 @@ class Handler:
             case AskAgain():
                 return await self._ask_again(decision)
             case ApplyEdit():
-                await self._reword(decision)
+                await self._apply_edit(decision)
             case WithdrawAll():
                 metrics.INBOUND.labels("removed").inc()
-                await self._afterthoughts.withdraw_all(decision.id_prefix)
+                await self._edits.withdraw_all(decision.id_prefix)
             case Rating():
                 await self._rate(decision)
             case _:
                 assert_never(decision)
         return None
 
-    async def _accept(self, new: NewTurn) -> Click | None:
+    async def _accept(self, new: NewTurn) -> ClickResponse | None:
         accepted = await self._dispatcher.accept(new)
         if accepted.full:
             metrics.INBOUND.labels("overloaded").inc()
-            if new.kind in (Kind.ASK, Kind.NEW):  # of notes that wait, people have had enough already
+            if new.kind in (Kind.ASK, Kind.NEW):  # a note for each refused note would double the traffic
                 overloaded = self._note_instead(new, say("overloaded", new.locale))
                 await self._dispatcher.accept(overloaded, bounded=False)
             return None
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "accepted").inc()
-        # only a click on a card reads this
-        return Click(say("new_asked", new.locale), replaces=True) if new.kind is Kind.NEW else None
+        # the response is shown for a click on a card only, not for the typed command /new
+        return ClickResponse(say("new_asked", new.locale), replaces=True) if new.kind is Kind.NEW else None
 
-    async def _stop(self, decision: Stop) -> Click | None:
+    async def _stop(self, decision: Stop) -> ClickResponse | None:
         if decision.n:
             return await self._stop_by_button(decision)
         verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by)
@@ -98,14 +102,14 @@ class Handler:
             await self._dispatcher.accept(self._note_instead(decision.turn, say("stop_nothing", decision.turn.locale)))
         return None
 
-    async def _stop_by_button(self, decision: Stop) -> Click:
-        """The button stands under one turn's progress, and stops no other."""
+    async def _stop_by_button(self, decision: Stop) -> ClickResponse:
+        """The button below a turn's progress stops this turn only."""
         locale = decision.turn.locale
         verdict = await self._dispatcher.stop(decision.lane, decision.turn, decision.by, only=decision.n)
         if verdict is StopVerdict.NOTHING:
-            return Click(say("stop_nothing", locale), replaces=False)
+            return ClickResponse(say("stop_nothing", locale), replaces=False)
         metrics.INBOUND.labels(f"stop_{verdict}").inc()
-        return Click(say("stop_asked", locale), replaces=False)
+        return ClickResponse(say("stop_asked", locale), replaces=False)
 
     async def _status(self, decision: ShowStatus) -> None:
         locale = decision.turn.locale
@@ -129,54 +133,54 @@ class Handler:
         )
         await self._accept(self._note_instead(decision.turn, words))
 
-    async def _ask_again(self, decision: AskAgain) -> Click:
+    async def _ask_again(self, decision: AskAgain) -> ClickResponse:
         locale = decision.turn.locale
-        restated = await self._afterthoughts.current_question(decision.n)
-        mine = decision.turn.payload
+        restated = await self._edits.current_question(decision.n)
+        click = decision.turn.payload
         if restated is None or not (restated[1] or restated[0].payload.files):
-            return Click(say("again_gone", locale), replaces=False)
+            return ClickResponse(say("again_gone", locale), replaces=False)
         asked, text = restated
         original = asked.payload
-        # by ids of the verified activity: nobody may run another's question, nor from another conversation
+        # compared by ids of the verified activity: only the asker may ask again, and only in the same conversation
         if (original.person.aad_id, original.reference.conversation, original.reference.tenant) != (
-            mine.person.aad_id,
-            mine.reference.conversation,
-            mine.reference.tenant,
+            click.person.aad_id,
+            click.reference.conversation,
+            click.reference.tenant,
         ):
-            return Click(say("again_not_yours", locale), replaces=False)
-        reference = replace(original.reference, service_url=mine.reference.service_url)
+            return ClickResponse(say("again_not_yours", locale), replaces=False)
+        reference = replace(original.reference, service_url=click.reference.service_url)
         payload = replace(original, reference=reference, text=text)
         accepted = await self._dispatcher.accept(
             replace(decision.turn, lane=asked.lane, payload=payload, again_of=asked.n)
         )
         if accepted.full:
-            return Click(say("overloaded", locale), replaces=False)
-        if decision.instead:  # the new question is kept by now: no crash can leave the asker with neither
-            await self._take_back(asked, text)
+            return ClickResponse(say("overloaded", locale), replaces=False)
+        if decision.instead:  # the new question is on disk, so a crash here cannot lose both questions
+            await self._withdraw_replaced(asked, text)
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "asked_again").inc()
         words = say("edit_used" if decision.instead else "asked_again", locale)
-        return Click(f"{words} {asked.name}", replaces=True)
+        return ClickResponse(f"{words} {asked.name}", replaces=True)
 
-    async def _take_back(self, asked: Turn, text: str) -> None:
-        """Withdraw what is asked anew; where it has been claimed meanwhile, only if it still asks the same."""
-        for _ in range(_TRIES):
-            if (await self._afterthoughts.withdraw(asked)).verdict is not EditVerdict.NOTHING:
+    async def _withdraw_replaced(self, asked: Turn, text: str) -> None:
+        """Withdraw a question asked anew; once claimed, only if the claimed turn still asks the same text."""
+        for _ in range(_WITHDRAW_TRIES):
+            if (await self._edits.withdraw(asked)).verdict is not EditVerdict.NOTHING:
                 return
-            now = await self._afterthoughts.current_question(asked.n)
+            now = await self._edits.current_question(asked.n)
             if now is None or now[0].n != asked.n or now[1] != text or now[0].fence == asked.fence:
-                return  # it is over, or asks for others as well: they must not go with it
+                return  # closed, or claimed together with messages that must not be withdrawn
             asked = now[0]
 
-    async def _reword(self, decision: ApplyEdit) -> None:
-        changed = await self._afterthoughts.edit(decision.edit)
-        metrics.INBOUND.labels(f"change_{changed.verdict}").inc()
-        if changed.verdict is EditVerdict.UNASKED and decision.anew is not None:
-            await self._accept(replace(decision.anew, again_of=changed.n))
-        elif changed.verdict is EditVerdict.LATE and decision.about is not None:
-            await self._offer(changed.n, decision.about)
+    async def _apply_edit(self, decision: ApplyEdit) -> None:
+        result = await self._edits.edit(decision.edit)
+        metrics.INBOUND.labels(f"change_{result.verdict}").inc()
+        if result.verdict is EditVerdict.UNASKED and decision.anew is not None:
+            await self._accept(replace(decision.anew, again_of=result.n))
+        elif result.verdict is EditVerdict.LATE and decision.about is not None:
+            await self._offer(result.n, decision.about)
 
     async def _offer(self, n: int, about: Payload) -> None:
-        """Tell the asker what may be done about a question that was edited too late; once for each of its states."""
+        """Offer the asker of a question edited too late to ask the new text; once for each kind of offer."""
         turn = await self._dispatcher.find(n)
         if turn is None:
             return
@@ -188,7 +192,7 @@ class Handler:
         await self._accept(note_turn(f"edited|{n}|{offered}", about, card, now))
 
     async def _rate(self, rating: Rating) -> None:
-        changed = await self._afterthoughts.rate(rating)
+        changed = await self._edits.rate(rating)
         metrics.INBOUND.labels("rated" if changed else "rated_nothing").inc()
         if changed:
             metrics.FEEDBACK.labels("taken_back" if rating.taken_back else rating.reaction.value).inc()

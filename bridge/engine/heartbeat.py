@@ -1,6 +1,7 @@
-"""One life among others on the same turn table: its beat, its watch over itself, and what it takes over from the dead.
+"""A replica's heartbeat, lease watchdog, and takeover of expired replicas' turns.
 
-With a store that only this process uses there is nobody to watch, and the beat only looks for what fell between.
+On a store for a single process, no takeover happens after the start; the heartbeat still counts turns and finds
+orphans. docs/architecture.md, "A turn's states"
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from bridge.tasks import Tasks
 _log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 1.0
-# A claimed row without a runner for this long was orphaned by a cancelled request, not merely on its way.
+# Age in seconds from which a claimed row without a runner counts as an orphan of a cancelled request: younger rows are
+# on the way from the commit to a runner.
 _ORPHAN_SECONDS = 5.0
 
 
 class Replica:
-    """The life of this process on the store. `new_owner` names each life; `heard` gets what every beat brings.
+    """This process's membership in the turn table. `new_owner` gives an owner id for each time the replica joins.
 
-    `work` holds the tasks of the lanes: they are ended when this life can no longer be sure that it is not dead.
+    `on_heartbeat` gets the result of each heartbeat. `work` holds the runners' tasks, which are cancelled when the
+    lease is lost. `alive`: the replica has joined and holds its lease. `failing`: the last store call failed.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Replica:
         clock: Clock,
         monotonic: Callable[[], float],
         new_owner: Callable[[], str],
-        heard: Callable[[Heartbeat], None],
+        on_heartbeat: Callable[[Heartbeat], None],
     ) -> None:
         self._store = store
         self._runners = runners
@@ -53,23 +56,23 @@ class Replica:
         self._clock = clock
         self._monotonic = monotonic
         self._new_owner = new_owner
-        self._on_heartbeat = heard
+        self._on_heartbeat = on_heartbeat
         self._watching = Tasks()
         self.alive = False
         self.failing = False
 
-    async def begin(self) -> None:
-        """Join, take over what the dead have left, then beat. Raises StoreUnavailable."""
+    async def start(self) -> None:
+        """Join, take over the turns of expired replicas, then keep the heartbeat. Raises: StoreUnavailable."""
         await self._join()
-        self._store.on_stop(self._stop_asked)
-        self._watching.start(self._run(), "heartbeat")
+        self._store.on_stop(self._on_stop_request)
+        self._watching.start(self._keep_heartbeat(), "heartbeat")
         if self._store.shared:
-            self._watching.start(self._watch(), "watchdog")
+            self._watching.start(self._watch_lease(), "watchdog")
 
-    async def end(self) -> None:
-        """Leave: what is still open may be taken over at once."""
+    async def stop(self) -> None:
+        """End the heartbeat and leave the turn table, so open turns may be taken over at once."""
         await self._watching.cancel()
-        with contextlib.suppress(StoreUnavailable):  # then the others wait for one lease
+        with contextlib.suppress(StoreUnavailable):  # without the leave, takeover waits for one lease
             await self._store.leave(self._runners.owner)
 
     async def _join(self) -> None:
@@ -79,11 +82,11 @@ class Replica:
         heartbeat = await self._store.heartbeat(owner, 0)
         self._lease.renewed(began, self._monotonic(), owner, heartbeat.counters)
         self._runners.owner, self._runners.alive = owner, True
-        self._on_heartbeat(heartbeat)  # before anything runs: a pause holds what is taken over, too
+        self._on_heartbeat(heartbeat)  # before any turn runs: a pause also holds the turns taken over
         await self._take_over(frozenset())
         self.alive = True
 
-    async def _run(self) -> None:
+    async def _keep_heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
@@ -92,18 +95,18 @@ class Replica:
                 if not self.failing:
                     _log.error("store_unavailable", error=error.detail)
                 self.failing = True
-            except Exception as error:  # noqa: BLE001  without a beat nothing is taken over, and nothing heals
+            except Exception as error:  # noqa: BLE001  without a heartbeat no turn is taken over or recovered
                 _log.error("heartbeat_failed", error=type(error).__name__, exc_info=error)
                 self.failing = True
 
     async def _count_heartbeat(self) -> None:
         if not self.alive:
-            await self._begin_again()
+            await self._rejoin()
             return
         began, owner = self._monotonic(), self._runners.owner
         heartbeat = await self._store.heartbeat(owner, len(self._runners))
-        if self._replaced(owner):
-            return  # by the watchdog, while the beat was under way
+        if self._lost(owner):
+            return  # the watchdog gave the lease up during the heartbeat
         if not heartbeat.alive:
             await self._stop_own_work("declared expired")
             return
@@ -112,32 +115,32 @@ class Replica:
         if (expired and self._store.shared) or heartbeat.orphans:
             await self._take_over(expired)
         for n in heartbeat.stops:
-            self._stop_asked(n)
+            self._on_stop_request(n)
         self._on_heartbeat(heartbeat)
         await self._recover_orphans()
 
-    async def _watch(self) -> None:
-        """On its own, since a beat may hang in a dead connection for longer than there is time."""
+    async def _watch_lease(self) -> None:
+        """A task beside the heartbeat, since a heartbeat may hang in a dead connection for longer than the lease."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if self.alive and not self._lease.certain(self._monotonic()):
                 await self._stop_own_work("no heartbeat")
 
     async def _stop_own_work(self, reason: str) -> None:
-        """Stop all own work: from now on somebody else may have taken it over."""
+        """Cancel all runners: from now on a replica may have taken the turns over."""
         _log.error("ownership_lost", owner=self._runners.owner, reason=reason, lanes=len(self._runners))
         metrics.OWNERSHIP_LOST.inc()
         self.alive = self._runners.alive = False
         self._lease.lost()
         await self._work.cancel()
 
-    async def _begin_again(self) -> None:
-        """A new life in the same process; what the old one had open is an orphan like any other."""
-        before = self._runners.owner
-        await self._store.leave(before)
+    async def _rejoin(self) -> None:
+        """Join again under a new owner; open turns of the lost owner are orphans, taken over like all orphans."""
+        lost_owner = self._runners.owner
+        await self._store.leave(lost_owner)
         await self._join()
         self.failing = False
-        _log.info("rejoined", owner=self._runners.owner, before=before)
+        _log.info("rejoined", owner=self._runners.owner, before=lost_owner)
 
     async def _take_over(self, expired: frozenset[str]) -> None:
         orphans = await self._store.take_over(self._runners.owner, expired)
@@ -148,41 +151,41 @@ class Replica:
         for lane in orphans.lanes:
             self._runners.wake(lane)
 
-    def _stop_asked(self, n: int) -> None:
+    def _on_stop_request(self, n: int) -> None:
         if self._runners.runs(n):
-            self._work.start(self._stop(n), "stop")
+            self._work.start(self._stop_turn(n), "stop")
 
-    async def _stop(self, n: int) -> None:
+    async def _stop_turn(self, n: int) -> None:
         turn = await with_retry(self._store.find, n)
         if turn is not None and turn.stop:
             self._runners.stop(n, turn.stopped_by, withdrawn=turn.withdrawn)
 
     async def _recover_orphans(self) -> None:
-        """Own rows that nobody works on: their request was cancelled between commit and start."""
+        """Find own rows without a runner: the request was cancelled between the commit and the runner's start."""
         if self._ending():
             return
         now = self._clock.now()
         stalled = await self._store.stalled(self._runners.owner, now - _ORPHAN_SECONDS, now - HEARTBEAT_SECONDS)
         for n, lane in stalled.claimed:
             if lane not in self._runners:
-                await self._recover(n)
+                await self._recover_orphan(n)
         for lane in stalled.lanes:
             if lane not in self._runners:
                 self._runners.wake(lane)
 
-    def _replaced(self, owner: str) -> bool:
+    def _lost(self, owner: str) -> bool:
         return not self.alive or owner != self._runners.owner
 
     def _ending(self) -> bool:
-        """Whether runs are being ended here: what looks like an orphan then had begun."""
+        """Whether runners are being cancelled: rows without a runner are no orphans then."""
         return not self.alive or self._runners.closing
 
-    async def _recover(self, n: int) -> None:
-        # read anew: since the look, its runner may have closed it and be gone
+    async def _recover_orphan(self, n: int) -> None:
+        # read once more: meanwhile the row's runner may have closed the turn and ended
         row = await self._store.find(n)
         if row is None or row.owner != self._runners.owner or row.lane in self._runners or self._ending():
             return
-        # claimed at its acceptance and never begun; one that was adopted had been asked by another life
+        # fence 1: claimed at acceptance and never begun; a row taken over (fence 2 and more) may have been asked
         if row.state is State.RUNNING and not row.stop and row.fence == 1:
             _log.warning("orphan_released", turn=row.name)
             await self._store.release(row.ticket)

@@ -1,7 +1,7 @@
-"""What an operator may see of turns and do with them: list, show, ask again, drop, hold everything.
+"""Operators' actions on turns: list, show, ask again, drop, pause all turns, read feedback.
 
-Operators are not readers: no text, no reply and nobody's name leaves this module; but what people wrote as feedback is
-written for them.
+Operators must not read conversations: no question, reply or person's name leaves this module. Feedback is written for
+operators, so the words of ratings do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DROPPED = {Kind.ASK: "dropped", Kind.NEW: "dropped_new"}
 
 
 class Refusal(StrEnum):
-    """Why nothing was done."""
+    """Why an action on a turn was refused."""
 
     UNKNOWN = "unknown"
     OPEN = "open"
@@ -40,7 +40,7 @@ class Refusal(StrEnum):
 
 
 class Operator:
-    """The admin listener's door to the engine. Everything raises StoreUnavailable; what was done is on disk."""
+    """The admin API's access to the engine. Each change is on disk when its method returns."""
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock) -> None:
         self._dispatcher = dispatcher
@@ -48,21 +48,21 @@ class Operator:
 
     @property
     def paused(self) -> bool:
-        """Whether all turns are held."""
+        """Whether an operator has paused all turns."""
         return self._dispatcher.paused
 
     async def list(self, wanted: TurnFilter, limit: int) -> tuple[dict[str, Any], ...]:
-        """The newest turns that fit, newest first, ready for JSON."""
+        """The newest turns matching the filter, newest first, as JSON values. Raises: StoreUnavailable."""
         now = self._clock.now()
         return tuple(_summary(turn, now) for turn in await self._dispatcher.turns(wanted, limit))
 
     async def show(self, n: int) -> dict[str, Any] | None:
-        """All that is known of a turn but what was said in it, ready for JSON."""
+        """All facts of turn `n` except the texts, as JSON values; None if unknown. Raises: StoreUnavailable."""
         turn = await self._dispatcher.find(n)
         return None if turn is None else _details(turn, self._clock.now())
 
     async def again(self, n: int) -> int | Refusal:
-        """Ask a closed question once more, in its own lane and session; the number of the new turn."""
+        """Ask a closed question again in the same lane and session; gives the new number. Raises: StoreUnavailable."""
         asked = await self._dispatcher.find(n)
         if asked is None:
             return Refusal.UNKNOWN
@@ -71,7 +71,7 @@ class Operator:
         if asked.state is not State.CLOSED:
             return Refusal.OPEN
         restated = await self._dispatcher.edits.current_question(n)
-        # one that was asked together with another has its own words
+        # a merged question is asked again with the words of the question alone, not of the whole group
         text = restated[1] if restated is not None and restated[0].n == n else asked.words
         if not text and (changed_since(asked) or not asked.payload.files):
             return Refusal.TEXT_GONE
@@ -84,27 +84,27 @@ class Operator:
         return accepted.n
 
     async def drop(self, n: int) -> DropVerdict | Refusal:
-        """Close an open turn and tell its people; one that the agent works on is stopped, which tells them too."""
+        """Close an open turn and show its people a note; a running turn is stopped. Raises: StoreUnavailable."""
         turn = await self._dispatcher.find(n)
         if turn is None:
             return Refusal.UNKNOWN
         if turn.state is State.CLOSED:
             return Refusal.CLOSED
-        verdict = await self._dispatcher.drop(n, self._farewell(turn))
+        verdict = await self._dispatcher.drop(n, self._drop_note(turn))
         _log.info("operator_drop", turn=turn.name, verdict=verdict.value)
         return Refusal.CLOSED if verdict is DropVerdict.NOTHING else verdict
 
     async def feedback(self, after: After, limit: int) -> tuple[dict[str, Any], ...]:
-        """What people think of answers, oldest first, ready for JSON; `after` of each is where to go on behind it."""
+        """Ratings of answers, oldest first, as JSON values; `after` continues the list. Raises: StoreUnavailable."""
         found = await self._dispatcher.edits.ratings(after, limit)
         return tuple(_rating(rating) for rating in found)
 
     async def pause(self, paused: bool) -> None:
-        """Hold all turns, or let them go on; what arrives meanwhile is kept."""
+        """Hold all turns, or let turns go on; messages during a pause are kept. Raises: StoreUnavailable."""
         await self._dispatcher.pause(paused)
         _log.info("operator_pause", paused=paused)
 
-    def _farewell(self, turn: Turn) -> NewTurn:
+    def _drop_note(self, turn: Turn) -> NewTurn:
         words = f"{say(_DROPPED.get(turn.kind, 'dropped_message'), turn.locale)}\n\n*{turn.name}*"
         return note_turn(f"drop|{turn.n}", turn.payload, note(words), self._clock.now())
 
@@ -132,7 +132,7 @@ def _summary(turn: Turn, now: float) -> dict[str, Any]:
 
 
 def _details(turn: Turn, now: float) -> dict[str, Any]:
-    """Sizes stand for the words; they are None once the text is no longer kept."""
+    """A turn's summary and details. Texts appear as sizes in bytes, None after the text's retention."""
     kept = bool(turn.payload.reference.conversation)
     return {
         **_summary(turn, now),

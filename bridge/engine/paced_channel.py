@@ -1,4 +1,7 @@
-"""The way back to Teams under the budgets: answers wait until they fit, what may be left out is left out."""
+"""Keeps outgoing traffic within Teams' limits: answers wait for room, progress and reactions without room are skipped.
+
+docs/reference/teams.md, "Limits of the connector"
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _THROTTLED_SECONDS = 5.0
 
 
 class PacedChannel:
-    """Implements ports.Channel over a channel. `shared`: other replicas send as well."""
+    """Implements `Channel` over a channel. `shared`: several replicas share the tenant's limits."""
 
     def __init__(self, channel: Channel, *, monotonic: Callable[[], float], shared: bool) -> None:
         self._channel = channel
@@ -34,25 +37,25 @@ class PacedChannel:
         self._reactions = TenantBudget.of_reactions(shared=shared)
 
     async def send(self, to: Reference, activity: Activity) -> str:
-        """Show one activity as soon as the conversation's budget allows it; gives its id. Raises DeliveryFailure."""
-        budget = await self._room(to)
+        """Send an activity once the conversation's budget has room; gives the message's id. Raises: DeliveryFailure."""
+        budget = await self._wait_for_room(to)
         id_ = await self._spend(budget, self._channel.send(to, activity))
         budget.typed = False
         return id_
 
     async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
-        """An answer in place of its progress; it waits like every answer. Raises DeliveryFailure."""
-        budget = await self._room(to)
+        """Replace the live message by an answer once the budget has room. Raises: DeliveryFailure."""
+        budget = await self._wait_for_room(to)
         if live.stream and (pause := budget.streamed + STREAM_INTERVAL - self._monotonic()) > 0:
             await asyncio.sleep(pause)
         if live.stream and live.text:
-            budget.spent(self._monotonic())  # the stream's end, and then the edit
+            budget.spent(self._monotonic())  # two requests: the stream's end, then the edit
         id_ = await self._spend(budget, self._channel.replace(to, live, activity))
         budget.typed = False
         return id_
 
     async def typing(self, to: Reference) -> None:
-        """Show the typing indicator once; a renewal only where answers need nothing of it. Raises DeliveryFailure."""
+        """Show the typing indicator once; a renewal needs room for progress. Raises: DeliveryFailure."""
         budget, now = self._budget(to.conversation), self._monotonic()
         renewed, budget.typed = budget.typed, True
         if renewed:
@@ -66,7 +69,7 @@ class PacedChannel:
         await self._spend(budget, self._channel.typing(to))
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
-        """One request of a stream, if there is room. Raises LeftOut, StreamEnded, DeliveryFailure."""
+        """Send a request of a stream if the budget has room. Raises: LeftOut, StreamEnded, DeliveryFailure."""
         budget = self._budget(to.conversation)
         self._admit_progress(budget, self._monotonic())
         try:
@@ -75,21 +78,21 @@ class PacedChannel:
             budget.streamed = self._monotonic()
 
     async def post_placeholder(self, to: Reference, activity: Activity) -> str:
-        """A message of progress, if there is room. Raises LeftOut, DeliveryFailure."""
-        return await self._progressing(to, lambda: self._channel.post_placeholder(to, activity))
+        """Post a placeholder if the budget has room. Raises: LeftOut, DeliveryFailure."""
+        return await self._send_progress(to, lambda: self._channel.post_placeholder(to, activity))
 
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
-        """Progress in place of what the message shows, if there is room. Raises LeftOut, DeliveryFailure."""
-        await self._progressing(to, lambda: self._channel.update_placeholder(to, message, activity))
+        """Update a placeholder if the budget has room. Raises: LeftOut, DeliveryFailure."""
+        await self._send_progress(to, lambda: self._channel.update_placeholder(to, message, activity))
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
-        """A reaction, if there is room for one. Raises LeftOut, DeliveryFailure."""
+        """Add or remove a reaction if the budget has room. Raises: LeftOut, DeliveryFailure."""
         if not self._reactions.take(self._monotonic()):
             metrics.PACED.labels("left_out").inc()
             raise LeftOut
         await self._channel.react(to, reaction, on=on)
 
-    async def _progressing(self, to: Reference, request: Callable[[], Awaitable[T]]) -> T:
+    async def _send_progress(self, to: Reference, request: Callable[[], Awaitable[T]]) -> T:
         budget = self._budget(to.conversation)
         self._admit_progress(budget, self._monotonic())
         return await self._spend(budget, request())
@@ -99,7 +102,7 @@ class PacedChannel:
             metrics.PACED.labels("left_out").inc()
             raise LeftOut
 
-    async def _room(self, to: Reference) -> ConversationBudget:
+    async def _wait_for_room(self, to: Reference) -> ConversationBudget:
         budget = self._budget(to.conversation)
         while pause := budget.wait(self._monotonic()):
             metrics.PACED.labels("waited").inc()

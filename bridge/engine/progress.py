@@ -1,7 +1,7 @@
-"""Shows one turn's progress beside its run: typing at once, then what `core.streaming` decides, request after request.
+"""Shows the progress of a running turn: typing at once, then the steps of `core.progress.machine`, one at a time.
 
-The message under which progress is shown is on disk before the next request leaves, so that whoever answers later, this
-life or another, puts the answer in its place.
+The live message's id is on disk before the next request to Teams leaves, so after a crash the replica that takes the
+turn over replaces the same message. docs/architecture.md, "Progress and budgets"
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self, assert_never
 
 import structlog
@@ -34,16 +35,21 @@ from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
-# An answer waits for a request of its progress that is under way, for a little longer than the channel does: one that
-# was given up might be shown after the answer, or leave a message that nobody knows of.
+# Seconds that an answer waits for a progress request under way, a little longer than the channel's own limit: a request
+# given up earlier might show progress below the answer, or leave a message without a recorded id.
 _LONGEST_WAIT = 17.0
-# Teams shows typing for about 3 s; a renewal a little later flickers, but costs a quarter of the hour's send budget.
+# Teams shows typing for about 3 s (docs/reference/teams.md, "Typing"). Renewals each 4 s flicker, but take a quarter
+# less of the hour's send budget than renewals each 3 s.
 _TYPING_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """What is shown: streams in personal chats, progress at all, late answers as messages of their own, reactions."""
+    """Parts of progress that an operator can switch off.
+
+    `streaming`: streams in personal chats. `progress`: live messages. `notify`: late answers as new messages.
+    `reactions`: reactions on waiting questions.
+    """
 
     streaming: bool = True
     progress: bool = True
@@ -52,10 +58,10 @@ class Switches:
 
 
 def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> Reply:
-    """A note of the bridge in place of the progress, below what the agent had said before."""
+    """Give the bridge's note the live message's place, below the agent's text shown so far."""
     if live is None or live.shrinks_to:
         return replace(note_, live=live)
-    if not note_.activities:  # the question was taken back: nobody waits for words, but its progress must end
+    if not note_.activities:  # withdrawn: no note is shown, but the live message must not look like work
         return replace(note_, live=replace(live, shrinks_to=live.text or say("stopped", locale)))
     first, *more = note_.activities
     activities = (below_text(live.text, first), *more) if live.text else note_.activities
@@ -63,7 +69,7 @@ def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> 
 
 
 class Progress:
-    """Makes the show of each turn. `elsewhere`: turns that run in other processes for the same tenant."""
+    """Makes each turn's TurnProgress, and slows all of them down as more turns run; `elsewhere`: in other replicas."""
 
     def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: Switches) -> None:
         self.channel = channel
@@ -74,34 +80,34 @@ class Progress:
         self.elsewhere = 0
 
     def of(self, turn: Turn, control: RunControl) -> TurnProgress:
-        """The show of a turn whose run begins now."""
+        """The progress of a turn whose run begins now."""
         return TurnProgress(self, turn, control)
 
     def interval(self, least: float) -> float:
-        """Seconds between two signs of progress of one turn."""
+        """Seconds between two progress requests of one turn, `least` or more."""
         return progress_interval(self.running + self.elsewhere, least)
 
 
 class TurnProgress:
-    """Use as an asynchronous context around the run; then `landed` says where the reply goes."""
+    """One turn's progress: an asynchronous context around the run, then `with_live_message` completes the reply."""
 
-    def __init__(self, all_progress: Progress, turn: Turn, control: RunControl) -> None:
-        self._all = all_progress
+    def __init__(self, shared: Progress, turn: Turn, control: RunControl) -> None:
+        self._shared = shared
         self._turn = turn
         self._control = control
         self._to = turn.payload.reference
         self._now = asyncio.get_running_loop().time
-        switches = all_progress.switches
-        self._machine = ProgressMachine(
+        switches = shared.switches
+        self._state_machine = ProgressMachine(
             self._to.scope,
             self._to.locale,
             self._now(),
             streaming=switches.streaming,
-            interval=lambda: all_progress.interval(1.5),
+            interval=lambda: shared.interval(1.5),
             earlier=live_message(turn.live),
             spread=turn.n * 0.618 % 1.0,
         )
-        self._news = asyncio.Event()
+        self._event_came = asyncio.Event()
         self._ended = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -109,26 +115,26 @@ class TurnProgress:
 
     @property
     def listener(self) -> Callable[[AgentEvent], None] | None:
-        """What the agent is to tell its news, if anybody looks."""
-        return self._on_event if self._all.switches.progress else None
+        """The callback for the agent's events; None where progress is switched off."""
+        return self._on_event if self._shared.switches.progress else None
 
     async def __aenter__(self) -> Self:
-        self._all.running += 1
-        if (
-            self._to.scope is not Scope.CHANNEL
-        ):  # Teams shows no typing in channels (docs/architecture.md, "Progress and budgets")
-            interval = lambda: self._all.interval(_TYPING_SECONDS)  # noqa: E731
-            self._typing = TypingIndicator(self._all.channel, self._to, self._all.tasks, interval)
+        self._shared.running += 1
+        if self._to.scope is not Scope.CHANNEL:  # channels show no typing (docs/reference/teams.md, "Typing")
+            interval = partial(self._shared.interval, _TYPING_SECONDS)
+            self._typing = TypingIndicator(self._shared.channel, self._to, self._shared.tasks, interval)
             await self._typing.__aenter__()
-        if self._all.switches.progress:
-            # most answers come before it: a timer costs less than a task
-            self._timer = asyncio.get_running_loop().call_later(self._machine.wait(self._now()) or 0.0, self._begin)
+        if self._shared.switches.progress:
+            # most answers come before the first step: a timer costs less than a task
+            self._timer = asyncio.get_running_loop().call_later(
+                self._state_machine.wait(self._now()) or 0.0, self._start_task
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._all.running -= 1
+        self._shared.running -= 1
         self._ended = True
-        self._news.set()
+        self._event_came.set()
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None and not self._task.done():
@@ -138,62 +144,62 @@ class TurnProgress:
         await self._end_typing()
 
     def with_live_message(self, reply: Reply) -> Reply:
-        """The reply, and where it goes: in place of the progress, or after it."""
-        notify = self._all.switches.notify
-        live = self._machine.live_message(self._now(), notify=notify, silent=not reply.activities)
+        """The reply with the live message, which the first part replaces, or which shrinks above a new message."""
+        notify = self._shared.switches.notify
+        live = self._state_machine.live_message(self._now(), notify=notify, silent=not reply.activities)
         return replace(reply, live=live)
 
     def note_with_live_message(self, reply: Reply) -> Reply:
-        """A note of the bridge, which leaves standing what the agent had said so far."""
-        return note_below_progress(reply, self._machine.live_message(self._now(), notify=False), self._to.locale)
+        """The bridge's note with the live message, below the agent's text shown so far."""
+        return note_below_progress(reply, self._state_machine.live_message(self._now(), notify=False), self._to.locale)
 
     def _on_event(self, event: AgentEvent) -> None:
-        self._control.hears_events = True
+        self._control.receives_events = True
         if isinstance(event, RunEnded):
             self._control.run_ended.set()
-        elif self._machine.on_event(event):  # an answer comes in thousands of pieces
-            self._news.set()
+        elif self._state_machine.on_event(event):  # only an event that changes the wait: an answer has thousands
+            self._event_came.set()
 
-    def _begin(self) -> None:
-        self._task = self._all.tasks.start(self._run(), "progress")
+    def _start_task(self) -> None:
+        self._task = self._shared.tasks.start(self._run(), "progress")
 
     async def _run(self) -> None:
-        while not self._ended and (pause := self._machine.wait(self._now())) is not None:
-            self._news.clear()
+        while not self._ended and (pause := self._state_machine.wait(self._now())) is not None:
+            self._event_came.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._news.wait()
+                    await self._event_came.wait()
             await self._take_step()
 
     async def _take_step(self) -> None:
-        step = None if self._ended else self._machine.step(self._now())
+        step = None if self._ended else self._state_machine.step(self._now())
         if step is None:
             return
-        before = self._machine.message
+        before = self._state_machine.message
         try:
             id_ = await self._send(step)
         except (LeftOut, Throttled):
-            self._machine.skipped(self._now())
+            self._state_machine.skipped(self._now())
             return
         except StreamStopped:
-            self._machine.unchangeable()
+            self._state_machine.unchangeable()
             self._control.stop(speaker(self._turn.payload.person.name))
             return
         except DeliveryFailure as failure:
-            # the answer matters, progress does not
+            # a failed progress request must not fail the turn
             metrics.DELIVERY_FAILURES.labels(failure.label).inc()
             _log.info("progress_ended", turn=self._turn.name, error=failure.label, detail=failure.detail)
-            self._machine.refused(stream_over=isinstance(failure, StreamEnded))
+            self._state_machine.refused(stream_over=isinstance(failure, StreamEnded))
             return
-        self._machine.sent(step, id_, self._now())
-        if self._machine.message and (self._machine.message != before or isinstance(step, CloseStream)):
-            mark = live_column(self._machine.message, stream=self._machine.streams)
-            if not await with_retry(self._all.store.record_live_message, self._turn.ticket, mark):
-                self._machine.refused()  # stopped showing: somebody else has the turn
+        self._state_machine.sent(step, id_, self._now())
+        if self._state_machine.message and (self._state_machine.message != before or isinstance(step, CloseStream)):
+            live = live_column(self._state_machine.message, stream=self._state_machine.streams)
+            if not await with_retry(self._shared.store.record_live_message, self._turn.ticket, live):
+                self._state_machine.refused()  # the ticket is void: another replica shows the turn's progress
 
     async def _send(self, step: Step) -> str:
-        channel, to = self._all.channel, self._to
-        await self._end_typing()  # before a stream starts; and a message that shows progress needs none
+        channel, to = self._shared.channel, self._to
+        await self._end_typing()  # no typing beside a stream, and none needed beside a placeholder
         match step:
             case Chunk():
                 return await channel.stream(to, step)

@@ -1,4 +1,4 @@
-"""The handle by which a running turn is stopped from outside."""
+"""The handle by which a running turn is stopped from outside its task."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class StopRequested(Exception):
 
 
 class RunControl:
-    """One turn's handle. Stopping ends the run's time limit at once, which closes its request like a time-out does.
+    """The stop handle and run facts of one turn. A stop expires the run's time limit, which closes the request.
 
-    `settles`: the request was closed early, so the gateway may still be at work for a moment. `asked`: a question was
-    on its way to the gateway; `reached`: it has answered, be it with a failure. `hears`: the run's events come, so its
-    end will, too; `over`: it has come.
+    `must_settle`: the request was closed early, so the run may go on for a moment. `gateway_called`: a request left
+    for the gateway; `gateway_responded`: with an answer or a failure. `receives_events`: events of the run arrive, so
+    the run's end will be an event, too; `run_ended` is set by that event.
     """
 
     __slots__ = (
         "_deadline",
-        "asked",
-        "hears_events",
+        "gateway_called",
+        "gateway_responded",
         "must_settle",
-        "reached",
+        "receives_events",
         "run_ended",
         "stopped",
         "stopped_by",
@@ -39,17 +39,17 @@ class RunControl:
         self.withdrawn = False
         self.stopped_by = ""
         self.must_settle = False
-        self.asked = False
-        self.reached = False
-        self.hears_events = False
+        self.gateway_called = False
+        self.gateway_responded = False
+        self.receives_events = False
         self.run_ended = asyncio.Event()
         self._deadline: asyncio.Timeout | None = None
 
     @asynccontextmanager
     async def limit(self, seconds: float) -> AsyncIterator[None]:
-        """Let the run in this block take `seconds` at most, and end it at once when the turn is stopped.
+        """Limit the run in this block to `seconds`, and end the run at once when the turn is stopped.
 
-        A turn that was stopped before ends at its first await. Raises StopRequested, RunTimedOut.
+        A turn stopped earlier ends at the block's first await. Raises: StopRequested, RunTimedOut.
         """
         try:
             async with asyncio.timeout(seconds) as deadline:
@@ -59,7 +59,7 @@ class RunControl:
                 try:
                     yield
                 finally:
-                    # a stop from now on changes only what is still to be shown
+                    # a stop after the run changes only the parts still to be delivered
                     self._deadline = None
         except TimeoutError:
             if not deadline.expired():
@@ -68,13 +68,13 @@ class RunControl:
             raise StopRequested if self.stopped else RunTimedOut from None
 
     async def until_run_ended(self, seconds: float) -> None:
-        """Wait until the run has ended; `seconds` where nobody tells, which is as long as most tools take to notice."""
+        """Wait for the run's end, at most END_WITHIN; without events `seconds`: most tools notice a stop by then."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(END_WITHIN if self.hears_events else seconds):
+            async with asyncio.timeout(END_WITHIN if self.receives_events else seconds):
                 await self.run_ended.wait()
 
     def stop(self, by: str, *, withdrawn: bool = False) -> None:
-        """Stop the turn; `by` is the name of the person, for the note in groups. `withdrawn`: there will be no note."""
+        """Stop the turn. `by`: the person's name for the note in groups. `withdrawn`: the turn ends without a note."""
         self.stopped = True
         self.withdrawn = withdrawn
         self.stopped_by = by

@@ -1,7 +1,7 @@
-"""One runner for each lane at work: it takes the lane's turns one after the other.
+"""Runners: each runner works through the turns of a lane in order, a single turn at a time.
 
-Write, commit, then look: a turn is closed and committed, then the next is claimed. A runner that finds nothing looks
-once more if it was woken meanwhile, so no wake-up is lost.
+A runner claims the lane's next turn only after the close of the last turn is committed. A runner woken while a claim
+finds the lane empty claims once more, so no wake-up is lost. docs/architecture.md, "Sessions and lanes"
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bridge.core.identity import WELCOME_LANES
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Kind, Lane, Outcome, Turn
-from bridge.engine.admission import Admission
+from bridge.engine.admission import NEEDS_ADMISSION, Admission
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.run_control import RunControl
 from bridge.engine.store_retry import with_retry
@@ -26,34 +26,36 @@ from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
 
-GATED = frozenset({Kind.ASK, Kind.NEW})
-"""The kinds that need the gateway."""
-
-# An app is rolled out to a whole tenant within minutes, and there Teams takes 50 calls a second of one bot: greetings
-# make 5 of them, over all their lanes, and leave the rest to answers.
+# Seconds between two greetings of one lane, since a rollout installs the app for a whole tenant within minutes. Of the
+# 50 calls a second allowed to an app in a tenant, greetings of all lanes make 5; answers have the rest.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit
 WELCOME_SECONDS = WELCOME_LANES / 5
 
 
 @dataclass(slots=True)
 class _Runner:
-    """The work of one lane.
+    """The state of a lane's runner.
 
-    `turn` is what runs; `adopted` what was taken over from another life and comes next. `look`: something may be
-    queued. `place`: the gate's place is held. `since`: when the head that was put back got in line (loop time).
+    `turn` runs now; `taken_over`, a turn of an expired replica, runs next. `woken`: turns may be queued in the lane.
+    `holds_slot`: admission gave a slot. `admission_failure`: the failure that ended the wait for a slot.
+    `waits_since`: when a released head joined the admission queue first (loop time).
     """
 
     turn: Turn | None = None
     taken_over: Turn | None = None
     control: RunControl = field(default_factory=RunControl)
-    look_again: bool = False
-    has_slot: bool = False
-    refusal: TurnFailure | None = None
-    since: float | None = None
+    woken: bool = False
+    holds_slot: bool = False
+    admission_failure: TurnFailure | None = None
+    waits_since: float | None = None
 
 
 class Runners:
-    """The runners. `owner` is the life whose turns they are; `merge`: queued messages are asked together."""
+    """Starts, wakes and stops the runners of this replica.
+
+    `owner` is the replica's id in claimed rows. `merge`: queued messages of one person are asked together.
+    `alive`: the replica holds a lease; without, runners claim no turns.
+    """
 
     def __init__(
         self, *, store: TurnStore, pipeline: Pipeline, admission: Admission, clock: Clock, tasks: Tasks, merge: bool
@@ -77,39 +79,39 @@ class Runners:
 
     @property
     def closing(self) -> bool:
-        """Whether nothing new is begun."""
+        """Whether the shutdown has begun, so runners claim no more turns."""
         return self._closing.is_set()
 
     def close(self) -> None:
-        """Begin nothing new."""
+        """Claim no more turns; running turns go on."""
         self._closing.set()
 
     def run(self, turn: Turn) -> None:
-        """Run a turn that was claimed at its acceptance; a place that it needs was taken before."""
-        self._start(turn.lane, _Runner(turn, has_slot=turn.kind in GATED))
+        """Run a turn claimed at acceptance; the caller has taken the slot, if the turn needs admission."""
+        self._start(turn.lane, _Runner(turn, holds_slot=turn.kind in NEEDS_ADMISSION))
 
     def resume(self, turn: Turn) -> None:
-        """Go on with a turn that another life had claimed."""
+        """Continue a turn claimed earlier: taken over from an expired replica, or left without a runner."""
         runner = self._by_lane.get(turn.lane)
         if runner is not None:
             runner.taken_over = turn
         else:
-            self._start(turn.lane, _Runner(taken_over=turn, look_again=True))
+            self._start(turn.lane, _Runner(taken_over=turn, woken=True))
 
     def wake(self, lane: Lane) -> None:
-        """Something may be queued in the lane."""
+        """Let a runner look for queued turns in the lane."""
         runner = self._by_lane.get(lane)
         if runner is not None:
-            runner.look_again = True
-        elif self.alive and not self.closing:  # a lost life claims nothing; the next one wakes what it takes over
-            self._start(lane, _Runner(look_again=True))
+            runner.woken = True
+        elif self.alive and not self.closing:  # after a lost lease the rejoined owner wakes the lanes
+            self._start(lane, _Runner(woken=True))
 
     def runs(self, n: int) -> bool:
-        """Whether this turn runs here and nobody has stopped it yet."""
+        """Whether turn `n` runs in this replica and is not stopped yet."""
         return any(r.turn is not None and r.turn.n == n and not r.control.stopped for r in self._by_lane.values())
 
     def stop(self, n: int, by: str, *, withdrawn: bool = False) -> None:
-        """Stop this turn, if it runs here. By number: its runner may have gone on to the next."""
+        """Stop turn `n` if the turn still runs in this replica; `by` and `withdrawn` as in RunControl.stop."""
         for runner in self._by_lane.values():
             if runner.turn is not None and runner.turn.n == n and not runner.control.stopped:
                 runner.control.stop(by, withdrawn=withdrawn)
@@ -123,90 +125,91 @@ class Runners:
         try:
             if runner.turn is not None:
                 await self._work(runner.turn, runner)
-            while await self._next(lane, runner):
+            while await self._work_next(lane, runner):
                 pass
         finally:
-            # no await between the last look and this: an accept after it starts a new runner
+            # without an await since the last claim: an accept from here on starts a new runner
             del self._by_lane[lane]
             metrics.RUNNING.dec()
 
-    async def _next(self, lane: Lane, runner: _Runner) -> bool:
-        """Work on the lane's next turn; False when there is none."""
+    async def _work_next(self, lane: Lane, runner: _Runner) -> bool:
+        """Work on the lane's next turn; False when the lane has none."""
         if runner.taken_over is not None:
             turn, runner.taken_over = runner.taken_over, None
             await self._work(turn, runner, resumed=True)
             return True
-        if self.closing or not runner.look_again:
+        if self.closing or not runner.woken:
             return False
-        runner.look_again = False
+        runner.woken = False
         claimed = await self._claim(lane, runner)
         if claimed is None:
-            return runner.look_again or runner.taken_over is not None
-        runner.look_again = True
+            return runner.woken or runner.taken_over is not None
+        runner.woken = True
         await self._work(claimed, runner)
         return True
 
     async def _claim(self, lane: Lane, runner: _Runner) -> Turn | None:
-        """The head of the lane, with a place in the gateway if it needs one, or with the reason why it gets none."""
-        runner.has_slot = self._admission.try_admit()
-        if not runner.has_slot:
+        """Claim the lane's head, admitted or with `admission_failure` set; None if no turn is queued."""
+        runner.holds_slot = self._admission.try_admit()
+        if not runner.holds_slot:
             head = await with_retry(self._store.head, lane)
             if head is None:
                 return None
-            if head.kind in GATED:
-                runner.refusal = await self._admission.admit(lane, runner.since)
-                runner.has_slot = runner.refusal is None
+            if head.kind in NEEDS_ADMISSION:
+                runner.admission_failure = await self._admission.admit(lane, runner.waits_since)
+                runner.holds_slot = runner.admission_failure is None
         try:
             turn = await with_retry(self._store.claim, lane, self.owner, merge=self._merge)
         except asyncio.CancelledError:
-            await self._free(runner, used=False)
+            await self._free_slot(runner, used=False)
             raise
-        if turn is None or turn.kind not in GATED:
-            runner.refusal = None
-            await self._free(runner, used=False)
+        if turn is None or turn.kind not in NEEDS_ADMISSION:
+            runner.admission_failure = None
+            await self._free_slot(runner, used=False)
         return turn
 
     async def _work(self, turn: Turn, runner: _Runner, *, resumed: bool = False) -> None:
         began = asyncio.get_running_loop().time()
         runner.turn, released = turn, None
-        refusal, runner.refusal = runner.refusal, None
+        failure, runner.admission_failure = runner.admission_failure, None
         try:
             if resumed:
-                runner.look_again = await self._pipeline.resume(turn, runner.control) or runner.look_again
-            elif refusal is not None:
-                await self._pipeline.refuse(turn, runner.control, refusal)
+                runner.woken = await self._pipeline.resume(turn, runner.control) or runner.woken
+            elif failure is not None:
+                await self._pipeline.refuse(turn, runner.control, failure)
             else:
                 released = await self._pipeline.run(turn, runner.control)
-        except Exception as error:  # noqa: BLE001  left open, it would look like an orphan and be asked again, for ever
+        except Exception as error:  # noqa: BLE001  a turn left open would be recovered as an orphan, for ever
             _log.error("turn_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             at, broken = self._clock.now(), InternalError.label
             await with_retry(self._store.close_turn, turn.ticket, Outcome.UNDELIVERED, turn.delivered, at, broken)
         finally:
-            admitted, control = runner.has_slot, runner.control
-            await self._free(runner, used=control.asked)
+            admitted, control = runner.holds_slot, runner.control
+            await self._free_slot(runner, used=control.gateway_called)
             runner.turn, runner.control = None, RunControl()
-        if admitted and (released is not None or control.reached):
+        if admitted and (released is not None or control.gateway_responded):
             await self._admission.report(released)
-        await self._put_back(runner, released, began)
+        self._plan_next(runner, released, began)
         if turn.kind is Kind.WELCOME:
             await self._hold_lane(WELCOME_SECONDS * self._admission.replicas)
 
     async def _hold_lane(self, seconds: float) -> None:
-        """Keep the lane to oneself, so that what is queued or accepted in it meanwhile waits."""
+        """Keep the lane's next turn waiting for `seconds`, or until the shutdown begins."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
-    async def _put_back(self, runner: _Runner, released: RunNotStarted | None, began: float) -> None:
+    def _plan_next(self, runner: _Runner, released: RunNotStarted | None, began: float) -> None:
+        """Note whether to look for the lane's next turn, and since when a released turn waits for admission."""
         if released is not None:
-            # it keeps its place in the line: it was asked, and refused through no fault of its own
-            runner.since = began if runner.since is None else runner.since
+            # the turn keeps the position in the queue: the gateway refused for no fault of the asker
+            runner.waits_since = began if runner.waits_since is None else runner.waits_since
         else:
-            runner.since = None
-        # another process may have queued something behind it, and left the lane to whoever works in it
-        runner.look_again = runner.look_again or released is not None or self._store.shared
+            runner.waits_since = None
+        # on a shared store any replica may have queued turns here, and leaves the lane to the runner at work
+        runner.woken = runner.woken or released is not None or self._store.shared
 
-    async def _free(self, runner: _Runner, *, used: bool) -> None:
-        if runner.has_slot:
-            runner.has_slot = False
+    async def _free_slot(self, runner: _Runner, *, used: bool) -> None:
+        if runner.holds_slot:
+            runner.holds_slot = False
             await self._admission.free_slot(used=used)

@@ -1,4 +1,4 @@
-"""Retries of store calls: a finished answer is held in memory until the store takes it."""
+"""Retries of store calls: a finished answer is held in memory until the store has taken the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 def _report(state: RetryCallState) -> None:
-    # the first failure and then every tenth: a disk that stays full must not fill the log as well
+    # the first failure and then every tenth: a full disk must not fill the log as well
     if state.attempt_number % 10 == 1 and state.outcome is not None:
         _log.error("store_unavailable", attempt=state.attempt_number, error=str(state.outcome.exception()))
 
@@ -34,10 +34,10 @@ _WHILE_UNAVAILABLE = AsyncRetrying(
 async def with_retry(call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Call the store, and again while the store is unavailable; give the call's result.
 
-    Ends early only by cancellation. The arguments stay the same for every try.
+    Ends early by cancellation only. Every try has the same arguments.
     """
     try:
-        return await call(*args, **kwargs)  # the ordinary case pays nothing for tenacity
+        return await call(*args, **kwargs)  # the ordinary case runs without tenacity
     except StoreUnavailable:
         async for attempt in _WHILE_UNAVAILABLE.copy():
             with attempt:

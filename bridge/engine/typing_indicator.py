@@ -1,4 +1,4 @@
-"""The typing indicator of one turn: shown at once beside the run, renewed while it works, ended before the answer."""
+"""The typing indicator of one turn: shown as the run begins, renewed during the run, ended before the answer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bridge.core.ports.channel import Channel
 from bridge.core.turn import Reference
 from bridge.tasks import Tasks
 
-# An answer waits for an indicator under way, so that no indicator follows it, but not for long.
+# Seconds that an answer waits for an indicator request under way, so no indicator shows below the answer.
 _LONGEST_WAIT = 2.0
 
 
 class TypingIndicator:
-    """Use as an asynchronous context around the run. `interval` gives the seconds to the next renewal."""
+    """An asynchronous context around the run. `interval` gives the seconds to the next renewal."""
 
     def __init__(self, channel: Channel, to: Reference, tasks: Tasks, interval: Callable[[], float]) -> None:
         self._channel = channel
@@ -34,7 +34,7 @@ class TypingIndicator:
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None and not self._task.done():
-            # not awaited itself: whatever goes wrong with an indicator must not cost the answer
+            # waited for, not awaited: an indicator's error must not cost the answer
             late = (await asyncio.wait({self._task}, timeout=_LONGEST_WAIT))[1]
             for task in late:
                 task.cancel()
@@ -47,6 +47,6 @@ class TypingIndicator:
             await self._channel.typing(self._to)
         except DeliveryFailure as failure:
             if not failure.retryable:
-                return  # the answer matters, the indicator does not; a refused one is not renewed
+                return  # ignored, since the answer does not depend on the indicator; no renewal
         if not self._ended:
             self._timer = asyncio.get_running_loop().call_later(self._interval(), self._start)

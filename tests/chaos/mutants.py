@@ -1,7 +1,7 @@
-"""Starts a bridge broken on purpose: `python mutants.py <patch>[,<patch>…] run`.
+"""Mutants of the engine: `python mutants.py <patch>[,<patch>…] run` starts the bridge with faults patched in.
 
-Each patch removes a mechanism of the product on which a guarantee rests; the checker must find the violation.
-`short_lease` is no mutant: a shorter lease saves tests the wait of 20 seconds.
+Each patch removes a rule behind the guarantees (docs/architecture.md, "Guarantees"), and the checker must notice.
+`short_lease` is no mutant but shortens the lease, so a test need not wait for 20 seconds.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from bridge.core import lease
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Accepted, Activity, Edit, NewTurn, Reference, Reply, Turn
-from bridge.engine import delivery, dispatcher, pipeline
-from bridge.engine import heartbeat as replica
-from bridge.engine import runners as lanes
+from bridge.engine import delivery, dispatcher, heartbeat, pipeline, runners
 from bridge.engine.edits import Edits
 from bridge.engine.run_control import RunControl
 from bridge.store import operations, postgres, sqlite, statements
@@ -31,12 +29,12 @@ _count = itertools.count()
 
 
 def short_lease() -> None:
-    """A lease of 5 seconds; an owner without a heartbeat for 3 seconds stops its work before a takeover."""
+    """A lease of 5 seconds, given up after 3 seconds without a heartbeat."""
     lease.LEASE_SECONDS, lease.CERTAIN_SECONDS, lease._UNBROKEN_SECONDS = 5.0, 3.0, 2.0
 
 
 def no_dedupe() -> None:
-    """Each delivery of an activity gets a turn id of its own, so that repeats are not recognised."""
+    """Every activity is accepted as new, repeats included."""
     target: Any = operations
     original = target.new_row
 
@@ -48,7 +46,7 @@ def no_dedupe() -> None:
 
 
 def no_fence() -> None:
-    """A void ticket still changes its row, and a replica without a lease goes on sending."""
+    """A replica may write and show a turn claimed earlier, even after a takeover."""
     unfenced = "AND (:owner = '' OR :fence >= 0 OR n = n)"
     _statements(
         lambda sql: (
@@ -63,19 +61,19 @@ def no_fence() -> None:
     )
     lease.Lease.certain = lambda *_: True  # type: ignore[method-assign]
 
-    async def undisturbed(*_: Any) -> None:
+    async def go_on(*_: Any) -> None:
         pass
 
-    replica.Replica._stop_own_work = undisturbed  # type: ignore[method-assign,assignment]
+    heartbeat.Replica._stop_own_work = go_on  # type: ignore[method-assign,assignment]
 
 
 def claim_out_of_order() -> None:
-    """The claim takes the newest turn of a lane instead of the oldest."""
+    """The newest turn of a lane is claimed first."""
     _statements(lambda sql: sql.replace("min(n)", "max(n)"), "claim", "head")
 
 
 def ack_before_commit() -> None:
-    """Teams gets its 200 half a second before the turn is committed."""
+    """A message is acknowledged before its turn is on disk."""
     original, started = dispatcher.Dispatcher.accept, tasks.Tasks()
 
     async def later(self: dispatcher.Dispatcher, new: NewTurn, **more: Any) -> Any:
@@ -90,7 +88,7 @@ def ack_before_commit() -> None:
 
 
 def rerun_after_crash() -> None:
-    """After a crash a running turn is asked again without the asker's word."""
+    """A question interrupted by a crash is asked again without the operator's setting."""
     original = pipeline.Pipeline.__init__
 
     def rerun(self: pipeline.Pipeline, **more: Any) -> None:
@@ -100,7 +98,7 @@ def rerun_after_crash() -> None:
 
 
 def deliver_twice() -> None:
-    """Each message is sent to Teams twice."""
+    """Every activity is sent twice."""
     original = channel.TeamsChannel.send
 
     async def twice(self: channel.TeamsChannel, to: Reference, activity: Activity) -> str:
@@ -111,26 +109,23 @@ def deliver_twice() -> None:
 
 
 def close_and_claim_in_one_step() -> None:
-    """The runner looks for the next turn before it closes its own, so that a turn accepted in between is missed.
+    """A runner looks for the next turn before the close, not after; recovery by the heartbeat is off as well."""
+    original = runners.Runners._work
 
-    The heartbeat's search for orphans, which would find the missed turn, is off too.
-    """
-    original = lanes.Runners._work
-
-    async def decided_before(self: lanes.Runners, turn: Turn, runner: Any, **more: Any) -> None:
+    async def decided_before(self: runners.Runners, turn: Turn, runner: runners._Runner, **more: Any) -> None:
         waiting = (await self._store.lane_status(turn.lane)).waiting
         await original(self, turn, runner, **more)
-        runner.look = waiting > 0
+        runner.woken = waiting > 0
 
-    async def blind(_self: replica.Replica) -> None:
+    async def recover_none(_self: heartbeat.Replica) -> None:
         pass
 
-    lanes.Runners._work = decided_before  # type: ignore[method-assign]
-    replica.Replica._recover_orphans = blind  # type: ignore[method-assign,assignment]
+    runners.Runners._work = decided_before  # type: ignore[method-assign]
+    heartbeat.Replica._recover_orphans = recover_none  # type: ignore[method-assign,assignment]
 
 
 def slot_freed_early() -> None:
-    """After a stop the lane asks the next question before the stopped run has ended in the gateway."""
+    """The lane's next question is asked before the stopped run has ended."""
 
     async def at_once(_self: RunControl, _seconds: float) -> None:
         pass
@@ -139,36 +134,36 @@ def slot_freed_early() -> None:
 
 
 def edits_ignored() -> None:
-    """Edits of a question are ignored."""
+    """Edits of questions are ignored."""
     _ignore_edits(lambda edit: bool(edit.text))
 
 
 def deletions_ignored() -> None:
-    """Deletions of a question are ignored."""
+    """Deletions of questions are ignored."""
     _ignore_edits(lambda edit: not edit.text)
 
 
 def _ignore_edits(ignored: Callable[[Edit], bool]) -> None:
     original = Edits.edit
 
-    async def deaf(self: Edits, change: MessageEdit) -> EditResult:
+    async def edit(self: Edits, change: MessageEdit) -> EditResult:
         return EditResult(EditVerdict.NOTHING) if ignored(change.edit) else await original(self, change)
 
-    Edits.edit = deaf  # type: ignore[method-assign]
+    Edits.edit = edit  # type: ignore[method-assign]
 
 
 def live_message_ignored() -> None:
-    """The answer is always a new message; the live message stays beside the answer."""
+    """The answer is a new message, and the live message stays."""
     original = delivery.Delivery.deliver
 
-    async def elsewhere(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
+    async def beside(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
         await original(self, turn, replace(reply, live=None), control)
 
-    delivery.Delivery.deliver = elsewhere  # type: ignore[method-assign]
+    delivery.Delivery.deliver = beside  # type: ignore[method-assign]
 
 
 def only_new_text_streamed() -> None:
-    """A stream sends the end of its text instead of the whole text so far."""
+    """A stream request holds the newest characters only, not all text so far."""
     original = channel.TeamsChannel.stream
 
     async def news(self: channel.TeamsChannel, to: Reference, chunk: Chunk) -> str:

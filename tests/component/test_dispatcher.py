@@ -1,4 +1,4 @@
-"""Acceptance, order, one at a time, recovery, stop and drain over whole lives of the engine."""
+"""The dispatcher: acceptance, order, recovery after crashes, stop and drain, with the whole engine behind."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bridge.engine.dispatcher import Limits
 from bridge.store.sqlite import sqlite_store
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "withdrawn"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
 INTERRUPTED = say("interrupted")
-# Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
+# Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 
@@ -29,14 +29,14 @@ LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 
 @virtual_time
-async def test_an_idle_lane_runs_at_once() -> None:
+async def test_a_question_in_an_idle_lane_runs_at_once() -> None:
     async with World() as world:
         await world.ask("q")
         await until(lambda: world.agent.asked, 0.1)
 
 
 @virtual_time
-async def test_a_lane_runs_in_order_and_one_at_a_time() -> None:
+async def test_turns_of_a_lane_run_in_order_and_one_at_a_time() -> None:
     async with World() as world:
         for n in range(10):
             world.agent.takes[f"q{n}"] = 10 - n
@@ -44,7 +44,7 @@ async def test_a_lane_runs_in_order_and_one_at_a_time() -> None:
         await world.closed("q9")
         assert world.channel.texts() == [f"echo q{n}" for n in range(10)]
         assert world.agent.overlaps == []
-        # one after the other without waiting for the beat
+        # without a wait for the heartbeat between two turns
         assert world.agent.times["q9"] == pytest.approx(54, abs=0.1)
 
 
@@ -60,7 +60,7 @@ async def test_lanes_do_not_wait_for_each_other() -> None:
         await world.closed("slow")
 
 
-async def _storm(world: World, seed: int, seconds: float) -> None:
+async def _ask_200(world: World, seed: int, seconds: float) -> None:
     """200 questions into 20 lanes, at random moments, with runs of random length."""
     dice = random.Random(seed)
     acknowledged: list[str] = []
@@ -75,25 +75,25 @@ async def _storm(world: World, seed: int, seconds: float) -> None:
     await until(lambda: len(world.channel.sent) >= 200, seconds=20 * seconds + 10)
     assert world.agent.overlaps == []
     for lane in range(20):
-        mine = [f"echo {id_}" for id_ in acknowledged if int(id_[1:]) % 20 == lane]
-        assert world.channel.texts(f"lane-{lane}") == mine
+        expected = [f"echo {id_}" for id_ in acknowledged if int(id_[1:]) % 20 == lane]
+        assert world.channel.texts(f"lane-{lane}") == expected
     assert sorted(world.agent.asked) == sorted(acknowledged)
 
 
 @pytest.mark.parametrize("seed", range(8))
 @virtual_time
-async def test_200_at_once_over_20_lanes_are_each_answered_once_and_in_order(seed: int) -> None:
+async def test_200_questions_over_20_lanes_are_each_answered_once_and_in_order(seed: int) -> None:
     world = World(limits=Limits(lane=500))
     world.memory.latency = 0.003
     async with world:
-        await _storm(world, seed, seconds=30.0)
+        await _ask_200(world, seed, seconds=30.0)
 
 
-async def test_the_same_over_the_real_store(tmp_path: Path) -> None:
+async def test_200_questions_over_20_lanes_are_answered_in_order_over_sqlite(tmp_path: Path) -> None:
     store = sqlite_store(tmp_path / "turns.db")
     await store.open()
     async with World(store) as world:
-        await _storm(world, 1, seconds=0.1)
+        await _ask_200(world, 1, seconds=0.1)
     await store.close()
 
 
@@ -112,13 +112,13 @@ async def test_a_repeated_activity_is_answered_once_also_after_a_restart() -> No
 
 
 @virtual_time
-async def test_a_lane_takes_so_many_and_no_more() -> None:
+async def test_a_lane_accepts_turns_up_to_its_limit() -> None:
     async with World(limits=Limits(lane=2)) as world:
         world.agent.takes["q0"] = 10
         full = [(await world.ask(f"q{n}")).full for n in range(4)]
         assert full == [False, False, False, True]
         assert not (await world.ask("r", lane="other")).full
-        assert (await world.ask("q1")).duplicate  # known is known, also where there is no room
+        assert (await world.ask("q1")).duplicate  # a repeated id is no new turn, even in a full lane
         await world.closed("q0")
         assert not (await world.ask("q4")).full
         await world.closed("q4")
@@ -126,7 +126,7 @@ async def test_a_lane_takes_so_many_and_no_more() -> None:
 
 
 @virtual_time
-async def test_all_lanes_together_take_so_many_and_no_more() -> None:
+async def test_all_lanes_together_accept_turns_up_to_the_common_limit() -> None:
     async with World(limits=Limits(running=1, waiting=3)) as world:
         world.agent.takes["q0"] = 10
         full = [(await world.ask(f"q{n}", lane=f"lane-{n}")).full for n in range(5)]
@@ -137,7 +137,7 @@ async def test_all_lanes_together_take_so_many_and_no_more() -> None:
 
 
 @virtual_time
-async def test_5000_lanes_at_once_work_and_leave_nothing_behind() -> None:
+async def test_5000_lanes_at_once_are_answered_and_leave_no_tasks_behind() -> None:
     async with World(limits=Limits(running=5000)) as world:
         await asyncio.sleep(0)
         before = len(asyncio.all_tasks())
@@ -151,11 +151,11 @@ async def test_5000_lanes_at_once_work_and_leave_nothing_behind() -> None:
         assert all(row.outcome is Outcome.DELIVERED for row in world.memory.rows.values())
 
 
-# the store, the callers and the beat
+# the store, cancelled requests and the heartbeat
 
 
 @virtual_time
-async def test_what_the_store_does_not_take_is_not_accepted() -> None:
+async def test_a_turn_that_the_store_cannot_write_is_not_accepted() -> None:
     async with World() as world:
         world.memory.outages["accept"] = 1
         with pytest.raises(StoreUnavailable):
@@ -188,7 +188,7 @@ async def _accept_and_cancel(world: World, id_: str) -> None:
 
 
 @virtual_time
-async def test_a_cancelled_caller_undoes_nothing_and_its_turn_runs() -> None:
+async def test_a_turn_whose_accepting_request_is_cancelled_still_runs() -> None:
     async with World() as world:
         await _accept_and_cancel(world, "q")
         await world.ask("next")
@@ -198,7 +198,7 @@ async def test_a_cancelled_caller_undoes_nothing_and_its_turn_runs() -> None:
 
 
 @virtual_time
-async def test_a_turn_whose_caller_was_cancelled_can_be_stopped() -> None:
+async def test_a_turn_whose_accepting_request_was_cancelled_can_be_stopped() -> None:
     async with World() as world:
         await _accept_and_cancel(world, "q")
         assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
@@ -210,15 +210,15 @@ async def test_a_turn_whose_caller_was_cancelled_can_be_stopped() -> None:
 
 
 @virtual_time
-async def test_the_beat_wakes_a_head_that_nobody_was_told_of() -> None:
+async def test_the_heartbeat_wakes_a_queued_turn_without_a_runner() -> None:
     async with World() as world:
-        await world.memory.accept(new_turn("q"), "life-0", claim=False)
+        await world.memory.accept(new_turn("q"), "owner-0", claim=False)
         await world.closed("q")
         assert world.agent.times["q"] < 3
 
 
 class _SlowLook(MemoryStore):
-    """What it has seen is old when it comes back, as over a busy network."""
+    """`stalled` returns half a second late, as over a busy network."""
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         stalled = await super().stalled(owner, claimed_before, queued_before)
@@ -227,7 +227,7 @@ class _SlowLook(MemoryStore):
 
 
 class _SlowClaim(MemoryStore):
-    """Finds the lane empty, and tells so half a second later."""
+    """`claim` returns half a second late."""
 
     async def claim(self, lane: Lane, owner: str, *, merge: bool = False) -> Turn | None:
         claimed = await super().claim(lane, owner, merge=merge)
@@ -237,8 +237,8 @@ class _SlowClaim(MemoryStore):
 
 @pytest.mark.parametrize("seed", range(3))
 @virtual_time
-async def test_the_beat_never_shows_again_what_a_runner_has_just_shown(seed: int) -> None:
-    """It sees rows that are closed before it has read them all: such a row is no orphan."""
+async def test_the_heartbeat_never_repeats_an_answer_that_a_runner_has_just_delivered(seed: int) -> None:
+    """A row read as open may be closed before the heartbeat looks at the row: such a row is no orphan."""
     dice = random.Random(seed)
     world = World(limits=Limits(running=5000))
     world.store = world.memory = _SlowLook()
@@ -252,7 +252,7 @@ async def test_the_beat_never_shows_again_what_a_runner_has_just_shown(seed: int
 
 
 @virtual_time
-async def test_a_turn_that_comes_while_its_runner_looks_for_more_is_not_overlooked() -> None:
+async def test_a_turn_accepted_while_its_runner_finds_the_lane_empty_is_not_overlooked() -> None:
     world = World()
     world.store = world.memory = _SlowClaim()
     async with world:
@@ -260,12 +260,12 @@ async def test_a_turn_that_comes_while_its_runner_looks_for_more_is_not_overlook
         await world.ask("two")
         await until(lambda: world.memory.calls.count("claim") == 2)
         await world.ask("three")
-        # the runner has found nothing and looks again, half a second; the beat would need longer
+        # the runner claims again within half a second; the heartbeat would come later
         await until(lambda: len(world.channel.texts()) == 3, 1.1)
 
 
 class _Unwritable(MemoryStore):
-    """Has a fault when it is to store the answer of turn 1."""
+    """Raises an unexpected error for the answer of turn 1."""
 
     async def record_answer(self, ticket: Ticket, reply: Reply, *, even_if_stopped: bool = False) -> bool:
         if ticket.n == 1:
@@ -274,7 +274,7 @@ class _Unwritable(MemoryStore):
 
 
 @virtual_time
-async def test_a_turn_that_breaks_its_runner_is_closed_and_never_asked_again() -> None:
+async def test_a_turn_with_a_fault_in_its_runner_is_closed_and_never_asked_again() -> None:
     world = World()
     world.store = world.memory = _Unwritable()
     async with world:
@@ -287,7 +287,7 @@ async def test_a_turn_that_breaks_its_runner_is_closed_and_never_asked_again() -
 
 
 @virtual_time
-async def test_texts_and_ids_are_forgotten_in_time() -> None:
+async def test_texts_and_then_rows_are_deleted_after_their_retention() -> None:
     async with World(limits=Limits(keep_text=1000, keep_ids=5000)) as world:
         await world.ask("q")
         n = (await world.closed("q")).n
@@ -305,7 +305,7 @@ async def test_texts_and_ids_are_forgotten_in_time() -> None:
 
 
 @virtual_time
-async def test_stop_with_nothing_running_says_so() -> None:
+async def test_stop_in_an_idle_lane_finds_nothing_to_stop() -> None:
     async with World() as world:
         assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.NOTHING
 
@@ -326,7 +326,7 @@ async def test_a_repeated_stop_does_not_hit_the_turn_that_runs_now() -> None:
 
 
 class _SlowStop(MemoryStore):
-    """Comes back from a stop when the lane is long past it."""
+    """`stop` returns 20 seconds late, when the lane's next turn runs."""
 
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
         stopped = await super().stop(lane, note, by, at, only=only)
@@ -346,7 +346,7 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
         assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         assert world.agent.asked == ["one", "two"]
         assert (await world.closed("two", seconds=200)).outcome is Outcome.DELIVERED
-        # the beat saw the stop before its caller came back
+        # the heartbeat reported the stop before the call returned
         assert world.channel.texts() == [say("stopped"), "echo two"]
         assert world.agent.cancelled == ["one"]
 
@@ -357,14 +357,14 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
 @virtual_time
 async def test_after_a_crash_a_queued_turn_runs() -> None:
     async with World() as world:
-        await world.memory.accept(new_turn("q"), "life-0", claim=False)
+        await world.memory.accept(new_turn("q"), "owner-0", claim=False)
         await world.restart()
-        # without waiting for the beat
+        # without a wait for the heartbeat
         await until(lambda: world.channel.texts() == ["echo q"], 0.5)
 
 
 @virtual_time
-async def test_after_a_crash_a_running_turn_is_told_with_ask_again_and_the_lane_goes_on() -> None:
+async def test_after_a_crash_a_running_turn_is_noted_with_ask_again_and_the_lane_goes_on() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -404,7 +404,7 @@ async def test_after_a_crash_an_answer_is_delivered_without_asking_again() -> No
 
 
 @virtual_time
-async def test_after_a_crash_a_stopped_run_is_told_as_stopped() -> None:
+async def test_after_a_crash_a_stopped_run_ends_with_the_note_of_the_stop() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -417,10 +417,10 @@ async def test_after_a_crash_a_stopped_run_is_told_as_stopped() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.NEW, Kind.NOTE, Kind.WELCOME, Kind.NOTIFY])
 @virtual_time
-async def test_after_a_crash_what_is_no_question_is_simply_done(kind: Kind) -> None:
+async def test_after_a_crash_a_turn_without_a_question_is_done_again(kind: Kind) -> None:
     async with World() as world:
-        new = new_turn("n", kind=kind, show=({"type": "message", "text": "hello"},))
-        await world.memory.accept(new, "life-0", claim=True)
+        new = new_turn("n", kind=kind, activities=({"type": "message", "text": "hello"},))
+        await world.memory.accept(new, "owner-0", claim=True)
         await world.restart()
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == [say("new_done") if kind is Kind.NEW else "hello"]
@@ -442,12 +442,12 @@ async def test_many_crashes_still_give_each_question_one_outcome() -> None:
         assert len(world.channel.sent) == 60
         for lane in range(6):
             rows = [world.row(f"q{n}") for n in range(lane, 60, 6)]
-            told = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in rows]
-            assert world.channel.texts(f"lane-{lane}") == told
+            expected = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in rows]
+            assert world.channel.texts(f"lane-{lane}") == expected
 
 
 @virtual_time
-async def test_a_process_that_was_replaced_shows_nothing() -> None:
+async def test_a_process_whose_turn_was_taken_over_shows_no_answer() -> None:
     async with World() as world:
         world.agent.takes["q"] = 10
         await world.ask("q")
@@ -462,7 +462,7 @@ async def test_a_process_that_was_replaced_shows_nothing() -> None:
 
 
 @virtual_time
-async def test_nothing_is_accepted_before_what_was_left_is_taken_over() -> None:
+async def test_no_turn_is_accepted_before_orphans_are_taken_over() -> None:
     world = World()
     with pytest.raises(StoreUnavailable):
         await world.dispatcher.accept(new_turn("q"))
@@ -470,7 +470,7 @@ async def test_nothing_is_accepted_before_what_was_left_is_taken_over() -> None:
 
 
 @virtual_time
-async def test_a_start_that_failed_may_be_made_again() -> None:
+async def test_a_failed_start_can_be_repeated() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -491,7 +491,7 @@ async def test_a_start_that_failed_may_be_made_again() -> None:
 
 
 @virtual_time
-async def test_a_drain_gives_what_runs_its_grace_and_begins_nothing_new() -> None:
+async def test_a_drain_gives_running_turns_the_grace_and_begins_no_new_turns() -> None:
     async with World() as world:
         world.agent.takes["q"] = 10
         await world.ask("q")
@@ -508,7 +508,7 @@ async def test_a_drain_gives_what_runs_its_grace_and_begins_nothing_new() -> Non
 
 
 @virtual_time
-async def test_what_is_past_the_grace_is_told_by_the_next_start() -> None:
+async def test_a_turn_cut_at_the_end_of_the_grace_is_noted_at_the_next_start() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -521,7 +521,7 @@ async def test_what_is_past_the_grace_is_told_by_the_next_start() -> None:
 
 
 @virtual_time
-async def test_what_is_accepted_during_a_drain_is_kept_for_the_next_start() -> None:
+async def test_a_turn_accepted_during_a_drain_is_kept_for_the_next_start() -> None:
     async with World() as world:
         world.agent.takes["q"] = 10
         await world.ask("q")
@@ -539,7 +539,7 @@ async def test_what_is_accepted_during_a_drain_is_kept_for_the_next_start() -> N
 
 
 @virtual_time
-async def test_a_turn_that_is_being_committed_when_the_drain_begins_is_not_interrupted() -> None:
+async def test_a_turn_committed_while_the_drain_begins_is_not_interrupted() -> None:
     async with World() as world:
         world.memory.latency = 0.2
         caller = asyncio.ensure_future(world.ask("q"))
@@ -566,12 +566,12 @@ async def test_new_runs_in_its_place_in_the_lane() -> None:
 
 
 @virtual_time
-async def test_a_notice_never_waits_behind_a_run() -> None:
+async def test_a_note_never_waits_behind_a_run() -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer("done")
         world.agent.takes["q"] = 100
         await world.ask("q")
-        note: NewTurn = new_turn("n", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        note: NewTurn = new_turn("n", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "hello"},))
         await world.dispatcher.accept(note)
         await world.closed("n", seconds=2)
         assert world.row("q").state is State.RUNNING

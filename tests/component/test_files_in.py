@@ -1,4 +1,4 @@
-"""The files of a question, from the row to the agent, and what people are told of those that do not get there."""
+"""The files of a question, from the row to the agent, and the notes about files that cannot be passed on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from bridge.core.texts import say
 from bridge.core.turn import Outcome, Scope, State
 from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
-from bridge.engine.files import Files
 from bridge.engine.files_in import FilesIn
 
 PDF = b"%PDF-1.7 binary"
@@ -24,7 +23,7 @@ PDF = b"%PDF-1.7 binary"
 
 @dataclass
 class ScriptedFiles:
-    """What Teams gives out, by the file's address, once it is no longer `held`; `fetched` in order."""
+    """Files by address. `held`: fetches wait for the event. `fetched`: the addresses in order."""
 
     contents: dict[str, bytes | FileFailure] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
@@ -56,13 +55,13 @@ class FilesWorld:
 def files_world(**options: Any) -> FilesWorld:
     shared = ScriptedFiles()
 
-    def files(world: World) -> Files:
+    def files_in(world: World) -> FilesIn:
         async def accept(new: Any) -> Any:
             return await world.dispatcher.accept(new, bounded=False)
 
-        return Files(FilesIn(store=world.store, shared=shared, accept=accept, clock=world.clock))
+        return FilesIn(store=world.store, shared=shared, accept=accept, clock=world.clock)
 
-    return FilesWorld(World(files=files, **options), shared)
+    return FilesWorld(World(files_in=files_in, **options), shared)
 
 
 def download(name: str) -> SharedFile:
@@ -76,8 +75,8 @@ def picture(name: str = "p.png") -> SharedFile:
 WITHHELD = SharedFile("file", "", FileKind.WITHHELD)
 
 
-def line(name: str, reason: str, **holes: str | int) -> str:
-    return f"- `{name}`: {say(reason, '', **holes)}"
+def line(name: str, reason: str, **fields: str | int) -> str:
+    return f"- `{name}`: {say(reason, '', **fields)}"
 
 
 def dropped(*names: str) -> str:
@@ -98,7 +97,7 @@ async def test_a_text_file_reaches_the_agent_with_the_question() -> None:
 
 
 @virtual_time
-async def test_people_are_told_at_once_of_a_file_that_is_no_text_and_the_question_goes_on() -> None:
+async def test_a_file_without_text_gets_a_note_at_once_and_the_question_goes_on() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents |= {"a.txt": b"words", "b.pdf": PDF, "p.png": b"\x89PNG\r\n\x1a\n"}
@@ -115,7 +114,7 @@ async def test_people_are_told_at_once_of_a_file_that_is_no_text_and_the_questio
 
 @pytest.mark.parametrize("failure", [FileExpired, FileTooLarge, FileRefused, FileUnreachable])
 @virtual_time
-async def test_why_a_file_was_not_fetched_is_told_in_words(failure: type[FileFailure]) -> None:
+async def test_the_note_says_why_a_file_was_not_fetched(failure: type[FileFailure]) -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["a.txt"] = failure("HTTP 599 for operators only")
@@ -123,13 +122,13 @@ async def test_why_a_file_was_not_fetched_is_told_in_words(failure: type[FileFai
         await world.closed("q", "q|files")
 
         assert world.agent.asked == ["Read this" + dropped("a.txt")]
-        told = say("files_missed", files=line("a.txt", failure.label, megabytes=10))
-        assert told in world.channel.texts()
-        assert "599" not in told
+        note = say("files_missed", files=line("a.txt", failure.label, megabytes=10))
+        assert note in world.channel.texts()
+        assert "599" not in note
 
 
 @virtual_time
-async def test_a_picture_has_no_text_so_nobody_fetches_it() -> None:
+async def test_a_picture_is_not_fetched() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["p.png"] = b"\x89PNG\r\n\x1a\n"
@@ -141,7 +140,7 @@ async def test_a_picture_has_no_text_so_nobody_fetches_it() -> None:
 
 
 @virtual_time
-async def test_files_alone_are_a_question_too() -> None:
+async def test_files_without_words_are_a_question() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["a.txt"] = b"words"
@@ -154,7 +153,7 @@ async def test_files_alone_are_a_question_too() -> None:
 
 
 @virtual_time
-async def test_files_alone_that_cannot_be_passed_on_ask_nothing() -> None:
+async def test_files_without_words_that_cannot_be_passed_on_ask_nothing() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["b.pdf"] = PDF
@@ -166,7 +165,7 @@ async def test_files_alone_that_cannot_be_passed_on_ask_nothing() -> None:
 
 
 @virtual_time
-async def test_what_teams_allows_in_groups_is_said_plainly() -> None:
+async def test_the_note_says_that_teams_withholds_files_in_groups() -> None:
     here = files_world()
     async with here.world as world:
         await here.ask("", WITHHELD, scope=Scope.GROUP)
@@ -181,7 +180,7 @@ async def test_what_teams_allows_in_groups_is_said_plainly() -> None:
 
 
 @virtual_time
-async def test_a_long_file_is_cut_and_both_sides_are_told_by_how_much() -> None:
+async def test_a_long_file_is_cut_and_the_agent_and_people_read_by_how_much() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["a.txt"] = b"x" * 200_000
@@ -192,12 +191,12 @@ async def test_a_long_file_is_cut_and_both_sides_are_told_by_how_much() -> None:
         kept = asked.count("x") - "a.txt".count("x")
         assert 31_000 < len(asked) <= 32_000
         assert say("file_goes_on", left=200_000 - kept, size=200_000) in asked
-        told = say("files_missed", files=line("a.txt", "file_cut", kept=kept, size=200_000))
-        assert told in world.channel.texts()
+        note = say("files_missed", files=line("a.txt", "file_cut", kept=kept, size=200_000))
+        assert note in world.channel.texts()
 
 
 @virtual_time
-async def test_a_file_beside_a_long_question_that_leaves_no_room_is_told() -> None:
+async def test_a_file_without_room_beside_a_long_question_gets_a_note() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["a.txt"] = b"words " * 100
@@ -209,7 +208,7 @@ async def test_a_file_beside_a_long_question_that_leaves_no_room_is_told() -> No
 
 
 @virtual_time
-async def test_a_file_is_fetched_once_also_when_the_question_has_to_wait_again() -> None:
+async def test_a_file_of_a_released_question_is_fetched_once() -> None:
     here = files_world(limits=Limits(patience=Patience(queue=50)))
     async with here.world as world:
         here.files.contents["a.txt"] = b"words"
@@ -223,7 +222,7 @@ async def test_a_file_is_fetched_once_also_when_the_question_has_to_wait_again()
 
 
 @virtual_time
-async def test_what_was_read_is_there_when_the_question_is_asked_again() -> None:
+async def test_an_interrupted_question_keeps_the_text_of_its_files() -> None:
     here = files_world()
     async with here.world as world:
         here.files.contents["a.txt"] = b"words"
@@ -240,7 +239,7 @@ async def test_what_was_read_is_there_when_the_question_is_asked_again() -> None
 
 
 @virtual_time
-async def test_a_file_that_was_not_fetched_before_a_crash_is_still_in_the_row() -> None:
+async def test_a_file_not_fetched_before_a_restart_is_fetched_after_it() -> None:
     here = files_world()
     async with here.world as world:
         await world.dispatcher.pause(True)
@@ -254,7 +253,7 @@ async def test_a_file_that_was_not_fetched_before_a_crash_is_still_in_the_row() 
 
 
 @virtual_time
-async def test_the_files_of_messages_that_are_asked_together_are_asked_together() -> None:
+async def test_files_of_merged_messages_are_asked_together() -> None:
     here = files_world(merge=True)
     async with here.world as world:
         here.files.contents |= {"a.txt": b"one", "b.txt": b"two"}
@@ -283,7 +282,7 @@ async def test_a_stop_while_a_file_is_fetched_asks_nothing() -> None:
 
 
 @virtual_time
-async def test_a_turn_that_was_taken_over_meanwhile_is_not_asked_here() -> None:
+async def test_a_turn_taken_over_while_its_file_is_fetched_is_not_asked() -> None:
     here = files_world()
     async with here.world as world:
         here.files.held = asyncio.Event()

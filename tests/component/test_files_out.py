@@ -1,4 +1,4 @@
-"""The files of an answer, from the gateway to people, and what becomes of an offer."""
+"""The files of an answer, from the gateway to people, and people's responses to offers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from bridge.core.outbound.file_cards import CONSENT_TYPE, INFO_TYPE
 from bridge.core.ports.agent import Answer
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State
-from bridge.engine.files import NO_FILES, Files
 from bridge.engine.files_out import KEPT_SECONDS, MOST_FILES, FilesOut
 
 BASE = "http://gateway:18790"
@@ -49,7 +48,7 @@ class Made:
 
 @dataclass
 class OneDrive:
-    """Takes files, unless it has a `failure`."""
+    """Saves files, or raises `failure`."""
 
     failure: FileFailure | None = None
     saved: list[tuple[str, bytes]] = field(default_factory=list)
@@ -64,51 +63,48 @@ class OneDrive:
 
 
 class Stage:
-    """A world whose agent makes files. `links` and `offers`: the ways there are."""
+    """A world whose agent makes files. `links` and `offers` as in FilesOut."""
 
     def __init__(self, *, links: FileLinks | None = LINKS, offers: bool = True) -> None:
         self.made = Made({PDF: PDF_BYTES, PNG: PNG_BYTES})
         self.drive = OneDrive()
-        self.files = NO_FILES
         ids = count(1)
 
-        def files(world: World) -> Files:
-            self.files = Files(
-                outgoing=FilesOut(
-                    store=world.store.files,
-                    made=self.made,
-                    shared=self.drive,
-                    clock=world.clock,
-                    new_id=lambda: f"f{next(ids)}",
-                    base=BASE,
-                    links=links,
-                    offers=offers,
-                )
+        def files_out(world: World) -> FilesOut:
+            self.files = FilesOut(
+                store=world.store.files,
+                made=self.made,
+                shared=self.drive,
+                clock=world.clock,
+                new_id=lambda: f"f{next(ids)}",
+                base=BASE,
+                links=links,
+                offers=offers,
             )
             return self.files
 
-        self.world = World(files=files)
+        self.world = World(files_out=files_out)
 
     async def answered(
         self, text: str, *files: AgentFile, scope: Scope = Scope.PERSONAL, id_: str = "q"
     ) -> list[Activity]:
-        """What is shown for an answer."""
+        """Let the agent answer; gives the activities sent for the answer."""
         channel, before = self.world.channel, len(self.world.channel.sent)
         self.world.agent.answers[id_] = Answer(text, files=files)
         await self.world.ask(id_, scope=scope)
         await self.world.closed(id_)
-        return [shown.activity for shown in channel.sent[before:]]
+        return [request.activity for request in channel.sent[before:]]
 
-    async def says(self, consent: Consent, id_: str = "consent", **changes: Any) -> list[Activity]:
-        """What is sent anew after a person's word about an offer."""
+    async def responds(self, consent: Consent, id_: str = "consent", **changes: Any) -> list[Activity]:
+        """Let a person respond to an offer; gives the new messages, without the replaced card."""
         channel, before = self.world.channel, len(self.world.channel.sent)
         await self.accept(consent, id_, **changes)
         await self.world.closed(id_)
-        return [shown.activity for shown in channel.sent[before:] if "id" not in shown.activity]
+        return [request.activity for request in channel.sent[before:] if "id" not in request.activity]
 
     @property
     def replaced(self) -> list[tuple[str, str]]:
-        """What stands in place of which message now."""
+        """Ids of replaced messages with the new texts."""
         return [(live.id, str(activity["text"])) for live, activity in self.world.channel.replaced]
 
     async def accept(self, consent: Consent, id_: str = "consent", **changes: Any) -> None:
@@ -146,8 +142,8 @@ def attachment(activity: Activity) -> dict[str, Any]:
     return only
 
 
-def said(activity: Activity) -> str:
-    """The agent's own words, without what the bridge adds in groups: the quoted question, how to go on."""
+def words_of(activity: Activity) -> str:
+    """The agent's words, without the quote and the hint that the bridge adds in groups."""
     return re.sub(r"^<quoted [^>]*>|\n\n\*Mention me[^\n]*$", "", activity["text"])
 
 
@@ -160,10 +156,10 @@ async def test_a_picture_is_shown_in_the_chat() -> None:
     async with here.world:
         for scope in Scope:
             words, picture = await here.answered(f"Look: ![chart]({PNG})", scope=scope, id_=scope)
-            assert said(words) == "Look: chart"
-            shown = attachment(picture)
-            assert (shown["contentType"], shown["name"]) == ("image/png", "chart.png")
-            assert shown["contentUrl"] == "data:image/png;base64," + base64.b64encode(PNG_BYTES).decode()
+            assert words_of(words) == "Look: chart"
+            image = attachment(picture)
+            assert (image["contentType"], image["name"]) == ("image/png", "chart.png")
+            assert image["contentUrl"] == "data:image/png;base64," + base64.b64encode(PNG_BYTES).decode()
         assert here.world.memory.files.kept == {}
 
 
@@ -173,7 +169,7 @@ async def test_a_file_is_offered_in_a_personal_chat_after_the_words() -> None:
     async with here.world as world:
         words, card = await here.answered(f"Here is [the report]({PDF}).")
 
-        assert said(words) == "Here is the report."
+        assert words_of(words) == "Here is the report."
         offer = attachment(card)
         assert (offer["contentType"], offer["name"]) == (CONSENT_TYPE, "report.pdf")
         assert offer["content"]["sizeInBytes"] == len(PDF_BYTES)
@@ -185,14 +181,14 @@ async def test_a_file_is_offered_in_a_personal_chat_after_the_words() -> None:
 
 
 @virtual_time
-async def test_elsewhere_a_file_is_behind_a_signed_link_that_runs_out() -> None:
+async def test_in_a_channel_a_file_is_behind_a_signed_link_that_expires() -> None:
     here = Stage()
     async with here.world as world:
         (words,) = await here.answered(f"Here is [the report]({PDF}).", scope=Scope.CHANNEL)
 
         kept = world.memory.files.kept["f1"]
-        assert said(words) == f"Here is [the report]({LINKS.url('f1', kept.expires)})."
-        query = dict(pair.split("=") for pair in said(words).partition("?")[2].rstrip(").").split("&"))
+        assert words_of(words) == f"Here is [the report]({LINKS.url('f1', kept.expires)})."
+        query = dict(pair.split("=") for pair in words_of(words).partition("?")[2].rstrip(").").split("&"))
         assert await here.files.open("f1", query["exp"], query["sig"]) == kept
         assert await here.files.open("f1", query["exp"], "x") is None
         assert await here.files.open("f2", query["exp"], query["sig"]) is None
@@ -210,15 +206,15 @@ async def test_an_offered_file_has_no_link() -> None:
 
 
 @virtual_time
-async def test_where_there_is_no_way_people_are_told() -> None:
+async def test_a_sentence_replaces_a_file_that_cannot_be_passed_on() -> None:
     here = Stage(links=None)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})", scope=Scope.GROUP)
-        assert said(words) == f"the report {say('file_no_way')}"
+        assert words_of(words) == f"the report {say('file_no_way')}"
     here = Stage(links=None, offers=False)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert said(words) == f"the report {say('file_no_way_at_all')}"
+        assert words_of(words) == f"the report {say('file_no_way_at_all')}"
         assert here.world.memory.files.kept == {}
 
 
@@ -227,55 +223,55 @@ async def test_a_cloud_without_file_cards_gets_links_in_personal_chats_too() -> 
     here = Stage(offers=False)
     async with here.world:
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert said(words).startswith("[the report](https://bridge.example/files/f1?exp=")
+        assert words_of(words).startswith("[the report](https://bridge.example/files/f1?exp=")
 
 
 @virtual_time
-async def test_a_file_that_is_gone_leaves_its_label_and_a_word() -> None:
+async def test_a_file_missing_at_the_gateway_leaves_its_label_and_a_sentence() -> None:
     here = Stage()
     async with here.world:
         here.made.contents[PDF] = FileExpired()
         here.made.contents[PNG] = b""
         (words,) = await here.answered(f"[the report]({PDF}) and [chart]({PNG})")
-        assert said(words) == f"the report {say('file_gone')} and chart {say('file_gone')}"
+        assert words_of(words) == f"the report {say('file_gone')} and chart {say('file_gone')}"
 
 
 @virtual_time
-async def test_a_file_that_is_too_large_is_told() -> None:
+async def test_a_too_large_file_leaves_its_label_and_a_sentence() -> None:
     here = Stage()
     async with here.world:
         here.made.contents[PDF] = FileTooLarge()
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert said(words) == f"the report {say('file_too_large_out')}"
+        assert words_of(words) == f"the report {say('file_too_large_out')}"
 
 
 @virtual_time
-async def test_a_file_that_cannot_be_kept_costs_nobody_the_answer() -> None:
+async def test_a_file_that_the_store_cannot_keep_does_not_delay_the_answer() -> None:
     here = Stage()
     async with here.world as world:
         world.memory.files.outages = 1
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert said(words) == f"the report {say('file_gone')}"
+        assert words_of(words) == f"the report {say('file_gone')}"
 
 
 @virtual_time
-async def test_a_fault_of_the_bridge_about_a_file_costs_nobody_the_answer() -> None:
+async def test_a_fault_of_the_bridge_about_a_file_does_not_cost_the_answer() -> None:
     here = Stage()
     async with here.world:
         here.made.contents[PDF] = cast("bytes", 7)
         (words,) = await here.answered(f"[the report]({PDF})")
-        assert said(words) == "the report"
+        assert words_of(words) == "the report"
 
 
 @virtual_time
-async def test_one_answer_brings_so_many_files_and_no_more() -> None:
+async def test_an_answer_passes_on_files_up_to_the_limit() -> None:
     here = Stage()
     async with here.world:
         paths = [f"/v1/files/{n}.pdf{FT}" for n in range(MOST_FILES + 1)]
         here.made.contents |= dict.fromkeys(paths, PDF_BYTES)
-        shown = await here.answered(" ".join(f"[{n}]({path})" for n, path in enumerate(paths)))
-        assert len(shown) == 1 + MOST_FILES
-        assert said(shown[0]).endswith(f"{MOST_FILES} {say('file_too_many', most=MOST_FILES)}")
+        activities = await here.answered(" ".join(f"[{n}]({path})" for n, path in enumerate(paths)))
+        assert len(activities) == 1 + MOST_FILES
+        assert words_of(activities[0]).endswith(f"{MOST_FILES} {say('file_too_many', most=MOST_FILES)}")
         assert len(here.made.fetched) == MOST_FILES
 
 
@@ -285,29 +281,29 @@ async def test_files_beside_the_answer_are_passed_on_once() -> None:
     async with here.world:
         beside = (AgentFile(PDF, "report.pdf"), AgentFile(PNG, "chart.png", "image/png"))
         words, card, picture = await here.answered(f"See [report]({PDF})", *beside)
-        assert said(words) == "See report"
+        assert words_of(words) == "See report"
         assert attachment(card)["contentType"] == CONSENT_TYPE
         assert attachment(picture)["contentType"] == "image/png"
 
         (words, picture) = await here.answered("Done.", *beside, scope=Scope.GROUP, id_="group")
-        assert said(words).startswith("Done.\n\n- [report.pdf](https://bridge.example/files/f2?exp=")
+        assert words_of(words).startswith("Done.\n\n- [report.pdf](https://bridge.example/files/f2?exp=")
         assert attachment(picture)["contentType"] == "image/png"
 
 
 @virtual_time
-async def test_one_file_under_two_spellings_is_passed_on_once() -> None:
+async def test_a_file_linked_in_two_spellings_is_passed_on_once() -> None:
     here = Stage()
     async with here.world:
         plain, escaped = f"/v1/files/plan–✓.pdf{FT}", f"/v1/files/plan%E2%80%93%E2%9C%93.pdf{FT}"
         here.made.contents |= {plain: PDF_BYTES, escaped: PDF_BYTES}
         long = "word " * 2000
         words, card = await here.answered(f"{long}[plan]({plain})", AgentFile(escaped, "plan.pdf"))
-        assert said(words).endswith("plan")
+        assert words_of(words).endswith("plan")
         assert attachment(card)["name"] == "plan–✓.pdf"
 
 
 @virtual_time
-async def test_a_file_without_a_word_is_an_answer() -> None:
+async def test_a_silent_answer_with_a_file_is_delivered() -> None:
     here = Stage()
     async with here.world as world:
         world.agent.answers["q"] = Answer("", silent=True, files=(AgentFile(PDF, "report.pdf"),))
@@ -318,7 +314,7 @@ async def test_a_file_without_a_word_is_an_answer() -> None:
 
 
 @virtual_time
-async def test_files_alone_are_an_answer() -> None:
+async def test_an_answer_of_files_without_words_is_delivered() -> None:
     here = Stage()
     async with here.world:
         (card,) = await here.answered(" ", AgentFile(PDF, "report.pdf"))
@@ -326,7 +322,7 @@ async def test_files_alone_are_an_answer() -> None:
 
 
 @virtual_time
-async def test_links_to_anywhere_else_are_never_fetched() -> None:
+async def test_links_beside_the_gateways_files_are_never_fetched() -> None:
     here = Stage()
     async with here.world:
         text = f"[a](https://evil.example{PDF}) [b](sandbox:/mnt/x.csv) `[c]({PDF})`"
@@ -342,24 +338,24 @@ async def test_an_accepted_file_is_saved_shown_and_its_card_is_replaced() -> Non
     here = Stage()
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
-        (info,) = await here.says(yes())
+        (info,) = await here.responds(yes())
 
         assert here.drive.saved == [(PLACE, PDF_BYTES)]
-        shown = attachment(info)
-        assert (shown["contentType"], shown["name"]) == (INFO_TYPE, "report.pdf")
-        assert shown["contentUrl"] == "https://contoso-my.sharepoint.com/report.pdf"
-        assert shown["content"] == {"uniqueId": "u1", "fileType": "pdf"}
+        card = attachment(info)
+        assert (card["contentType"], card["name"]) == (INFO_TYPE, "report.pdf")
+        assert card["contentUrl"] == "https://contoso-my.sharepoint.com/report.pdf"
+        assert card["content"] == {"uniqueId": "u1", "fileType": "pdf"}
         assert here.replaced == [("card-1", say("file_saved", name="report.pdf"))]
         assert (here.state(), world.memory.files.kept["f1"].content) == (FileState.SAVED, b"")
         assert world.row("consent").outcome is Outcome.DELIVERED
 
 
 @virtual_time
-async def test_a_declined_file_is_dropped_and_its_card_says_so() -> None:
+async def test_a_declined_file_is_deleted_and_its_card_is_replaced() -> None:
     here = Stage()
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
-        assert await here.says(no()) == []
+        assert await here.responds(no()) == []
 
         assert here.replaced == [("card-1", say("file_declined", name="report.pdf"))]
         assert (here.state(), world.memory.files.kept["f1"].content) == (FileState.DECLINED, b"")
@@ -372,23 +368,23 @@ async def test_an_offer_survives_a_restart() -> None:
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
         await world.restart()
-        await here.says(yes())
+        await here.responds(yes())
         assert here.drive.saved == [(PLACE, PDF_BYTES)]
 
 
 @virtual_time
-async def test_an_offer_that_has_run_out_is_told() -> None:
+async def test_the_card_of_an_expired_offer_is_replaced_by_a_sentence() -> None:
     here = Stage()
     async with here.world:
         await here.answered(f"[the report]({PDF})")
         here.expire("f1")
-        assert await here.says(yes()) == []
+        assert await here.responds(yes()) == []
         assert here.replaced == [("card-1", say("file_offer_gone"))]
         assert here.drive.saved == []
 
 
 @virtual_time
-async def test_nobody_gets_anothers_file() -> None:
+async def test_a_file_is_handed_over_to_its_person_in_its_conversation_only() -> None:
     here = Stage()
     async with here.world as world:
         await here.answered(f"[the report]({PDF})")
@@ -396,10 +392,10 @@ async def test_nobody_gets_anothers_file() -> None:
         payload = new_turn("x").payload
         bob = replace(payload.person, aad_id="aad-bob")
         elsewhere = replace(payload.reference, conversation="other")
-        await here.says(yes(), "bob", person=bob)
-        await here.says(no(), "bob-too", person=bob)
-        await here.says(yes(), "elsewhere", reference=elsewhere)
-        await here.says(yes("f2"), "linked")
+        await here.responds(yes(), "bob", person=bob)
+        await here.responds(no(), "bob-too", person=bob)
+        await here.responds(yes(), "elsewhere", reference=elsewhere)
+        await here.responds(yes("f2"), "linked")
 
         assert here.drive.saved == []
         assert set(here.replaced) == {("card-1", say("file_offer_gone"))}
@@ -412,19 +408,19 @@ async def test_a_file_that_was_declined_is_not_saved_later() -> None:
     here = Stage()
     async with here.world:
         await here.answered(f"[the report]({PDF})")
-        await here.says(no())
-        await here.says(yes(), "later")
+        await here.responds(no())
+        await here.responds(yes(), "later")
         assert here.drive.saved == []
         assert here.replaced[1:] == [("card-1", say("file_offer_gone"))]
 
 
 @virtual_time
-async def test_a_file_that_could_not_be_saved_is_told() -> None:
+async def test_the_card_of_a_file_that_could_not_be_saved_is_replaced_by_a_sentence() -> None:
     here = Stage()
     async with here.world:
         await here.answered(f"[the report]({PDF})")
         here.drive.failure = FileExpired("HTTP 404")
-        assert await here.says(yes()) == []
+        assert await here.responds(yes()) == []
         assert here.replaced == [("card-1", say("file_not_saved", name="report.pdf"))]
 
 
@@ -434,10 +430,10 @@ async def test_where_the_card_cannot_be_replaced_the_sentence_is_a_message() -> 
     async with here.world:
         await here.answered(f"[the report]({PDF})")
         await here.answered(f"[the report]({PDF})", id_="q2")
-        here.world.channel.land_failures.append(DeliveryRejected())
-        (words,) = await here.says(no())
+        here.world.channel.replace_failures.append(DeliveryRejected())
+        (words,) = await here.responds(no())
         assert words["text"] == say("file_declined", name="report.pdf")
-        (words,) = await here.says(replace(no("f2"), card=""), "without-card")
+        (words,) = await here.responds(replace(no("f2"), card=""), "without-card")
         assert words["text"] == say("file_declined", name="report.pdf")
 
 

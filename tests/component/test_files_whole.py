@@ -1,4 +1,4 @@
-"""Files through the whole bridge, as the app builds it, between a simulated tenant and a stand-in gateway."""
+"""Files through the whole bridge as composed by the app, between a simulated tenant and a stand-in gateway."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Whole:
         await self.teams.say(chat, who, text, files=[file], mention=chat != CHAT)
 
     async def turn(self, kind: Kind) -> Turn:
-        """The newest turn of this kind, once it has its outcome."""
+        """Wait for a closed turn of the kind; gives the newest."""
         store = self.bridge.edges.store
         async with asyncio.timeout(20):
             while not (found := await store.turns(TurnFilter(kind=kind, state=State.CLOSED), 1)):
@@ -85,7 +85,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
         await until(bridge.ready)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         here = Whole(teams, bridge, http)
-        public = public_app(bridge.inbound.post, ready=bridge.ready, open_file=bridge.files.open)
+        public = public_app(bridge.inbound.post, ready=bridge.ready, open_file=bridge.files_out.open)
         runner = web.AppRunner(public, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -94,7 +94,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
 
 
 def only(turn: Turn, part: int) -> dict[str, Any]:
-    """The attachment of one part of a turn's reply."""
+    """The only attachment of part number `part` of a turn's reply."""
     assert turn.reply is not None
     (attachment,) = turn.reply.activities[part]["attachments"]
     assert isinstance(attachment, dict)
@@ -102,7 +102,7 @@ def only(turn: Turn, part: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("action", ["accept", "decline"])
-async def test_a_file_of_the_agents_is_offered_saved_or_declined(tmp_path: Path, action: str) -> None:
+async def test_a_file_of_the_agent_is_offered_and_saved_or_declined(tmp_path: Path, action: str) -> None:
     async with whole(tmp_path) as here:
         await here.teams.say(CHAT, "alice", "send me a file")
         asked = await here.turn(Kind.ASK)
@@ -110,17 +110,17 @@ async def test_a_file_of_the_agents_is_offered_saved_or_declined(tmp_path: Path,
         assert offer["contentType"] == CONSENT_TYPE
         card = asked.delivered[-1]
 
-        for _ in range(2):  # clicked twice, it is one word
+        for _ in range(2):  # a second click changes nothing
             path = f"/api/chats/{CHAT}/messages/{card}/consent"
             await here.teams.call("POST", path, {"as": "alice", "action": action})
-        said = await here.turn(Kind.FILE)
+        response = await here.turn(Kind.FILE)
 
         messages = {message["id"]: message for message in await here.teams.messages(CHAT)}
         words = unescape(re.sub(r"<[^>]+>", "", messages[card]["html"])).strip()
         key = "file_saved" if action == "accept" else "file_declined"
         assert words == say(key, name=offer["name"]).replace("`", "")
-        assert said.reply is not None
-        kinds = [part["attachments"][0]["contentType"] for part in said.reply.activities[1:]]
+        assert response.reply is not None
+        kinds = [part["attachments"][0]["contentType"] for part in response.reply.activities[1:]]
         assert kinds == ([INFO_TYPE] if action == "accept" else [])
         saved = [file for message in messages.values() for file in message["files"]]
         assert len(saved) == len(kinds)
@@ -155,19 +155,19 @@ async def test_a_text_file_of_a_person_reaches_the_agent(tmp_path: Path) -> None
         assert "4711" in asked.reply.activities[0]["text"]
 
 
-async def test_of_what_is_no_text_people_are_told(tmp_path: Path) -> None:
+async def test_a_file_without_text_is_answered_with_a_sentence(tmp_path: Path) -> None:
     async with whole(tmp_path) as here:
         await here.send("plan.pdf", b"%PDF-1.7")
-        told = await here.turn(Kind.ASK)
+        turn = await here.turn(Kind.ASK)
 
-        assert told.reply is not None
-        assert told.reply.activities[0]["text"] == say("files_only", files=f"- `plan.pdf`: {say('file_no_text')}")
+        assert turn.reply is not None
+        assert turn.reply.activities[0]["text"] == say("files_only", files=f"- `plan.pdf`: {say('file_no_text')}")
 
 
-async def test_what_teams_holds_back_in_a_channel_is_told(tmp_path: Path) -> None:
+async def test_a_file_withheld_by_teams_in_a_channel_is_answered_with_a_sentence(tmp_path: Path) -> None:
     async with whole(tmp_path) as here:
         await here.send("plan.txt", b"the plan", chat="general", who="bob")
-        told = await here.turn(Kind.ASK)
+        turn = await here.turn(Kind.ASK)
 
-        assert told.reply is not None
-        assert say("file_withheld", "vi") in told.reply.activities[0]["text"]
+        assert turn.reply is not None
+        assert say("file_withheld", "vi") in turn.reply.activities[0]["text"]

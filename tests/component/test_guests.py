@@ -16,35 +16,35 @@ GROUPS = [Scope.GROUP, Scope.CHANNEL]
 
 @dataclass
 class ScriptedRoster:
-    """Everybody is what it says, or it does not know."""
+    """Answers `guest` for every person, or raises a failure."""
 
-    says: bool | DeliveryFailure
+    guest: bool | DeliveryFailure
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def is_guest(self, where: Reference, person: Person) -> bool:
         self.asked.append((where.conversation, person.teams_id))
-        if isinstance(self.says, DeliveryFailure):
-            raise self.says
-        return self.says
+        if isinstance(self.guest, DeliveryFailure):
+            raise self.guest
+        return self.guest
 
 
 @pytest.mark.parametrize("scope", GROUPS)
 @virtual_time
 async def test_a_guest_reads_a_sentence_and_the_agent_is_not_asked(scope: Scope) -> None:
-    roster = ScriptedRoster(says=True)
+    roster = ScriptedRoster(guest=True)
     async with World(roster=roster) as world:
         await world.ask("q", scope=scope)
         row = await world.closed("q")
         assert (row.outcome, world.agent.asked) == (Outcome.FAILED, [])
-        (shown,) = world.channel.sent
-        assert shown.text.startswith(say("denied_guest"))
-        assert "attachments" not in shown.activity
+        (request,) = world.channel.sent
+        assert request.text.startswith(say("denied_guest"))
+        assert "attachments" not in request.activity
         assert roster.asked == [("chat", "29:ann")]
 
 
 @virtual_time
-async def test_a_guest_cannot_make_the_agent_forget() -> None:
-    async with World(roster=ScriptedRoster(says=True)) as world:
+async def test_a_guest_cannot_delete_the_session() -> None:
+    async with World(roster=ScriptedRoster(guest=True)) as world:
         await world.ask("new", kind=Kind.NEW, scope=Scope.GROUP)
         await world.closed("new")
         assert world.agent.forgotten == []
@@ -53,7 +53,9 @@ async def test_a_guest_cannot_make_the_agent_forget() -> None:
 
 @pytest.mark.parametrize("failure", [ConnectorUnreachable(), DeliveryRefused()], ids=repr)
 @virtual_time
-async def test_where_teams_does_not_tell_nothing_is_asked_and_it_may_be_tried_again(failure: DeliveryFailure) -> None:
+async def test_without_an_answer_of_the_roster_nothing_is_asked_and_asking_again_is_offered(
+    failure: DeliveryFailure,
+) -> None:
     async with World(roster=ScriptedRoster(failure)) as world:
         await world.ask("q", scope=Scope.GROUP)
         await world.ask("new", kind=Kind.NEW, scope=Scope.GROUP)
@@ -68,15 +70,15 @@ async def test_where_teams_does_not_tell_nothing_is_asked_and_it_may_be_tried_ag
 @pytest.mark.parametrize("scope", GROUPS)
 @virtual_time
 async def test_a_member_is_answered(scope: Scope) -> None:
-    async with World(roster=ScriptedRoster(says=False)) as world:
+    async with World(roster=ScriptedRoster(guest=False)) as world:
         await world.ask("q", scope=scope)
         assert (await world.closed("q")).outcome is Outcome.DELIVERED
         assert world.agent.asked == ["q"]
 
 
 @virtual_time
-async def test_in_a_personal_chat_nobody_is_looked_up() -> None:
-    roster = ScriptedRoster(says=True)
+async def test_in_a_personal_chat_the_roster_is_not_asked() -> None:
+    roster = ScriptedRoster(guest=True)
     async with World(roster=roster) as world:
         await world.ask("q")
         await world.closed("q")

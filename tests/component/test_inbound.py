@@ -39,7 +39,7 @@ from bridge.core.inbound.activities import (
     UserMessage,
 )
 from bridge.core.inbound.feedback import Rated
-from bridge.engine.handler import Click
+from bridge.engine.handler import ClickResponse
 from bridge.teams.authentication import Verifier
 from bridge.teams.clouds import custom
 from bridge.teams.inbound import Inbound
@@ -75,10 +75,10 @@ class Endpoint:
     service_url: str = ""
     url: str = ""
     received: list[Event] = field(default_factory=list)
-    click: Click | None = None
+    click: ClickResponse | None = None
     trouble: Exception | None = None
 
-    async def receive(self, event: Event) -> Click | None:
+    async def receive(self, event: Event) -> ClickResponse | None:
         self.received.append(event)
         if self.trouble is not None:
             raise self.trouble
@@ -404,7 +404,7 @@ async def test_the_delivery_mode_of_an_activity_does_not_change_the_answer(mode:
 
 async def test_a_click_is_answered_with_a_card_that_replaces_the_clicked_card() -> None:
     async with endpoint() as at:
-        at.click = Click("Starting a new conversation.", replaces=True)
+        at.click = ClickResponse("Starting a new conversation.", replaces=True)
 
         status, body = await at.post(at.activity("card_new_session"))
 
@@ -416,7 +416,7 @@ async def test_a_click_is_answered_with_a_card_that_replaces_the_clicked_card() 
 
 async def test_a_click_is_answered_with_a_sentence_that_keeps_the_clicked_card() -> None:
     async with endpoint() as at:
-        at.click = Click("Only the person who asked can do that.", replaces=False)
+        at.click = ClickResponse("Only the person who asked can do that.", replaces=False)
 
         status, body = await at.post(at.activity("card_ask_again"))
 
@@ -456,7 +456,7 @@ async def test_a_consent_to_an_offered_file_is_received_and_answered_at_once(nam
 
 async def test_a_result_for_a_message_never_becomes_the_http_answer() -> None:
     async with endpoint() as at:
-        at.click = Click("secret", replaces=True)
+        at.click = ClickResponse("secret", replaces=True)
 
         assert await at.post(at.activity("personal")) == (200, b"")
 

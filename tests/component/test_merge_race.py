@@ -1,4 +1,4 @@
-"""Between the claim of a lane's head and the merge of what belongs to it, people still have their say."""
+"""A stop between the claim of a lane's head and the merge of the messages behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.store import operations
 
 
 @pytest.mark.parametrize("name", ["sqlite", "postgres"])
-async def test_what_is_stopped_before_its_merge_is_not_asked_with_the_next(name: str, tmp_path: Path) -> None:
+async def test_a_question_stopped_between_its_claim_and_the_merge_is_not_merged(name: str, tmp_path: Path) -> None:
     async with table(name, tmp_path) as store:
         first, second = await queued(store, "delete me", "second")
         claimed = await store.claim(CHAT, ME)

@@ -1,4 +1,4 @@
-"""What an operator sees of turns and does with them, and what people read of it."""
+"""An operator's view of turns, the operator's actions, and the notes that people read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_the_newest_turns_come_first_and_filters_choose_among_them() -> No
 
 
 @virtual_time
-async def test_a_turn_is_shown_with_its_history_and_its_place_in_the_world() -> None:
+async def test_a_turn_is_shown_with_its_history_and_conversation() -> None:
     async with World() as world:
         world.agent.answers["q"] = ProviderFailed()
         await world.ask("q")
@@ -65,13 +65,13 @@ async def test_a_turn_is_shown_with_its_history_and_its_place_in_the_world() -> 
         assert (turn["error"], turn["user"], turn["conversation"]) == ("provider_failed", "user-chat", "chat")
         assert (turn["parts"], turn["parts_shown"], turn["text_bytes"]) == (1, 1, 1)
         assert [step["what"] for step in turn["history"]] == ["running", "answered", "closed:failed"]
-        assert turn["history"][0]["by"] == turn["owner"] == "life-1"
+        assert turn["history"][0]["by"] == turn["owner"] == "owner-1"
         times = [turn["accepted"], turn["closed"], *(step["at"] for step in turn["history"])]
         assert all(re.fullmatch(TIME, at) for at in times)
 
 
 @virtual_time
-async def test_an_open_turn_has_its_age_and_a_closed_one_what_it_took() -> None:
+async def test_an_open_turn_has_its_age_and_a_closed_turn_its_duration() -> None:
     async with World() as world:
         world.agent.takes["q"] = 40
         await world.ask("q")
@@ -89,11 +89,11 @@ async def test_an_open_turn_has_its_age_and_a_closed_one_what_it_took() -> None:
 
 
 @virtual_time
-async def test_nothing_that_was_said_and_nobodys_name_is_shown() -> None:
+async def test_no_text_and_no_persons_name_is_shown() -> None:
     async with World() as world:
         await world.ask("q", SECRET)
         await world.closed("q")
-        await world.ask("note", kind=Kind.NOTE, show=({"type": "message", "text": SECRET},))
+        await world.ask("note", kind=Kind.NOTE, activities=({"type": "message", "text": SECRET},))
         await world.closed("note")
 
         seen = [await operator(world).show(1), await operator(world).show(2)]
@@ -105,13 +105,13 @@ async def test_nothing_that_was_said_and_nobodys_name_is_shown() -> None:
 
 
 @virtual_time
-async def test_what_is_not_known_is_not_shown() -> None:
+async def test_an_unknown_turn_is_not_shown() -> None:
     async with World() as world:
         assert await operator(world).show(1) is None
 
 
 @virtual_time
-async def test_a_blanked_turn_still_tells_what_became_of_it() -> None:
+async def test_a_turn_after_the_texts_retention_still_shows_its_outcome() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
@@ -152,7 +152,7 @@ async def test_a_question_is_asked_again_once() -> None:
 
 
 @virtual_time
-async def test_what_its_asker_has_asked_again_is_not_asked_a_third_time() -> None:
+async def test_a_question_asked_again_by_its_asker_is_not_asked_a_third_time() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
@@ -201,7 +201,7 @@ async def test_only_a_closed_question_with_its_text_can_be_asked_again() -> None
 
 
 @virtual_time
-async def test_a_dropped_question_is_told_at_once_and_never_asked() -> None:
+async def test_a_dropped_question_gets_a_note_at_once_and_is_never_asked() -> None:
     async with World() as world:
         world.agent.takes["first"] = 50
         await world.ask("first")
@@ -219,7 +219,7 @@ async def test_a_dropped_question_is_told_at_once_and_never_asked() -> None:
 
 
 @virtual_time
-async def test_dropping_what_the_agent_works_on_stops_it_and_says_so() -> None:
+async def test_dropping_a_running_turn_stops_it_and_shows_a_note() -> None:
     async with World() as world:
         world.agent.takes["q"] = 500
         await world.ask("q")
@@ -234,7 +234,7 @@ async def test_dropping_what_the_agent_works_on_stops_it_and_says_so() -> None:
 
 
 @virtual_time
-async def test_an_answer_that_teams_does_not_take_can_be_dropped() -> None:
+async def test_an_answer_that_cannot_be_delivered_can_be_dropped() -> None:
     async with World() as world:
         world.channel.failures = [ConnectorUnreachable()]
         await world.ask("q")
@@ -249,9 +249,9 @@ async def test_an_answer_that_teams_does_not_take_can_be_dropped() -> None:
 
 
 @pytest.mark.parametrize(("kind", "key"), [(Kind.NEW, "dropped_new"), (Kind.NOTIFY, "dropped_message")])
-def test_people_read_what_of_theirs_was_dropped(kind: Kind, key: str) -> None:
+def test_the_note_of_a_drop_names_the_kind_of_turn(kind: Kind, key: str) -> None:
     @virtual_time
-    async def told() -> None:
+    async def drop() -> None:
         async with World() as world:
             world.agent.takes["first"] = 50
             await world.ask("first")
@@ -261,11 +261,11 @@ def test_people_read_what_of_theirs_was_dropped(kind: Kind, key: str) -> None:
             await world.closed("drop|2")
             assert world.channel.texts() == [removed(key, 2)]
 
-    told()
+    drop()
 
 
 @virtual_time
-async def test_what_is_closed_or_unknown_cannot_be_dropped() -> None:
+async def test_a_closed_or_unknown_turn_cannot_be_dropped() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
@@ -278,7 +278,7 @@ async def test_what_is_closed_or_unknown_cannot_be_dropped() -> None:
 
 
 @virtual_time
-async def test_a_pause_holds_questions_and_tells_people_until_it_ends() -> None:
+async def test_a_pause_holds_questions_and_notifies_people() -> None:
     async with World() as world:
         await operator(world).pause(True)
         assert operator(world).paused
@@ -293,7 +293,7 @@ async def test_a_pause_holds_questions_and_tells_people_until_it_ends() -> None:
 
 
 @virtual_time
-async def test_an_operator_hears_of_a_store_that_cannot_be_used() -> None:
+async def test_an_unavailable_store_is_reported_to_the_operator() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
@@ -306,7 +306,7 @@ async def test_an_operator_hears_of_a_store_that_cannot_be_used() -> None:
 
 
 @virtual_time
-async def test_what_was_edited_since_is_asked_again_as_it_says_now() -> None:
+async def test_an_edited_question_is_asked_again_with_its_new_text() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
@@ -317,7 +317,7 @@ async def test_what_was_edited_since_is_asked_again_as_it_says_now() -> None:
 
 
 @virtual_time
-async def test_what_was_deleted_since_is_not_asked_again() -> None:
+async def test_a_deleted_question_is_not_asked_again() -> None:
     async with World() as world:
         await world.ask("q")
         await world.closed("q")
@@ -326,7 +326,7 @@ async def test_what_was_deleted_since_is_not_asked_again() -> None:
 
 
 @virtual_time
-async def test_a_deleted_file_is_not_asked_again() -> None:
+async def test_a_deleted_message_with_a_file_is_not_asked_again() -> None:
     async with World() as world:
         world.agent.takes["first"] = 10
         await world.ask("first")
@@ -339,7 +339,7 @@ async def test_a_deleted_file_is_not_asked_again() -> None:
 
 
 @virtual_time
-async def test_of_merged_questions_one_that_was_changed_since_is_asked_again_as_it_says_now() -> None:
+async def test_an_edited_question_of_a_merged_group_is_asked_again_with_its_new_text() -> None:
     async with World(merge=True) as world:
         world.agent.takes["first"] = 10
         for id_ in ("first", "a", "b", "c"):
@@ -355,7 +355,7 @@ async def test_of_merged_questions_one_that_was_changed_since_is_asked_again_as_
 
 
 @virtual_time
-async def test_a_merged_turn_names_the_one_that_asked_its_words() -> None:
+async def test_a_merged_turn_names_the_turn_that_asked_its_text() -> None:
     async with World(merge=True) as world:
         world.agent.takes["first"] = 10
         for id_ in ("first", "a", "b"):

@@ -1,4 +1,4 @@
-"""One turn from claim to outcome: what the user sees, whatever the agent and Teams do."""
+"""A turn from claim to outcome: the messages that people see, for each behaviour of the agent and Teams."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from bridge.engine.run_control import RunControl, StopRequested
 
 HOUR = 3600.0
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
-# Three messages: one holds under 80 KB (docs/architecture.md, "Progress and budgets").
+# Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
 
@@ -49,45 +49,45 @@ def _leaves(root: type[TurnFailure]) -> Iterator[type[TurnFailure]]:
 FAILURES = sorted(_leaves(TurnFailure), key=lambda failure: failure.label)
 
 
-def told(key: str, turn: str = "T-1") -> str:
-    """What is read of a turn that failed: its sentence, and the turn's id small; of a card's summary the sentence."""
+def failure_text(key: str, turn: str = "T-1") -> str:
+    """The text of a failed turn: the sentence and the turn's name in small print; on a card the summary's sentence."""
     on_a_card = any(failure.label == key and failure.again for failure in FAILURES)
     return ENGLISH[key] if on_a_card else f"{ENGLISH[key]}\n\n*{turn}*"
 
 
-def test_the_error_tree_has_the_leaves_that_these_tests_are_about() -> None:
+def test_every_failure_of_the_error_tree_has_a_label_of_its_own() -> None:
     assert len(FAILURES) > 10
     assert len({failure.label for failure in FAILURES}) == len(FAILURES)
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: str(failure.label))
 @virtual_time
-async def test_each_failure_of_a_run_is_told_in_its_own_sentence(failure: type[TurnFailure]) -> None:
+async def test_each_failure_of_a_run_has_its_own_sentence(failure: type[TurnFailure]) -> None:
     async with World(limits=Limits(patience=Patience(queue=50))) as world:
         world.agent.answers["q"] = failure("HTTP 599 for operators only")
         await world.ask("q")
         row = await world.closed("q")
         assert (row.outcome, row.error) == (Outcome.FAILED, failure.label)
-        assert world.channel.texts() == [told(failure.label)]
+        assert world.channel.texts() == [failure_text(failure.label)]
         assert "599" not in world.channel.texts()[0]
         # asked again only where the run cannot have started
         assert (world.agent.asked == ["q"]) is not issubclass(failure, RunNotStarted)
 
 
 @virtual_time
-async def test_a_failure_that_may_pass_comes_with_a_button_to_ask_again_and_the_turns_id_small() -> None:
+async def test_a_passing_failure_has_a_button_to_ask_again_and_the_turns_name_in_small_print() -> None:
     async with World() as world:
         world.agent.answers["q"] = RunLost("")
         await world.ask("q")
         await world.closed("q")
-        (shown,) = world.channel.sent
-        card = shown.activity["attachments"][0]["content"]
+        (request,) = world.channel.sent
+        card = request.activity["attachments"][0]["content"]
         assert [block["text"] for block in card["body"]] == [ENGLISH["run_lost"], "T-1"]
         assert [(action["verb"], action["data"]) for action in card["actions"]] == [("askAgain", {"turn": 1})]
 
 
 @virtual_time
-async def test_a_run_that_was_taken_back_ends_with_nothing_shown() -> None:
+async def test_a_withdrawn_run_ends_without_a_message() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -102,7 +102,7 @@ async def test_a_run_that_was_taken_back_ends_with_nothing_shown() -> None:
 
 
 @virtual_time
-async def test_a_run_that_was_taken_back_by_a_process_that_died_is_not_told_as_interrupted() -> None:
+async def test_a_run_withdrawn_before_a_crash_gets_no_note_of_the_interruption() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -114,12 +114,12 @@ async def test_a_run_that_was_taken_back_by_a_process_that_died_is_not_told_as_i
 
 
 @virtual_time
-async def test_a_fault_of_the_bridge_is_told_too_without_its_words() -> None:
+async def test_a_fault_of_the_bridge_has_a_sentence_without_the_exceptions_words() -> None:
     async with World() as world:
         world.agent.answers["q"] = ZeroDivisionError("secret words")
         await world.ask("q")
         assert (await world.closed("q")).error == "internal_error"
-        assert world.channel.texts() == [told("internal_error")]
+        assert world.channel.texts() == [failure_text("internal_error")]
         await world.ask("next")
         assert (await world.closed("next")).outcome is Outcome.DELIVERED
 
@@ -140,7 +140,7 @@ async def test_an_answer_is_stored_before_it_is_shown() -> None:
 
 
 @virtual_time
-async def test_silence_is_a_line_in_a_personal_chat_and_nothing_in_a_group() -> None:
+async def test_a_silent_answer_is_a_short_note_in_a_personal_chat_and_no_message_in_a_group() -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer("", silent=True)
         await world.ask("alone", "q")
@@ -152,24 +152,24 @@ async def test_silence_is_a_line_in_a_personal_chat_and_nothing_in_a_group() -> 
 
 
 @virtual_time
-async def test_an_answer_of_which_nothing_can_be_shown_is_told_as_empty() -> None:
+async def test_an_answer_without_visible_words_is_reported_as_empty() -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer(" \n\t\n")
         await world.ask("q")
         assert (await world.closed("q")).error == "answer_empty"
-        assert world.channel.texts() == [told("answer_empty")]
+        assert world.channel.texts() == [failure_text("answer_empty")]
 
 
 @virtual_time
 async def test_a_ready_note_is_shown_without_asking_the_agent() -> None:
     async with World() as world:
-        await world.ask("n", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        await world.ask("n", kind=Kind.NOTE, activities=({"type": "message", "text": "hello"},))
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert (world.channel.texts(), world.agent.asked, world.channel.typed) == (["hello"], [], [])
 
 
 @virtual_time
-async def test_new_forgets_the_session_and_says_so() -> None:
+async def test_new_deletes_the_session_and_confirms() -> None:
     async with World() as world:
         await world.ask("n", kind=Kind.NEW)
         await world.closed("n")
@@ -178,16 +178,16 @@ async def test_new_forgets_the_session_and_says_so() -> None:
 
 
 @virtual_time
-async def test_new_that_failed_never_says_that_it_worked() -> None:
+async def test_a_failed_new_is_never_confirmed() -> None:
     async with World() as world:
         world.agent.forgets.append(SessionNotDeleted())
         await world.ask("n", kind=Kind.NEW)
         assert (await world.closed("n")).outcome is Outcome.FAILED
-        assert world.channel.texts() == [told("session_not_deleted")]
+        assert world.channel.texts() == [failure_text("session_not_deleted")]
 
 
 @virtual_time
-async def test_a_run_past_the_time_for_a_whole_turn_is_closed_told_and_settled() -> None:
+async def test_a_run_past_the_turn_time_out_is_ended_noted_and_settled() -> None:
     async with World() as world:
         world.agent.takes["q"] = 10 * WHOLE_TURN
         await world.ask("q")
@@ -209,7 +209,7 @@ async def test_typing_begins_with_the_run_is_renewed_and_never_follows_the_answe
         await world.ask("q")
         await world.closed("q")
         await asyncio.sleep(30)
-        assert [shown.at for shown in world.channel.typed] == pytest.approx([0, 4, 8])
+        assert [request.at for request in world.channel.typed] == pytest.approx([0, 4, 8])
         assert world.agent.times["q"] == pytest.approx(0, abs=0.01)
         assert world.channel.sent[0].at == pytest.approx(10, abs=0.01)
 
@@ -221,7 +221,7 @@ async def test_the_agent_does_not_wait_for_the_typing_indicator() -> None:
         await world.ask("q")
         await world.closed("q")
         assert world.agent.times["q"] < 0.1
-        # the answer lets the indicator under way land first
+        # the answer waits for the indicator under way
         assert world.channel.typed[0].at < 0.1
         assert world.channel.sent[0].at == pytest.approx(1, abs=0.1)
         await asyncio.sleep(30)
@@ -229,7 +229,7 @@ async def test_the_agent_does_not_wait_for_the_typing_indicator() -> None:
 
 
 @virtual_time
-async def test_an_indicator_that_hangs_does_not_keep_the_answer_for_long() -> None:
+async def test_a_hanging_typing_indicator_delays_the_answer_by_two_seconds_at_most() -> None:
     async with World() as world:
         world.channel.typing_seconds = 1000.0
         await world.ask("q")
@@ -242,7 +242,7 @@ async def test_an_indicator_that_hangs_does_not_keep_the_answer_for_long() -> No
 @pytest.mark.parametrize("failure", [DeliveryRefused(), Throttled(), ZeroDivisionError()], ids=repr)
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
 @virtual_time
-async def test_an_indicator_that_fails_costs_nothing_but_itself(failure: Exception, seconds: float) -> None:
+async def test_a_failing_typing_indicator_does_not_harm_the_answer(failure: Exception, seconds: float) -> None:
     async with World() as world:
         world.channel.typing_failure = failure
         world.channel.typing_seconds = seconds
@@ -252,14 +252,14 @@ async def test_an_indicator_that_fails_costs_nothing_but_itself(failure: Excepti
         assert world.channel.texts() == ["echo q"]
 
 
-@pytest.mark.parametrize(("scope", "shown"), [(Scope.PERSONAL, 3), (Scope.GROUP, 3), (Scope.CHANNEL, 0)])
+@pytest.mark.parametrize(("scope", "count"), [(Scope.PERSONAL, 3), (Scope.GROUP, 3), (Scope.CHANNEL, 0)])
 @virtual_time
-async def test_typing_is_shown_where_teams_shows_it(scope: Scope, shown: int) -> None:
+async def test_typing_is_shown_where_teams_shows_it(scope: Scope, count: int) -> None:
     async with World() as world:
         world.agent.takes["q"] = 10
         await world.ask("q", scope=scope)
         await world.closed("q")
-        assert len(world.channel.typed) == shown
+        assert len(world.channel.typed) == count
         assert "echo q" in world.channel.texts()[0]
 
 
@@ -271,7 +271,7 @@ async def test_typing_slows_down_as_more_people_wait() -> None:
             world.agent.takes[f"q{n}"] = 60
             await world.ask(f"q{n}", lane=f"lane-{n}")
         await world.closed(*(f"q{n}" for n in range(300)), seconds=120)
-        moments = [shown.at for shown in world.channel.typed if 5 < shown.at < 55]
+        moments = [request.at for request in world.channel.typed if 5 < request.at < 55]
         assert len(moments) / 50 <= 30
         assert len(moments) / 50 > 15
 
@@ -281,7 +281,7 @@ async def test_typing_slows_down_as_more_people_wait() -> None:
 
 @pytest.mark.parametrize("failure", [Throttled(), ConnectorUnreachable(), CredentialsRefused()], ids=repr)
 @virtual_time
-async def test_a_delivery_that_may_be_repeated_is_repeated_with_growing_pauses(failure: DeliveryFailure) -> None:
+async def test_a_delayed_delivery_is_retried_with_growing_pauses(failure: DeliveryFailure) -> None:
     async with World() as world:
         world.channel.failures = [failure] * 4
         await world.ask("q")
@@ -289,34 +289,34 @@ async def test_a_delivery_that_may_be_repeated_is_repeated_with_growing_pauses(f
         row = await world.closed("q", "next")
         assert row.outcome is Outcome.DELIVERED
         assert world.channel.texts() == ["echo q", "echo next"]
-        tries = [shown.at for shown in world.channel.tries if shown.text == "echo q"]
+        tries = [request.at for request in world.channel.tries if request.text == "echo q"]
         assert [round(b - a) for a, b in pairwise(tries)] == [1, 2, 5, 15]
         assert world.agent.asked == ["q", "next"]
 
 
 @virtual_time
-async def test_an_answer_that_may_have_been_shown_is_sent_again_after_one_and_five_minutes_and_no_more() -> None:
+async def test_an_answer_that_may_be_visible_is_sent_again_after_one_and_five_minutes_only() -> None:
     async with World() as world:
         world.channel.failures = [DeliveryUnknown()] * 9
         await world.ask("q")
         row = await world.closed("q", seconds=HOUR)
         assert row.outcome is Outcome.UNDELIVERED
-        tries = [shown.at for shown in world.channel.tries]
+        tries = [request.at for request in world.channel.tries]
         assert [round(b - a) for a, b in pairwise(tries)] == [60, 300]
 
 
 @virtual_time
-async def test_a_long_retry_after_is_kept() -> None:
+async def test_a_long_retry_after_is_obeyed() -> None:
     async with World() as world:
         world.channel.failures = [Throttled(retry_after=120.0)]
         await world.ask("q")
         await world.closed("q", seconds=HOUR)
-        tries = [shown.at for shown in world.channel.tries]
+        tries = [request.at for request in world.channel.tries]
         assert [round(b - a) for a, b in pairwise(tries)] == [120]
 
 
 @virtual_time
-async def test_leaving_does_not_wait_for_a_delivery_that_waits() -> None:
+async def test_a_shutdown_does_not_wait_for_a_delivery_between_retries() -> None:
     async with World() as world:
         world.channel.failures = [CredentialsRefused()] * 50
         await world.ask("q")
@@ -328,21 +328,21 @@ async def test_leaving_does_not_wait_for_a_delivery_that_waits() -> None:
 
 
 @virtual_time
-async def test_a_new_conversation_that_fails_says_that_the_old_one_may_be_there() -> None:
+async def test_a_failed_new_says_that_the_old_session_may_still_be_there() -> None:
     async with World() as world:
         world.agent.forgets = [GatewayDown() for _ in range(20)]
         await world.ask("n", kind=Kind.NEW)
         row = await world.closed("n")
         assert row.outcome is Outcome.FAILED
         assert row.error == "gateway_down"
-        assert world.channel.texts() == [told("session_not_deleted")]
+        assert world.channel.texts() == [failure_text("session_not_deleted")]
 
 
 @virtual_time
 async def test_a_delivery_is_given_up_after_a_day_and_the_lane_goes_on() -> None:
     async with World() as world:
         world.channel.failures = [ConnectorUnreachable()] * 1000
-        # a day from the first failure: what an operator held for long has its time all the same
+        # a day counted from the first failure, not from acceptance: a turn held by a pause has a whole day, too
         await world.ask("q", accepted=EPOCH - 48 * HOUR)
         await asyncio.sleep(23.5 * HOUR)
         assert world.row("q").state is State.ANSWERED
@@ -365,21 +365,21 @@ async def test_a_conversation_that_refuses_for_good_is_not_tried_again() -> None
 
 
 @virtual_time
-async def test_a_form_that_is_rejected_three_times_is_sent_as_plain_text() -> None:
+async def test_an_answer_rejected_three_times_is_sent_as_plain_text() -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer("# Title\n\n**bold**")
         world.channel.failures = [DeliveryRejected()] * 3
         await world.ask("q")
         row = await world.closed("q")
         assert (row.outcome, row.attempts) == (Outcome.DELIVERED, 3)
-        forms = [shown.activity["textFormat"] for shown in world.channel.tries]
+        forms = [request.activity["textFormat"] for request in world.channel.tries]
         assert forms == ["markdown", "markdown", "markdown", "plain"]
         assert "attachments" not in world.channel.sent[0].activity
         assert "bold" in world.channel.texts()[0]
 
 
 @virtual_time
-async def test_what_is_rejected_five_times_is_undelivered() -> None:
+async def test_an_answer_rejected_five_times_is_undelivered() -> None:
     async with World() as world:
         world.channel.failures = [DeliveryRejected()] * 100
         await world.ask("q")
@@ -409,7 +409,7 @@ async def test_a_fault_in_the_channel_does_not_lose_the_answer() -> None:
 
 
 @virtual_time
-async def test_a_fault_that_stays_ends_the_turn_and_nobody_is_asked_twice() -> None:
+async def test_a_lasting_fault_in_the_channel_ends_the_turn_without_asking_twice() -> None:
     async with World() as world:
         world.channel.failures = [ZeroDivisionError() for _ in range(100)]
         await world.ask("q")
@@ -433,12 +433,12 @@ async def test_a_long_answer_is_recorded_part_by_part() -> None:
         row = await world.closed("q")
         assert recorded == [(), ("m1",), ("m1", "m2")]
         assert row.delivered == ("m1", "m2", "m3")
-        shown = "\n\n".join(world.channel.texts())
-        assert all(f"paragraph {n} " in shown for n in range(100))
+        text = "\n\n".join(world.channel.texts())
+        assert all(f"paragraph {n} " in text for n in range(100))
 
 
 @virtual_time
-async def test_a_restart_between_parts_sends_only_the_rest() -> None:
+async def test_after_a_restart_between_parts_only_the_missing_parts_are_sent() -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer(LONG)
         world.channel.send_seconds = 1.0
@@ -456,7 +456,7 @@ async def test_a_restart_between_parts_sends_only_the_rest() -> None:
 
 @pytest.mark.parametrize("method", ["record_answer", "close_turn", "record_delivered"])
 @virtual_time
-async def test_an_answer_is_held_while_the_store_is_away_and_written_later(method: str) -> None:
+async def test_an_answer_is_held_while_the_store_is_unavailable_and_written_later(method: str) -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer(LONG)
         world.memory.outages[method] = 25
@@ -469,7 +469,7 @@ async def test_an_answer_is_held_while_the_store_is_away_and_written_later(metho
 
 
 @virtual_time
-async def test_an_answer_that_is_not_stored_is_not_shown() -> None:
+async def test_an_answer_is_not_shown_before_it_is_stored() -> None:
     async with World() as world:
         world.memory.outages["record_answer"] = 10**6
         await world.ask("q")
@@ -484,7 +484,7 @@ async def test_an_answer_that_is_not_stored_is_not_shown() -> None:
 
 
 @virtual_time
-async def test_stop_closes_the_request_tells_so_and_lets_the_gateway_settle() -> None:
+async def test_stop_closes_the_request_shows_a_note_and_lets_the_gateway_settle() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -501,11 +501,11 @@ async def test_stop_closes_the_request_tells_so_and_lets_the_gateway_settle() ->
 
 @virtual_time
 @pytest.mark.parametrize(("ends", "rest"), [(0.5, 0.5), (9.0, 9.0), (60.0, 15.0)])
-async def test_where_the_runs_events_come_the_lane_waits_for_its_end_and_not_for_ever(ends: float, rest: float) -> None:
+async def test_a_lane_waits_for_the_stopped_runs_end_event_but_not_for_ever(ends: float, rest: float) -> None:
     async with World(switches=Switches()) as world:
         world.agent.takes["q"] = 100
-        world.agent.tells["q"] = (Thinking(),)
-        world.agent.ends["q"] = ends
+        world.agent.events["q"] = (Thinking(),)
+        world.agent.run_ends["q"] = ends
         await world.ask("q")
         await world.ask("next")
         await asyncio.sleep(5)
@@ -527,7 +527,7 @@ async def test_in_a_group_the_note_says_who_stopped() -> None:
 
 
 @virtual_time
-async def test_a_stop_before_the_request_went_out_counts() -> None:
+async def test_a_stop_before_the_request_leaves_ends_the_turn() -> None:
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -538,7 +538,7 @@ async def test_a_stop_before_the_request_went_out_counts() -> None:
 
 
 @virtual_time
-async def test_a_run_that_was_stopped_before_it_began_ends_at_its_first_wait() -> None:
+async def test_a_run_stopped_before_its_begin_ends_at_its_first_await() -> None:
     control = RunControl()
     control.stop("Ann")
 
@@ -552,7 +552,7 @@ async def test_a_run_that_was_stopped_before_it_began_ends_at_its_first_wait() -
 
 
 @virtual_time
-async def test_a_stop_that_comes_after_the_only_part_changes_nothing() -> None:
+async def test_a_stop_during_the_last_part_finds_nothing_to_stop() -> None:
     async with World() as world:
         world.channel.send_seconds = 5
         await world.ask("q")
@@ -578,7 +578,7 @@ async def test_a_race_of_stop_and_answer_has_one_winner(moment: float) -> None:
 
 
 @virtual_time
-async def test_a_stop_between_parts_drops_the_rest_and_says_so() -> None:
+async def test_a_stop_between_parts_replaces_the_rest_by_a_note() -> None:
     async with World() as world:
         world.agent.answers["q"] = Answer(LONG)
         world.channel.send_seconds = 1.0
@@ -587,7 +587,7 @@ async def test_a_stop_between_parts_drops_the_rest_and_says_so() -> None:
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.STOPPING
         row = await world.closed("q")
         assert row.outcome is Outcome.STOPPED
-        # the part that was on its way arrives
+        # the part under way during the stop still arrives
         assert len(world.channel.texts()) == 3
         assert world.channel.texts()[-1] == say("stopped")
         assert "paragraph 99 " not in "".join(world.channel.texts())
@@ -607,5 +607,5 @@ async def test_dropped_parts_stay_dropped_after_a_restart() -> None:
         assert world.channel.texts()[-1] == say("stopped")
 
 
-def test_nothing_that_may_be_repeated_safely_is_missing_above() -> None:
+def test_the_retry_test_covers_every_delayed_delivery() -> None:
     assert set(DeliveryDelayed.__subclasses__()) == {Throttled, ConnectorUnreachable, CredentialsRefused}

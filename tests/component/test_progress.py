@@ -1,4 +1,4 @@
-"""The engine shows progress beside the run, and the answer in its place, whatever happens in between."""
+"""Progress beside a run, and the answer in place of the live message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_quick_answer_is_one_message_and_nothing_else() -> None:
 async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.agent.tells["q"] = (ToolBegan("web_search", "penguins"),)
+        world.agent.events["q"] = (ToolBegan("web_search", "penguins"),)
         await world.ask("q")
         row = await world.closed("q")
         assert world.channel.progress[0].text == "Searching: penguins …"
@@ -53,12 +53,12 @@ async def test_a_slower_answer_ends_the_stream_that_was_shown() -> None:
         assert world.channel.texts() == ["echo q"]
         assert (row.outcome, row.delivered, row.live) == (Outcome.DELIVERED, ("stream-1",), "stream:stream-1")
         # typing has ended before the stream began
-        assert all(shown.at < 1.0 for shown in world.channel.typed)
+        assert all(request.at < 1.0 for request in world.channel.typed)
 
 
 @dataclass
 class Slow(ScriptedChannel):
-    """Each request of progress takes three seconds."""
+    """Each streaming request takes three seconds; `most`: the most requests under way at once."""
 
     under_way: int = 0
     most: int = 0
@@ -81,14 +81,14 @@ async def test_one_request_of_a_turn_is_answered_before_the_next_leaves() -> Non
     async with World(switches=ALL, channel=channel) as world:
         # the answer is ready while the second request is under way
         world.agent.takes["q"] = 15.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "x"))
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "x"))
         await world.ask("q")
         await world.closed("q")
         assert (len(channel.progress), channel.most) == (2, 1)
 
 
 @virtual_time
-async def test_a_late_answer_that_nobody_could_read_along_is_a_new_message() -> None:
+async def test_a_late_answer_without_streamed_text_is_a_new_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q")
@@ -97,7 +97,7 @@ async def test_a_late_answer_that_nobody_could_read_along_is_a_new_message() -> 
 
 
 @virtual_time
-async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_asked() -> None:
+async def test_in_a_group_the_late_answer_quotes_its_question_and_mentions_the_asker() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q", scope=Scope.GROUP)
@@ -107,23 +107,26 @@ async def test_in_a_group_the_late_answer_quotes_its_question_and_calls_who_aske
         first, second = (s.activity for s in world.channel.sent if s.text != words and not s.text.startswith("✓"))
         assert first["text"].startswith('<quoted messageId="a1"/><at>Ann</at> echo q')
         assert {entity["type"] for entity in first["entities"]} >= {"quotedReply", "mention"}
-        # how to go on is said once
+        # the hint how to go on stands below the first answer only
         assert "Mention me" in first["text"]
         assert "Mention me" not in second["text"]
-        assert world.channel.progress[0].activity["placed"]
+        assert world.channel.progress[0].activity["placeholder"]
 
 
 @virtual_time
-async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> None:
+async def test_in_a_group_the_text_so_far_stands_above_the_activity_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 10.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"), ToolBegan("web_search", "penguins"))
+        world.agent.events["q"] = (
+            TextCame("All is well so far, dear Ann.\n\nAnd"),
+            ToolBegan("web_search", "penguins"),
+        )
         await world.ask("q", scope=Scope.GROUP)
         await world.closed("q")
-        placed, edited = world.channel.progress
+        posted, edited = world.channel.progress
         assert edited.at < 6.0
-        assert placed.activity["placed"]
-        assert edited.activity["edited"] == "placed-1"
+        assert posted.activity["placeholder"]
+        assert edited.activity["edited"] == "placeholder-1"
         assert edited.text == "All is well so far, dear Ann."
         assert edited.activity["entities"] == [AI_LABEL]
         card = edited.activity["attachments"][0]["content"]
@@ -132,7 +135,7 @@ async def test_in_a_group_the_text_that_has_come_stands_above_what_goes_on() -> 
 
 
 @virtual_time
-async def test_silence_in_a_group_leaves_only_a_line_where_the_placeholder_was() -> None:
+async def test_a_silent_answer_in_a_group_shrinks_the_placeholder_to_one_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.answers["q"] = Answer("", silent=True)
         world.agent.takes["q"] = 5.0
@@ -155,10 +158,10 @@ async def test_stop_in_the_client_ends_the_run_and_leaves_the_stream_alone() -> 
 
 
 @virtual_time
-async def test_stop_keeps_what_was_shown_and_says_so_below_it() -> None:
+async def test_stop_keeps_the_shown_text_with_a_note_below() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         await world.ask("q")
         await asyncio.sleep(5.0)
         await world.dispatcher.stop(new_turn("q").lane, STOP, "Ann")
@@ -168,10 +171,10 @@ async def test_stop_keeps_what_was_shown_and_says_so_below_it() -> None:
 
 
 @virtual_time
-async def test_a_failure_keeps_what_was_shown_too() -> None:
+async def test_a_failure_keeps_the_shown_text_with_the_sentence_below() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         world.agent.answers["q"] = ProviderFailed()
         await world.ask("q")
         assert (await world.closed("q")).outcome is Outcome.FAILED
@@ -187,7 +190,7 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> No
             world.channel.progress_failures.append(failure)
             await world.ask("q")
             row = await world.closed("q")
-            assert [bool(shown.activity.get("placed")) for shown in world.channel.progress[:1]] == [True]
+            assert [bool(request.activity.get("placeholder")) for request in world.channel.progress[:1]] == [True]
             assert world.channel.progress[0].at >= 3.0
             assert not row.live.startswith("stream")
             assert [live.stream for live, _ in world.channel.replaced] == [False]
@@ -195,12 +198,12 @@ async def test_where_streams_are_refused_a_placeholder_takes_their_place() -> No
 
 
 @virtual_time
-async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> None:
+async def test_stop_in_the_client_is_noticed_when_the_stream_is_closed_too() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 300.0
         await world.ask("q")
         await asyncio.sleep(92.0)
-        world.channel.land_failures.append(StreamStopped())
+        world.channel.replace_failures.append(StreamStopped())
         row = await world.closed("q", seconds=40.0)
         assert row.outcome is Outcome.STOPPED
         assert world.agent.cancelled == ["q"]
@@ -208,10 +211,10 @@ async def test_stop_in_the_client_is_heard_when_the_stream_is_closed_too() -> No
 
 
 @virtual_time
-async def test_an_answer_to_a_stream_that_was_stopped_meanwhile_is_a_message_of_its_own() -> None:
+async def test_an_answer_after_a_stop_in_the_client_is_a_new_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.channel.land_failures.append(StreamStopped())
+        world.channel.replace_failures.append(StreamStopped())
         await world.ask("q")
         row = await world.closed("q")
         assert (world.channel.texts(), world.channel.replaced, row.outcome) == (["echo q"], [], Outcome.DELIVERED)
@@ -241,17 +244,17 @@ async def test_trouble_with_progress_never_costs_the_answer() -> None:
 
 
 @virtual_time
-async def test_where_the_shown_message_is_gone_the_answer_is_a_new_one() -> None:
+async def test_an_answer_is_a_new_message_where_the_live_message_was_deleted() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.channel.land_failures.append(DeliveryRejected("HTTP 404"))
+        world.channel.replace_failures.append(DeliveryRejected("HTTP 404"))
         await world.ask("q")
         row = await world.closed("q")
         assert (world.channel.texts(), row.outcome) == (["echo q"], Outcome.DELIVERED)
 
 
 @virtual_time
-async def test_after_a_crash_the_note_takes_the_place_of_the_progress() -> None:
+async def test_after_a_crash_the_note_replaces_the_live_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100.0
         await world.ask("q")
@@ -265,10 +268,10 @@ async def test_after_a_crash_the_note_takes_the_place_of_the_progress() -> None:
 
 
 @virtual_time
-async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() -> None:
+async def test_a_stored_answer_replaces_the_live_message_once_however_often_it_is_retried() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
-        world.channel.land_failures.extend([ConnectorUnreachable()] * 3)
+        world.channel.replace_failures.extend([ConnectorUnreachable()] * 3)
         await world.ask("q")
         await asyncio.sleep(6.0)
         assert world.row("q").state is State.ANSWERED
@@ -279,7 +282,7 @@ async def test_an_answer_that_was_stored_lands_once_however_often_it_is_shown() 
 
 
 @virtual_time
-async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line() -> None:
+async def test_a_question_withdrawn_during_progress_leaves_one_line() -> None:
     for scope in (Scope.PERSONAL, Scope.GROUP):
         async with World(switches=ALL) as world:
             world.agent.takes["q"] = 100.0
@@ -292,7 +295,7 @@ async def test_a_question_taken_back_while_it_shows_progress_leaves_only_a_line(
 
 
 @virtual_time
-async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -> None:
+async def test_a_gateway_that_swallows_connections_leaves_the_failures_sentence_only() -> None:
     async with World(switches=ALL, limits=Limits(patience=Patience(gateway_down=20.0))) as world:
         world.agent.takes["q"] = 5.0  # the time for a connection
         world.agent.answers["q"] = GatewayDown()
@@ -305,7 +308,7 @@ async def test_a_gateway_that_swallows_connections_leaves_no_progress_behind() -
 
 
 @virtual_time
-async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes_their_answer() -> None:
+async def test_the_live_message_of_a_merged_question_becomes_the_common_answer() -> None:
     async with World(switches=ALL, merge=True) as world:
         world.agent.takes["one"] = 5.0
         world.agent.answers["one"] = GatewayDown()
@@ -318,7 +321,7 @@ async def test_what_was_shown_for_a_question_that_is_asked_with_the_next_becomes
 
 
 @virtual_time
-async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_line() -> None:
+async def test_a_question_stopped_while_it_waits_for_the_gateway_leaves_one_line() -> None:
     async with World(switches=ALL, limits=Limits(patience=Patience(gateway_down=3600.0))) as world:
         world.agent.takes["q"] = 5.0
         world.agent.answers["q"] = GatewayDown()
@@ -335,20 +338,20 @@ async def test_a_question_stopped_while_it_waits_for_a_second_try_leaves_only_a_
 async def test_a_picture_that_teams_does_not_take_costs_nobody_the_answer() -> None:
     async with World() as world:
         picture = {"type": "message", "attachments": [{"contentType": "image/png", "contentUrl": "data:"}]}
-        show = ({"type": "message", "text": "first"}, picture, {"type": "message", "text": "last"})
+        activities = ({"type": "message", "text": "first"}, picture, {"type": "message", "text": "last"})
 
         async def refuse(activity: Activity) -> None:
             if "attachments" in activity:
                 raise DeliveryRejected
 
         world.channel.on_send = refuse
-        await world.ask("n", kind=Kind.NOTE, show=show)
+        await world.ask("n", kind=Kind.NOTE, activities=activities)
         assert (await world.closed("n")).outcome is Outcome.DELIVERED
         assert world.channel.texts() == ["first", "last"]
 
 
 @virtual_time
-async def test_a_question_that_waits_has_a_mark_until_its_outcome() -> None:
+async def test_a_waiting_question_has_a_reaction_until_its_outcome() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["one"] = 10.0
         await world.ask("one")
@@ -370,13 +373,13 @@ async def test_in_a_channel_the_first_answer_says_how_to_go_on_in_the_thread() -
         first, second = world.channel.sent
         assert first.text.endswith(f"*{say('go_on_thread')}*")
         assert say("go_on_thread") not in second.text
-        # without progress it is quoted all the same, and nobody is called
+        # an answer without progress is quoted, too, and mentions no person
         assert first.text.startswith('<quoted messageId="a1"/>')
         assert "<at>" not in first.text
 
 
 @virtual_time
-async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress() -> None:
+async def test_the_first_part_of_a_long_answer_replaces_the_live_message() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 5.0
         world.agent.answers["q"] = Answer("word " * 20_000)
@@ -391,7 +394,7 @@ async def test_of_a_long_answer_the_first_part_takes_the_place_of_the_progress()
 async def test_without_progress_nothing_but_typing_is_shown_before_the_answer() -> None:
     async with World(switches=replace(ALL, progress=False)) as world:
         world.agent.takes["q"] = 60.0
-        world.agent.tells["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
+        world.agent.events["q"] = (TextCame("All is well so far, dear Ann.\n\nAnd"),)
         await world.ask("q")
         await world.closed("q", seconds=100.0)
         assert (world.channel.progress, world.channel.texts()) == ([], ["echo q"])
@@ -399,7 +402,7 @@ async def test_without_progress_nothing_but_typing_is_shown_before_the_answer() 
 
 
 @virtual_time
-async def test_without_notices_a_late_answer_takes_the_place_of_the_progress() -> None:
+async def test_without_notify_a_late_answer_replaces_the_live_message() -> None:
     async with World(switches=replace(ALL, notify=False)) as world:
         world.agent.takes["q"] = 60.0
         await world.ask("q")
@@ -414,12 +417,12 @@ async def test_without_streams_a_personal_chat_has_a_placeholder() -> None:
         world.agent.takes["q"] = 10.0
         await world.ask("q")
         await world.closed("q")
-        assert "placed" in world.channel.progress[0].activity
-        assert world.channel.replaced[0][0] == LiveMessage("placed-1")
+        assert "placeholder" in world.channel.progress[0].activity
+        assert world.channel.replaced[0][0] == LiveMessage("placeholder-1")
 
 
 @virtual_time
-async def test_without_reactions_a_question_that_waits_has_no_mark() -> None:
+async def test_without_reactions_a_waiting_question_has_no_reaction() -> None:
     async with World(switches=replace(ALL, reactions=False)) as world:
         world.agent.takes["one"] = 10.0
         await world.ask("one")
@@ -430,7 +433,7 @@ async def test_without_reactions_a_question_that_waits_has_no_mark() -> None:
 
 @dataclass
 class Reluctant(ScriptedChannel):
-    """Has no room for the first reactions that are taken off, or takes none at all."""
+    """Has no room for the first `busy` removals of reactions, or (`never`) refuses every reaction."""
 
     busy: int = 0
     never: bool = False
@@ -445,7 +448,7 @@ class Reluctant(ScriptedChannel):
 
 
 @virtual_time
-async def test_a_mark_is_taken_off_as_soon_as_there_is_room() -> None:
+async def test_a_reaction_is_removed_as_soon_as_the_budget_has_room() -> None:
     channel = Reluctant(busy=3)
     async with World(switches=ALL, channel=channel) as world:
         world.agent.takes["one"] = 10.0
@@ -458,7 +461,7 @@ async def test_a_mark_is_taken_off_as_soon_as_there_is_room() -> None:
 
 
 @virtual_time
-async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
+async def test_where_teams_refuses_reactions_questions_are_answered_all_the_same() -> None:
     channel = Reluctant(never=True)
     async with World(switches=ALL, channel=channel) as world:
         world.agent.takes["one"] = 10.0
@@ -469,7 +472,7 @@ async def test_where_teams_takes_no_reaction_nobody_notices() -> None:
 
 
 @virtual_time
-async def test_who_waits_long_behind_another_question_is_told_once() -> None:
+async def test_a_long_wait_behind_a_run_has_one_note() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["one"] = 100.0
         for id_ in ("one", "two", "three"):
@@ -493,7 +496,7 @@ async def test_a_plain_bot_shows_only_typing_and_the_answer() -> None:
 
 
 @virtual_time
-async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> None:
+async def test_the_live_message_of_a_withdrawn_question_shrinks_to_a_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
@@ -506,7 +509,7 @@ async def test_the_progress_of_a_question_that_is_taken_back_ends_with_it() -> N
 
 
 @virtual_time
-async def test_so_does_that_of_one_which_was_taken_back_from_a_process_that_died() -> None:
+async def test_the_live_message_of_a_question_withdrawn_before_a_crash_shrinks_to_a_line() -> None:
     async with World(switches=ALL) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")

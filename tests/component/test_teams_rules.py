@@ -1,4 +1,4 @@
-"""Long turns and busy chats never go beyond what Teams allows: the simulator's own rules, in virtual time."""
+"""Long turns and busy chats stay within Teams' limits: checked by the simulator's rules, in virtual time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
 
 @dataclass
 class RuledChannel(ScriptedChannel):
-    """Refuses what Teams would refuse, and keeps the refusals."""
+    """Refuses requests by Teams' rules, and keeps the refusals."""
 
     sends: SlidingWindows = field(default_factory=lambda: SlidingWindows(SENDS))
     tenant: SlidingWindows = field(default_factory=lambda: SlidingWindows(REQUESTS))
@@ -55,7 +55,7 @@ class RuledChannel(ScriptedChannel):
         return id_
 
     async def post_placeholder(self, to: Reference, activity: Activity) -> str:
-        self._take(to, "place")
+        self._take(to, "placeholder")
         return await super().post_placeholder(to, activity)
 
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
@@ -63,14 +63,14 @@ class RuledChannel(ScriptedChannel):
         await super().update_placeholder(to, message, activity)
 
     async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
-        self._take(to, "land")
+        self._take(to, "replace")
         if live.stream and self.streams.open_in(to.conversation):
             text = str(activity.get("text") or activity.get("summary"))
             last = activity | {"text": text if text.startswith(live.text) else live.text}
             try:
                 part = self._judged(to, final_activity(last, live.id))
             except StreamEnded:
-                # another life knows nothing of the text that was streamed; the edit that follows ends it, too
+                # after a restart the streamed text is unknown, so the final is refused; the edit ends the stream, too
                 if live.text or "previously streamed" not in self.refusals.pop():
                     raise
                 self.streams.end(to.conversation, "replaced")
@@ -92,23 +92,23 @@ class RuledChannel(ScriptedChannel):
             raise StreamEnded(refused.code) from None
         return part
 
-    def _take(self, to: Reference, what: str) -> None:
+    def _take(self, to: Reference, kind: str) -> None:
         now = asyncio.get_running_loop().time()
-        self.requests.append((now, what))
+        self.requests.append((now, kind))
         if self.sends.take(to.conversation, now) > 0:
-            self._refuse(f"{what} to {to.conversation}")
+            self._refuse(f"{kind} to {to.conversation}")
         if self.tenant_counts and self.tenant.take("tenant", now) > 0:
-            self._refuse(f"{what} of the tenant")
+            self._refuse(f"{kind} of the tenant")
 
-    def _refuse(self, what: str) -> None:
-        self.refusals.append(what)
-        raise Throttled(what, 1.0)
+    def _refuse(self, kind: str) -> None:
+        self.refusals.append(kind)
+        raise Throttled(kind, 1.0)
 
 
 def busy_agent(world: World, text: str, seconds: float) -> None:
-    """It uses a tool and writes, as long as it works."""
+    """Script a run of `seconds` with a tool and text."""
     world.agent.takes[text] = seconds
-    world.agent.tells[text] = (ToolBegan("web_search", "penguins"), TextCame("Penguins live in the south.\n\nThey"))
+    world.agent.events[text] = (ToolBegan("web_search", "penguins"), TextCame("Penguins live in the south.\n\nThey"))
 
 
 @virtual_time
@@ -122,13 +122,13 @@ async def test_a_turn_of_six_minutes_stays_within_every_budget_in_every_kind_of_
                 await world.ask(f"{text}-{number}", text, lane=f"{text}-{number}", scope=scope)
         await world.closed("slow-0", "slow-1", "slow-2", "writes-0", "writes-1", "writes-2", seconds=500.0)
         assert channel.refusals == []
-        kinds = Counter(what for _, what in channel.requests)
+        kinds = Counter(kind for _, kind in channel.requests)
         assert kinds["stream"] > 5
         assert kinds["edit"] > 10
 
 
 @virtual_time
-async def test_stop_at_second_150_ends_it_and_the_next_question_begins() -> None:
+async def test_stop_at_second_150_ends_the_run_and_the_next_question_begins() -> None:
     channel = RuledChannel()
     async with World(switches=Switches(), channel=channel, paced=True) as world:
         busy_agent(world, "writes", 359.0)
@@ -142,7 +142,7 @@ async def test_stop_at_second_150_ends_it_and_the_next_question_begins() -> None
 
 
 @virtual_time
-async def test_a_restart_at_second_100_loses_nothing() -> None:
+async def test_a_restart_at_second_100_notes_the_interruption_and_goes_on() -> None:
     channel = RuledChannel()
     async with World(switches=Switches(), channel=channel, paced=True) as world:
         busy_agent(world, "writes", 359.0)
@@ -157,7 +157,7 @@ async def test_a_restart_at_second_100_loses_nothing() -> None:
 
 
 @virtual_time
-async def test_a_conversation_of_200_turns_in_10_chats_at_once_is_never_refused_anything() -> None:
+async def test_200_turns_in_10_chats_at_once_stay_within_every_limit_of_teams() -> None:
     channel, dice = RuledChannel(), random.Random(5)
     async with World(switches=Switches(), channel=channel, paced=True, merge=True) as world:
 
@@ -180,12 +180,12 @@ async def test_a_conversation_of_200_turns_in_10_chats_at_once_is_never_refused_
 
 
 def progress_by_second(channel: RuledChannel, firsts: int) -> Counter[int]:
-    """All that may be left out; not the first indicators, so many, and not what ends a stream in time."""
-    indicators = [at for at, what in channel.requests if what == "typing"]
+    """Progress requests by second, without the first `firsts` indicators and without replacements."""
+    indicators = [at for at, kind in channel.requests if kind == "typing"]
     assert len(indicators) >= firsts
     assert indicators[firsts - 1] < 5.0
-    others = (at for at, what in channel.requests if what not in {"typing", "land"})
-    return Counter(int(at) for at in (*indicators[firsts:], *others))
+    edits = (at for at, kind in channel.requests if kind not in {"typing", "replace"})
+    return Counter(int(at) for at in (*indicators[firsts:], *edits))
 
 
 @virtual_time
@@ -194,20 +194,20 @@ async def test_progress_of_5000_long_turns_at_once_leaves_room_for_answers() -> 
     async with World(switches=Switches(), channel=channel, paced=True) as world:
         for number in range(5000):
             world.agent.takes[f"q{number}"] = 400.0
-            world.agent.tells[f"q{number}"] = (TextCame("Penguins live in the south.\n\n"),) if number % 2 else ()
+            world.agent.events[f"q{number}"] = (TextCame("Penguins live in the south.\n\n"),) if number % 2 else ()
             scope = (Scope.PERSONAL, Scope.GROUP, Scope.CHANNEL)[number % 3]
             await world.ask(f"q{number}", lane=f"lane-{number}", scope=scope)
         await asyncio.sleep(240.0)
-        # an app may send 50 requests a second, less than so many first indicators: they are all that is refused
+        # the tenant's 50 requests a second are fewer than the first indicators, so Teams refuses indicators only
         assert set(channel.refusals) == {"typing of the tenant"}
         assert max(progress_by_second(channel, firsts=3334).values()) <= 30
-        kinds = Counter(what for _, what in channel.requests)
+        kinds = Counter(kind for _, kind in channel.requests)
         assert kinds["typing"] == 3334
-        assert min(kinds[what] for what in ("stream", "place", "edit")) > 200
+        assert min(kinds[kind] for kind in ("stream", "placeholder", "edit")) > 200
 
 
 @virtual_time
-async def test_where_only_indicators_are_shown_5000_long_turns_renew_them_within_the_same_limit() -> None:
+async def test_typing_indicators_of_5000_long_turns_stay_within_the_progress_limit() -> None:
     channel = RuledChannel()
     async with World(switches=Switches(progress=False), channel=channel, paced=True) as world:
         for number in range(5000):

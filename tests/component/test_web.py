@@ -19,7 +19,7 @@ from bridge.app import Bridge, connected
 from bridge.core.errors import CredentialsRefused
 from bridge.core.inbound.activities import Event
 from bridge.engine.dispatcher import Dispatcher
-from bridge.engine.files import NO_FILES
+from bridge.engine.files_out import FilesOut
 from bridge.engine.operator import Operator
 from bridge.gateway.memory import ObservedAgent
 from bridge.settings.load import load
@@ -32,6 +32,7 @@ from bridge.web.public import public_app
 Client = TestClient[web.Request, web.Application]
 # No test in this file runs an operator's command; tests/component/test_admin_api.py does.
 NOBODY = cast("Operator", None)
+NO_FILES = cast("FilesOut", None)
 
 
 @asynccontextmanager

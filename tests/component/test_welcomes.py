@@ -1,4 +1,4 @@
-"""Greetings of an app that is rolled out to thousands: all kept, shown at a pace, once, and in nobody's way."""
+"""Greetings after a rollout to thousands of people: all kept, shown once, at a pace that leaves room for answers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PACE = 5.0
 
 def welcome(n: int) -> NewTurn:
     lane = welcome_lane(reference(f"chat-{n}"))
-    turn = new_turn(f"installed-{n}", lane=f"chat-{n}", kind=Kind.WELCOME, show=(HELLO,))
+    turn = new_turn(f"installed-{n}", lane=f"chat-{n}", kind=Kind.WELCOME, activities=(HELLO,))
     return NewTurn(turn.id, turn.kind, lane, turn.payload, turn.accepted)
 
 
 async def roll_out(world: World, people: int) -> None:
-    """Teams tells of all the installations at once."""
+    """Teams reports all installations at once."""
     for n in range(people):
         assert not (await world.dispatcher.accept(welcome(n))).full
 
 
 def greeted(world: World) -> Counter[str]:
-    return Counter(shown.conversation for shown in world.channel.sent if shown.text == "hello")
+    return Counter(request.conversation for request in world.channel.sent if request.text == "hello")
 
 
 @virtual_time
@@ -42,24 +42,26 @@ async def test_one_person_is_greeted_at_once() -> None:
 
 
 @virtual_time
-async def test_thousands_are_greeted_one_after_the_other() -> None:
+async def test_thousands_of_people_are_greeted_at_a_steady_pace() -> None:
     async with World() as world:
         await roll_out(world, 1000)
         await until(lambda: len(greeted(world)) == 1000, 400)
-        at = [shown.at for shown in world.channel.sent]
+        at = [request.at for request in world.channel.sent]
         assert set(greeted(world).values()) == {1}
-        # never more than a first one of each lane and the pace from there on
+        # at most the first greeting of each lane, then the pace
         assert all(after - before >= (10 - WELCOME_LANES / PACE) for before, after in zip(at, at[50:], strict=False))
         assert 1000 / PACE - 3 <= at[-1] - at[0] <= 1000 / PACE * 1.5
 
 
 @virtual_time
-async def test_who_waits_for_a_greeting_gets_answers_and_notes_at_once() -> None:
+async def test_a_person_still_to_be_greeted_gets_answers_and_notes_at_once() -> None:
     async with World() as world:
         await roll_out(world, 1000)
         last = reference("chat-999")
         await world.ask("question", lane="chat-999")
-        note = new_turn("help", lane=notice_lane(last), kind=Kind.NOTE, show=({"type": "message", "text": "help"},))
+        note = new_turn(
+            "help", lane=notice_lane(last), kind=Kind.NOTE, activities=({"type": "message", "text": "help"},)
+        )
         await world.dispatcher.accept(note)
         await until(lambda: "echo question" in world.channel.texts("chat-999"), 0.5)
         await world.closed("help", seconds=0.5)
@@ -67,16 +69,16 @@ async def test_who_waits_for_a_greeting_gets_answers_and_notes_at_once() -> None
 
 
 @virtual_time
-async def test_greetings_that_wait_count_for_no_limit() -> None:
+async def test_waiting_greetings_do_not_count_towards_limits() -> None:
     async with World(limits=Limits(lane=2, waiting=3, running=1)) as world:
         await roll_out(world, 500)
-        await asyncio.sleep(3)  # long enough for beats
+        await asyncio.sleep(3)  # long enough for heartbeats
         assert not (await world.ask("question")).full
         await world.closed("question", seconds=0.5)
 
 
 @virtual_time
-async def test_after_a_crash_the_others_are_greeted_and_nobody_twice() -> None:
+async def test_after_a_crash_every_person_is_greeted_exactly_once() -> None:
     async with World() as world:
         await roll_out(world, 200)
         await until(lambda: len(greeted(world)) >= 60, 60)
@@ -85,7 +87,7 @@ async def test_after_a_crash_the_others_are_greeted_and_nobody_twice() -> None:
         assert set(before.values()) == {1}
         await until(lambda: len(greeted(world)) == 200, 100)
         assert set(greeted(world).values()) == {1}
-        at = [shown.at for shown in world.channel.sent][len(before) :]
+        at = [request.at for request in world.channel.sent][len(before) :]
         assert at[-1] - at[0] >= (200 - len(before) - WELCOME_LANES) / PACE - 2
 
 
@@ -100,7 +102,7 @@ async def test_a_repeated_installation_is_greeted_once() -> None:
 
 
 @virtual_time
-async def test_a_chat_that_takes_no_message_for_minutes_holds_up_few_others() -> None:
+async def test_a_chat_without_delivery_for_minutes_delays_greetings_of_few_chats() -> None:
     async with World() as world:
         world.channel.failures.append(DeliveryUnknown())
         await roll_out(world, 200)
@@ -111,7 +113,7 @@ async def test_a_chat_that_takes_no_message_for_minutes_holds_up_few_others() ->
 
 
 @virtual_time
-async def test_the_process_does_not_wait_for_the_pace_when_it_ends() -> None:
+async def test_a_shutdown_does_not_wait_for_the_pace_of_greetings() -> None:
     async with World() as world:
         await roll_out(world, 100)
         await until(lambda: greeted(world))
@@ -131,11 +133,11 @@ async def test_several_replicas_keep_the_pace_together(replicas: int) -> None:
     for world in worlds:
         world.channel = worlds[0].channel
         await world.start()
-    await asyncio.sleep(2)  # each has heard of the others
+    await asyncio.sleep(2)  # long enough for each replica to count all replicas
     for n in range(300):
         await worlds[n % replicas].dispatcher.accept(welcome(n))
     await until(lambda: len(greeted(worlds[0])) == 300, 400)
-    at = sorted(shown.at for shown in worlds[0].channel.sent)
+    at = sorted(request.at for request in worlds[0].channel.sent)
     assert set(greeted(worlds[0]).values()) == {1}
     assert at[-1] - at[0] >= (300 - replicas * WELCOME_LANES) / PACE - 5
     for world in worlds:
@@ -143,7 +145,7 @@ async def test_several_replicas_keep_the_pace_together(replicas: int) -> None:
 
 
 @virtual_time
-async def test_a_greeting_that_teams_refuses_for_good_is_over() -> None:
+async def test_a_greeting_refused_for_good_is_closed_as_undelivered() -> None:
     async with World() as world:
         world.channel.failures.append(DeliveryRefused())
         await world.dispatcher.accept(welcome(1))

@@ -15,7 +15,9 @@ from bridge.core.turn import DropVerdict, Kind, Lane, NewTurn, Outcome, State, S
 
 
 async def test_a_turn_comes_back_as_it_was_accepted(store: TurnStore) -> None:
-    new = new_turn("a", "Grüße \u0000 \U0001f600 'quoted'; DROP TABLE turns; --", show=({"type": "message", "x": [1]},))
+    new = new_turn(
+        "a", "Grüße \u0000 \U0001f600 'quoted'; DROP TABLE turns; --", activities=({"type": "message", "x": [1]},)
+    )
     found = await row(store, (await store.accept(new, ME, claim=False)).n)
     assert found.payload == new.payload
     assert (found.id, found.kind, found.lane, found.accepted) == (new.id, new.kind, new.lane, new.accepted)

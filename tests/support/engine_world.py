@@ -1,7 +1,7 @@
-"""A world for the engine: scripted agent, channel and clock, and an event loop that skips waiting times.
+"""The engine with a scripted agent and channel, a clock, and an event loop in virtual time.
 
-With `virtual_time` a test may wait for 24 hours of backoff: nothing sleeps really, and the order of things is the same
-in each run. It needs everything to happen in one thread, so the store is the one in memory.
+With `virtual_time` a test may wait for 24 hours of backoff without a real sleep, and every run has the same order of
+steps. Virtual time needs a single thread, so the store is in memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from bridge.core.ports.channel import Chunk, Roster
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Accepted, Activity, Kind, Lane, NewTurn, Payload, Person, Reference, Scope, State, Turn
 from bridge.engine.dispatcher import Dispatcher, Limits
-from bridge.engine.files import NO_FILES, Files
+from bridge.engine.files_in import FilesIn
+from bridge.engine.files_out import FilesOut
 from bridge.engine.paced_channel import PacedChannel
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.progress import Switches
@@ -31,13 +32,13 @@ from support.memory_store import MemoryStore
 
 EPOCH = 1_700_000_000.0
 WHOLE_TURN = 600.0
-# The tests of everything else are about a bot that shows no progress.
+# Most tests are about a bot without progress.
 PLAIN = Switches(streaming=False, progress=False, notify=False, reactions=False)
 _P = ParamSpec("_P")
 
 
 class _Impatient(selectors.DefaultSelector):
-    """Where the loop would wait for its next timer, time jumps there instead."""
+    """Moves time to the next timer instead of waiting for the timer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class _Impatient(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("everything waits for something that will never happen")
+                raise RuntimeError("all tasks wait, and no timer is set")
             self.moment += max(0.0, timeout)
         return ready
 
@@ -63,14 +64,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # typeshed binds the arguments' types, which a test has no use for
         self, _executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """No thread: what would run beside the loop is done at once."""
+        """Runs the function at once instead of in a thread."""
         future: asyncio.Future[Any] = self.create_future()
         future.set_result(func(*args))
         return future
 
 
 def virtual_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
-    """Run an asynchronous test in a loop of its own, in virtual time."""
+    """Decorator: run an asynchronous test in a new loop in virtual time."""
 
     @functools.wraps(test)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -81,14 +82,18 @@ def virtual_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, 
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until the condition holds; fail when it does not in time."""
+    """Wait until the condition holds, `seconds` at most. Raises: TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(max(0.002, seconds / 2500))
 
 
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class LoopClock:
-    """Wall time that goes with the loop's."""
+    """Wall time in step with the loop's time."""
 
     def now(self) -> float:
         return EPOCH + asyncio.get_running_loop().time()
@@ -98,12 +103,12 @@ class LoopClock:
 class ScriptedAgent:
     """Says `echo <text>` at once, unless `answers`, `takes` (seconds) or `holds` have an entry for the text.
 
-    `tells`: what is heard as the run begins. `ends`: seconds after which a cancelled run is heard to have ended.
+    `events`: sent as the run begins. `run_ends`: seconds from a run's cancellation to its RunEnded event.
     """
 
     answers: dict[str, Answer | Exception] = field(default_factory=dict)
-    tells: dict[str, tuple[AgentEvent, ...]] = field(default_factory=dict)
-    ends: dict[str, float] = field(default_factory=dict)
+    events: dict[str, tuple[AgentEvent, ...]] = field(default_factory=dict)
+    run_ends: dict[str, float] = field(default_factory=dict)
     takes: dict[str, float] = field(default_factory=dict)
     holds: dict[str, asyncio.Event] = field(default_factory=dict)
     forgets: list[TurnFailure] = field(default_factory=list)
@@ -123,7 +128,7 @@ class ScriptedAgent:
         if self.at_work[question.user] > 1:
             self.overlaps.append(text)
         if heard is not None:
-            for event in self.tells.get(text, ()):
+            for event in self.events.get(text, ()):
                 heard(event)
         try:
             if text in self.takes:
@@ -132,16 +137,16 @@ class ScriptedAgent:
                 await self.holds[text].wait()
         except asyncio.CancelledError:
             self.cancelled.append(text)
-            if heard is not None and text in self.ends:
-                asyncio.get_running_loop().call_later(self.ends[text], heard, RunEnded())
+            if heard is not None and text in self.run_ends:
+                asyncio.get_running_loop().call_later(self.run_ends[text], heard, RunEnded())
             raise
         finally:
             self.at_work[question.user] -= 1
         self.ended.append(text)
-        said = self.answers.get(text, Answer(f"echo {text}"))
-        if isinstance(said, Exception):
-            raise said
-        return said
+        answer = self.answers.get(text, Answer(f"echo {text}"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def delete_session(self, agent: str, user: str) -> None:
         if self.forgets:
@@ -150,8 +155,8 @@ class ScriptedAgent:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One request to Teams: when it was made, for which conversation, what."""
+class ChannelRequest:
+    """A request to Teams: the loop's time, the conversation, the content."""
 
     at: float
     conversation: str
@@ -164,31 +169,31 @@ class Shown:
 
 @dataclass
 class ScriptedChannel:
-    """Keeps what was shown. `failures` are raised one by one, each by one send; `on_send` runs before each send."""
+    """Keeps all requests. Each send raises the next of `failures`, if any; `on_send` runs before each send."""
 
     failures: list[Exception] = field(default_factory=list)
     typing_failure: Exception | None = None
     typing_seconds: float = 0.0
     send_seconds: float = 0.0
     on_send: Callable[[Activity], Awaitable[None]] | None = None
-    tries: list[Shown] = field(default_factory=list)
-    sent: list[Shown] = field(default_factory=list)
-    typed: list[Shown] = field(default_factory=list)
-    progress: list[Shown] = field(default_factory=list)
+    tries: list[ChannelRequest] = field(default_factory=list)
+    sent: list[ChannelRequest] = field(default_factory=list)
+    typed: list[ChannelRequest] = field(default_factory=list)
+    progress: list[ChannelRequest] = field(default_factory=list)
     progress_failures: list[Exception] = field(default_factory=list)
     replaced: list[tuple[LiveMessage, Activity]] = field(default_factory=list)
-    land_failures: list[Exception] = field(default_factory=list)
+    replace_failures: list[Exception] = field(default_factory=list)
     reactions: list[tuple[str, str, bool]] = field(default_factory=list)
 
     async def send(self, to: Reference, activity: Activity) -> str:
         now = asyncio.get_running_loop().time()
-        self.tries.append(Shown(now, to.conversation, activity))
+        self.tries.append(ChannelRequest(now, to.conversation, activity))
         if self.on_send is not None:
             await self.on_send(activity)
         await asyncio.sleep(self.send_seconds)
         if self.failures:
             raise self.failures.pop(0)
-        self.sent.append(Shown(asyncio.get_running_loop().time(), to.conversation, activity))
+        self.sent.append(ChannelRequest(asyncio.get_running_loop().time(), to.conversation, activity))
         return f"m{len(self.sent)}"
 
     async def stream(self, to: Reference, chunk: Chunk) -> str:
@@ -196,23 +201,23 @@ class ScriptedChannel:
         return chunk.stream or f"stream-{len(self.progress)}"
 
     async def post_placeholder(self, to: Reference, activity: Activity) -> str:
-        await self._progress(to, activity | {"placed": True})
-        return f"placed-{len(self.progress)}"
+        await self._progress(to, activity | {"placeholder": True})
+        return f"placeholder-{len(self.progress)}"
 
     async def update_placeholder(self, to: Reference, message: str, activity: Activity) -> None:
         await self._progress(to, activity | {"edited": message})
 
     async def replace(self, to: Reference, live: LiveMessage, activity: Activity) -> str:
         now = asyncio.get_running_loop().time()
-        self.tries.append(Shown(now, to.conversation, activity))
+        self.tries.append(ChannelRequest(now, to.conversation, activity))
         if self.on_send is not None:
             await self.on_send(activity)
-        if self.land_failures:
-            raise self.land_failures.pop(0)
+        if self.replace_failures:
+            raise self.replace_failures.pop(0)
         self.replaced.append((live, activity))
-        # in place of what the message showed before
-        self.sent = [shown for shown in self.sent if shown.activity.get("id") != live.id]
-        self.sent.append(Shown(now, to.conversation, activity | {"id": live.id}))
+        # the message's earlier content is gone
+        self.sent = [request for request in self.sent if request.activity.get("id") != live.id]
+        self.sent.append(ChannelRequest(now, to.conversation, activity | {"id": live.id}))
         return live.id
 
     async def react(self, to: Reference, reaction: str, *, on: bool) -> None:
@@ -221,18 +226,18 @@ class ScriptedChannel:
     async def _progress(self, to: Reference, activity: Activity) -> None:
         if self.progress_failures:
             raise self.progress_failures.pop(0)
-        self.progress.append(Shown(asyncio.get_running_loop().time(), to.conversation, activity))
+        self.progress.append(ChannelRequest(asyncio.get_running_loop().time(), to.conversation, activity))
 
     async def typing(self, to: Reference) -> None:
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(self.typing_seconds)
         if self.typing_failure is not None:
             raise self.typing_failure
-        self.typed.append(Shown(now, to.conversation, {"type": "typing"}))
+        self.typed.append(ChannelRequest(now, to.conversation, {"type": "typing"}))
 
     def texts(self, lane: str = "chat") -> list[str]:
-        """What a conversation's people have read, in order."""
-        return [shown.text for shown in self.sent if shown.conversation == lane]
+        """The texts that a conversation's people can read, in order."""
+        return [request.text for request in self.sent if request.conversation == lane]
 
 
 def reference(conversation: str = "chat", scope: Scope = Scope.PERSONAL) -> Reference:
@@ -248,21 +253,24 @@ def new_turn(
     scope: Scope = Scope.PERSONAL,
     accepted: float = EPOCH,
     again_of: int | None = None,
-    show: tuple[Activity, ...] = (),
+    activities: tuple[Activity, ...] = (),
 ) -> NewTurn:
-    """A turn of Ann's in the lane; its conversation and its session are called like the lane."""
+    """A turn of Ann in the lane; conversation and session have the lane's name, too."""
     payload = Payload(
-        reference(lane, scope), Person("29:ann", "aad-ann", "Ann"), "helper", f"user-{lane}", text or id_, show
+        reference(lane, scope), Person("29:ann", "aad-ann", "Ann"), "helper", f"user-{lane}", text or id_, activities
     )
     return NewTurn(id_, kind, Lane(lane), payload, accepted, again_of)
 
 
 async def _stay(_owner: str) -> None:
-    """Instead of leaving."""
+    """Replaces `leave`, so the owner stays in the table."""
 
 
 class World:
-    """An engine over scripted edges. `start` begins a life of the process, `kill` ends it without a word."""
+    """An engine over scripted edges. `start` joins the turn table; `kill` ends all tasks without leaving the table.
+
+    `name` begins the owner ids. `paced`: the channel keeps Teams' budgets.
+    """
 
     def __init__(
         self,
@@ -272,9 +280,10 @@ class World:
         rerun: bool = False,
         settle_seconds: float = 3.0,
         merge: bool = False,
-        name: str = "life",
+        name: str = "owner",
         switches: Switches = PLAIN,
-        files: Callable[[World], Files] = lambda _: NO_FILES,
+        files_in: Callable[[World], FilesIn] | None = None,
+        files_out: Callable[[World], FilesOut] | None = None,
         channel: ScriptedChannel | None = None,
         paced: bool = False,
         roster: Roster | None = None,
@@ -291,9 +300,10 @@ class World:
         self._merge = merge
         self._switches = switches
         self._name = name
-        self._files = files
+        self._files_in = files_in
+        self._files_out = files_out
         self._roster = roster
-        self._lives = 0
+        self._joins = 0
         self.tasks = Tasks()
         self.lease = Lease()
         self.dispatcher = self._build()
@@ -312,7 +322,7 @@ class World:
         await self.dispatcher.start()
 
     async def kill(self) -> None:
-        """End every task where it stands. Nothing is written on the way out, as after `kill -9`."""
+        """Cancel every task without a write to the store, as after `kill -9`."""
         leave, self.memory.leave = self.memory.leave, _stay  # type: ignore[method-assign,assignment]
         try:
             await self.dispatcher.drain(0)
@@ -323,36 +333,36 @@ class World:
         await self.kill()
         await self.start()
 
-    async def ask(self, id_: str, text: str = "", **more: Any) -> Accepted:
-        more.setdefault("accepted", self.clock.now())
-        return await self.dispatcher.accept(new_turn(id_, text, **more))
+    async def ask(self, id_: str, text: str = "", **options: Any) -> Accepted:
+        options.setdefault("accepted", self.clock.now())
+        return await self.dispatcher.accept(new_turn(id_, text, **options))
 
     def row(self, id_: str) -> Turn:
         return next(row for row in self.memory.rows.values() if row.id == id_)
 
     async def closed(self, *ids: str, seconds: float = 60.0) -> Turn:
-        """Wait until the turns have their outcome; gives the last of them."""
+        """Wait until the turns with these ids are closed; gives the last turn."""
         await until(lambda: all(self.row(id_).state is State.CLOSED for id_ in ids), seconds)
         return self.row(ids[-1])
 
     async def in_state(self, id_: str, state: State) -> None:
         await until(lambda: self.row(id_).state is state)
 
-    def _life(self) -> str:
-        self._lives += 1
-        return f"{self._name}-{self._lives}"
+    def _new_owner(self) -> str:
+        self._joins += 1
+        return f"{self._name}-{self._joins}"
 
     def _build(self) -> Dispatcher:
-        monotonic = lambda: asyncio.get_running_loop().time()  # noqa: E731
         pipeline = Pipeline(
             store=self.store,
             agent=self.agent,
-            channel=PacedChannel(self.channel, monotonic=monotonic, shared=False) if self._paced else self.channel,
+            channel=PacedChannel(self.channel, monotonic=_monotonic, shared=False) if self._paced else self.channel,
             clock=self.clock,
             tasks=self.tasks,
             whole_turn=WHOLE_TURN,
             roster=self._roster,
-            files=self._files(self),
+            files_in=self._files_in and self._files_in(self),
+            files_out=self._files_out and self._files_out(self),
             rerun=self._rerun,
             settle_seconds=self._settle_seconds,
             switches=self._switches,
@@ -361,9 +371,9 @@ class World:
             store=self.store,
             pipeline=pipeline,
             clock=self.clock,
-            monotonic=monotonic,
+            monotonic=_monotonic,
             tasks=self.tasks,
-            new_owner=self._life,
+            new_owner=self._new_owner,
             limits=self._limits,
             lease=self.lease,
             merge=self._merge,

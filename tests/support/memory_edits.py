@@ -1,4 +1,4 @@
-"""What the store in memory does about edits, deletions and ratings: the same promises, without SQL."""
+"""Edits, deletions and ratings of the store in memory: the rules of the SQL statements, in Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOUR = 3600.0
 
 @dataclass
 class MemoryEdits:
-    """Works on the rows of a MemoryStore; `put` writes one with an entry in its history."""
+    """Works on the rows of a MemoryStore; `put` writes a row with an entry in the history."""
 
     rows: dict[int, Turn]
     put: Put
@@ -61,10 +61,10 @@ class MemoryEdits:
             return EditResult(EditVerdict.STOPPING, n)
         return EditResult(EditVerdict.NOTHING, n)
 
-    def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
-        there = [row for row in self.rows.values() if row.id.startswith((f"{place}|", f"{place};"))]
-        verdicts = [self.withdraw(row, at) for row in there]
-        return tuple(changed.n for changed in verdicts if changed.verdict is EditVerdict.STOPPING)
+    def withdraw_all(self, id_prefix: str, at: float) -> tuple[int, ...]:
+        rows = [row for row in self.rows.values() if row.id.startswith((f"{id_prefix}|", f"{id_prefix};"))]
+        verdicts = [self.withdraw(row, at) for row in rows]
+        return tuple(result.n for result in verdicts if result.verdict is EditVerdict.STOPPING)
 
     def current_question(self, n: int) -> tuple[Turn, str] | None:
         row = self.rows.get(n)
@@ -109,7 +109,7 @@ class MemoryEdits:
 
     def forget(self, before: float, now: float) -> None:
         self.kept = {id_: kept for id_, kept in self.kept.items() if now - kept[1] < _HOUR}
-        self.feedback = {voice: rating for voice, rating in self.feedback.items() if rating.at >= before}
+        self.feedback = {key: rating for key, rating in self.feedback.items() if rating.at >= before}
 
     def _keep(self, change: MessageEdit, now: float) -> EditResult:
         if not change.keep:
@@ -120,7 +120,7 @@ class MemoryEdits:
         return EditResult(EditVerdict.KEPT)
 
     def _standing(self, row: Turn) -> Turn:
-        again = next((other for other in self.rows.values() if other.again_of == row.n), None)
+        again = next((later for later in self.rows.values() if later.again_of == row.n), None)
         return row if again is None else self._standing(again)
 
     def _with_turn(self, rating: KeptRating) -> KeptRating:
@@ -136,5 +136,5 @@ def _counts(own: Turn, change: MessageEdit) -> bool:
     if own.kind is not Kind.ASK or (change.person is not None and change.person.lower() != asker):
         return False
     older = own.edit is not None and own.edit.stamp > change.edit.stamp
-    news = change.person is None or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
-    return (news or own.edit == change.edit) and not older
+    differs = change.person is None or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
+    return (differs or own.edit == change.edit) and not older

@@ -9,7 +9,7 @@ from bridge.core.files.kept import FileState, KeptFile
 
 
 class MemoryFiles:
-    """Implements ports.FileStore. What is in `kept` is what a restart would find; `outages` so many tries fail."""
+    """Implements `FileStore`. `kept` survives a restart; `outages`: how many calls of `keep` still fail."""
 
     def __init__(self) -> None:
         self.kept: dict[str, KeptFile] = {}
@@ -21,10 +21,10 @@ class MemoryFiles:
             raise StoreUnavailable("outage")
         self.kept.setdefault(file.id, file)
         total = 0
-        for one in sorted(self.kept.values(), key=lambda one: (-one.created, one.id)):
-            total += len(one.content)
+        for older in sorted(self.kept.values(), key=lambda older: (-older.created, older.id)):
+            total += len(older.content)
             if total > most:
-                del self.kept[one.id]
+                del self.kept[older.id]
 
     async def find(self, id_: str, now: float) -> KeptFile | None:
         found = self.kept.get(id_)
@@ -38,8 +38,8 @@ class MemoryFiles:
         return True
 
     def forget(self, before: float, now: float) -> int:
-        """Drop what was kept before, or has expired; gives the number."""
-        old = [one.id for one in self.kept.values() if one.created < before or one.expires <= now]
+        """Delete files kept before `before` or expired `now`; gives the number."""
+        old = [file.id for file in self.kept.values() if file.created < before or file.expires <= now]
         for id_ in old:
             del self.kept[id_]
         return len(old)

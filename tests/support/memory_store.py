@@ -1,4 +1,4 @@
-"""The turn table in memory: an honest second store, which keeps the conformance suite from testing SQLite's habits."""
+"""The turn table in memory: a second implementation, so the contract tests check the port, not SQLite's habits."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def _now() -> float:
 
 
 class MemoryStore:
-    """Implements ports.TurnStore. It survives `close`, as a file would.
+    """Implements `TurnStore`. Rows survive `close`, as in a file.
 
-    A call takes effect at once and comes back `latency` seconds later: a cancelled caller undoes nothing.
-    `outages` counts, by method, how often it is still unavailable. `calls` holds the names of what was called.
-    `shared`: several engines may use this one object, as processes do a database. `deaf`: nobody hears of a stop.
+    A call takes effect at once and returns `latency` seconds later, so a cancelled call is not undone.
+    `outages`: how many calls of each method still raise StoreUnavailable. `calls`: names of the methods called.
+    `shared`: several engines may use the object, like processes a database. `deaf`: `on_stop` callbacks are not called.
     """
 
     def __init__(self, *, latency: float = 0.0, shared: bool = False) -> None:
@@ -58,7 +58,7 @@ class MemoryStore:
         self.budgets: dict[str, float] = {}
         self.paused = False
         self.files = MemoryFiles()
-        self._heard: list[Callable[[int], None]] = []
+        self._on_stop: list[Callable[[int], None]] = []
         self._owner = ""
         self.rows: dict[int, Turn] = {}
         self.outages: dict[str, int] = {}
@@ -67,7 +67,7 @@ class MemoryStore:
         self._last = 0
         self._ids: dict[str, int] = {}
         self._lanes: dict[Lane, list[int]] = {}
-        self.changes = MemoryEdits(self.rows, self._put)
+        self.edits = MemoryEdits(self.rows, self._put)
 
     async def open(self) -> None:
         await self._commit()
@@ -96,8 +96,8 @@ class MemoryStore:
         if owner in self.replicas:
             self.replicas[owner] = (self.replicas[owner][0] + 1, running)
         rows = [row for row in self.rows.values() if row.state is not State.CLOSED]
-        beat = Heartbeat(
-            counters={life: beats for life, (beats, _) in self.replicas.items()},
+        heartbeat = Heartbeat(
+            counters={replica: count for replica, (count, _) in self.replicas.items()},
             orphans=any(row.owner not in self.replicas for row in rows),
             running=sum(count for _, count in self.replicas.values()),
             waiting=sum(row.state is State.QUEUED and row.kind is not Kind.WELCOME for row in rows),
@@ -105,20 +105,20 @@ class MemoryStore:
             stops=tuple(row.n for row in rows if row.stop and row.owner == owner),
         )
         await self._commit()
-        return beat
+        return heartbeat
 
     async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
         self._enter("take_over")
-        for life in expired:
-            self.replicas.pop(life, None)
-        left = [
+        for replica in expired:
+            self.replicas.pop(replica, None)
+        orphans = [
             row
             for row in self.rows.values()
             if row.state is not State.CLOSED and row.owner != owner and row.owner not in self.replicas
         ]
-        claimed = [row for row in left if row.state in _CLAIMED]
+        claimed = [row for row in orphans if row.state in _CLAIMED]
         turns = tuple(self._put(replace(row, owner=owner, fence=row.fence + 1), "adopted") for row in claimed)
-        queued = [self._put(replace(row, owner=owner)) for row in left if row.state is State.QUEUED]
+        queued = [self._put(replace(row, owner=owner)) for row in orphans if row.state is State.QUEUED]
         await self._commit()
         return Orphans(turns, tuple(dict.fromkeys(row.lane for row in queued)))
 
@@ -130,14 +130,16 @@ class MemoryStore:
         if known is not None:
             await self._commit()
             return Accepted(known, duplicate=True)
-        edit = self.changes.overtaking(new.id, _now()) if new.kind is Kind.ASK else None
+        edit = self.edits.overtaking(new.id, _now()) if new.kind is Kind.ASK else None
         if edit is not None:
             new = replace(new, payload=replace(new.payload, text=edit.text))
         if edit is not None and not edit.text:
-            gone = replace(self._new(new, owner), state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=new.accepted)
-            self._put(replace(gone, edit=edit))
+            withdrawn = replace(
+                self._new(new, owner), state=State.CLOSED, outcome=Outcome.WITHDRAWN, closed=new.accepted
+            )
+            self._put(replace(withdrawn, edit=edit))
             await self._commit()
-            return Accepted(gone.n)
+            return Accepted(withdrawn.n)
         waiting = self._open(new.lane)
         if room is not None and sum(row.state is State.QUEUED for row in waiting) >= room:
             await self._commit()
@@ -164,7 +166,7 @@ class MemoryStore:
             for row in waiting[: count - 1]:
                 closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0, merged_into=last.n)
                 self._put(closed, "closed:merged")
-                for member in [other for other in self.rows.values() if other.merged_into == row.n]:
+                for member in [member for member in self.rows.values() if member.merged_into == row.n]:
                     self._put(replace(member, merged_into=last.n))
             if count > 1:
                 last = replace(last, payload=merged(waiting[:count]), edit=own_words(last))
@@ -180,7 +182,7 @@ class MemoryStore:
         done = row is not None and not row.stop
         if row is not None and done:
             self._put(replace(row, state=State.QUEUED), "released")
-            self.changes.reword(row.n)
+            self.edits.reword(row.n)
         await self._commit()
         return done
 
@@ -209,11 +211,11 @@ class MemoryStore:
         await self._commit()
         return row is not None
 
-    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
+    async def record_live_message(self, ticket: Ticket, live: str) -> bool:
         self._enter("record_live_message")
         row = self._held(ticket, State.RUNNING)
         if row is not None:
-            self._put(replace(row, live=mark))
+            self._put(replace(row, live=live))
         await self._commit()
         return row is not None
 
@@ -241,7 +243,7 @@ class MemoryStore:
         self._enter("stop")
         stopped = self._stop(lane, note, by, at, only)
         await self._commit()
-        self._tell(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
+        self._notify_owner(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
         return stopped
 
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
@@ -256,51 +258,51 @@ class MemoryStore:
             self._new(note, self._owner)
             verdict = DropVerdict.DROPPED
         await self._commit()
-        self._tell(n if verdict is DropVerdict.STOPPING else 0)
+        self._notify_owner(n if verdict is DropVerdict.STOPPING else 0)
         return verdict
 
     async def edit(self, change: MessageEdit, at: float) -> EditResult:
         self._enter("edit")
-        return await self._told(self.changes.edit(change, _now(), at))
+        return await self._notified(self.edits.edit(change, _now(), at))
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
         self._enter("withdraw")
-        return await self._told(self.changes.withdraw(seen, at))
+        return await self._notified(self.edits.withdraw(seen, at))
 
-    async def withdraw_all(self, place: str, at: float) -> tuple[int, ...]:
+    async def withdraw_all(self, id_prefix: str, at: float) -> tuple[int, ...]:
         self._enter("withdraw_all")
-        stopping = self.changes.withdraw_all(place, at)
+        stopping = self.edits.withdraw_all(id_prefix, at)
         await self._commit()
         for n in stopping:
-            self._tell(n)
+            self._notify_owner(n)
         return stopping
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
         self._enter("current_question")
-        found = self.changes.current_question(n)
+        found = self.edits.current_question(n)
         await self._commit()
         return found
 
     async def rate(self, rating: Rating) -> int:
         self._enter("rate")
-        n = self.changes.rate(rating)
+        n = self.edits.rate(rating)
         await self._commit()
         return n
 
     async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
         self._enter("ratings")
-        found = self.changes.ratings(after, limit)
+        found = self.edits.ratings(after, limit)
         await self._commit()
         return found
 
     def on_stop(self, heard: Callable[[int], None]) -> None:
-        self._heard.append(heard)
+        self._on_stop.append(heard)
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         self._enter("stalled")
-        mine = [row for row in self.rows.values() if row.owner == owner]
-        claimed = [(row.n, row.lane) for row in mine if row.state in _CLAIMED and row.accepted < claimed_before]
-        queued = {row.lane: None for row in mine if row.state is State.QUEUED and row.accepted < queued_before}
+        own = [row for row in self.rows.values() if row.owner == owner]
+        claimed = [(row.n, row.lane) for row in own if row.state in _CLAIMED and row.accepted < claimed_before]
+        queued = {row.lane: None for row in own if row.state is State.QUEUED and row.accepted < queued_before}
         await self._commit()
         free = [lane for lane in queued if all(row.state is State.QUEUED for row in self._open(lane))]
         return Stalled(tuple(claimed), tuple(free))
@@ -380,7 +382,7 @@ class MemoryStore:
             row = self.rows.pop(n)
             del self._ids[row.id]
             self._lanes[row.lane].remove(n)
-        self.changes.forget(delete_before, _now())
+        self.edits.forget(delete_before, _now())
         files = self.files.forget(blank_before, now)
         await self._commit()
         return len(blank) + len(delete) + files
@@ -404,14 +406,14 @@ class MemoryStore:
         self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
         return Stopped(StopVerdict.STOPPING, head.n)
 
-    async def _told(self, changed: EditResult) -> EditResult:
+    async def _notified(self, result: EditResult) -> EditResult:
         await self._commit()
-        self._tell(changed.n if changed.verdict is EditVerdict.STOPPING else 0)
-        return changed
+        self._notify_owner(result.n if result.verdict is EditVerdict.STOPPING else 0)
+        return result
 
-    def _tell(self, n: int) -> None:
-        for heard in self._heard if n and self.shared and not self.deaf else ():
-            heard(n)
+    def _notify_owner(self, n: int) -> None:
+        for callback in self._on_stop if n and self.shared and not self.deaf else ():
+            callback(n)
 
     def _new(self, new: NewTurn, owner: str, *, running: bool = False) -> Turn:
         self._last += 1
@@ -452,9 +454,9 @@ class MemoryStore:
 
     def _enter(self, name: str) -> None:
         self.calls.append(name)
-        left = self.outages.get(name, 0)
-        if left:
-            self.outages[name] = left - 1
+        failures = self.outages.get(name, 0)
+        if failures:
+            self.outages[name] = failures - 1
             raise StoreUnavailable("out of order, on purpose")
 
     async def _commit(self) -> None:

@@ -1,4 +1,4 @@
-"""Marks on questions that wait cost little, however many wait."""
+"""Reactions on waiting questions stay bounded, however many questions wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.tasks import Tasks
 
 
 class Held(ScriptedChannel):
-    """Answers no reaction before it may; `most` were under way at once."""
+    """Holds all reactions until `may` is set; `most`: the most requests under way at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,38 +38,38 @@ def ended(lane: str, activity: str, *, history: str = "") -> Turn:
 
 
 @virtual_time
-async def test_at_most_two_hundred_marks_are_put_on_at_once_and_as_many_more_taken_off() -> None:
+async def test_at_most_200_reactions_are_added_at_once_and_200_more_removed() -> None:
     channel, tasks = Held(), Tasks()
-    marks = WaitingReactions(channel, tasks, wanted=True)
+    reactions = WaitingReactions(channel, tasks, wanted=True)
     for n in range(300):
-        marks.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}"))
+        reactions.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}"))
     await until(lambda: channel.under_way)
     assert channel.most == 200
     for n in range(300):
-        marks.turn_ended(ended(f"lane-{n}", "a1", history="0.000 queued;"))
+        reactions.turn_ended(ended(f"lane-{n}", "a1", history="0.000 queued;"))
     await asyncio.sleep(1)
     assert channel.most == 400
     channel.may.set()
     await until(lambda: not channel.under_way)
-    # and then there is room again
-    marks.question_waits(Lane("next"), question("next"))
+    # then further reactions are possible
+    reactions.question_waits(Lane("next"), question("next"))
     await until(lambda: len(channel.reactions) == 401)
     await tasks.cancel()
 
 
 @virtual_time
-async def test_marks_of_a_thousand_lanes_are_known_and_the_oldest_are_forgotten() -> None:
+async def test_reactions_of_1000_lanes_are_remembered_and_the_oldest_lane_is_forgotten() -> None:
     channel, tasks = ScriptedChannel(), Tasks()
-    marks = WaitingReactions(channel, tasks, wanted=True)
+    reactions = WaitingReactions(channel, tasks, wanted=True)
     for n in range(1001):
         for activity in ("first", "second"):
-            marks.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}", activity))
-        await until(lambda: len(channel.reactions) == 2 * (n + 1))  # noqa: B023
+            reactions.question_waits(Lane(f"lane-{n}"), question(f"lane-{n}", activity))
+        await until(lambda: len(channel.reactions) == 2 * (n + 1))  # noqa: B023  awaited within the iteration
     channel.reactions.clear()
     for lane in ("lane-1", "lane-0"):
-        marks.turn_ended(ended(lane, "second", history="0.000 queued;"))
+        reactions.turn_ended(ended(lane, "second", history="0.000 queued;"))
     await until(lambda: len(channel.reactions) == 3)
     await asyncio.sleep(30)
-    # what is known goes with what was asked together with it; of the other lane only its own
+    # lane-1 is remembered: both merged questions; lane-0 is forgotten: the closed turn's own question only
     assert channel.reactions == [("first", WAITING, False), ("second", WAITING, False), ("second", WAITING, False)]
     await tasks.cancel()

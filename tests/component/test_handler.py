@@ -1,4 +1,4 @@
-"""What people can set off: questions, commands and clicks, from the verified event to what they read."""
+"""Questions, commands and clicks, from the verified event to the messages that people read."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bridge.core.outbound.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, turn_name
 from bridge.engine.dispatcher import Limits
-from bridge.engine.handler import Click, Handler
+from bridge.engine.handler import ClickResponse, Handler
 
 ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 INTERRUPTED = say("interrupted")
 
 
 @dataclass
-class Desk:
-    """A reception in a world; what its people do, as the events that Teams makes of it."""
+class People:
+    """People in front of a handler: their messages and clicks as events."""
 
     world: World
     count: int = 0
@@ -44,7 +44,7 @@ class Desk:
         )
 
     async def writes(self, text: str, *, who: Person = ANN, where: Reference | None = None, id_: str = "") -> str:
-        """Somebody writes; gives the message's dedupe key."""
+        """A person writes a message; gives the message's dedupe key."""
         self.count += 1
         key = id_ or f"message-{self.count}"
         to = where or reference()
@@ -53,7 +53,7 @@ class Desk:
 
     async def clicks(
         self, verb: str, *, turn: int = 0, who: Person = ANN, where: Reference | None = None, id_: str = ""
-    ) -> Click | None:
+    ) -> ClickResponse | None:
         self.count += 1
         to = where or reference()
         facts = Facts(who, to.scope, "tenant")
@@ -61,22 +61,22 @@ class Desk:
 
     @property
     def read(self) -> list[str]:
-        """What the people of the conversation have read."""
+        """The texts shown in the conversation."""
         return self.world.channel.texts()
 
-    async def quiet(self) -> None:
-        """Wait until every turn has its outcome."""
+    async def all_closed(self) -> None:
+        """Wait until every turn is closed."""
         await until(lambda: all(row.state is State.CLOSED for row in self.world.memory.rows.values()))
 
 
 @asynccontextmanager
-async def desk(limits: Limits | None = None) -> AsyncIterator[Desk]:
+async def people(limits: Limits | None = None) -> AsyncIterator[People]:
     async with World(limits=limits) as world:
-        yield Desk(world)
+        yield People(world)
 
 
-async def _interrupted(at: Desk, where: Reference | None = None) -> int:
-    """Ann asks `q`, the bridge dies meanwhile and comes back; gives the turn's number."""
+async def _interrupted(at: People, where: Reference | None = None) -> int:
+    """Ann asks `q`, and the bridge crashes and restarts meanwhile; gives the turn's number."""
     at.world.agent.takes["q"] = 100
     key = await at.writes("q", where=where)
     await until(lambda: at.world.agent.asked)
@@ -90,41 +90,41 @@ async def _interrupted(at: Desk, where: Reference | None = None) -> int:
 
 @virtual_time
 async def test_a_question_is_answered() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("hello")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo hello"]
 
 
 @virtual_time
 async def test_a_repeated_message_is_answered_once() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("hello", id_="m")
         await at.writes("hello", id_="m")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == ["echo hello"]
 
 
 @virtual_time
-async def test_what_is_ignored_leaves_no_trace() -> None:
-    async with desk() as at:
+async def test_an_ignored_event_leaves_no_turn() -> None:
+    async with people() as at:
         assert await at.handler.receive(Ignored("type_typing")) is None
         assert at.world.memory.rows == {}
 
 
 @virtual_time
 async def test_a_welcome_is_shown_once() -> None:
-    async with desk() as at:
+    async with people() as at:
         event = Installed("installed", reference(), Facts(ANN, Scope.PERSONAL, "tenant"))
         await at.handler.receive(event)
         await at.handler.receive(event)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("welcome", agent="helper", commands=help_lines())]
 
 
 @virtual_time
-async def test_a_message_too_many_is_told_at_once_and_not_kept() -> None:
-    async with desk(Limits(lane=1)) as at:
+async def test_a_question_beyond_the_limit_gets_a_note_at_once_and_is_not_kept() -> None:
+    async with people(Limits(lane=1)) as at:
         at.world.agent.takes["one"] = 50
         for text in ("one", "two", "three"):
             await at.writes(text)
@@ -135,8 +135,8 @@ async def test_a_message_too_many_is_told_at_once_and_not_kept() -> None:
 
 
 @virtual_time
-async def test_commands_get_through_where_questions_are_too_many() -> None:
-    async with desk(Limits(lane=1)) as at:
+async def test_commands_work_where_questions_are_too_many() -> None:
+    async with people(Limits(lane=1)) as at:
         at.world.agent.takes["one"] = 50
         await at.writes("one")
         await at.writes("two")
@@ -147,77 +147,77 @@ async def test_commands_get_through_where_questions_are_too_many() -> None:
 
 
 @virtual_time
-async def test_stop_stops_what_runs_and_shows_one_note() -> None:
-    async with desk() as at:
+async def test_stop_ends_the_run_and_shows_one_note() -> None:
+    async with people() as at:
         at.world.agent.takes["q"] = 100
         await at.writes("q")
         await until(lambda: at.world.agent.asked)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped")]
 
 
 @virtual_time
-async def test_stop_with_nothing_running_says_so_once() -> None:
-    async with desk() as at:
+async def test_stop_in_an_idle_chat_shows_one_note() -> None:
+    async with people() as at:
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stop_nothing")]
 
 
 @virtual_time
-async def test_stop_withdraws_a_question_that_waits_and_says_so_once() -> None:
-    async with desk() as at:
-        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "life-1", claim=False)
+async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
+    async with people() as at:
+        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "owner-1", claim=False)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped_early")]
         assert at.world.agent.asked == []
 
 
 @virtual_time
-async def test_in_a_group_anybody_may_stop_and_the_note_names_them() -> None:
-    async with desk() as at:
+async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() -> None:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
         await at.writes("q", where=group)
         await until(lambda: at.world.agent.asked)
         await at.writes("/stop", who=BOB, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped_by", name="Bob")]
 
 
 @virtual_time
-async def test_the_stop_button_stops_its_own_turn_and_no_other() -> None:
-    async with desk() as at:
+async def test_the_stop_button_stops_its_own_turn_only() -> None:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         for name in ("one", "two"):
             at.world.agent.takes[f"[From: Ann] {name}"] = 100
         one, two = [at.world.row(await at.writes(name, where=group)).n for name in ("one", "two")]
         await until(lambda: at.world.agent.asked)
-        nothing = Click(say("stop_nothing"), replaces=False)
+        nothing = ClickResponse(say("stop_nothing"), replaces=False)
         assert await at.clicks(STOP, turn=two, who=BOB, where=group) == nothing
         elsewhere = replace(group, conversation="another")
         assert await at.clicks(STOP, turn=one, who=BOB, where=elsewhere) == nothing
         assert at.world.agent.cancelled == []
         click = await at.clicks(STOP, turn=one, who=BOB, where=group)
-        assert click == Click(say("stop_asked"), replaces=False)
+        assert click == ClickResponse(say("stop_asked"), replaces=False)
         await until(lambda: len(at.world.agent.asked) == 2)
         assert at.world.agent.cancelled == ["[From: Ann] one"]
         assert await at.clicks(STOP, turn=one, who=BOB, where=group) == nothing
         await at.clicks(STOP, turn=two, who=ANN, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("stopped_by", name="Bob"), say("stopped_by", name="Ann")]
 
 
 @virtual_time
 async def test_status_of_an_idle_chat() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("/status")
-        await at.quiet()
+        await at.all_closed()
         assert say("status_idle") in at.read[0]
         assert say("none") in at.read[0]
         assert "helper" in at.read[0]
@@ -227,10 +227,10 @@ async def test_status_of_an_idle_chat() -> None:
 
 
 @virtual_time
-async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
-    async with desk() as at:
+async def test_status_names_the_running_turn_its_age_and_the_waiting_turns() -> None:
+    async with people() as at:
         await at.writes("first")
-        await at.quiet()
+        await at.all_closed()
         at.world.agent.takes["q"] = 100
         key = await at.writes("q")
         await at.writes("next")
@@ -244,15 +244,15 @@ async def test_status_tells_what_runs_for_how_long_and_what_waits() -> None:
 
 
 @virtual_time
-async def test_who_speaks_chinese_reads_chinese() -> None:
-    async with desk() as at:
+async def test_status_in_a_chinese_client_is_chinese() -> None:
+    async with people() as at:
         chinese = replace(reference(), locale="zh-CN")
         at.world.agent.takes["q"] = 100
         await at.writes("q", where=chinese)
         for text in ("/status", "/reset", "/stop", "/new", "/stop"):
             await asyncio.sleep(1)
             await at.writes(text, where=chinese)
-        await at.quiet()
+        await at.all_closed()
         status, unknown, *rest = at.read
         assert status.startswith("- **智能体：** helper\n- **对话：** 只属于您\n")
         assert unknown.startswith("我不认识命令 **/reset**，")
@@ -261,24 +261,24 @@ async def test_who_speaks_chinese_reads_chinese() -> None:
 
 @virtual_time
 async def test_new_acts_at_once_in_a_personal_chat() -> None:
-    async with desk() as at:
+    async with people() as at:
         await at.writes("/new")
-        await at.quiet()
+        await at.all_closed()
         assert at.world.agent.forgotten == [("helper", "aad-ann")]
         assert at.read == [say("new_done")]
 
 
 @virtual_time
 async def test_new_asks_first_in_a_group() -> None:
-    async with desk() as at:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         await at.writes("/new", where=group)
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("new_ask")]
         assert at.world.agent.forgotten == []
         click = await at.clicks(NEW_SESSION, where=group)
-        await at.quiet()
-        assert click == Click(say("new_asked"), replaces=True)
+        await at.all_closed()
+        assert click == ClickResponse(say("new_asked"), replaces=True)
         assert len(at.world.agent.forgotten) == 1
         assert at.read == [say("new_ask"), say("new_done")]
 
@@ -288,11 +288,11 @@ async def test_new_asks_first_in_a_group() -> None:
 
 @virtual_time
 async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
         click = await at.clicks(ASK_AGAIN, turn=n)
-        await at.quiet()
-        assert click == Click(f"{say('asked_again')} {turn_name(n)}", replaces=True)
+        await at.all_closed()
+        assert click == ClickResponse(f"{say('asked_again')} {turn_name(n)}", replaces=True)
         assert at.world.agent.asked == ["q"]
         assert at.read == [INTERRUPTED, "echo q"]
         again = at.world.row("click-2")
@@ -301,28 +301,30 @@ async def test_ask_again_asks_the_same_words_of_the_same_session() -> None:
 
 @virtual_time
 async def test_ask_again_works_once_however_often_it_is_clicked() -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
         clicks = await asyncio.gather(*(at.clicks(ASK_AGAIN, turn=n) for _ in range(5)))
-        await at.quiet()
+        await at.all_closed()
         await at.clicks(ASK_AGAIN, turn=n)
-        await at.quiet()
+        await at.all_closed()
         assert all(click is not None and click.replaces for click in clicks)
         assert at.world.agent.asked == ["q"]
         assert at.read == [INTERRUPTED, "echo q"]
 
 
 @virtual_time
-async def test_ask_again_is_the_askers_alone() -> None:
-    async with desk() as at:
+async def test_only_the_asker_may_ask_again() -> None:
+    async with people() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
         n = await _interrupted(at, group)
-        assert await at.clicks(ASK_AGAIN, turn=n, who=BOB, where=group) == Click(say("again_not_yours"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n, who=BOB, where=group) == ClickResponse(
+            say("again_not_yours"), replaces=False
+        )
         assert at.world.agent.asked == []
         at.world.agent.takes.clear()
         click = await at.clicks(ASK_AGAIN, turn=n, where=group)
-        await at.quiet()
+        await at.all_closed()
         assert click is not None
         assert click.replaces
         assert at.world.agent.asked == ["[From: Ann] q"]
@@ -333,17 +335,19 @@ async def test_ask_again_is_the_askers_alone() -> None:
 )
 @virtual_time
 async def test_ask_again_works_in_the_same_conversation_only(elsewhere: Reference) -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
-        assert await at.clicks(ASK_AGAIN, turn=n, where=elsewhere) == Click(say("again_not_yours"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n, where=elsewhere) == ClickResponse(
+            say("again_not_yours"), replaces=False
+        )
         assert at.world.agent.asked == []
 
 
 @virtual_time
 async def test_ask_again_says_that_the_text_is_gone() -> None:
-    async with desk() as at:
+    async with people() as at:
         n = await _interrupted(at)
-        gone = Click(say("again_gone"), replaces=False)
+        gone = ClickResponse(say("again_gone"), replaces=False)
         await at.world.memory.forget_old(at.world.clock.now() + 1, 0)
         assert await at.clicks(ASK_AGAIN, turn=n) == gone
         await at.world.memory.forget_old(0, at.world.clock.now() + 1)
@@ -353,36 +357,36 @@ async def test_ask_again_says_that_the_text_is_gone() -> None:
 
 
 @virtual_time
-async def test_ask_again_of_what_was_no_question_asks_nothing() -> None:
-    async with desk() as at:
+async def test_ask_again_on_a_turn_without_a_question_asks_nothing() -> None:
+    async with people() as at:
         key = await at.writes("/help")
-        await at.quiet()
+        await at.all_closed()
         n = at.world.row(key).n
-        assert await at.clicks(ASK_AGAIN, turn=n) == Click(say("again_gone"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n) == ClickResponse(say("again_gone"), replaces=False)
 
 
 @virtual_time
-async def test_ask_again_is_answered_at_the_address_of_the_click() -> None:
-    """Teams may have moved the conversation to another service URL since."""
-    async with desk() as at:
+async def test_ask_again_is_answered_at_the_service_url_of_the_click() -> None:
+    """Teams may have moved the conversation to a new service URL since."""
+    async with people() as at:
         n = await _interrupted(at)
         moved = replace(reference(), service_url="https://moved.example/")
         await at.clicks(ASK_AGAIN, turn=n, where=moved)
-        await at.quiet()
+        await at.all_closed()
         assert at.world.row("click-2").payload.reference.service_url == "https://moved.example/"
 
 
 @virtual_time
 async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
-    async with desk(Limits(lane=1)) as at:
+    async with people(Limits(lane=1)) as at:
         n = await _interrupted(at)
         at.world.agent.takes["busy"] = 50
         await at.writes("busy")
         await at.writes("waits")
-        assert await at.clicks(ASK_AGAIN, turn=n) == Click(say("overloaded"), replaces=False)
+        assert await at.clicks(ASK_AGAIN, turn=n) == ClickResponse(say("overloaded"), replaces=False)
         await at.world.closed("message-2", "message-3")
         click = await at.clicks(ASK_AGAIN, turn=n)
-        await at.quiet()
+        await at.all_closed()
         assert click is not None
         assert click.replaces
         assert at.world.agent.asked == ["busy", "waits", "q"]
@@ -396,8 +400,8 @@ async def test_ask_again_waits_for_room_and_can_be_clicked_later() -> None:
     [("hello", "accept"), ("/help", "accept"), ("/new", "accept"), ("/stop", "stop"), ("/status", "lane_status")],
 )
 @virtual_time
-async def test_what_cannot_be_kept_is_not_acknowledged(text: str, method: str) -> None:
-    async with desk() as at:
+async def test_a_message_that_the_store_cannot_keep_is_not_acknowledged(text: str, method: str) -> None:
+    async with people() as at:
         at.world.memory.outages[method] = 1
         with pytest.raises(StoreUnavailable):
             await at.writes(text)
@@ -405,10 +409,10 @@ async def test_what_cannot_be_kept_is_not_acknowledged(text: str, method: str) -
 
 
 @virtual_time
-async def test_denied_people_read_why_and_ask_nothing() -> None:
-    async with desk() as at:
+async def test_a_person_without_access_reads_why_and_the_agent_is_not_asked() -> None:
+    async with people() as at:
         await at.writes("hello", who=Person("29:x", "", "X"))
-        await at.quiet()
+        await at.all_closed()
         assert at.read == [say("denied_no_aad_id")]
         assert at.world.agent.asked == []
         assert [row.kind for row in at.world.memory.rows.values()] == [Kind.NOTE]

@@ -1,4 +1,4 @@
-"""Two engines on one turn table: order, recovery and stop over both, whichever of them dies, freezes or is cut off."""
+"""Two replicas on a shared turn table: order, takeover and stop while a replica is killed, hangs or is cut off."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
 INTERRUPTED = say("interrupted")
 
 
 class _Cut(MemoryStore):
-    """A shared store from which a life can be cut off: its calls fail, or hang for ever."""
+    """A shared store; while `unreachable`, every call raises StoreUnavailable."""
 
     def __init__(self) -> None:
         super().__init__(shared=True)
@@ -38,7 +38,7 @@ class _Cut(MemoryStore):
 
 @dataclass
 class Pair:
-    """Two replicas, one gateway, one Teams, one database."""
+    """Two replicas with the same gateway, channel and store."""
 
     a: World
     b: World
@@ -63,11 +63,11 @@ async def pair(*, merge: bool = False) -> AsyncIterator[Pair]:
         yield Pair(a, b, store)
 
 
-# in good days
+# without faults
 
 
 @virtual_time
-async def test_a_lane_is_one_over_both() -> None:
+async def test_a_lane_keeps_its_order_over_two_replicas() -> None:
     async with pair() as two:
         for n in range(20):
             two.agent.takes[f"q{n}"] = 1.0
@@ -75,12 +75,12 @@ async def test_a_lane_is_one_over_both() -> None:
         await two.a.closed("q19")
         assert two.agent.asked == [f"q{n}" for n in range(20)]
         assert two.agent.overlaps == []
-        # without waiting for a beat in between
+        # without a wait for a heartbeat between two turns
         assert max(two.agent.times.values()) == pytest.approx(19, abs=0.2)
 
 
 @virtual_time
-async def test_a_repeated_activity_runs_once_wherever_it_is_repeated() -> None:
+async def test_an_activity_posted_to_two_replicas_runs_once() -> None:
     async with pair() as two:
         first, second = await asyncio.gather(two.a.ask("q"), two.b.ask("q"))
         assert first.duplicate is not second.duplicate
@@ -92,7 +92,7 @@ async def test_a_repeated_activity_runs_once_wherever_it_is_repeated() -> None:
 @virtual_time
 async def test_a_stop_reaches_the_other_replica(deaf: bool) -> None:
     async with pair() as two:
-        two.store.deaf = deaf  # the notification is lost: then the beat tells
+        two.store.deaf = deaf  # the notification is lost, so the heartbeat reports the stop
         two.agent.takes["q"] = 100
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
@@ -105,7 +105,7 @@ async def test_a_stop_reaches_the_other_replica(deaf: bool) -> None:
 
 @pytest.mark.parametrize("deaf", [False, True])
 @virtual_time
-async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: bool) -> None:
+async def test_a_question_withdrawn_at_the_other_replica_ends_without_a_message(deaf: bool) -> None:
     async with pair() as two:
         two.store.deaf = deaf
         two.agent.takes["q"] = 100
@@ -118,7 +118,7 @@ async def test_what_is_taken_back_at_another_replica_ends_without_a_word(deaf: b
 
 
 @virtual_time
-async def test_who_leaves_in_good_order_is_followed_at_once() -> None:
+async def test_turns_of_a_replica_that_left_are_taken_over_at_once() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -130,11 +130,11 @@ async def test_who_leaves_in_good_order_is_followed_at_once() -> None:
         await two.a.start()
 
 
-# in bad ones
+# with faults
 
 
 @virtual_time
-async def test_who_dies_is_followed_after_one_lease_and_not_before() -> None:
+async def test_turns_of_a_killed_replica_are_taken_over_after_one_lease_and_not_before() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -147,15 +147,15 @@ async def test_who_dies_is_followed_after_one_lease_and_not_before() -> None:
         await two.b.closed("q", "next", seconds=8)
         assert two.channel.texts() == [INTERRUPTED, "echo next"]
         assert two.agent.asked.count("q") == 1
-        # nobody hears when the run that was cut off has ended
+        # no event tells the end of the interrupted run, so the lane rests
         assert two.agent.times["next"] >= two.channel.sent[-2].at + 2.99
         await two.a.start()
 
 
 @virtual_time
-async def test_what_the_dead_had_accepted_and_not_begun_is_answered() -> None:
+async def test_a_turn_queued_at_a_killed_replica_is_answered_by_the_other_replica() -> None:
     async with pair() as two:
-        await two.store.accept(new_turn("q"), two.a.dispatcher._runners.owner, claim=False)  # noqa: SLF001
+        await two.store.accept(new_turn("q"), two.a.dispatcher._runners.owner, claim=False)  # noqa: SLF001  no public name
         await two.a.kill()
         await two.b.closed("q", seconds=LEASE_SECONDS + 5)
         assert two.channel.texts() == ["echo q"]
@@ -163,7 +163,7 @@ async def test_what_the_dead_had_accepted_and_not_begun_is_answered() -> None:
 
 
 @virtual_time
-async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() -> None:
+async def test_a_replica_cut_off_from_the_store_stops_its_runs_before_the_takeover() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
@@ -172,7 +172,7 @@ async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() ->
         async def cut_off(_owner: str, _running: int) -> Heartbeat:
             raise StoreUnavailable("cut off")
 
-        two.a.dispatcher._replica._store = _Facade(two.store, cut_off)  # type: ignore[assignment]  # noqa: SLF001
+        two.a.dispatcher._replica._store = _WithHeartbeat(two.store, cut_off)  # type: ignore[assignment]  # noqa: SLF001  no public name
         began = asyncio.get_running_loop().time()
         await until(lambda: two.agent.cancelled == ["q"], CERTAIN_SECONDS + 2)
         assert asyncio.get_running_loop().time() - began < LEASE_SECONDS - 2
@@ -182,15 +182,15 @@ async def test_who_is_cut_off_stops_its_work_before_the_other_takes_it_over() ->
         assert two.channel.texts() == []
         await two.b.closed("q", seconds=10)
         assert two.channel.texts() == [INTERRUPTED]
-        two.a.dispatcher._replica._store = two.store  # noqa: SLF001
+        two.a.dispatcher._replica._store = two.store  # noqa: SLF001  no public name
         await until(lambda: two.a.dispatcher.ready, 5)
         await two.a.ask("works again")
         await two.a.closed("works again")
         assert two.channel.texts() == [INTERRUPTED, "echo works again"]
 
 
-class _Facade:
-    """The store with a heartbeat of the test's own."""
+class _WithHeartbeat:
+    """The store with the test's own heartbeat."""
 
     def __init__(self, store: MemoryStore, heartbeat: object) -> None:
         self._store = store
@@ -201,26 +201,26 @@ class _Facade:
 
 
 @virtual_time
-async def test_who_was_declared_dead_while_alive_begins_a_new_life_and_shows_nothing_twice() -> None:
+async def test_a_replica_that_lost_its_lease_rejoins_under_a_new_owner_and_shows_no_turn_twice() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 100
         await two.a.ask("q")
         await until(lambda: two.agent.asked)
-        owner = two.a.dispatcher._runners.owner  # noqa: SLF001
-        adopted = await two.store.take_over("c", frozenset({owner}))
-        assert [turn.id for turn in adopted.turns] == ["q"]
+        owner = two.a.dispatcher._runners.owner  # noqa: SLF001  no public name
+        orphans = await two.store.take_over("c", frozenset({owner}))
+        assert [turn.id for turn in orphans.turns] == ["q"]
         await until(lambda: two.agent.cancelled == ["q"], 2)
         await asyncio.sleep(5)
         assert two.a.dispatcher.ready
         await two.a.ask("other", lane="other")
         await two.a.closed("other")
-        # c never lived, so what it took is taken over again, and told once
+        # owner c never joined, so the turn is taken over again, with a single note
         await two.b.closed("q", seconds=10)
         assert two.channel.texts() == [INTERRUPTED]
 
 
 @virtual_time
-async def test_an_outage_for_all_declares_nobody_dead_and_loses_nothing() -> None:
+async def test_after_a_store_outage_for_all_replicas_no_turn_is_lost() -> None:
     async with pair() as two:
         two.agent.takes.update({"long": 60, "short": 5})
         await two.a.ask("long", lane="a")
@@ -235,7 +235,7 @@ async def test_an_outage_for_all_declares_nobody_dead_and_loses_nothing() -> Non
         await until(lambda: two.a.dispatcher.ready and two.b.dispatcher.ready, 5)
         await two.a.ask("after", lane="c")
         await two.a.closed("long", "short", "after", seconds=LEASE_SECONDS + 10)
-        # longer than a replica may be sure of itself: what ran then has its note
+        # the outage outlasts the lease, so interrupted runs have a note
         assert two.channel.texts("a") == [INTERRUPTED]
         assert two.channel.texts("b") in (["echo short"], [INTERRUPTED])
         assert two.channel.texts("c") == ["echo after"]
@@ -243,7 +243,7 @@ async def test_an_outage_for_all_declares_nobody_dead_and_loses_nothing() -> Non
 
 
 @virtual_time
-async def test_a_short_outage_interrupts_nothing() -> None:
+async def test_a_short_store_outage_interrupts_no_run() -> None:
     async with pair() as two:
         two.agent.takes["q"] = 20
         await two.a.ask("q")
@@ -257,7 +257,7 @@ async def test_a_short_outage_interrupts_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @virtual_time
-async def test_in_a_storm_of_deaths_each_question_has_one_outcome_in_order(seed: int) -> None:
+async def test_each_question_has_one_outcome_in_order_while_replicas_are_killed_and_restarted(seed: int) -> None:
     dice = random.Random(seed)
     async with pair() as two:
         two.channel.send_seconds = 0.05
@@ -276,7 +276,7 @@ async def test_in_a_storm_of_deaths_each_question_has_one_outcome_in_order(seed:
                     acknowledged.append(f"q{n}")
                     return
 
-        async def deaths() -> None:
+        async def kill_and_restart() -> None:
             for _ in range(8):
                 await asyncio.sleep(dice.uniform(5, 20))
                 world = dice.choice([two.a, two.b])
@@ -284,22 +284,22 @@ async def test_in_a_storm_of_deaths_each_question_has_one_outcome_in_order(seed:
                 await asyncio.sleep(dice.uniform(0, 30))
                 await world.start()
 
-        await asyncio.gather(deaths(), *(ask(n) for n in range(100)))
+        await asyncio.gather(kill_and_restart(), *(ask(n) for n in range(100)))
         await two.a.closed(*acknowledged, seconds=300)
         assert len(acknowledged) == 100
         assert two.agent.overlaps == []
         assert len(two.agent.asked) == len(set(two.agent.asked))
         for lane in range(8):
-            mine = [two.a.row(id_) for id_ in acknowledged if int(id_[1:]) % 8 == lane]
-            told = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in mine]
-            assert two.channel.texts(f"lane-{lane}") == told
+            rows = [two.a.row(id_) for id_ in acknowledged if int(id_[1:]) % 8 == lane]
+            expected = [f"echo {row.id}" if row.outcome is Outcome.DELIVERED else INTERRUPTED for row in rows]
+            assert two.channel.texts(f"lane-{lane}") == expected
 
 
 # merging
 
 
 @virtual_time
-async def test_messages_that_wait_behind_a_run_are_asked_together() -> None:
+async def test_messages_queued_behind_a_run_are_asked_together() -> None:
     async with pair(merge=True) as two:
         two.agent.takes["one"] = 10
         await two.a.ask("one")
@@ -313,7 +313,7 @@ async def test_messages_that_wait_behind_a_run_are_asked_together() -> None:
 
 
 @virtual_time
-async def test_what_is_no_plain_question_is_not_merged() -> None:
+async def test_only_plain_questions_are_merged() -> None:
     async with pair(merge=True) as two:
         two.agent.takes["one"] = 10
         await two.a.ask("one")
@@ -330,12 +330,12 @@ async def test_what_is_no_plain_question_is_not_merged() -> None:
 
 
 @virtual_time
-async def test_dropping_closes_what_waits_and_tells_its_people() -> None:
+async def test_dropping_a_queued_turn_at_the_other_replica_closes_it_with_a_note() -> None:
     async with pair() as two:
         two.agent.takes["one"] = 10
         await two.a.ask("one")
         await two.a.ask("q")
-        note = new_turn("drop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "dropped"},))
+        note = new_turn("drop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "dropped"},))
         verdict = await two.b.dispatcher.drop(two.a.row("q").n, note)
         assert verdict == "dropped"
         await two.b.closed("drop")
@@ -346,11 +346,11 @@ async def test_dropping_closes_what_waits_and_tells_its_people() -> None:
         assert two.channel.texts("notice") == ["dropped"]
 
 
-# what a beat must never do
+# heartbeats with faults
 
 
 class _Broken(MemoryStore):
-    """Its first beats after the start fail in a way that nobody foresaw."""
+    """The next `broken` heartbeats raise an unexpected error."""
 
     broken = 0
 
@@ -362,7 +362,7 @@ class _Broken(MemoryStore):
 
 
 @virtual_time
-async def test_a_beat_that_breaks_is_followed_by_the_next() -> None:
+async def test_a_heartbeat_with_a_fault_is_followed_by_the_next() -> None:
     store = _Broken(shared=True)
     async with World(store) as world:
         world.agent.takes["q"] = 40.0
@@ -374,18 +374,18 @@ async def test_a_beat_that_breaks_is_followed_by_the_next() -> None:
 
 
 class _Stalling(MemoryStore):
-    """Its answers to beats come back late: the database stood still."""
+    """Heartbeats return `late` seconds late, as from a stalled database."""
 
     late = 0.0
 
     async def heartbeat(self, owner: str, running: int) -> Heartbeat:
-        beat = await super().heartbeat(owner, running)
+        result = await super().heartbeat(owner, running)
         await asyncio.sleep(self.late)
-        return beat
+        return result
 
 
 @virtual_time
-async def test_a_beat_that_comes_back_after_the_life_was_given_up_asks_nothing_again() -> None:
+async def test_a_late_heartbeat_after_the_lost_lease_asks_no_question_again() -> None:
     store = _Stalling(shared=True)
     async with World(store) as world:
         world.agent.takes["q"] = 100.0
@@ -398,8 +398,8 @@ async def test_a_beat_that_comes_back_after_the_life_was_given_up_asks_nothing_a
         assert (row.outcome, world.agent.asked) == (Outcome.INTERRUPTED, ["q"])
 
 
-class _SlowToTell(MemoryStore):
-    """What it has accepted it tells late, and its beats fail meanwhile."""
+class _SlowAccept(MemoryStore):
+    """`accept` returns `late` seconds late, and heartbeats fail meanwhile."""
 
     late = 0.0
 
@@ -415,8 +415,8 @@ class _SlowToTell(MemoryStore):
 
 
 @virtual_time
-async def test_a_life_that_was_given_up_begins_nothing_that_was_accepted_meanwhile() -> None:
-    store = _SlowToTell(shared=True)
+async def test_a_replica_that_lost_its_lease_does_not_begin_turns_accepted_meanwhile() -> None:
+    store = _SlowAccept(shared=True)
     async with World(store) as world:
         store.late = CERTAIN_SECONDS + 2
         await world.ask("q")
@@ -425,20 +425,20 @@ async def test_a_life_that_was_given_up_begins_nothing_that_was_accepted_meanwhi
         assert (world.row("q").state, world.agent.asked) == (State.QUEUED, [])
         store.late = 0.0
         row = await world.closed("q")
-        assert (row.outcome, row.owner == "life-1", world.agent.asked) == (Outcome.DELIVERED, False, ["q"])
+        assert (row.outcome, row.owner == "owner-1", world.agent.asked) == (Outcome.DELIVERED, False, ["q"])
 
 
-class _Forgetful(MemoryStore):
-    """The answer to an adoption is lost; tried once more, there is nothing left to adopt."""
+class _LostTakeover(MemoryStore):
+    """`take_over` loses the turns in its result; a repeated call has no turns left to take over."""
 
     async def take_over(self, owner: str, expired: frozenset[str] = frozenset()) -> Orphans:
-        adopted = await super().take_over(owner, expired)
-        return Orphans() if adopted.turns else adopted
+        orphans = await super().take_over(owner, expired)
+        return Orphans() if orphans.turns else orphans
 
 
 @virtual_time
-async def test_a_run_whose_adoption_was_lost_on_the_way_is_interrupted_not_asked_again() -> None:
-    store = _Forgetful()
+async def test_a_run_whose_takeover_result_was_lost_is_interrupted_and_not_asked_again() -> None:
+    store = _LostTakeover()
     async with World(store) as world:
         world.agent.takes["q"] = 100.0
         await world.ask("q")

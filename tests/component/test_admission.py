@@ -1,4 +1,4 @@
-"""What a lane's head waits for before it is claimed: places, the gateway's rate limit, an outage, a pause."""
+"""Admission of heads of lanes: slots, the queue, the gateway's rate limit, outages, pauses."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, Stat
 from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
 
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "taken back"},))
+STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
 RATE = Rate(interval=3.0, burst=5)
 
 
 class _Bucket:
-    """The gateway's own limit, a token bucket: refuses what comes too fast."""
+    """The gateway's rate limit, a token bucket that refuses questions without a token."""
 
     def __init__(self, world: World, rate: Rate) -> None:
-        self._left, self._at = float(rate.burst), 0.0
+        self._tokens, self._at = float(rate.burst), 0.0
         self._rate = rate
         self.refused = 0
         self._ask = world.agent.ask
@@ -39,12 +39,12 @@ class _Bucket:
 
     async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
         now = asyncio.get_running_loop().time()
-        self._left = min(self._rate.burst, self._left + (now - self._at) / self._rate.interval)
+        self._tokens = min(self._rate.burst, self._tokens + (now - self._at) / self._rate.interval)
         self._at = now
-        if self._left < 1 - 1e-3:
+        if self._tokens < 1 - 1e-3:
             self.refused += 1
             raise GatewayBusy
-        self._left -= 1
+        self._tokens -= 1
         return await self._ask(question, heard)
 
 
@@ -55,11 +55,11 @@ async def _ask_all(world: World, count: int, prefix: str = "q") -> list[str]:
     return names
 
 
-# places
+# slots
 
 
 @virtual_time
-async def test_so_many_turns_run_at_once_and_no_more() -> None:
+async def test_turns_run_at_once_up_to_the_limit() -> None:
     async with World(limits=Limits(running=3)) as world:
         world.agent.takes.update({f"q{n}": 10.0 for n in range(10)})
         names = await _ask_all(world, 10)
@@ -71,16 +71,16 @@ async def test_so_many_turns_run_at_once_and_no_more() -> None:
 
 
 @virtual_time
-async def test_a_note_needs_no_place() -> None:
+async def test_a_note_needs_no_slot() -> None:
     async with World(limits=Limits(running=1)) as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
-        await world.ask("note", lane="notice", kind=Kind.NOTE, show=({"type": "message", "text": "hello"},))
+        await world.ask("note", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "hello"},))
         await world.closed("note", seconds=1)
 
 
 @virtual_time
-async def test_a_place_is_free_again_however_a_turn_ends() -> None:
+async def test_a_slot_is_free_again_however_a_turn_ends() -> None:
     async with World(limits=Limits(running=1)) as world:
         world.agent.answers["broken"] = ZeroDivisionError()
         world.agent.takes["stopped"] = 100
@@ -92,17 +92,17 @@ async def test_a_place_is_free_again_however_a_turn_ends() -> None:
         await world.closed("after")
 
 
-# the line
+# the queue
 
 
 @virtual_time
-async def test_a_flooder_delays_nobody_more_than_one_place_a_round() -> None:
+async def test_a_lane_with_many_turns_takes_one_position_a_round() -> None:
     async with World(limits=Limits(rate=RATE, lane=50)) as world:
         for n in range(30):
-            await world.ask(f"flood{n}", lane="flooder")
+            await world.ask(f"flood{n}", lane="flood")
         light = await _ask_all(world, 10, "light")
         await world.closed(*light, seconds=200)
-        # ten light lanes and the flooder's heads, one each a round
+        # a round admits a head of each of the ten light lanes and of the flooding lane
         assert max(world.agent.times[name] for name in light) <= 3.0 * 22
         await world.closed("flood29", seconds=200)
         assert world.agent.overlaps == []
@@ -114,19 +114,19 @@ async def test_a_flooder_delays_nobody_more_than_one_place_a_round() -> None:
 
 
 @virtual_time
-async def test_a_known_limit_is_never_exceeded_and_everything_is_answered() -> None:
+async def test_a_known_rate_limit_is_never_exceeded_and_all_questions_are_answered() -> None:
     async with World(limits=Limits(rate=RATE)) as world:
         bucket = _Bucket(world, RATE)
         names = await _ask_all(world, 40)
         await world.closed(*names, seconds=300)
         assert bucket.refused == 0
         assert world.agent.asked == names
-        # burst 5, then one each 3 s: no slower than allowed either
+        # 5 at once, then a question each 3 s: as fast as the limit allows
         assert max(world.agent.times.values()) == pytest.approx(35 * 3, abs=3)
 
 
 @virtual_time
-async def test_an_unknown_limit_is_learnt_at_the_first_refusal_and_nothing_is_lost() -> None:
+async def test_an_unknown_rate_limit_is_learnt_at_the_first_refusal_and_no_question_is_lost() -> None:
     async with World() as world:
         bucket = _Bucket(world, RATE)
         names = await _ask_all(world, 30)
@@ -137,7 +137,7 @@ async def test_an_unknown_limit_is_learnt_at_the_first_refusal_and_nothing_is_lo
 
 
 @virtual_time
-async def test_a_refused_turn_keeps_its_place_before_what_came_later_in_its_lane() -> None:
+async def test_a_turn_refused_by_the_gateway_stays_before_later_turns_of_its_lane() -> None:
     async with World() as world:
         world.agent.answers["a"] = GatewayBusy()
         await world.ask("a")
@@ -151,18 +151,18 @@ async def test_a_refused_turn_keeps_its_place_before_what_came_later_in_its_lane
 
 
 @virtual_time
-async def test_who_waits_long_is_told_place_and_time_once() -> None:
+async def test_a_long_wait_has_one_note_with_position_and_time() -> None:
     async with World(limits=Limits(rate=RATE)) as world:
         names = await _ask_all(world, 12)
         await world.closed(*names, seconds=100)
-        told = {name: [text for text in world.channel.texts(name) if "in line" in text] for name in names}
-        assert all(told[name] == [] for name in names[:6])
-        assert [len(told[name]) for name in names[9:]] == [1, 1, 1]
-        assert told["q11"] == [say("waiting_time", place=7, time="20 s")]
+        notes = {name: [text for text in world.channel.texts(name) if "in line" in text] for name in names}
+        assert all(notes[name] == [] for name in names[:6])
+        assert [len(notes[name]) for name in names[9:]] == [1, 1, 1]
+        assert notes["q11"] == [say("waiting_time", place=7, time="20 s")]
 
 
 @virtual_time
-async def test_who_follows_a_question_that_was_taken_back_is_told_as_well() -> None:
+async def test_a_question_behind_a_stopped_question_has_its_waiting_note() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
@@ -170,12 +170,12 @@ async def test_who_follows_a_question_that_was_taken_back_is_told_as_well() -> N
         await asyncio.sleep(1)
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.WITHDRAWN
         await world.closed("next", seconds=200)
-        told = [text for text in world.channel.texts() if "in line" in text]
-        assert len(told) == 1
+        notes = [text for text in world.channel.texts() if "in line" in text]
+        assert len(notes) == 1
 
 
 @virtual_time
-async def test_where_only_a_note_follows_a_question_that_was_taken_back_nobody_is_told_of_a_line() -> None:
+async def test_a_note_behind_a_stopped_question_causes_no_waiting_note() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
@@ -187,7 +187,7 @@ async def test_where_only_a_note_follows_a_question_that_was_taken_back_nobody_i
 
 
 @virtual_time
-async def test_a_question_that_waits_can_be_taken_back() -> None:
+async def test_a_question_waiting_for_admission_can_be_stopped() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
@@ -196,7 +196,7 @@ async def test_a_question_that_waits_can_be_taken_back() -> None:
         await world.closed("stop", seconds=2)
         await asyncio.sleep(200)
         assert world.agent.asked == ["first"]
-        # and what it would have used is there for the next
+        # the rate limit's token is left for the next question
         before = asyncio.get_running_loop().time()
         await world.ask("next")
         await world.closed("next")
@@ -204,7 +204,7 @@ async def test_a_question_that_waits_can_be_taken_back() -> None:
 
 
 @virtual_time
-async def test_a_new_conversation_does_not_use_up_the_limit() -> None:
+async def test_deleting_a_session_takes_nothing_from_the_rate_limit() -> None:
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("new", kind=Kind.NEW)
         await world.closed("new")
@@ -213,7 +213,7 @@ async def test_a_new_conversation_does_not_use_up_the_limit() -> None:
 
 
 @virtual_time
-async def test_a_crash_while_a_question_waits_interrupts_nothing() -> None:
+async def test_a_crash_during_the_wait_for_admission_interrupts_no_question() -> None:
     async with World(limits=Limits(rate=Rate(20.0, 1))) as world:
         names = await _ask_all(world, 4)
         await asyncio.sleep(10)
@@ -224,7 +224,7 @@ async def test_a_crash_while_a_question_waits_interrupts_nothing() -> None:
 
 
 @virtual_time
-async def test_a_drain_leaves_the_line_in_the_queue_at_once() -> None:
+async def test_a_drain_leaves_turns_that_wait_for_admission_queued_at_once() -> None:
     async with World(limits=Limits(rate=Rate(600.0, 1))) as world:
         await _ask_all(world, 4)
         await world.closed("q0")
@@ -237,7 +237,7 @@ async def test_a_drain_leaves_the_line_in_the_queue_at_once() -> None:
 
 
 @virtual_time
-async def test_a_gateway_that_comes_back_in_time_answers_everything_in_order() -> None:
+async def test_after_a_short_gateway_outage_questions_are_answered_in_order() -> None:
     async with World() as world:
         names = ["a", "b", "c"]
         world.agent.answers.update({name: GatewayDown() for name in names})
@@ -253,13 +253,13 @@ async def test_a_gateway_that_comes_back_in_time_answers_everything_in_order() -
 
 
 @virtual_time
-async def test_while_the_gateway_is_away_one_question_at_a_time_tries() -> None:
+async def test_while_the_gateway_is_down_one_question_at_a_time_tries() -> None:
     async with World(limits=Limits(patience=Patience(gateway_down=1000))) as world:
         names = [f"q{n}" for n in range(50)]
         world.agent.answers.update({name: GatewayDown() for name in names})
         await _ask_all(world, 50)
         await asyncio.sleep(100)
-        # the first ones before anybody knew, then one each 5 s at most
+        # 50 before the first failure is known, then a trial each 5 s at most
         assert len(world.agent.asked) <= 50 + 25
         tries = len(world.agent.asked)
         await asyncio.sleep(100)
@@ -267,7 +267,7 @@ async def test_while_the_gateway_is_away_one_question_at_a_time_tries() -> None:
 
 
 @virtual_time
-async def test_a_long_outage_is_told_to_each_and_nothing_was_asked() -> None:
+async def test_a_long_gateway_outage_fails_each_waiting_question_with_its_sentence() -> None:
     async with World() as world:
         names = [f"q{n}" for n in range(5)]
         world.agent.answers.update({name: GatewayDown() for name in [*names, "late"]})
@@ -275,7 +275,7 @@ async def test_a_long_outage_is_told_to_each_and_nothing_was_asked() -> None:
         await world.closed(*names)
         assert {world.row(name).error for name in names} == {"gateway_down"}
         assert asyncio.get_running_loop().time() == pytest.approx(33, abs=5)
-        # a new one deserves a trial of its own, and then the same words
+        # a new question tries the gateway once, then fails with the same sentence
         await world.ask("late", lane="late")
         await world.closed("late", seconds=10)
         assert say("gateway_down") in world.channel.texts("late")[0]
@@ -293,7 +293,7 @@ class _AllGuests:
     "failure", [GuestDenied(), QuestionTooLong(), QuestionRejected(), GatewayMergesUsers()], ids=repr
 )
 @virtual_time
-async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_back(failure: TurnFailure) -> None:
+async def test_a_question_refused_before_its_request_does_not_prove_the_gateway_reachable(failure: TurnFailure) -> None:
     guest = isinstance(failure, GuestDenied)
     async with World(limits=Limits(patience=Patience(gateway_down=1000)), roster=_AllGuests()) as world:
         names = [f"q{n}" for n in range(5)]
@@ -303,7 +303,7 @@ async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_ba
         await world.ask("refused", lane="refused", scope=Scope.GROUP if guest else Scope.PERSONAL)
         for name in names:
             await world.ask(name, lane=name)
-        # while it waits for its next trial, it makes room for the one behind it
+        # the withdrawn question's trial goes to the next question in the queue
         assert await world.dispatcher.stop(Lane("first"), STOP, "Ann") is StopVerdict.WITHDRAWN
         assert (await world.closed("refused", seconds=5)).error == failure.label
         await until(lambda: "q0" in world.agent.asked)
@@ -315,7 +315,7 @@ async def test_a_question_that_never_left_us_does_not_say_that_the_gateway_is_ba
 
 
 @virtual_time
-async def test_a_pause_holds_everything_tells_people_and_survives_a_restart() -> None:
+async def test_a_pause_holds_all_questions_notifies_people_and_survives_a_restart() -> None:
     async with World() as world:
         world.agent.takes["runs"] = 5
         await world.ask("runs", lane="other")
@@ -323,7 +323,7 @@ async def test_a_pause_holds_everything_tells_people_and_survives_a_restart() ->
         assert world.dispatcher.paused
         await world.ask("q")
         await asyncio.sleep(20)
-        assert world.row("runs").outcome is Outcome.DELIVERED  # what runs goes on
+        assert world.row("runs").outcome is Outcome.DELIVERED  # a running turn goes on
         assert world.channel.texts() == [say("waiting_paused")]
         await world.restart()
         await asyncio.sleep(20)
