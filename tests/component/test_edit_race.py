@@ -12,8 +12,7 @@ from support.turn_stores import AT, CHAT, ME, queued, row, running, table
 
 from bridge.core.edits import EditVerdict, MessageEdit
 from bridge.core.turn import Edit, Lane, Outcome, State, Ticket
-from bridge.store import edits
-from bridge.store import operations
+from bridge.store import edits, operations
 from bridge.store.database import Operation
 
 PREFIX = "msteams|19:x@thread"

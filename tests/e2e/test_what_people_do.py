@@ -1,4 +1,4 @@
-"""The whole product with the chat page in a real Chromium: answers, files, failures, edits and switched-off features."""
+"""The whole product with the chat page in Chromium: answers, files, failures, edits and switched-off features."""
 
 from __future__ import annotations
 
