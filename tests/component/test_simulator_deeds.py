@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -11,10 +13,6 @@ from aiohttp import web
 from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams.world import PEOPLE, teams_user_id
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 CHAT = "personal-alice"
 FEEDBACK = {"feedbackLoop": {"type": "default"}}

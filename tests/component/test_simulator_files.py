@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from support.simulator_world import Stage, stage, until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 CHAT = "personal-alice"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20

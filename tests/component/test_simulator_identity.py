@@ -6,7 +6,9 @@ import asyncio
 import stat
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -16,10 +18,6 @@ from support.simulator_world import CONNECTOR_SCOPE, Stage, stage, until
 
 from bridge.simulator.teams import credentials
 from bridge.simulator.teams.identity import Identity
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.simulator_world import Stage, news, stage, until
@@ -15,10 +16,6 @@ from support.simulator_world import Stage, news, stage, until
 from bridge.simulator.teams import BridgeState
 from bridge.simulator.teams.events import BACKLOG, Announcer
 from bridge.simulator.teams.tenant import Tenant
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 
 @pytest.fixture

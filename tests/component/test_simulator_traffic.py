@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -12,10 +14,6 @@ from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.traffic import KEPT, Traffic, first_words
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 CHAT = "personal-alice"
 

@@ -7,9 +7,10 @@ asked for.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -17,9 +18,6 @@ from aiohttp import web
 import bridge.simulator.teams
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.guard import add_headers, guard
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 _STATIC = Path(bridge.simulator.teams.__file__).parent / "static"
 _PING_EVERY = 15.0

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
+from bridge.simulator.teams.clicks import Clicks, Pressed
 from bridge.simulator.teams.json_http import json_answer, json_object
 from bridge.simulator.teams.membership import NotPossible
 from bridge.simulator.teams.onedrive import MOST_BYTES
-from bridge.simulator.teams.people import Chosen
+from bridge.simulator.teams.people import Chosen, People
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.simulator.teams.clicks import Clicks, Pressed
-    from bridge.simulator.teams.people import People
-
-    Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 # the files as base64, and the rest of the message
 _LARGEST_MESSAGE = MOST_BYTES * 4 // 3 + 512 * 1024

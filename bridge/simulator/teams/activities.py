@@ -7,19 +7,16 @@ universal-actions-for-adaptive-cards (reference: docs/reference/teams.md, "Inbou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from bridge.simulator.teams.message_parts import Written, content_of
+from bridge.simulator.teams.typed_text import Mention
 from bridge.simulator.teams.world import BOT_NAME, Person, Place, team_id, teams_bot_id, teams_user_id
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.simulator.teams.typed_text import Mention
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import orjson
 from aiohttp import web
 
 from bridge.simulator.teams.actions_api import explained
+from bridge.simulator.teams.delivery import Courier
 from bridge.simulator.teams.json_http import json_answer
 from bridge.simulator.teams.membership import NotPossible
 from bridge.simulator.teams.messages import page_form
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.traffic import Traffic
 from bridge.simulator.teams.world import BOT_NAME, PEOPLE, TENANT_NAME
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.simulator.teams.delivery import Courier
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.traffic import Traffic
 
 PING_EVERY = 15.0
 

@@ -7,21 +7,17 @@ wrong (reference: docs/reference/teams.md, "Labels and feedback" "Feedback", doc
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.simulator.teams import activities
-from bridge.simulator.teams.membership import NotPossible
+from bridge.simulator.teams.delivery import BotAnswer, Courier
+from bridge.simulator.teams.membership import Membership, NotPossible
+from bridge.simulator.teams.messages import FileState
+from bridge.simulator.teams.onedrive import OneDrive
 from bridge.simulator.teams.rules import ADAPTIVE_CARD
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bridge.simulator.teams.delivery import BotAnswer, Courier
-    from bridge.simulator.teams.membership import Membership
-    from bridge.simulator.teams.messages import FileState
-    from bridge.simulator.teams.onedrive import OneDrive
-    from bridge.simulator.teams.stream_endpoint import Streaming
+from bridge.simulator.teams.stream_endpoint import Streaming
 
 UNREACHABLE = "Unable to reach app"
 # what a client takes of a person's feedback

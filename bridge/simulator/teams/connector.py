@@ -7,18 +7,23 @@ docs/reference/teams.md, "Message format" and docs/reference/teams.md, "Rate lim
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from bridge.simulator.teams import rules
 from bridge.simulator.teams.bot_messages import bot_message, looks_of
 from bridge.simulator.teams.connector_access import Admission, activity_body, explain
+from bridge.simulator.teams.faults import Faults, Operation
+from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.json_http import json_answer
 from bridge.simulator.teams.messages import BOT_SENDER, Message, reacted
 from bridge.simulator.teams.rules import Refused
+from bridge.simulator.teams.stream_endpoint import Streaming
 from bridge.simulator.teams.stream_rules import is_streamed
+from bridge.simulator.teams.tenant import Tenant
 from bridge.simulator.teams.world import (
     BOT_NAME,
     PEOPLE,
@@ -27,14 +32,6 @@ from bridge.simulator.teams.world import (
     roster_entry,
     teams_user_id,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.simulator.teams.faults import Faults, Operation
-    from bridge.simulator.teams.identity import Identity
-    from bridge.simulator.teams.stream_endpoint import Streaming
-    from bridge.simulator.teams.tenant import Tenant
 
 # how long the typing indicator stays: docs/reference/teams.md, "Typing, reactions, quotes" "Typing"
 TYPING_SHOWN_MS = 3000

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.json_http import error_answer, json_answer, json_object
 from bridge.simulator.teams.limits import REACTIONS, READS, REQUESTS, SENDS, SlidingWindows, retry_after
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.traffic import of_bot
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.traffic import Traffic, of_bot
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.simulator.teams.identity import Identity
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.traffic import Traffic
-
-    Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 _LOG_LENGTH = 1000
 _BODY = web.RequestKey("body", dict[str, Any])

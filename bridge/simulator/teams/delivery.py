@@ -11,21 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 import aiohttp
 import orjson
 
-from bridge.simulator.teams.traffic import of_person
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.simulator.teams.messages import Delivery
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.traffic import Traffic
+from bridge.simulator.teams.messages import Delivery
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.traffic import Traffic, of_person
 
 _log = logging.getLogger(__name__)
 

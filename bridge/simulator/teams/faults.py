@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from aiohttp import web
 
 from bridge.simulator.teams.json_http import error_answer
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 Operation = Literal["message", "typing", "stream", "edit", "delete", "reaction", "members", "create", "token"]
 

@@ -6,12 +6,9 @@ import asyncio
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+from pathlib import Path
 
 # the newest are kept; at 10 MB each that is at most 2 GB, and in a demo a few megabytes
 _MOST_FILES = 200

@@ -7,14 +7,11 @@ answer only under a loopback name, and only requests that come from the page its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from bridge.simulator.teams.json_http import json_answer
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _READING = frozenset({"GET", "HEAD"})

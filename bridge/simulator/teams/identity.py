@@ -14,7 +14,8 @@ import secrets
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import jwt
 import orjson
@@ -22,9 +23,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bridge.simulator.teams.world import TENANT_ID
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ISSUER = "https://api.botframework.com"
 CONNECTOR_AUDIENCE = "https://api.botframework.com"

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from bridge.simulator.teams.faults import Faults
 from bridge.simulator.teams.identity import CONNECTOR_SCOPE, ISSUER, TOKEN_LIFE, Identity
 from bridge.simulator.teams.json_http import json_answer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.simulator.teams.faults import Faults
-
 
 # error number -> HTTP status, OAuth error, sentence; numbers and sentences as listed on
 # learn.microsoft.com/entra/identity-platform/reference-error-codes

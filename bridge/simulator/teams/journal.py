@@ -6,14 +6,12 @@ Nothing is synced to the platter: the simulator survives the death of its proces
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 
 def replay(path: Path) -> list[dict[str, Any]]:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Collection, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nh3
 from markdown_it import MarkdownIt
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from markdown_it.renderer import RendererProtocol
-    from markdown_it.rules_inline import StateInline
-    from markdown_it.token import Token
+from markdown_it.renderer import RendererProtocol
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,30}")
 _AT = re.compile(r"<at[^>]{0,200}>(.{1,200}?)</at>", re.DOTALL)

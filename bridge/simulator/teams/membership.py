@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from bridge.simulator.teams.activities import Envelope
+from bridge.simulator.teams.identity import Credentials
+from bridge.simulator.teams.messages import Message
+from bridge.simulator.teams.tenant import Tenant
 from bridge.simulator.teams.typed_text import Mention
 from bridge.simulator.teams.world import BOT_NAME, PEOPLE, Chat, Person, Place, teams_bot_id, teams_user_id
-
-if TYPE_CHECKING:
-    from bridge.simulator.teams.identity import Credentials
-    from bridge.simulator.teams.messages import Message
-    from bridge.simulator.teams.tenant import Tenant
 
 
 class NotPossible(Exception):

@@ -7,15 +7,11 @@ clients and the entity of the Teams SDK (reference: docs/reference/teams.md, "In
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.simulator.teams.typed_text import sent_form
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.simulator.teams.typed_text import Mention
+from bridge.simulator.teams.typed_text import Mention, sent_form
 
 FILE_DOWNLOAD = "application/vnd.microsoft.teams.file.download.info"
 

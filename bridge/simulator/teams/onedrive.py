@@ -8,21 +8,16 @@ come in one piece, as in Microsoft's sample.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 from urllib.parse import quote
 
 from aiohttp import web
 
-from bridge.simulator.teams.file_storage import Links, Shelf
+from bridge.simulator.teams.connector_access import Admission
+from bridge.simulator.teams.file_storage import Link, Links, Shelf
 from bridge.simulator.teams.json_http import body_up_to, error_answer, json_answer
 from bridge.simulator.teams.rules import Refused
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.simulator.teams.connector_access import Admission
-    from bridge.simulator.teams.file_storage import Link
-    from bridge.simulator.teams.traffic import Traffic
+from bridge.simulator.teams.traffic import Traffic
 
 MOST_BYTES = 10 * 1024 * 1024
 # a download link lives about an hour; how long exactly is not documented (docs/reference/teams.md, "Inbound activities")

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.bot_messages import quote
 from bridge.simulator.teams.clicks import file_type
-from bridge.simulator.teams.membership import NotPossible
+from bridge.simulator.teams.delivery import Courier
+from bridge.simulator.teams.membership import Membership, NotPossible
 from bridge.simulator.teams.message_parts import Picture, Quoted, Upload, Written
-from bridge.simulator.teams.messages import File, Message, Quote, reacted
-from bridge.simulator.teams.onedrive import picture_type
+from bridge.simulator.teams.messages import Delivery, File, Message, Quote, reacted
+from bridge.simulator.teams.onedrive import OneDrive, picture_type
 from bridge.simulator.teams.typed_text import shown_form
 from bridge.simulator.teams.world import BOT_NAME, Chat, Place, iso_now
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from bridge.simulator.teams.bot_messages import quote
-    from bridge.simulator.teams.delivery import Courier
-    from bridge.simulator.teams.messages import Delivery
-    from bridge.simulator.teams.onedrive import OneDrive
-from bridge.simulator.teams.membership import Membership
 
 # about what the Teams client takes from a person:
 # learn.microsoft.com/microsoftteams/limits-specifications-teams

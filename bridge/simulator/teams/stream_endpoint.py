@@ -6,29 +6,24 @@ A part is announced live but not written to the journal; the start and the end o
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from aiohttp import web
 
 from bridge.simulator.teams.bot_messages import bot_message, looks_of
-from bridge.simulator.teams.connector_access import explain
+from bridge.simulator.teams.bot_rendering import Appearance
+from bridge.simulator.teams.connector_access import Admission, explain
+from bridge.simulator.teams.faults import Faults
 from bridge.simulator.teams.json_http import error_answer, json_answer
+from bridge.simulator.teams.messages import StreamState
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.stream_rules import Streams, not_allowed, part_of
+from bridge.simulator.teams.stream_rules import Part, Streams, Verdict, not_allowed, part_of
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.world import Place
 from bridge.tasks import Tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiohttp import web
-
-    from bridge.simulator.teams.bot_rendering import Appearance
-    from bridge.simulator.teams.connector_access import Admission
-    from bridge.simulator.teams.faults import Faults
-    from bridge.simulator.teams.messages import StreamState
-    from bridge.simulator.teams.stream_rules import Part, Verdict
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.world import Place
 
 _EXPLAINED: dict[Verdict, str] = {
     "started": "Accepted: starts a stream.",

@@ -6,18 +6,16 @@ still there after a restart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.journal import Journal, replay, rewrite
 from bridge.simulator.teams.messages import Message, page_form, recalled
 from bridge.simulator.teams.world import Place, demo_chats
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 AppState = Literal["none", "added", "removed"]
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from bridge.simulator.teams import rules
+from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.message_parts import FILE_DOWNLOAD
 from bridge.simulator.teams.world import iso_now
-
-if TYPE_CHECKING:
-    from bridge.simulator.teams.events import Announcer
 
 KEPT = 500
 _FIRST_WORDS = 80
