@@ -34,7 +34,7 @@ from bridge.simulator.teams.activities import Envelope
 from bridge.simulator.teams.json_http import error_answer
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.stream_rules import is_streamed
-from bridge.simulator.teams.world import PEOPLE, Place
+from bridge.simulator.teams.world import PEOPLE, Conversation
 from chaos.gateway_port import Door
 from chaos.records import LINE, Asked, Deed, History, Sent, Shown, Trouble, beginning
 from chaos.runs import Run
@@ -118,9 +118,9 @@ class Field:
         """Made by the lane's one person, in a personal chat of their own."""
         assert self.stage is not None
         identity, who = self.stage.identity, PEOPLE["alice"]
-        place = Place(self.stage.tenant.chats["personal-alice"])
+        conversation = Conversation(self.stage.tenant.chats["personal-alice"])
         app = identity.app
-        made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, place, datetime.now(UTC)))
+        made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, conversation, datetime.now(UTC)))
         number = int(lane.rpartition("-")[2])
         made["from"] = {"id": f"29:{lane}", "name": lane, "aadObjectId": user_of(number)}
         made["conversation"]["id"] = f"a:{lane}"

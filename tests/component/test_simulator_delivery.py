@@ -224,7 +224,7 @@ async def test_buttons_that_are_not_there_cannot_be_pressed(teams: Stage) -> Non
 async def test_edits_withdrawals_and_reactions_reach_the_bot(teams: Stage) -> None:
     said = await teams.say("personal-alice", "alice", "helo")
     await teams.people.edit("personal-alice", "alice", said, "hello")
-    await teams.people.take_back("personal-alice", "alice", said)
+    await teams.people.delete("personal-alice", "alice", said)
     _, sent = await teams.send("personal-alice", "answer")
     await teams.people.react("personal-alice", "alice", sent["id"])
     await until(lambda: len(teams.bot.heard) == 6)

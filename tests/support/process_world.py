@@ -38,7 +38,7 @@ from bridge.simulator.gateway.state import GATEWAY
 from bridge.simulator.serve_alone import bot_settings
 from bridge.simulator.teams import TeamsOptions, build_app
 from bridge.simulator.teams.activities import Envelope, message
-from bridge.simulator.teams.world import PEOPLE, Place
+from bridge.simulator.teams.world import PEOPLE, Conversation
 from support.simulator_world import Bot, Stage
 
 TOKEN = "the gateway's token"
@@ -302,8 +302,8 @@ class World:
 
     def envelope(self, who: str, chat: str) -> Envelope:
         identity = self.teams.identity
-        app, place = identity.app, Place(self.teams.tenant.chats[chat])
-        return Envelope(app.app_id, app.tenant_id, identity.service_url, PEOPLE[who], place, datetime.now(UTC))
+        app, conversation = identity.app, Conversation(self.teams.tenant.chats[chat])
+        return Envelope(app.app_id, app.tenant_id, identity.service_url, PEOPLE[who], conversation, datetime.now(UTC))
 
     def activity(self, who: str, text: str, id_: str) -> dict[str, Any]:
         """A real message activity of somebody's personal chat, to be posted by hand."""

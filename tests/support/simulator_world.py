@@ -118,7 +118,7 @@ class Stage:
         self._token = ""
 
     def conversation(self, chat: str) -> str:
-        return self.tenant.chats[chat].conversation
+        return self.tenant.chats[chat].conversation_id
 
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """One request to the page API: status and JSON."""

@@ -6,7 +6,15 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.simulator.teams.messages import File, Message, Quote, Reaction, page_form, reacted, recalled
+from bridge.simulator.teams.messages import (
+    File,
+    Message,
+    Quote,
+    Reaction,
+    message_from_record,
+    page_form,
+    with_reaction,
+)
 
 PLAIN: dict[str, Any] = {
     "id": "17",
@@ -30,7 +38,7 @@ FULL = Message(
 
 
 def through_the_journal(message: Message) -> Message:
-    return recalled(orjson.loads(orjson.dumps(asdict(message))))
+    return message_from_record(orjson.loads(orjson.dumps(asdict(message))))
 
 
 def test_a_message_comes_back_from_the_journal_as_it_was() -> None:
@@ -43,7 +51,7 @@ def test_what_was_open_or_on_its_way_is_not_any_more() -> None:
 
 
 def test_a_record_of_an_older_version_is_still_read() -> None:
-    assert recalled({**PLAIN, "gone": 1}) == Message(**PLAIN)
+    assert message_from_record({**PLAIN, "gone": 1}) == Message(**PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +67,7 @@ def test_a_record_of_an_older_version_is_still_read() -> None:
 )
 def test_damage_is_an_error_that_the_journal_passes_over(record: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        recalled(record)
+        message_from_record(record)
 
 
 def test_the_page_sees_all_but_what_is_for_the_bot_alone() -> None:
@@ -77,13 +85,13 @@ def test_of_a_deleted_message_nothing_is_left_to_see() -> None:
 
 
 def test_reactions_of_one_type_are_one_entry_and_an_empty_one_goes() -> None:
-    one = reacted((), "bob", "like", on=True)
-    two = reacted(reacted(one, "bot", "like", on=True), "bob", "heart", on=True)
+    one = with_reaction((), "bob", "like", on=True)
+    two = with_reaction(with_reaction(one, "bot", "like", on=True), "bob", "heart", on=True)
     assert two == (Reaction("like", ("bob", "bot")), Reaction("heart", ("bob",)))
-    assert reacted(two, "bob", "heart", on=False) == (Reaction("like", ("bob", "bot")),)
+    assert with_reaction(two, "bob", "heart", on=False) == (Reaction("like", ("bob", "bot")),)
 
 
 def test_a_reaction_that_changes_nothing_gives_the_same_ones() -> None:
-    one = reacted((), "bob", "like", on=True)
-    assert reacted(one, "bob", "like", on=True) is one
-    assert reacted(one, "bob", "heart", on=False) is one
+    one = with_reaction((), "bob", "like", on=True)
+    assert with_reaction(one, "bob", "like", on=True) is one
+    assert with_reaction(one, "bob", "heart", on=False) is one

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.simulator.teams.bot_rendering import appearance
+from bridge.simulator.teams.bot_rendering import render_activity
 from bridge.simulator.teams.rules import FILE_CONSENT, MESSAGE_BYTES, Refused, check
 
 ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
@@ -120,4 +120,4 @@ ANYTHING = st.recursive(
 def test_an_activity_of_any_shape_is_refused_or_shown_and_breaks_nothing(activity: dict[str, Any]) -> None:
     with suppress(Refused):
         check(activity)
-        assert isinstance(appearance(activity).html, str)
+        assert isinstance(render_activity(activity).html, str)
