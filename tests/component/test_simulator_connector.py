@@ -1,4 +1,4 @@
-"""The simulated Bot Connector: what it does and what it refuses."""
+"""The simulated Bot Connector: accepted requests, and refusals with Teams' codes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ AI = {"type": "https://schema.org/Message", "@type": "Message", "additionalType"
 
 @pytest.fixture
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Alice has the app; limits are off."""
+    """A tenant where Alice has installed the app; rate limits are off."""
     async with stage(tmp_path, send_limits=False) as running:
         await running.people.open("personal-alice", "alice")
         yield running
 
 
-async def test_a_message_appears_in_its_chat_rendered(teams: Stage) -> None:
+async def test_a_message_is_shown_rendered_in_its_chat(teams: Stage) -> None:
     status, body = await teams.send("personal-alice", "**Hello**")
     assert status == 201
     assert abs(int(body["id"]) / 1000 - time.time()) < 60
@@ -47,7 +47,7 @@ async def test_a_message_appears_in_its_chat_rendered(teams: Stage) -> None:
     )
 
 
-async def test_label_and_card_are_seen(teams: Stage) -> None:
+async def test_ai_label_and_card_of_a_message_are_shown(teams: Stage) -> None:
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": CARD}
     await teams.send("personal-alice", "", attachments=[attachment], entities=[AI])
     (message,) = await teams.messages("personal-alice")
@@ -55,7 +55,7 @@ async def test_label_and_card_are_seen(teams: Stage) -> None:
     assert message["card"] == CARD
 
 
-async def test_a_reply_shows_what_it_quotes(teams: Stage) -> None:
+async def test_a_reply_shows_the_quoted_message(teams: Stage) -> None:
     said = await teams.say("launch-team", "bob", "what is due?", mention=True)
     tag = f'<quoted messageId="{said}"/>'
     entity = {"type": "quotedReply", "quotedReply": {"messageId": said}}
@@ -70,7 +70,7 @@ async def test_a_reply_shows_what_it_quotes(teams: Stage) -> None:
 
 
 @pytest.mark.parametrize("spelling", [quote, lambda conversation: quote(conversation, safe="")])
-async def test_a_reply_in_a_channel_lands_in_the_thread_of_its_conversation_id(teams: Stage, spelling: Any) -> None:
+async def test_a_reply_in_a_channel_appears_in_the_thread_of_its_conversation_id(teams: Stage, spelling: Any) -> None:
     root = await teams.say("general", "bob", "hi all", mention=True)
     conversation = spelling(f"{teams.conversation('general')};messageid={root}")
     status, body, _ = await teams.as_bot(
@@ -103,7 +103,9 @@ async def test_a_deleted_message_is_gone_for_edits_too(teams: Stage) -> None:
         assert (status, answer["error"]["code"]) == (404, "ActivityNotFoundInConversation")
 
 
-async def test_other_peoples_messages_and_conversations_are_out_of_reach(teams: Stage) -> None:
+async def test_a_bot_edits_only_its_own_messages_under_their_conversation_id(
+    teams: Stage,
+) -> None:
     said = await teams.say("personal-alice", "alice", "mine")
     _, sent = await teams.send("personal-alice", "one")
     change = {"type": "message", "text": "two"}
@@ -124,7 +126,7 @@ async def test_an_unknown_conversation_is_404(teams: Stage, conversation: str) -
     assert (status, answer["error"]["code"]) == (404, "ConversationNotFound")
 
 
-async def test_a_reply_is_no_thread(teams: Stage) -> None:
+async def test_a_reply_cannot_start_a_thread(teams: Stage) -> None:
     root = await teams.say("general", "bob", "hi all")
     reply = await teams.say("general", "bob", "and more", thread=root)
     where = f"/{teams.conversation('general')};messageid={reply}/activities"
@@ -150,7 +152,7 @@ async def test_only_a_valid_bearer_of_this_app_is_let_in(teams: Stage) -> None:
     good = (await teams.ask_token())[1]["access_token"]
     claims = jwt.decode(good, options={"verify_signature": False})
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    entra = teams.identity._entra  # noqa: SLF001 - only the tenant's own key makes these cases
+    entra = teams.identity._entra  # noqa: SLF001  only the tenant's own key can sign such tokens
     bad = {
         "forged": jwt.encode(claims, stranger, algorithm="RS256", headers=jwt.get_unverified_header(good)),
         "expired": entra.sign({**claims, "exp": int(time.time()) - 1}),
@@ -228,7 +230,7 @@ async def test_a_member_list_holds_names_ids_and_roles(teams: Stage) -> None:
     assert (await teams.as_bot("GET", launch))[0] == 404
 
 
-async def test_a_personal_chat_can_be_created_with_who_has_the_app(teams: Stage) -> None:
+async def test_a_personal_chat_can_be_created_with_a_person_who_has_the_app(teams: Stage) -> None:
     wish = {"members": [{"id": PEOPLE["alice"].aad_id}], "tenantId": teams.identity.app.tenant_id}
     status, body, _ = await teams.as_bot("POST", "", wish)
     assert (status, body["id"]) == (201, teams.conversation("personal-alice"))
@@ -285,8 +287,8 @@ async def test_an_app_has_two_reactions_a_second_over_all_its_conversations(tmp_
         chats = ("launch-team", "general", "launch-team")
         said = [await teams.say(chat, "bob", "hi") for chat in chats]
         paths = [
-            f"/{teams.conversation(chat)}/activities/{one}/reactions/like"
-            for chat, one in zip(chats, said, strict=True)
+            f"/{teams.conversation(chat)}/activities/{message}/reactions/like"
+            for chat, message in zip(chats, said, strict=True)
         ]
         assert [(await teams.as_bot("PUT", path))[0] for path in paths] == [200, 200, 429]
         now += 1
@@ -336,7 +338,7 @@ async def test_the_token_endpoint_can_fail_on_order(teams: Stage) -> None:
     assert (await teams.ask_token())[0] == 200
 
 
-async def test_what_the_bot_asked_is_on_record(teams: Stage) -> None:
+async def test_the_bots_requests_are_recorded(teams: Stage) -> None:
     await teams.send("personal-alice", "hello")
     record = teams.log[-1]
     assert (record.method, record.status) == ("POST", 201)

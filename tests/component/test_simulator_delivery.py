@@ -1,4 +1,4 @@
-"""How people's activities reach the bot, and what happens when it does not answer."""
+"""Delivery of people's activities to the bot: retries, lost messages, and clicks that wait for an answer."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def delivery(teams: Stage, chat: str, message: str) -> str | None:
 
 
 async def card_in(teams: Stage, chat: str = "personal-alice") -> str:
+    """Let the bot send a card with three buttons; gives the message's id."""
     _, sent = await teams.send(chat, "", attachments=[{"contentType": CARD_TYPE, "content": CARD}])
     return str(sent["id"])
 
@@ -47,7 +48,7 @@ async def test_a_message_is_delivered_with_what_the_person_typed(teams: Stage) -
     assert (heard["id"], heard["text"], heard["from"]["name"]) == (said, "I'm Alice", "Alice Nguyen")
 
 
-async def test_the_first_opening_installs_the_app_once_ever(teams: Stage) -> None:
+async def test_only_the_first_opening_of_a_chat_installs_the_app(teams: Stage) -> None:
     for _ in range(2):
         assert (await teams.call("POST", "/api/chats/personal-bob/open", {"as": "bob"}))[0] == 204
     await teams.say("personal-bob", "bob", "hi")
@@ -58,7 +59,7 @@ async def test_the_first_opening_installs_the_app_once_ever(teams: Stage) -> Non
     assert updated["membersAdded"] == [{"id": f"28:{teams.identity.app.app_id}"}]
 
 
-async def test_in_groups_the_bot_hears_only_what_mentions_it(teams: Stage) -> None:
+async def test_in_groups_the_bot_gets_only_messages_that_mention_the_bot(teams: Stage) -> None:
     silent = await teams.say("launch-team", "bob", "just us")
     heard = await teams.say("launch-team", "bob", "and you?", mention=True)
     typed = await teams.say("launch-team", "chen", "@GoClaw ask @Bob Tran")
@@ -97,15 +98,15 @@ async def test_an_activity_not_answered_in_time_comes_again_with_the_same_id(tmp
 async def test_while_the_bot_is_down_messages_wait_and_then_come_in_order(tmp_path: Path) -> None:
     async with stage(tmp_path, listening=False) as teams:
         said = [await teams.say("launch-team", "alice", f"@GoClaw {n}") for n in range(3)]
-        await until(lambda: all(delivery(teams, "launch-team", one) == "retrying" for one in said))
+        await until(lambda: all(delivery(teams, "launch-team", message) == "retrying" for message in said))
         assert (await teams.call("GET", "/api/state"))[1]["bridge"]["state"] == "down"
         await teams.bot.start()
-        await until(lambda: all(delivery(teams, "launch-team", one) == "delivered" for one in said))
+        await until(lambda: all(delivery(teams, "launch-team", message) == "delivered" for message in said))
         assert [activity["id"] for activity in teams.bot.heard] == said
         assert (await teams.call("GET", "/api/state"))[1]["bridge"]["state"] == "running"
 
 
-async def test_what_is_said_later_waits_for_what_is_still_being_retried(teams: Stage) -> None:
+async def test_a_later_message_waits_for_an_earlier_message_under_retry(teams: Stage) -> None:
     down = True
 
     async def answer(activity: dict[str, Any]) -> web.Response:
@@ -124,7 +125,7 @@ async def test_what_is_said_later_waits_for_what_is_still_being_retried(teams: S
     assert [activity["id"] for activity in teams.bot.heard[-2:]] == [first, second]
 
 
-async def test_a_bot_that_stays_down_loses_the_message(tmp_path: Path) -> None:
+async def test_a_message_is_lost_when_the_bot_stays_down(tmp_path: Path) -> None:
     async with stage(tmp_path, listening=False, retry_for=0.1) as teams:
         said = await teams.say("launch-team", "alice", "hello", mention=True)
         await until(lambda: delivery(teams, "launch-team", said) == "lost")
@@ -159,7 +160,7 @@ async def press(teams: Stage, message: str, action: object, who: str = "alice") 
     return await teams.call("POST", path, {"as": who, "action": action})
 
 
-async def test_an_execute_button_is_an_invoke_whose_card_replaces_the_pressed_one(teams: Stage) -> None:
+async def test_an_execute_button_is_an_invoke_whose_card_replaces_the_pressed_card(teams: Stage) -> None:
     await teams.people.open("personal-alice", "alice")
     message = await card_in(teams)
     new_card = {"type": "AdaptiveCard", "body": [{"type": "TextBlock", "text": "Asked again"}]}
@@ -182,8 +183,8 @@ async def test_an_execute_button_may_be_answered_with_a_sentence(teams: Stage) -
     message = await card_in(teams)
 
     async def answer(_activity: dict[str, Any]) -> web.Response:
-        told = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": "Done."}
-        return web.json_response(told)
+        body = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": "Done."}
+        return web.json_response(body)
 
     teams.bot.answer = answer
     assert await press(teams, message, 0) == (200, {"ok": True, "message": "Done."})
@@ -210,7 +211,7 @@ async def test_a_submit_button_sends_its_data_as_a_value(teams: Stage) -> None:
     assert teams.bot.of_type("message")[-1]["value"] == {"n": 1}
 
 
-async def test_buttons_that_are_not_there_cannot_be_pressed(teams: Stage) -> None:
+async def test_a_button_absent_from_the_card_cannot_be_pressed(teams: Stage) -> None:
     await teams.people.open("personal-alice", "alice")
     message = await card_in(teams)
     assert (await press(teams, message, 9))[0] == 404
@@ -221,7 +222,7 @@ async def test_buttons_that_are_not_there_cannot_be_pressed(teams: Stage) -> Non
     assert (await press(teams, "17", 0))[0] == 404
 
 
-async def test_edits_withdrawals_and_reactions_reach_the_bot(teams: Stage) -> None:
+async def test_edits_deletions_and_reactions_reach_the_bot(teams: Stage) -> None:
     said = await teams.say("personal-alice", "alice", "helo")
     await teams.people.edit("personal-alice", "alice", said, "hello")
     await teams.people.delete("personal-alice", "alice", said)

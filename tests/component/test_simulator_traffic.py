@@ -1,4 +1,4 @@
-"""What Teams saw: the record of requests and activities, with verdicts."""
+"""The recorded traffic: requests of the bot and activities to the bot, with verdicts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def stream(teams: Stage, **info: object) -> str:
     return str(body.get("id"))
 
 
-async def test_requests_of_the_bot_are_noted_with_rule_and_chat(teams: Stage) -> None:
+async def test_requests_of_the_bot_are_recorded_with_rule_and_chat(teams: Stage) -> None:
     await teams.send(CHAT, "Hello\nAlice")
     assert await last(teams) == ("teams", "POST", 201, None, "message: Hello Alice", "Accepted.", CHAT)
     await teams.send(CHAT, "x" * 60_000)
@@ -70,13 +70,13 @@ async def test_requests_of_the_bot_are_noted_with_rule_and_chat(teams: Stage) ->
     )
 
 
-async def test_a_stranger_is_noted_too(teams: Stage) -> None:
+async def test_a_request_without_a_valid_bearer_is_recorded_too(teams: Stage) -> None:
     await teams.as_bot("GET", f"/{teams.conversation(CHAT)}/members", bearer="a.b.c")
     assert (await last(teams))[2] == 401
     assert "bearer is no valid token" in (await last(teams))[5]
 
 
-async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stage) -> None:
+async def test_activities_to_the_bot_are_recorded_with_the_bots_answer(teams: Stage) -> None:
     await teams.say(CHAT, "alice", "hello there")
     await until(lambda: len(teams.bot.heard) == 3)
     what = "message of Alice Nguyen: hello there"
@@ -103,7 +103,7 @@ async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stag
     assert (await last(teams))[4:6] == ("editMessage of Alice Nguyen: again!", "No answer within 1 s.")
 
 
-async def test_every_open_page_hears_of_it(teams: Stage) -> None:
+async def test_every_open_page_gets_new_traffic_entries(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as events:
         await teams.send(CHAT, "hello")
         (event,) = await news(events, 1, kind="traffic")

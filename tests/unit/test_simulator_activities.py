@@ -1,4 +1,4 @@
-"""The activities that people's acts become."""
+"""Activities built from people's actions."""
 
 import re
 import uuid
@@ -164,7 +164,7 @@ def test_a_submit_click_is_a_message_with_the_actions_value(data: dict[str, Any]
     assert {name: message[name] for name in ("text", "value") if name in message} == content
 
 
-def test_a_cards_actions_count_from_its_body_on() -> None:
+def test_a_cards_actions_are_numbered_from_the_body_on() -> None:
     card = {
         "body": [
             {"type": "Container", "items": [{"type": "ActionSet", "actions": [{"title": "a"}]}]},
@@ -175,7 +175,7 @@ def test_a_cards_actions_count_from_its_body_on() -> None:
     assert [action["title"] for action in card_actions(card)] == ["a", "b", "c"]
 
 
-def test_a_bottomless_card_has_no_actions_past_the_deepest() -> None:
+def test_card_actions_nested_too_deeply_are_ignored() -> None:
     card: dict[str, Any] = {"actions": [{"title": "deep"}]}
     for _ in range(900):
         card = {"items": [card]}

@@ -1,6 +1,7 @@
 """Builds the activities that Teams sends to a bot, with the fields of the real service. Pure.
 
 Sources: docs/reference/teams.md, "Fields of an activity" and docs/reference/teams.md, "Events";
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-basics
 https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards
 """
 

@@ -1,4 +1,4 @@
-"""Sends events to the open pages, each through a bounded queue; a page too far behind is disconnected and reconnects."""
+"""Sends events to the open pages through bounded queues; a page too far behind is disconnected and reconnects."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The connector's refusals of a bot's activities. Pure.
 
 Sources of codes and limits: docs/reference/teams.md, "The label for what a model wrote"; docs/reference/teams.md, "What
-each status means"; docs/reference/teams.md, "Size of a message".
+each status means"; docs/reference/teams.md, "Size of a message";
+https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability, "status codes"
 """
 
 from __future__ import annotations
