@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 STATIC = Path(teams.__file__).parent / "static"
 ORIGIN = "http://golden.test"
 DESKTOP, PHONE, A_PICTURE = 800, 360, 6  # pixels, pixels, documents
-STYLES = "".join(f'<link rel="stylesheet" href="/static/{name}.css">' for name in ("style", "talk"))
+STYLES = "".join(f'<link rel="stylesheet" href="/static/{name}.css">' for name in ("style", "messages"))
 
 SHEET = f"""<!doctype html><meta charset=utf-8><title>Golden renderings</title><style>
 body {{ font: 13px/18px system-ui, sans-serif; margin: 16px; background: #cfd6d8 }}
