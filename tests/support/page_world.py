@@ -17,6 +17,7 @@ from aiohttp import web
 import bridge.simulator.teams
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.guard import add_headers, guard
+from support.servers import stop_server
 
 _STATIC = Path(bridge.simulator.teams.__file__).parent / "static"
 _PING_EVERY = 15.0
@@ -167,4 +168,4 @@ async def page_stage() -> AsyncIterator[PageStage]:
         yield staged
     finally:
         staged.news.close()
-        await runner.cleanup()
+        await stop_server(runner)

@@ -39,6 +39,7 @@ from bridge.simulator.serve_alone import bot_settings
 from bridge.simulator.teams import TeamsOptions, build_app
 from bridge.simulator.teams.activities import Envelope, message
 from bridge.simulator.teams.world import PEOPLE, Conversation
+from support.servers import stop_server
 from support.simulator_world import Bot, Stage
 
 TOKEN = "the gateway's token"
@@ -214,7 +215,7 @@ class GatewayStandIn:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_server(self._runner)
             self._runner = None
 
     def _answer(self, text: str, history: Iterable[Message], now: datetime) -> Script:
@@ -400,4 +401,4 @@ async def world(data: Path, *, gateway_up: bool = True, **settings: str) -> Asyn
     finally:
         bridge.kill()
         await gateway.stop()
-        await runner.cleanup()
+        await stop_server(runner)

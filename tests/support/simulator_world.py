@@ -27,6 +27,7 @@ from bridge.simulator.teams import (
     build_app,
 )
 from bridge.simulator.teams.identity import Identity
+from support.servers import stop_server
 
 CONNECTOR_SCOPE = "https://api.botframework.com/.default"
 
@@ -74,7 +75,7 @@ class Bot:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_server(self._runner)
             self._runner = None
 
     async def _hear(self, request: web.Request) -> web.Response:
@@ -229,4 +230,4 @@ async def stage(
             yield Stage(runner.app, base, session, bot)
     finally:
         await bot.stop()
-        await runner.cleanup()
+        await stop_server(runner)
