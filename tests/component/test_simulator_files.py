@@ -44,9 +44,9 @@ async def sent(
     teams: Stage, *files: dict[str, str], chat: str = CHAT, text: str = "", **more: object
 ) -> dict[str, Any]:
     """Alice sends files; gives the message activity received by the bot."""
-    said = await teams.say(chat, "alice", text, files=list(files), **more)
-    await until(lambda: any(activity["id"] == said for activity in teams.bot.heard))
-    return next(activity for activity in teams.bot.heard if activity["id"] == said)
+    message_id = await teams.say(chat, "alice", text, files=list(files), **more)
+    await until(lambda: any(activity["id"] == message_id for activity in teams.bot.received))
+    return next(activity for activity in teams.bot.received if activity["id"] == message_id)
 
 
 async def fetch(teams: Stage, url: str, bearer: str | None = None) -> tuple[int, bytes, str]:
@@ -200,7 +200,7 @@ async def test_a_declined_offer_tells_the_bot_with_its_own_context(teams: Stage)
 
 async def test_an_offer_whose_answer_is_lost_can_be_answered_again(teams: Stage) -> None:
     message = await offered(teams)
-    await until(lambda: len(teams.bot.heard) == 2)
+    await until(lambda: len(teams.bot.received) == 2)
     await teams.bot.stop()
     path = f"/api/chats/{CHAT}/messages/{message}/consent"
     assert (await teams.call("POST", path, {"as": "alice", "action": "accept"}))[0] == 502

@@ -36,7 +36,7 @@ async def test_an_activitys_bearer_verifies_against_the_published_bot_framework_
     """Keys are found through the metadata; docs/reference/teams.md, "What an inbound token must prove"."""
     await teams.say("personal-alice", "alice", "hello")
     await until(lambda: teams.bot.of_type("message"))
-    activity, bearer = teams.bot.heard[-1], teams.bot.bearers[-1]
+    activity, bearer = teams.bot.received[-1], teams.bot.bearers[-1]
     _, metadata = await teams.call("GET", "/v1/.well-known/openidconfiguration")
     assert metadata["issuer"] == "https://api.botframework.com"
     assert metadata["id_token_signing_alg_values_supported"] == ["RS256"]

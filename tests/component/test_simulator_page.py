@@ -44,21 +44,21 @@ async def test_the_state_shows_people_chats_agent_and_bridge(teams: Stage) -> No
 async def test_an_open_page_gets_messages_edits_and_typing_as_events(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as stream:
         assert stream.content_type == "text/event-stream"
-        said = await teams.say("launch-team", "alice", "hi", mention=True)
+        message_id = await teams.say("launch-team", "alice", "hi", mention=True)
         first, second = await news(stream, 2)
         assert (first["type"], first["message"]["id"], first["message"]["delivery"]) == (
             "message",
-            said,
+            message_id,
             "sending",
         )
         assert second["message"]["delivery"] == "delivered"
-        where = f"/{teams.conversation('launch-team')}/activities"
-        await teams.as_bot("POST", where, {"type": "typing"})
+        path = f"/{teams.conversation('launch-team')}/activities"
+        await teams.as_bot("POST", path, {"type": "typing"})
         assert await news(stream, 1) == [
             {"type": "typing", "chat": "launch-team", "thread": None, "name": "GoClaw", "until_ms": 3000}
         ]
         _, sent = await teams.send("launch-team", "one")
-        await teams.as_bot("PUT", f"{where}/{sent['id']}", {"type": "message", "text": "two"})
+        await teams.as_bot("PUT", f"{path}/{sent['id']}", {"type": "message", "text": "two"})
         first, second = await news(stream, 2)
         assert (first["message"]["text"], second["message"]["text"], second["message"]["edited"]) == (
             "one",
@@ -69,8 +69,8 @@ async def test_an_open_page_gets_messages_edits_and_typing_as_events(teams: Stag
 
 async def test_no_typing_is_shown_in_a_channel(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as stream:
-        where = f"/{teams.conversation('general')}/activities"
-        assert (await teams.as_bot("POST", where, {"type": "typing"}))[0] == 201
+        path = f"/{teams.conversation('general')}/activities"
+        assert (await teams.as_bot("POST", path, {"type": "typing"}))[0] == 201
         await teams.send("general", "hi")
         assert [event["type"] for event in await news(stream, 1)] == ["message"]
 
@@ -123,7 +123,7 @@ async def test_a_message_that_cannot_be_sent_is_refused_with_a_sentence(
     got, answer = await teams.call("POST", f"/api/chats/{chat}/messages", body)
     assert got == status
     assert answer["error"].endswith(".")
-    assert teams.bot.heard == []
+    assert teams.bot.received == []
 
 
 async def test_a_request_too_large_is_refused_with_a_sentence(teams: Stage) -> None:
@@ -217,10 +217,10 @@ async def test_the_kill_button_is_refused_without_a_bridge_process(teams: Stage)
 async def test_messages_and_installations_survive_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path) as teams:
         await teams.say("personal-alice", "alice", "I'm Alice")
-        await until(lambda: len(teams.bot.heard) == 3)
+        await until(lambda: len(teams.bot.received) == 3)
         _, sent = await teams.send("personal-alice", "Hello")
-        where = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
-        await teams.as_bot("PUT", where, {"type": "message", "text": "Hello Alice"})
+        path = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
+        await teams.as_bot("PUT", path, {"type": "message", "text": "Hello Alice"})
         await until(lambda: "delivered" in {m.delivery for m in teams.tenant.messages("personal-alice")})
         before = await teams.messages("personal-alice")
     async with stage(tmp_path) as teams:
@@ -280,7 +280,7 @@ async def test_messages_survive_kill_minus_nine(tmp_path: Path) -> None:
         CHILD,
         str(tmp_path),
         *(entry for entry in sys.path if entry),
-        os.getcwd(),  # noqa: PTH109 - the package may lie there only
+        os.getcwd(),  # noqa: PTH109  the child may find the package only there
         stdout=asyncio.subprocess.PIPE,
     )
     assert child.stdout is not None

@@ -30,8 +30,8 @@ async def part(teams: Stage, text: str, stream: str | None = None, number: int =
     info = {"type": "streaminfo", "streamType": more.get("kind", "streaming"), "streamSequence": number}
     if stream is not None:
         info["streamId"] = stream
-    where = f"/{teams.conversation(more.get('chat', CHAT))}/activities"
-    status, body, _ = await teams.as_bot("POST", where, {"type": "typing", "text": text, "entities": [info]})
+    path = f"/{teams.conversation(more.get('chat', CHAT))}/activities"
+    status, body, _ = await teams.as_bot("POST", path, {"type": "typing", "text": text, "entities": [info]})
     return status, body
 
 
@@ -51,8 +51,8 @@ async def start(teams: Stage, text: str = "One", **more: Any) -> str:
 
 
 async def edit(teams: Stage, stream: str, text: str) -> tuple[int, Any]:
-    where = f"/{teams.conversation(CHAT)}/activities/{stream}"
-    status, body, _ = await teams.as_bot("PUT", where, {"type": "message", "text": text})
+    path = f"/{teams.conversation(CHAT)}/activities/{stream}"
+    status, body, _ = await teams.as_bot("PUT", path, {"type": "message", "text": text})
     return status, body
 
 
@@ -101,10 +101,10 @@ async def test_only_start_and_final_part_are_written_to_the_journal(tmp_path: Pa
 async def test_while_a_stream_is_open_no_typing_is_shown(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as events:
         stream = await start(teams)
-        where = f"/{teams.conversation(CHAT)}/activities"
-        assert (await teams.as_bot("POST", where, {"type": "typing"}))[0] == 201
+        path = f"/{teams.conversation(CHAT)}/activities"
+        assert (await teams.as_bot("POST", path, {"type": "typing"}))[0] == 201
         await final(teams, "One", stream)
-        await teams.as_bot("POST", where, {"type": "typing"})
+        await teams.as_bot("POST", path, {"type": "typing"})
         assert [event["type"] for event in await news(events, 3)] == ["message", "message", "typing"]
 
 
@@ -227,8 +227,8 @@ async def test_after_the_final_part_a_streamed_message_can_be_edited_and_deleted
     status, body = await final(teams, "One", stream)
     assert (status, "already completed streamed message" in code(body)[1]) == (403, True)
     assert (await edit(teams, stream, "Two"))[0] == 200
-    where = f"/{teams.conversation(CHAT)}/activities/{stream}"
-    assert (await teams.as_bot("DELETE", where))[0] == 200
+    path = f"/{teams.conversation(CHAT)}/activities/{stream}"
+    assert (await teams.as_bot("DELETE", path))[0] == 200
 
 
 async def test_an_edit_of_an_open_stream_ends_it(teams: Stage) -> None:
@@ -243,8 +243,8 @@ async def test_an_edit_of_an_open_stream_ends_it(teams: Stage) -> None:
 async def test_an_edit_that_claims_to_be_a_part_is_refused(teams: Stage) -> None:
     stream = await start(teams)
     info = {"type": "streaminfo", "streamType": "final", "streamId": stream}
-    where = f"/{teams.conversation(CHAT)}/activities/{stream}"
-    status, body, _ = await teams.as_bot("PUT", where, {"type": "message", "text": "One", "entities": [info]})
+    path = f"/{teams.conversation(CHAT)}/activities/{stream}"
+    status, body, _ = await teams.as_bot("PUT", path, {"type": "message", "text": "One", "entities": [info]})
     assert (status, code(body)[0]) == (400, "BadArgument")
 
 

@@ -22,7 +22,7 @@ CHAT = "personal-alice"
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(tmp_path, send_limits=False, resend_after=1.0) as running:
         await running.people.open(CHAT, "alice")
-        await until(lambda: len(running.bot.heard) == 2)
+        await until(lambda: len(running.bot.received) == 2)
         yield running
 
 
@@ -55,10 +55,10 @@ async def test_requests_of_the_bot_are_recorded_with_rule_and_chat(teams: Stage)
     await stream(teams, streamId=started)
     assert (await last(teams))[3] == "ContentStreamSequenceOrderPreConditionFailed"
     assert (await last(teams))[5].startswith("Accepted and dropped:")
-    where = f"/{teams.conversation(CHAT)}/activities/{started}"
-    await teams.as_bot("PUT", f"{where}/reactions/like")
+    path = f"/{teams.conversation(CHAT)}/activities/{started}"
+    await teams.as_bot("PUT", f"{path}/reactions/like")
     assert (await last(teams))[4] == "puts a reaction on: like"
-    await teams.as_bot("DELETE", where)
+    await teams.as_bot("DELETE", path)
     assert (await last(teams))[4] == "deletes a message"
     await teams.as_bot("GET", "/a:nobody/members")
     assert (await last(teams))[2:] == (
@@ -78,7 +78,7 @@ async def test_a_request_without_a_valid_bearer_is_recorded_too(teams: Stage) ->
 
 async def test_activities_to_the_bot_are_recorded_with_the_bots_answer(teams: Stage) -> None:
     await teams.say(CHAT, "alice", "hello there")
-    await until(lambda: len(teams.bot.heard) == 3)
+    await until(lambda: len(teams.bot.received) == 3)
     what = "message of Alice Nguyen: hello there"
     assert await last(teams) == ("bot", "POST", 200, None, what, "Accepted.", CHAT)
 
@@ -86,7 +86,7 @@ async def test_activities_to_the_bot_are_recorded_with_the_bots_answer(teams: St
         return web.Response(status=403)
 
     teams.bot.answer = refuse
-    said = await teams.say(CHAT, "alice", "again")
+    message_id = await teams.say(CHAT, "alice", "again")
     await until(lambda: teams.tenant.messages(CHAT)[-1].delivery == "refused")
     assert (await last(teams))[2:6:3] == (403, "Refused: not sent again.")
 
@@ -95,7 +95,7 @@ async def test_activities_to_the_bot_are_recorded_with_the_bots_answer(teams: St
         return web.Response()
 
     teams.bot.answer = sleep
-    await teams.people.edit(CHAT, "alice", said, "again!")
+    await teams.people.edit(CHAT, "alice", message_id, "again!")
     await until(lambda: teams.bot.of_type("messageUpdate"))
     async with asyncio.timeout(5):
         while (await record(teams))[-1]["status"] != 0:

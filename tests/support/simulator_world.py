@@ -51,7 +51,7 @@ class Bot:
     """A bot: keeps the received activities and bearers, and answers by `answer`, which a test may replace."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.bearers: list[str] = []
         self.answer: Callable[[dict[str, Any]], Awaitable[web.Response]] = self._accept
         self._runner: web.AppRunner | None = None
@@ -64,7 +64,7 @@ class Bot:
         return f"http://127.0.0.1:{self.port}/api/messages"
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
-        return [activity for activity in self.heard if activity["type"] == kind]
+        return [activity for activity in self.received if activity["type"] == kind]
 
     async def start(self) -> None:
         app = web.Application()
@@ -80,7 +80,7 @@ class Bot:
 
     async def _hear(self, request: web.Request) -> web.Response:
         activity = orjson.loads(await request.read())
-        self.heard.append(activity)
+        self.received.append(activity)
         self.bearers.append(request.headers["Authorization"].removeprefix("Bearer "))
         return await self.answer(activity)
 

@@ -72,7 +72,7 @@ class ActionsApi:
 
     async def _say(self, request: web.Request) -> web.Response:
         body = await json_object(request, _LARGEST_MESSAGE)
-        said = await self._people.say(
+        message = await self._people.say(
             request.match_info["chat"],
             _text(body, "as"),
             _text(body, "text"),
@@ -81,7 +81,7 @@ class ActionsApi:
             quoting=None if body.get("quote") is None else _text(body, "quote"),
             files=_files(body.get("files") or []),
         )
-        return json_answer({"id": said.id}, 201)
+        return json_answer({"id": message.id}, 201)
 
     async def _edit(self, request: web.Request) -> web.Response:
         body, (chat, message) = await json_object(request), _path_ids(request)

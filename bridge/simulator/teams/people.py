@@ -105,11 +105,11 @@ class People:
             raise NotPossible("The app was removed from this chat: add it again first.", 409)
         if self._courier.full:
             raise NotPossible("Too much is on its way to the bot already.", 503)
-        shown, sent = await self._stored(files, conversation.chat)
+        page_files, bot_files = await self._stored(files, conversation.chat)
         await self.open(chat_id, who)
         for_bot = self._tenant.is_installed(chat_id) and (personal or mention or f"@{BOT_NAME}" in text)
         typed = f"@{BOT_NAME} {text}" if mention and not personal and f"@{BOT_NAME}" not in text else text
-        said = Message(
+        message = Message(
             id=self._tenant.new_id(),
             chat=conversation.chat.id,
             thread=conversation.thread,
@@ -120,16 +120,16 @@ class People:
             html=page_html(typed, self._membership.mentions(conversation.chat)) if typed else "",
             delivery="sending" if for_bot else None,
             quoted=None if quoted is None else Quote(quoted.id, quoted.name, quoted.preview),
-            files=shown,
+            files=page_files,
         )
-        await self._tenant.put(said)
+        await self._tenant.put(message)
         if for_bot:
-            message = TypedMessage(typed, self._membership.mentions(conversation.chat), quoted, sent)
+            typed_message = TypedMessage(typed, self._membership.mentions(conversation.chat), quoted, bot_files)
             self._send(
-                activities.typed_message(self._membership.envelope_for(said, who), said.id, message),
-                self._reporter(said),
+                activities.typed_message(self._membership.envelope_for(message, who), message.id, typed_message),
+                self._reporter(message),
             )
-        return said
+        return message
 
     async def edit(self, chat_id: str, who: str, message_id: str, text: str) -> None:
         """Give the person's own message a new text. Raises: NotPossible."""
@@ -175,8 +175,8 @@ class People:
         if conversation.chat.kind == "channel":
             raise NotPossible("In a channel nothing can be quoted: reply in the thread.")
         message, _ = self._membership.message(conversation.chat.id, who, message_id)
-        shown = quote(message)
-        return Quoted(shown.id, self._membership.author_id(message), shown.name, shown.text)
+        quotation = quote(message)
+        return Quoted(quotation.id, self._membership.author_id(message), quotation.name, quotation.text)
 
     async def _stored(
         self, files: Sequence[ChosenFile], chat: Chat
@@ -184,21 +184,22 @@ class People:
         """Store the files in OneDrive and give each file in two forms: for the page, and for the bot."""
         if len(files) > MOST_FILES:
             raise NotPossible(f"A message can have {MOST_FILES} files at most.")
-        shown: list[File] = []
-        sent: list[Picture | Upload] = []
+        page_files: list[File] = []
+        bot_files: list[Picture | Upload] = []
         for file in files:
             name = _file_name(file.name)
             file_id = str(uuid.uuid4())
             await self._onedrive.keep(file_id, file.content)
             kind = picture_type(file.content)
-            shown_type = kind or "application/octet-stream"
-            shown.append(File(name, len(file.content), shown_type, self._onedrive.page_url(file_id, name), "sent"))
+            page_type = kind or "application/octet-stream"
+            page_files.append(File(name, len(file.content), page_type, self._onedrive.page_url(file_id, name), "sent"))
             if kind is not None:
-                sent.append(Picture(self._onedrive.picture_url(file_id)))
+                bot_files.append(Picture(self._onedrive.picture_url(file_id)))
                 continue
+            content_url = self._onedrive.content_url(file_id, name)
             download = self._onedrive.download_url(file_id, name, chat.id) if chat.kind == "personal" else None
-            sent.append(Upload(file_id, name, file_type(name), self._onedrive.content_url(file_id, name), download))
-        return tuple(shown), tuple(sent)
+            bot_files.append(Upload(file_id, name, file_type(name), content_url, download))
+        return tuple(page_files), tuple(bot_files)
 
     def _send(self, activity: dict[str, Any], report: Callable[[Delivery], Awaitable[None]] | None = None) -> None:
         self._courier.send(activity, report or _unreported)

@@ -155,5 +155,5 @@ class Tenant:
 
     def _snapshot(self) -> list[dict[str, Any]]:
         apps = [{"app": chat_id, "state": state} for chat_id, state in self._apps.items() if state != "none"]
-        said = [{"message": asdict(m)} for kept in self._messages.values() for m in kept.values()]
-        return [*apps, *said]
+        messages = [{"message": asdict(m)} for kept in self._messages.values() for m in kept.values()]
+        return [*apps, *messages]

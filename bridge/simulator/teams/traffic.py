@@ -87,13 +87,13 @@ def bot_request_summary(method: str, path: str, body: dict[str, Any] | None) -> 
         return "fetches a picture"
     if body is None or not isinstance(body.get("type"), str):
         return {"GET": "asks for members", "DELETE": "deletes a message"}.get(method, "creates a conversation")
-    said = _content(body)
+    content = _content(body)
     if any(str(entity.get("type")).lower() == "streaminfo" for entity in _objects(body.get("entities"))):
         info = next(e for e in _objects(body["entities"]) if str(e.get("type")).lower() == "streaminfo")
         number = info.get("streamSequence")
         count = f" {number}" if isinstance(number, int) else ""
-        return f"stream{count}, {info.get('streamType', 'streaming')}: {said}"
-    return f"{'edit' if method == 'PUT' else body['type']}: {said}" if said else str(body["type"])
+        return f"stream{count}, {info.get('streamType', 'streaming')}: {content}"
+    return f"{'edit' if method == 'PUT' else body['type']}: {content}" if content else str(body["type"])
 
 
 def activity_summary(activity: dict[str, Any]) -> str:
