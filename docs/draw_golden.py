@@ -1,8 +1,8 @@
-"""Draws what agents write beside how it is shown, to be looked at: `python docs/draw_golden.py FOLDER`.
+"""Draws pictures of agents' answers, source beside rendering: `python docs/draw_golden.py FOLDER`.
 
-Each document of `tests/golden` as its source, as Teams shows it on a desktop, and on a phone held upright (360 px): the
-chat page's own modules and style sheets draw the message, in frames of these widths in a headless Chromium, and FOLDER
-gets pictures of a few documents each. The Markdown is read as Teams' documentation has it, not by Teams.
+A picture shows a few documents of `tests/golden`, each as source, as shown on a desktop, and as shown on a phone held
+upright (360 px). The chat page's own modules and style sheets draw the messages, in frames of both widths in a headless
+Chromium. The Markdown is rendered by the rules of Teams' documentation, not by Teams.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 STATIC = Path(teams.__file__).parent / "static"
 ORIGIN = "http://golden.test"
 DESKTOP, PHONE, A_PICTURE = 800, 360, 6  # pixels, pixels, documents
-STYLES = "".join(f'<link rel="stylesheet" href="/static/{name}.css">' for name in ("style", "talk"))
+STYLES = "".join(f'<link rel="stylesheet" href="/static/{name}.css">' for name in ("style", "messages"))
 
 SHEET = f"""<!doctype html><meta charset=utf-8><title>Golden renderings</title><style>
 body {{ font: 13px/18px system-ui, sans-serif; margin: 16px; background: #cfd6d8 }}
@@ -37,7 +37,7 @@ pre {{ margin: 0; padding: 8px; background: #fff; font: 12px/17px monospace; whi
   overflow-wrap: anywhere }}
 iframe {{ border: 0; width: 100% }}
 </style>"""
-SHOWN = f"""<!doctype html><meta charset=utf-8>{STYLES}<style>html, body, .log {{ height: auto }}</style>
+PAGE = f"""<!doctype html><meta charset=utf-8>{STYLES}<style>html, body, .log {{ height: auto }}</style>
 <main class="conversation"><div class="log" id="log"></div></main>
 <script type="module">
 import {{ messageShell, updateMessage }} from "/static/message.js";
@@ -53,8 +53,8 @@ document.documentElement.dataset.drawn = "";
 </script>"""
 
 
-def shown(source: Path) -> str:
-    """The page's messages of one answer."""
+def message_page(source: Path) -> str:
+    """An HTML page with the messages of a single answer."""
     parts = render_answer(source.read_text("utf-8"))
     messages = [
         Message(
@@ -71,12 +71,12 @@ def shown(source: Path) -> str:
         )
         for number, part in enumerate(parts, 1)
     ]
-    told = json.dumps([page_form(message) for message in messages]).replace("<", "\\u003c")
-    return SHOWN.replace("MESSAGES", told)
+    messages_json = json.dumps([page_form(message) for message in messages]).replace("<", "\\u003c")
+    return PAGE.replace("MESSAGES", messages_json)
 
 
 def sheet(sources: list[Path]) -> str:
-    """Some documents, three times each."""
+    """An HTML page with several documents, three times each."""
     rows = "".join(
         f"<h2>{source.stem}</h2><section><pre>{html.escape(source.read_text('utf-8'))}</pre>"
         + f'<iframe src="/shown/{source.name}"></iframe>' * 2
@@ -87,19 +87,19 @@ def sheet(sources: list[Path]) -> str:
 
 
 def serve(route: Route) -> None:
-    """The sheets, the messages, and the chat page's own files."""
+    """Answer the browser's requests: sheets, messages, and the chat page's own files."""
     _, kind, name = route.request.url.removeprefix(ORIGIN).split("/", 2)
     match kind:
         case "static":
             route.fulfill(body=(STATIC / name).read_bytes(), content_type=mimetypes.guess_type(name)[0])
         case "shown":
-            route.fulfill(body=shown(GOLDEN / name), content_type="text/html")
+            route.fulfill(body=message_page(GOLDEN / name), content_type="text/html")
         case _:
-            route.fulfill(body=sheet([GOLDEN / one for one in name.split(",")]), content_type="text/html")
+            route.fulfill(body=sheet([GOLDEN / document for document in name.split(",")]), content_type="text/html")
 
 
 def draw(page: Page, sources: list[Path], to: Path) -> None:
-    """One picture; says which document makes the page scroll sideways."""
+    """Save a picture of `sources` in the file `to`; print the documents wider than the window."""
     page.goto(f"{ORIGIN}/sheet/{','.join(source.name for source in sources)}")
     for frame in page.frames[1:]:
         frame.wait_for_selector("html[data-drawn]", state="attached")

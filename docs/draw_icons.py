@@ -3,10 +3,9 @@
     python docs/draw_icons.py [FOLDER]
 
 Only the standard library, and only + - * / on numbers, so every machine gets the same pixels; the compressed
-bytes can differ where Python is linked to another zlib. What Teams asks of the icons: a colour one of 192x192
-on a full square (Teams rounds the corners itself), its symbol in the middle, and an outline of 32x32 in white
-on transparent:
-https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/apps-package#app-icons
+bytes can differ where Python is linked to a different zlib. Teams demands a colour icon of 192x192 on a full
+square (Teams rounds the corners) with the symbol in the middle, and an outline of 32x32 in white on transparent:
+docs/reference/teams.md, "The package and its icons".
 """
 
 import struct
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 Pixel = tuple[int, int, int, int]
-Shape = Callable[[float, float], bool]  # is the point (x right, y down, in units of the mark's 100x100 square) inside?
+Shape = Callable[[float, float], bool]  # whether the point (x right, y down; the mark is 100x100) lies inside
 
 ACCENT = (0x1B, 0x6B, 0x72)  # the default accentColor of bridge/admin/app_package.py
 WHITE = (255, 255, 255)
@@ -56,21 +55,21 @@ def minus(shape: Shape, *holes: Shape) -> Shape:
 
 
 def bubble(inset: float = 0) -> Shape:
-    """The speech bubble with its tail at the lower left; `inset` draws it smaller by that much all round."""
+    """The speech bubble with a tail at the lower left, smaller by `inset` on all sides."""
     box = rounded_box(inset, inset, 100 - inset, 80 - inset, 24 - inset)
     tail = polygon((20 + inset, 60), (20 + inset, 100 - 2.4 * inset), (54 - 1.4 * inset, 70))
     return union(box, tail)
 
 
 def talon(x: float, y: float, length: float) -> Shape:
-    """One mark of the claw: what a disc has outside a larger one, so a crescent pointed at both ends."""
+    """A mark of the claw: a disc without the overlap with a larger disc, so a crescent pointed at both ends."""
     near = disc(x - 0.50 * length, y - 0.20 * length, 0.62 * length)
     far = disc(x - 0.79 * length, y - 0.30 * length, 0.73 * length)
     return minus(near, far)
 
 
 def claw() -> Shape:
-    """Three marks side by side, the middle one longest."""
+    """Three marks side by side, the middle mark longest."""
     return union(talon(38, 47, 40), talon(61, 48, 46), talon(83, 47, 40))
 
 
@@ -81,7 +80,7 @@ def coverage(shape: Shape, x: int, y: int, scale: float, offset: float) -> int:
 
 
 def colour_icon() -> list[list[Pixel]]:
-    """192x192: the white bubble with the claw in the accent colour, on a full square of that colour."""
+    """192x192: the white bubble with the claw in the accent colour, on a full square of the accent colour."""
     mark = minus(bubble(), claw())
 
     def pixel(x: int, y: int) -> Pixel:
@@ -96,7 +95,7 @@ def colour_icon() -> list[list[Pixel]]:
 
 
 def outline_icon() -> list[list[Pixel]]:
-    """32x32: the bubble's line and the claw; every pixel is white, only its opacity changes."""
+    """32x32: the bubble's line and the claw; every pixel is white, only the opacity changes."""
     mark = union(minus(bubble(), bubble(20 / 3)), claw())
 
     def pixel(x: int, y: int) -> Pixel:

@@ -1,1 +1,1 @@
-"""A Teams tenant, Entra ID and a GoClaw gateway on your own machine, which refuse what the real ones refuse."""
+"""A Teams tenant, Entra ID and a GoClaw gateway on your own machine, with the refusals of the real services."""

@@ -1,4 +1,4 @@
-"""The bridge as a process of the demo: started, watched, killed for real and started again."""
+"""Runs the bridge as a process of the demo: starts, watches, kills and restarts the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 from bridge.simulator.teams.chat_api import BridgeState
 
-# long enough to see on the page that it is down, short enough to keep watching
+# seconds until the restart: long enough to see the state `down` on the page, short enough to keep watching
 _PAUSE_SECONDS = 2.0
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -31,29 +31,31 @@ class BridgeProcess:
         self._listeners: list[Callable[[BridgeState], None]] = []
 
     def state(self) -> BridgeState:
-        """What the page shows."""
+        """The process's state for the chat page."""
         return self._state
 
     def subscribe(self, listener: Callable[[BridgeState], None]) -> None:
-        """Tell `listener` of every new state."""
+        """Call `listener` with every new state."""
         self._listeners.append(listener)
 
     @property
     def pid(self) -> int | None:
-        """The process id, while there is one."""
+        """The process id, None before the first start."""
         return self._process.pid if self._process else None
 
     async def kill(self) -> None:
-        """End the process at once (SIGKILL); the watch starts it again."""
+        """End the process at once (SIGKILL); `watch` restarts the bridge."""
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
 
-    async def watch(self, first: asyncio.Future[int] | None = None) -> None:
-        """Start the bridge, and start it again whenever it ends. `first` hears of the first start: 0, or the
-        exit code of a bridge that ended before it was ready."""
+    async def watch(self, first_start: asyncio.Future[int] | None = None) -> None:
+        """Start the bridge, and restart the bridge whenever the process ends; runs until cancelled.
+
+        `first_start` gets 0 once the bridge is ready, or the exit code of a bridge that ended before.
+        """
         restarts = 0
         while True:
             await self._start(restarts)
@@ -63,8 +65,8 @@ class BridgeProcess:
                 await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if ready.done() and not ended.done():
                     self._announce("running", restarts)
-                if first is not None and not first.done():
-                    first.set_result(ended.result() if ended.done() else 0)
+                if first_start is not None and not first_start.done():
+                    first_start.set_result(ended.result() if ended.done() else 0)
                 await ended
             finally:
                 ready.cancel()
@@ -74,7 +76,7 @@ class BridgeProcess:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def stop(self) -> None:
-        """Ask the process to end, and see that it does."""
+        """End the process: SIGTERM, and SIGKILL after 10 s."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -91,7 +93,7 @@ class BridgeProcess:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "bridge", "run", env=self._environment, stdout=log, stderr=log,
-                # a Ctrl-C in the terminal is for the demo, which then stops the bridge in order
+                # a Ctrl-C in the terminal goes to the demo alone; the demo then calls `stop`
                 start_new_session=os.name == "posix",
             )  # fmt: skip
 

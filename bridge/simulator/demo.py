@@ -1,6 +1,6 @@
-"""`teams-bridge demo`: the bridge, a simulated tenant and an agent on this machine, with a chat page in the browser.
+"""`teams-bridge demo`: the bridge, a simulated tenant and an agent on your machine, with a chat page in the browser.
 
-No Azure, no key, no network. All state lives in one folder and survives a restart.
+No Azure, no key, no network. All state lies in a single folder and survives a restart.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ from bridge.simulator.serve_alone import bot_settings, ended_by_signal, serving
 from bridge.simulator.teams.app import TeamsOptions
 from bridge.simulator.teams.app import build_app as teams_app
 
-# 3978 is the port that Bot Framework tools expect
+# 3978: the port of Bot Framework tools
 _PORTS = {"page": 8765, "gateway": 8766, "bridge": 3978, "admin": 3979}
-_PASSED_ON = ("BRIDGE_", "TEAMS_", "GOCLAW_", "MicrosoftApp")
+# settings of the person's own bot: the demo's bridge gets none of these variables
+_NOT_INHERITED = ("BRIDGE_", "TEAMS_", "GOCLAW_", "MicrosoftApp")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What is behind the chat page: with `gateway` a real GoClaw, with `llm` a real model behind the stand-in."""
+    """How the demo is set up. `data` is the folder of all state, `port` the chat page's.
+
+    With `gateway` a real GoClaw answers, with `llm` a real model behind the stand-in gateway. `stateless` makes the
+    stand-in forget conversations.
+    """
 
     data: Path
     port: int | None = None
@@ -43,13 +48,14 @@ class DemoOptions:
 
 
 class DemoFailed(Exception):
-    """The bridge did not start; the message says where to look."""
+    """The bridge did not start; the message names the log."""
 
 
 async def run_demo(options: DemoOptions, say: Callable[[str], None], ready: Callable[[str], None]) -> None:
-    """Run until Ctrl-C or SIGTERM. `say` gets progress in words, `ready` the page's address once all is up.
+    """Run the demo until Ctrl-C or SIGTERM.
 
-    Raises DemoFailed, and OSError where the folder cannot be written.
+    `say` gets progress in words, `ready` the page's address once all parts are up. `OSError` comes from a folder
+    without write access. Raises: DemoFailed, OSError.
     """
     options.data.mkdir(parents=True, exist_ok=True)
     wanted = {**_PORTS, **({"page": options.port} if options.port else {})}
@@ -74,11 +80,11 @@ async def run_demo(options: DemoOptions, say: Callable[[str], None], ready: Call
 async def _with_bridge(process: BridgeProcess, page: str, ready: Callable[[str], None], log: Path) -> None:
     loop = asyncio.get_running_loop()
     stop = ended_by_signal()
-    first: asyncio.Future[int] = loop.create_future()
-    watch = asyncio.create_task(process.watch(first), name="bridge process")
+    first_start: asyncio.Future[int] = loop.create_future()
+    watch = asyncio.create_task(process.watch(first_start), name="bridge process")
     try:
-        if await first != 0:
-            raise DemoFailed(f"The bridge did not start. {_last_words(log)}\nIts log is {log}")
+        if await first_start != 0:
+            raise DemoFailed(f"The bridge did not start. {_last_plain_lines(log)}\nIts log is {log}")
         ready(page)
         await stop.wait()
     finally:
@@ -86,8 +92,8 @@ async def _with_bridge(process: BridgeProcess, page: str, ready: Callable[[str],
         await process.stop()
 
 
-def _last_words(log: Path) -> str:
-    """What the bridge said to people before it ended: the last lines of its log that are not records."""
+def _last_plain_lines(log: Path) -> str:
+    """The last four plain lines of the bridge's log, written for people; JSON records are left out."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
     return "\n".join([line for line in lines if line.strip() and not line.startswith("{")][-4:])
 
@@ -122,9 +128,9 @@ def _teams(options: DemoOptions, ports: dict[str, int], page: str) -> TeamsOptio
 
 
 def _environment(options: DemoOptions, ports: dict[str, int], gateway: str, token: str) -> dict[str, str]:
-    """The bridge's settings: production's own names and code paths, pointed at the simulator."""
+    """The bridge's settings: the names of production, with addresses of the simulator."""
     page = f"http://127.0.0.1:{ports['page']}"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_PASSED_ON) and k != "PORT"}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED) and k != "PORT"}
     return {
         **inherited,
         **bot_settings(options.data / "teams", page),
@@ -143,7 +149,7 @@ def _environment(options: DemoOptions, ports: dict[str, int], gateway: str, toke
 
 
 def _kept_token(data: Path) -> str:
-    """The stand-in gateway's token: made once, kept beside its data."""
+    """The stand-in gateway's token: made at the first start, kept in the demo's folder."""
     path = data / "gateway-token"
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Ports for the demo: the wanted one, or a free one where it is taken; the choice is kept with the demo's state."""
+"""Chooses the demo's ports: the wanted port, or a free port where the wanted port is taken; remembers the choice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 
 
 def choose_ports(wanted: dict[str, int], memory: Path) -> dict[str, int]:
-    """A port for each name. What was used last time is tried first, so that addresses survive a restart."""
+    """A port for each name of `wanted`, written to the JSON file `memory`.
+
+    The port of the last start is tried first, then the wanted port, so addresses survive a restart. Raises: OSError.
+    """
     try:
         last = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -23,14 +26,14 @@ def choose_ports(wanted: dict[str, int], memory: Path) -> dict[str, int]:
 
 
 def _free(port: int) -> bool:
-    # connecting tells more than binding: another program may share the port by SO_REUSEADDR
+    # connect before bind: with SO_REUSEADDR a bind can succeed on a port where a program listens
     with socket.socket() as probe:
         probe.settimeout(0.2)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             return False
     with socket.socket() as probe:
         if os.name == "posix":
-            # as the servers do: else the closed connections of a demo that just ended would cost it its address
+            # as the servers do: else closed connections of a demo just ended would block the demo's old port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Serving a part of the simulator on loopback until Ctrl-C, and what a bot must be told to use it."""
+"""Serves a part of the simulator on loopback until Ctrl-C, and gives the settings of a bot for the simulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.simulator.teams.identity import credentials
 
 
 async def serve_alone(app: web.Application, port: int) -> None:
-    """Serve `app` on 127.0.0.1 until SIGINT or SIGTERM. Raises OSError where the port is taken."""
+    """Serve `app` on 127.0.0.1 until SIGINT or SIGTERM. `OSError`: the port is taken. Raises: OSError."""
     stop = ended_by_signal()
     async with serving(app, port):
         await stop.wait()
@@ -22,8 +22,8 @@ async def serve_alone(app: web.Application, port: int) -> None:
 
 @asynccontextmanager
 async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
-    """`app` on 127.0.0.1 as long as the context lives."""
-    # open event streams would otherwise hold up the end for a minute
+    """Serve `app` on 127.0.0.1 while the context is open. Raises: OSError."""
+    # seconds; with aiohttp's default of 60, open event streams would delay the end for a minute
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
@@ -34,19 +34,19 @@ async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
 
 
 def ended_by_signal() -> asyncio.Event:
-    """Set by Ctrl-C or SIGTERM."""
+    """An event, set by Ctrl-C (SIGINT) or SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows has no signal handlers in the loop
+        except NotImplementedError:  # Windows: the event loop has no signal handlers
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     return stop
 
 
 def bot_settings(data: Path, page: str) -> dict[str, str]:
-    """The settings of a bot that lives in the simulated tenant kept under `data` and served at `page`."""
+    """The settings of a bot for the simulated tenant in folder `data`, served at the URL `page`. Raises: OSError."""
     data.mkdir(parents=True, exist_ok=True)
     app = credentials(data)
     return {

@@ -34,7 +34,7 @@ from bridge.simulator.teams.activities import Envelope
 from bridge.simulator.teams.json_http import error_answer
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.stream_rules import is_streamed
-from bridge.simulator.teams.world import PEOPLE, Place
+from bridge.simulator.teams.world import PEOPLE, Conversation
 from chaos.gateway_port import GatewayPort
 from chaos.records import LINE, BotMessage, GatewayRun, History, PersonAction, PersonMessage, Trouble, beginning
 from chaos.runs import Run
@@ -121,9 +121,9 @@ class OutsideWorld:
         """Make an activity of the lane's person in their personal chat."""
         assert self.stage is not None
         identity, who = self.stage.identity, PEOPLE["alice"]
-        place = Place(self.stage.tenant.chats["personal-alice"])
+        conversation = Conversation(self.stage.tenant.chats["personal-alice"])
         app = identity.app
-        made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, place, datetime.now(UTC)))
+        made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, conversation, datetime.now(UTC)))
         number = int(lane.rpartition("-")[2])
         made["from"] = {"id": f"29:{lane}", "name": lane, "aadObjectId": user_of(number)}
         made["conversation"]["id"] = f"a:{lane}"

@@ -1,10 +1,12 @@
-"""The simulated Bot Connector: what it does and what it refuses."""
+"""The simulated Bot Connector: accepted requests, and refusals with Teams' codes."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -16,23 +18,19 @@ from support.simulator_world import Stage, stage, until
 from bridge.simulator.teams.faults import Fault
 from bridge.simulator.teams.world import PEOPLE, teams_user_id
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 CARD = {"type": "AdaptiveCard", "version": "1.5", "body": [{"type": "TextBlock", "text": "hi"}]}
 AI = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
 
 
 @pytest.fixture
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Alice has the app; limits are off."""
+    """A tenant where Alice has installed the app; rate limits are off."""
     async with stage(tmp_path, send_limits=False) as running:
         await running.people.open("personal-alice", "alice")
         yield running
 
 
-async def test_a_message_appears_in_its_chat_rendered(teams: Stage) -> None:
+async def test_a_message_is_shown_rendered_in_its_chat(teams: Stage) -> None:
     status, body = await teams.send("personal-alice", "**Hello**")
     assert status == 201
     assert abs(int(body["id"]) / 1000 - time.time()) < 60
@@ -49,7 +47,7 @@ async def test_a_message_appears_in_its_chat_rendered(teams: Stage) -> None:
     )
 
 
-async def test_label_and_card_are_seen(teams: Stage) -> None:
+async def test_ai_label_and_card_of_a_message_are_shown(teams: Stage) -> None:
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": CARD}
     await teams.send("personal-alice", "", attachments=[attachment], entities=[AI])
     (message,) = await teams.messages("personal-alice")
@@ -57,13 +55,13 @@ async def test_label_and_card_are_seen(teams: Stage) -> None:
     assert message["card"] == CARD
 
 
-async def test_a_reply_shows_what_it_quotes(teams: Stage) -> None:
-    said = await teams.say("launch-team", "bob", "what is due?", mention=True)
-    tag = f'<quoted messageId="{said}"/>'
-    entity = {"type": "quotedReply", "quotedReply": {"messageId": said}}
+async def test_a_reply_shows_the_quoted_message(teams: Stage) -> None:
+    message_id = await teams.say("launch-team", "bob", "what is due?", mention=True)
+    tag = f'<quoted messageId="{message_id}"/>'
+    entity = {"type": "quotedReply", "quotedReply": {"messageId": message_id}}
     await teams.send("launch-team", f"{tag}\n\nThe **report**.", entities=[entity])
     message = (await teams.messages("launch-team"))[-1]
-    assert message["quoted"] == {"id": said, "name": "Bob Tran", "text": "@GoClaw what is due?"}
+    assert message["quoted"] == {"id": message_id, "name": "Bob Tran", "text": "@GoClaw what is due?"}
     assert (message["text"], message["html"].strip()) == ("The **report**.", "<p>The <strong>report</strong>.</p>")
     unknown = {"type": "quotedReply", "quotedReply": {"messageId": "4711"}}
     for odd in (unknown, {"type": "quotedReply", "quotedReply": 7}, {"type": "quotedReply"}):
@@ -72,7 +70,7 @@ async def test_a_reply_shows_what_it_quotes(teams: Stage) -> None:
 
 
 @pytest.mark.parametrize("spelling", [quote, lambda conversation: quote(conversation, safe="")])
-async def test_a_reply_in_a_channel_lands_in_the_thread_of_its_conversation_id(teams: Stage, spelling: Any) -> None:
+async def test_a_reply_in_a_channel_appears_in_the_thread_of_its_conversation_id(teams: Stage, spelling: Any) -> None:
     root = await teams.say("general", "bob", "hi all", mention=True)
     conversation = spelling(f"{teams.conversation('general')};messageid={root}")
     status, body, _ = await teams.as_bot(
@@ -87,8 +85,8 @@ async def test_a_reply_in_a_channel_lands_in_the_thread_of_its_conversation_id(t
 
 async def test_an_edit_keeps_the_id_and_shows_as_edited(teams: Stage) -> None:
     _, sent = await teams.send("personal-alice", "one", entities=[AI])
-    where = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
-    status, body, _ = await teams.as_bot("PUT", where, {"type": "message", "text": "two"})
+    path = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
+    status, body, _ = await teams.as_bot("PUT", path, {"type": "message", "text": "two"})
     assert (status, body) == (200, {"id": sent["id"]})
     (message,) = await teams.messages("personal-alice")
     assert (message["text"], message["edited"], message["ai"]) == ("two", True, False)
@@ -96,20 +94,22 @@ async def test_an_edit_keeps_the_id_and_shows_as_edited(teams: Stage) -> None:
 
 async def test_a_deleted_message_is_gone_for_edits_too(teams: Stage) -> None:
     _, sent = await teams.send("personal-alice", "one")
-    where = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
-    assert (await teams.as_bot("DELETE", where))[0] == 200
+    path = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
+    assert (await teams.as_bot("DELETE", path))[0] == 200
     (message,) = await teams.messages("personal-alice")
     assert (message["deleted"], message["text"], message["html"]) == (True, "", "")
     for method, body in (("PUT", {"type": "message", "text": "two"}), ("DELETE", None)):
-        status, answer, _ = await teams.as_bot(method, where, body)
+        status, answer, _ = await teams.as_bot(method, path, body)
         assert (status, answer["error"]["code"]) == (404, "ActivityNotFoundInConversation")
 
 
-async def test_other_peoples_messages_and_conversations_are_out_of_reach(teams: Stage) -> None:
-    said = await teams.say("personal-alice", "alice", "mine")
+async def test_a_bot_edits_only_its_own_messages_under_their_conversation_id(
+    teams: Stage,
+) -> None:
+    message_id = await teams.say("personal-alice", "alice", "mine")
     _, sent = await teams.send("personal-alice", "one")
     change = {"type": "message", "text": "two"}
-    mine = f"/{teams.conversation('personal-alice')}/activities/{said}"
+    mine = f"/{teams.conversation('personal-alice')}/activities/{message_id}"
     status, answer, _ = await teams.as_bot("PUT", mine, change)
     assert (status, answer["error"]["code"]) == (403, "ForbiddenOperationException")
     elsewhere = f"/{teams.conversation('launch-team')}/activities/{sent['id']}"
@@ -126,18 +126,18 @@ async def test_an_unknown_conversation_is_404(teams: Stage, conversation: str) -
     assert (status, answer["error"]["code"]) == (404, "ConversationNotFound")
 
 
-async def test_a_reply_is_no_thread(teams: Stage) -> None:
+async def test_a_reply_cannot_start_a_thread(teams: Stage) -> None:
     root = await teams.say("general", "bob", "hi all")
     reply = await teams.say("general", "bob", "and more", thread=root)
-    where = f"/{teams.conversation('general')};messageid={reply}/activities"
-    assert (await teams.as_bot("POST", where, {"type": "message", "text": "hello"}))[0] == 404
+    path = f"/{teams.conversation('general')};messageid={reply}/activities"
+    assert (await teams.as_bot("POST", path, {"type": "message", "text": "hello"}))[0] == 404
 
 
 async def test_another_tenant_is_404(teams: Stage) -> None:
     token = (await teams.ask_token())[1]["access_token"]
     url = teams.identity.service_url.replace(teams.identity.app.tenant_id, "fabrikam.example")
-    where = f"{url}v3/conversations/{teams.conversation('personal-alice')}/members"
-    async with teams.session.get(where, headers={"Authorization": f"Bearer {token}"}) as response:
+    path = f"{url}v3/conversations/{teams.conversation('personal-alice')}/members"
+    async with teams.session.get(path, headers={"Authorization": f"Bearer {token}"}) as response:
         assert response.status == 404
 
 
@@ -152,7 +152,7 @@ async def test_only_a_valid_bearer_of_this_app_is_let_in(teams: Stage) -> None:
     good = (await teams.ask_token())[1]["access_token"]
     claims = jwt.decode(good, options={"verify_signature": False})
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    entra = teams.identity._entra  # noqa: SLF001 - only the tenant's own key makes these cases
+    entra = teams.identity._entra  # noqa: SLF001  only the tenant's own key can sign such tokens
     bad = {
         "forged": jwt.encode(claims, stranger, algorithm="RS256", headers=jwt.get_unverified_header(good)),
         "expired": entra.sign({**claims, "exp": int(time.time()) - 1}),
@@ -165,13 +165,13 @@ async def test_only_a_valid_bearer_of_this_app_is_let_in(teams: Stage) -> None:
         "no text": "\udcff\udcfe",
         "cut": good[:-20],
     }
-    where = f"/{teams.conversation('personal-alice')}/activities"
+    path = f"/{teams.conversation('personal-alice')}/activities"
     message = {"type": "message", "text": "hello"}
     for case, bearer in bad.items():
-        status, answer, _ = await teams.as_bot("POST", where, message, bearer=bearer)
+        status, answer, _ = await teams.as_bot("POST", path, message, bearer=bearer)
         assert (case, status) == (case, 401)
         assert "denied" in answer["message"]
-    assert (await teams.as_bot("POST", where, message, bearer=good))[0] == 201
+    assert (await teams.as_bot("POST", path, message, bearer=good))[0] == 201
     assert len(await teams.messages("personal-alice")) == 1
 
 
@@ -196,8 +196,8 @@ async def test_only_a_valid_bearer_of_this_app_is_let_in(teams: Stage) -> None:
 async def test_a_bad_body_is_refused_with_its_code(
     teams: Stage, data: bytes, content_type: str, status: int, code: str
 ) -> None:
-    where = f"/{teams.conversation('personal-alice')}/activities"
-    got, answer, _ = await teams.as_bot("POST", where, data=data, content_type=content_type)
+    path = f"/{teams.conversation('personal-alice')}/activities"
+    got, answer, _ = await teams.as_bot("POST", path, data=data, content_type=content_type)
     assert (got, answer["error"]["code"]) == (status, code)
     assert await teams.messages("personal-alice") == []
 
@@ -230,7 +230,7 @@ async def test_a_member_list_holds_names_ids_and_roles(teams: Stage) -> None:
     assert (await teams.as_bot("GET", launch))[0] == 404
 
 
-async def test_a_personal_chat_can_be_created_with_who_has_the_app(teams: Stage) -> None:
+async def test_a_personal_chat_can_be_created_with_a_person_who_has_the_app(teams: Stage) -> None:
     wish = {"members": [{"id": PEOPLE["alice"].aad_id}], "tenantId": teams.identity.app.tenant_id}
     status, body, _ = await teams.as_bot("POST", "", wish)
     assert (status, body["id"]) == (201, teams.conversation("personal-alice"))
@@ -244,9 +244,9 @@ async def test_a_personal_chat_can_be_created_with_who_has_the_app(teams: Stage)
 async def test_the_eighth_message_of_a_second_waits_and_says_how_long(tmp_path: Path) -> None:
     now = 100.0
     async with stage(tmp_path, clock=lambda: now) as teams:
-        where = f"/{teams.conversation('launch-team')}/activities"
+        path = f"/{teams.conversation('launch-team')}/activities"
         typing = {"type": "typing"}
-        answers = [await teams.as_bot("POST", where, typing) for _ in range(8)]
+        answers = [await teams.as_bot("POST", path, typing) for _ in range(8)]
         assert [status for status, _, _ in answers] == [201] * 7 + [429]
         _, body, headers = answers[-1]
         assert body["error"]["code"] == "Throttled"
@@ -254,7 +254,7 @@ async def test_the_eighth_message_of_a_second_waits_and_says_how_long(tmp_path: 
         elsewhere = f"/{teams.conversation('general')}/activities"
         assert (await teams.as_bot("POST", elsewhere, typing))[0] == 201
         now += 1
-        assert (await teams.as_bot("POST", where, typing))[0] == 201
+        assert (await teams.as_bot("POST", path, typing))[0] == 201
 
 
 async def test_an_app_may_ask_fifty_times_a_second(tmp_path: Path) -> None:
@@ -264,20 +264,20 @@ async def test_an_app_may_ask_fifty_times_a_second(tmp_path: Path) -> None:
 
 
 async def test_a_reaction_of_the_bot_is_put_on_once_and_taken_off(teams: Stage) -> None:
-    said = await teams.say("personal-alice", "alice", "a question")
-    where = f"/{teams.conversation('personal-alice')}/activities/{said}/reactions"
+    message_id = await teams.say("personal-alice", "alice", "a question")
+    path = f"/{teams.conversation('personal-alice')}/activities/{message_id}/reactions"
     for _ in range(2):
-        assert (await teams.as_bot("PUT", f"{where}/1f440_eyes"))[0] == 200
+        assert (await teams.as_bot("PUT", f"{path}/1f440_eyes"))[0] == 200
     assert (await teams.messages("personal-alice"))[0]["reactions"] == [{"type": "1f440_eyes", "by": ["bot"]}]
     for _ in range(2):
-        assert (await teams.as_bot("DELETE", f"{where}/1f440_eyes"))[0] == 200
+        assert (await teams.as_bot("DELETE", f"{path}/1f440_eyes"))[0] == 200
     assert (await teams.messages("personal-alice"))[0]["reactions"] == []
-    status, body, _ = await teams.as_bot("PUT", where.replace(said, "4711") + "/like")
+    status, body, _ = await teams.as_bot("PUT", path.replace(message_id, "4711") + "/like")
     assert (status, body["error"]["code"]) == (404, "ActivityNotFoundInConversation")
     for odd in ("%3Cb%3E", "%FF%FE", "x" * 500):
-        assert (await teams.as_bot("PUT", f"{where}/{odd}"))[0] == 400
+        assert (await teams.as_bot("PUT", f"{path}/{odd}"))[0] == 400
         assert (await teams.call("GET", "/api/traffic"))[0] == 200
-    status, body, _ = await teams.as_bot("PUT", f"{where}/%3Cb%3E")
+    status, body, _ = await teams.as_bot("PUT", f"{path}/%3Cb%3E")
     assert (status, body["error"]["code"]) == (400, "BadArgument")
 
 
@@ -285,10 +285,10 @@ async def test_an_app_has_two_reactions_a_second_over_all_its_conversations(tmp_
     now = 100.0
     async with stage(tmp_path, clock=lambda: now) as teams:
         chats = ("launch-team", "general", "launch-team")
-        said = [await teams.say(chat, "bob", "hi") for chat in chats]
+        messages = [await teams.say(chat, "bob", "hi") for chat in chats]
         paths = [
-            f"/{teams.conversation(chat)}/activities/{one}/reactions/like"
-            for chat, one in zip(chats, said, strict=True)
+            f"/{teams.conversation(chat)}/activities/{message}/reactions/like"
+            for chat, message in zip(chats, messages, strict=True)
         ]
         assert [(await teams.as_bot("PUT", path))[0] for path in paths] == [200, 200, 429]
         now += 1
@@ -298,22 +298,22 @@ async def test_an_app_has_two_reactions_a_second_over_all_its_conversations(tmp_
 async def test_edits_count_as_sends_and_deletions_do_not(tmp_path: Path) -> None:
     async with stage(tmp_path, clock=lambda: 100.0) as teams:
         sent = [(await teams.send("launch-team", "one"))[1]["id"] for _ in range(3)]
-        where = f"/{teams.conversation('launch-team')}/activities"
+        path = f"/{teams.conversation('launch-team')}/activities"
         change = {"type": "message", "text": "two"}
-        edits = [(await teams.as_bot("PUT", f"{where}/{sent[0]}", change))[0] for _ in range(5)]
+        edits = [(await teams.as_bot("PUT", f"{path}/{sent[0]}", change))[0] for _ in range(5)]
         assert edits == [200] * 4 + [429]
-        assert (await teams.as_bot("DELETE", f"{where}/{sent[1]}"))[0] == 200
+        assert (await teams.as_bot("DELETE", f"{path}/{sent[1]}"))[0] == 200
 
 
 async def test_an_ordered_fault_meets_the_next_sends_only(teams: Stage) -> None:
     teams.faults.order("message", Fault(status=429, code="Throttled", retry_after="2"), times=2)
-    where = f"/{teams.conversation('personal-alice')}/activities"
+    path = f"/{teams.conversation('personal-alice')}/activities"
     message = {"type": "message", "text": "hello"}
-    assert (await teams.as_bot("POST", where, {"type": "typing"}))[0] == 201
-    status, body, headers = await teams.as_bot("POST", where, message)
+    assert (await teams.as_bot("POST", path, {"type": "typing"}))[0] == 201
+    status, body, headers = await teams.as_bot("POST", path, message)
     assert (status, body["error"]["code"], headers["Retry-After"]) == (429, "Throttled", "2")
-    assert (await teams.as_bot("POST", where, message))[0] == 429
-    assert (await teams.as_bot("POST", where, message))[0] == 201
+    assert (await teams.as_bot("POST", path, message))[0] == 429
+    assert (await teams.as_bot("POST", path, message))[0] == 201
     assert len(await teams.messages("personal-alice")) == 1
 
 
@@ -338,7 +338,7 @@ async def test_the_token_endpoint_can_fail_on_order(teams: Stage) -> None:
     assert (await teams.ask_token())[0] == 200
 
 
-async def test_what_the_bot_asked_is_on_record(teams: Stage) -> None:
+async def test_the_bots_requests_are_recorded(teams: Stage) -> None:
     await teams.send("personal-alice", "hello")
     record = teams.log[-1]
     assert (record.method, record.status) == ("POST", 201)

@@ -1,17 +1,15 @@
-"""How people's activities reach the bot, and what happens when it does not answer."""
+"""Delivery of people's activities to the bot: retries, lost messages, and clicks that wait for an answer."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from support.simulator_world import Stage, stage, until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 CARD_TYPE = "application/vnd.microsoft.card.adaptive"
 CARD = {
@@ -38,36 +36,37 @@ def delivery(teams: Stage, chat: str, message: str) -> str | None:
 
 
 async def card_in(teams: Stage, chat: str = "personal-alice") -> str:
+    """Let the bot send a card with three buttons; gives the message's id."""
     _, sent = await teams.send(chat, "", attachments=[{"contentType": CARD_TYPE, "content": CARD}])
     return str(sent["id"])
 
 
 async def test_a_message_is_delivered_with_what_the_person_typed(teams: Stage) -> None:
-    said = await teams.say("personal-alice", "alice", "I'm Alice")
-    await until(lambda: delivery(teams, "personal-alice", said) == "delivered")
-    (heard,) = teams.bot.of_type("message")
-    assert (heard["id"], heard["text"], heard["from"]["name"]) == (said, "I'm Alice", "Alice Nguyen")
+    message_id = await teams.say("personal-alice", "alice", "I'm Alice")
+    await until(lambda: delivery(teams, "personal-alice", message_id) == "delivered")
+    (received,) = teams.bot.of_type("message")
+    assert (received["id"], received["text"], received["from"]["name"]) == (message_id, "I'm Alice", "Alice Nguyen")
 
 
-async def test_the_first_opening_installs_the_app_once_ever(teams: Stage) -> None:
+async def test_only_the_first_opening_of_a_chat_installs_the_app(teams: Stage) -> None:
     for _ in range(2):
         assert (await teams.call("POST", "/api/chats/personal-bob/open", {"as": "bob"}))[0] == 204
     await teams.say("personal-bob", "bob", "hi")
-    await until(lambda: len(teams.bot.heard) == 3)
+    await until(lambda: len(teams.bot.received) == 3)
     (installed,) = teams.bot.of_type("installationUpdate")
     assert (installed["action"], installed["from"]["name"]) == ("add", "Bob Tran")
     (updated,) = teams.bot.of_type("conversationUpdate")
     assert updated["membersAdded"] == [{"id": f"28:{teams.identity.app.app_id}"}]
 
 
-async def test_in_groups_the_bot_hears_only_what_mentions_it(teams: Stage) -> None:
+async def test_in_groups_the_bot_gets_only_messages_that_mention_the_bot(teams: Stage) -> None:
     silent = await teams.say("launch-team", "bob", "just us")
-    heard = await teams.say("launch-team", "bob", "and you?", mention=True)
+    mentioning = await teams.say("launch-team", "bob", "and you?", mention=True)
     typed = await teams.say("launch-team", "chen", "@GoClaw ask @Bob Tran")
-    await until(lambda: len(teams.bot.heard) == 2)
+    await until(lambda: len(teams.bot.received) == 2)
     assert delivery(teams, "launch-team", silent) is None
-    by_id = {activity["id"]: activity for activity in teams.bot.heard}
-    assert by_id[heard]["text"] == "<at>GoClaw</at> and you?"
+    by_id = {activity["id"]: activity for activity in teams.bot.received}
+    assert by_id[mentioning]["text"] == "<at>GoClaw</at> and you?"
     assert by_id[typed]["text"] == "<at>GoClaw</at> ask <at>Bob Tran</at>"
     assert '<span class="mention">GoClaw</span>' in (await teams.messages("launch-team"))[1]["html"]
 
@@ -75,9 +74,9 @@ async def test_in_groups_the_bot_hears_only_what_mentions_it(teams: Stage) -> No
 async def test_a_post_in_a_channel_opens_a_thread_and_a_reply_stays_in_it(teams: Stage) -> None:
     root = await teams.say("general", "gina", "hello", mention=True)
     reply = await teams.say("general", "bob", "me too", mention=True, thread=root)
-    await until(lambda: len(teams.bot.heard) == 2)
+    await until(lambda: len(teams.bot.received) == 2)
     thread = f"{teams.conversation('general')};messageid={root}"
-    assert [activity["conversation"]["id"] for activity in teams.bot.heard] == [thread, thread]
+    assert [activity["conversation"]["id"] for activity in teams.bot.received] == [thread, thread]
     assert [(m["id"], m["thread"]) for m in await teams.messages("general")] == [(root, None), (reply, root)]
 
 
@@ -90,24 +89,24 @@ async def test_an_activity_not_answered_in_time_comes_again_with_the_same_id(tmp
             return web.Response()
 
         teams.bot.answer = slow_at_first
-        said = await teams.say("launch-team", "alice", "hello", mention=True)
-        await until(lambda: delivery(teams, "launch-team", said) == "delivered")
+        message_id = await teams.say("launch-team", "alice", "hello", mention=True)
+        await until(lambda: delivery(teams, "launch-team", message_id) == "delivered")
         first, second = teams.bot.of_type("message")
         assert first == second
 
 
 async def test_while_the_bot_is_down_messages_wait_and_then_come_in_order(tmp_path: Path) -> None:
     async with stage(tmp_path, listening=False) as teams:
-        said = [await teams.say("launch-team", "alice", f"@GoClaw {n}") for n in range(3)]
-        await until(lambda: all(delivery(teams, "launch-team", one) == "retrying" for one in said))
+        messages = [await teams.say("launch-team", "alice", f"@GoClaw {n}") for n in range(3)]
+        await until(lambda: all(delivery(teams, "launch-team", message) == "retrying" for message in messages))
         assert (await teams.call("GET", "/api/state"))[1]["bridge"]["state"] == "down"
         await teams.bot.start()
-        await until(lambda: all(delivery(teams, "launch-team", one) == "delivered" for one in said))
-        assert [activity["id"] for activity in teams.bot.heard] == said
+        await until(lambda: all(delivery(teams, "launch-team", message) == "delivered" for message in messages))
+        assert [activity["id"] for activity in teams.bot.received] == messages
         assert (await teams.call("GET", "/api/state"))[1]["bridge"]["state"] == "running"
 
 
-async def test_what_is_said_later_waits_for_what_is_still_being_retried(teams: Stage) -> None:
+async def test_a_later_message_waits_for_an_earlier_message_under_retry(teams: Stage) -> None:
     down = True
 
     async def answer(activity: dict[str, Any]) -> web.Response:
@@ -118,18 +117,18 @@ async def test_what_is_said_later_waits_for_what_is_still_being_retried(teams: S
     await until(lambda: delivery(teams, "launch-team", first) == "retrying")
     second = await teams.say("launch-team", "alice", "@GoClaw second")
     await until(lambda: delivery(teams, "launch-team", second) == "retrying")
-    tried = len(teams.bot.heard)
-    await until(lambda: len(teams.bot.heard) > tried)
-    assert {activity["id"] for activity in teams.bot.heard} == {first}
+    tried = len(teams.bot.received)
+    await until(lambda: len(teams.bot.received) > tried)
+    assert {activity["id"] for activity in teams.bot.received} == {first}
     down = False
     await until(lambda: delivery(teams, "launch-team", second) == "delivered")
-    assert [activity["id"] for activity in teams.bot.heard[-2:]] == [first, second]
+    assert [activity["id"] for activity in teams.bot.received[-2:]] == [first, second]
 
 
-async def test_a_bot_that_stays_down_loses_the_message(tmp_path: Path) -> None:
+async def test_a_message_is_lost_when_the_bot_stays_down(tmp_path: Path) -> None:
     async with stage(tmp_path, listening=False, retry_for=0.1) as teams:
-        said = await teams.say("launch-team", "alice", "hello", mention=True)
-        await until(lambda: delivery(teams, "launch-team", said) == "lost")
+        message_id = await teams.say("launch-team", "alice", "hello", mention=True)
+        await until(lambda: delivery(teams, "launch-team", message_id) == "lost")
 
 
 async def test_a_server_error_is_tried_again_and_a_refusal_is_not(teams: Stage) -> None:
@@ -151,9 +150,9 @@ async def test_a_redirect_of_the_bot_is_not_followed_with_the_token(teams: Stage
         return web.Response(status=307, headers={"Location": "/api/messages"})
 
     teams.bot.answer = answer
-    said = await teams.say("launch-team", "alice", "one", mention=True)
-    await until(lambda: delivery(teams, "launch-team", said) == "refused")
-    assert len(teams.bot.heard) == 1
+    message_id = await teams.say("launch-team", "alice", "one", mention=True)
+    await until(lambda: delivery(teams, "launch-team", message_id) == "refused")
+    assert len(teams.bot.received) == 1
 
 
 async def press(teams: Stage, message: str, action: object, who: str = "alice") -> tuple[int, Any]:
@@ -161,7 +160,7 @@ async def press(teams: Stage, message: str, action: object, who: str = "alice") 
     return await teams.call("POST", path, {"as": who, "action": action})
 
 
-async def test_an_execute_button_is_an_invoke_whose_card_replaces_the_pressed_one(teams: Stage) -> None:
+async def test_an_execute_button_is_an_invoke_whose_card_replaces_the_pressed_card(teams: Stage) -> None:
     await teams.people.open("personal-alice", "alice")
     message = await card_in(teams)
     new_card = {"type": "AdaptiveCard", "body": [{"type": "TextBlock", "text": "Asked again"}]}
@@ -184,8 +183,8 @@ async def test_an_execute_button_may_be_answered_with_a_sentence(teams: Stage) -
     message = await card_in(teams)
 
     async def answer(_activity: dict[str, Any]) -> web.Response:
-        told = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": "Done."}
-        return web.json_response(told)
+        body = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": "Done."}
+        return web.json_response(body)
 
     teams.bot.answer = answer
     assert await press(teams, message, 0) == (200, {"ok": True, "message": "Done."})
@@ -195,7 +194,7 @@ async def test_an_execute_button_may_be_answered_with_a_sentence(teams: Stage) -
 async def test_a_button_says_when_the_app_cannot_be_reached(teams: Stage) -> None:
     await teams.people.open("personal-alice", "alice")
     message = await card_in(teams)
-    await until(lambda: len(teams.bot.heard) == 2)
+    await until(lambda: len(teams.bot.received) == 2)
     await teams.bot.stop()
     for action in (0, 1):
         assert await press(teams, message, action) == (
@@ -212,7 +211,7 @@ async def test_a_submit_button_sends_its_data_as_a_value(teams: Stage) -> None:
     assert teams.bot.of_type("message")[-1]["value"] == {"n": 1}
 
 
-async def test_buttons_that_are_not_there_cannot_be_pressed(teams: Stage) -> None:
+async def test_a_button_absent_from_the_card_cannot_be_pressed(teams: Stage) -> None:
     await teams.people.open("personal-alice", "alice")
     message = await card_in(teams)
     assert (await press(teams, message, 9))[0] == 404
@@ -223,15 +222,15 @@ async def test_buttons_that_are_not_there_cannot_be_pressed(teams: Stage) -> Non
     assert (await press(teams, "17", 0))[0] == 404
 
 
-async def test_edits_withdrawals_and_reactions_reach_the_bot(teams: Stage) -> None:
-    said = await teams.say("personal-alice", "alice", "helo")
-    await teams.people.edit("personal-alice", "alice", said, "hello")
-    await teams.people.take_back("personal-alice", "alice", said)
+async def test_edits_deletions_and_reactions_reach_the_bot(teams: Stage) -> None:
+    message_id = await teams.say("personal-alice", "alice", "helo")
+    await teams.people.edit("personal-alice", "alice", message_id, "hello")
+    await teams.people.delete("personal-alice", "alice", message_id)
     _, sent = await teams.send("personal-alice", "answer")
     await teams.people.react("personal-alice", "alice", sent["id"])
-    await until(lambda: len(teams.bot.heard) == 6)
+    await until(lambda: len(teams.bot.received) == 6)
     assert teams.bot.of_type("messageUpdate")[0]["text"] == "hello"
-    assert teams.bot.of_type("messageDelete")[0]["id"] == said
+    assert teams.bot.of_type("messageDelete")[0]["id"] == message_id
     assert teams.bot.of_type("messageReaction")[0]["replyToId"] == sent["id"]
     first = (await teams.messages("personal-alice"))[0]
     assert (first["edited"], first["deleted"], first["html"]) == (True, True, "")

@@ -1,18 +1,16 @@
-"""Files and pictures between people and the bot, in the simulated OneDrive."""
+"""Files and pictures between people and the bot, stored in the simulated OneDrive."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from support.simulator_world import Stage, stage, until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 CHAT = "personal-alice"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -45,10 +43,10 @@ def chosen(content: bytes, name: str = "plan.txt", kind: str = "text/plain") -> 
 async def sent(
     teams: Stage, *files: dict[str, str], chat: str = CHAT, text: str = "", **more: object
 ) -> dict[str, Any]:
-    """A person sends files; gives the activity that the bot heard."""
-    said = await teams.say(chat, "alice", text, files=list(files), **more)
-    await until(lambda: any(one["id"] == said for one in teams.bot.heard))
-    return next(one for one in teams.bot.heard if one["id"] == said)
+    """Alice sends files; gives the message activity received by the bot."""
+    message_id = await teams.say(chat, "alice", text, files=list(files), **more)
+    await until(lambda: any(activity["id"] == message_id for activity in teams.bot.received))
+    return next(activity for activity in teams.bot.received if activity["id"] == message_id)
 
 
 async def fetch(teams: Stage, url: str, bearer: str | None = None) -> tuple[int, bytes, str]:
@@ -58,19 +56,20 @@ async def fetch(teams: Stage, url: str, bearer: str | None = None) -> tuple[int,
 
 
 async def upload(
-    teams: Stage, url: str, content: bytes, told: str | None = None, **headers: str
+    teams: Stage, url: str, content: bytes, content_range: str | None = None, **headers: str
 ) -> tuple[int, dict[str, Any]]:
-    span = f"bytes 0-{len(content) - 1}/{len(content)}" if told is None else told
+    span = f"bytes 0-{len(content) - 1}/{len(content)}" if content_range is None else content_range
     async with teams.session.put(url, data=BytesIO(content), headers={"Content-Range": span, **headers}) as response:
         return response.status, await response.json()
 
 
 async def offered(teams: Stage) -> str:
+    """Let the bot offer a file; gives the message's id."""
     return str((await teams.send(CHAT, "", attachments=[OFFER]))[1]["id"])
 
 
 async def answer(teams: Stage, message: str, action: str) -> tuple[int, dict[str, Any]]:
-    """Alice answers the offer: the API's status and the invoke that the bot heard."""
+    """Alice answers the offer of a file: the page API's status, and the invoke received by the bot."""
     path = f"/api/chats/{CHAT}/messages/{message}/consent"
     status, _ = await teams.call("POST", path, {"as": "alice", "action": action})
     return status, teams.bot.of_type("invoke")[-1]
@@ -129,7 +128,7 @@ async def test_a_picture_lies_below_the_service_url_and_demands_the_bots_bearer(
     assert (shown["type"], await fetch(teams, teams.base + shown["url"])) == ("image/png", (200, PNG, "image/png"))
 
 
-async def test_what_only_calls_itself_a_picture_is_a_file(teams: Stage) -> None:
+async def test_a_file_with_a_false_picture_type_is_sent_as_a_file(teams: Stage) -> None:
     activity = await sent(teams, chosen(b"<svg onload=alert(1)>", "p.svg", "image/svg+xml"))
     assert activity["attachments"][1]["contentType"] == DOWNLOAD
 
@@ -154,7 +153,7 @@ async def test_a_file_in_a_group_is_shown_there_and_not_given_to_the_bot(teams: 
         ([chosen(b"x" * 6_000_000)] * 2, 413),
     ],
 )
-async def test_files_that_cannot_be_sent_are_explained(teams: Stage, files: object, status: int) -> None:
+async def test_files_that_cannot_be_sent_are_refused_with_a_sentence(teams: Stage, files: object, status: int) -> None:
     body = BytesIO(orjson.dumps({"as": "alice", "text": "", "files": files}))
     path, headers = f"{teams.base}/api/chats/{CHAT}/messages", {"Content-Type": "application/json"}
     async with teams.session.post(path, data=body, headers=headers) as response:
@@ -201,7 +200,7 @@ async def test_a_declined_offer_tells_the_bot_with_its_own_context(teams: Stage)
 
 async def test_an_offer_whose_answer_is_lost_can_be_answered_again(teams: Stage) -> None:
     message = await offered(teams)
-    await until(lambda: len(teams.bot.heard) == 2)
+    await until(lambda: len(teams.bot.received) == 2)
     await teams.bot.stop()
     path = f"/api/chats/{CHAT}/messages/{message}/consent"
     assert (await teams.call("POST", path, {"as": "alice", "action": "accept"}))[0] == 502
@@ -220,7 +219,7 @@ async def test_an_upload_without_a_fitting_range_is_refused_and_can_be_repeated(
     assert (await upload(teams, url, b"the plan"))[0] == 201
 
 
-async def test_groups_get_no_offers(teams: Stage) -> None:
+async def test_files_cannot_be_offered_in_groups(teams: Stage) -> None:
     status, body = await teams.send("launch-team", "", attachments=[OFFER])
     assert (status, body["error"]["code"]) == (400, "BadArgument")
 
@@ -234,7 +233,7 @@ async def test_groups_get_no_offers(teams: Stage) -> None:
         (7, None),
     ],
 )
-async def test_a_picture_of_the_bot_is_shown_when_it_is_in_the_message(
+async def test_a_picture_of_the_bot_is_shown_only_when_embedded_in_the_message(
     teams: Stage, url: object, shown: str | None
 ) -> None:
     picture = {"contentType": "image/png", "contentUrl": url, "name": "p.png"}
@@ -243,13 +242,13 @@ async def test_a_picture_of_the_bot_is_shown_when_it_is_in_the_message(
     assert (file["type"], file["url"]) == ("image/png", shown)
 
 
-async def test_a_file_card_that_leads_elsewhere_has_no_link(teams: Stage) -> None:
+async def test_a_file_card_with_a_foreign_address_has_no_link(teams: Stage) -> None:
     attachment = {"contentType": INFO, "contentUrl": "javascript:alert(1)", "name": "x", "content": {}}
     await teams.send(CHAT, "", attachments=[attachment])
     assert (await teams.messages(CHAT))[0]["files"][0]["url"] is None
 
 
-async def test_files_are_there_after_a_restart(tmp_path: Path) -> None:
+async def test_files_survive_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path) as teams:
         await sent(teams, chosen(b"the plan"))
         (file,) = (await teams.messages(CHAT))[0]["files"]

@@ -1,4 +1,4 @@
-"""The simulated identity services, as a bot's libraries meet them."""
+"""The simulated identity services, as used by a bot's libraries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import stat
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -16,10 +18,6 @@ from support.simulator_world import CONNECTOR_SCOPE, Stage, stage, until
 
 from bridge.simulator.teams import credentials
 from bridge.simulator.teams.identity import Identity
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -35,10 +33,10 @@ async def published_key(teams: Stage, token: str, keys_url: str) -> jwt.PyJWK:
 
 
 async def test_an_activitys_bearer_verifies_against_the_published_bot_framework_keys(teams: Stage) -> None:
-    """The checks that the authentication page asks of a bot, by way of the metadata."""
+    """Keys are found through the metadata; docs/reference/teams.md, "What an inbound token must prove"."""
     await teams.say("personal-alice", "alice", "hello")
     await until(lambda: teams.bot.of_type("message"))
-    activity, bearer = teams.bot.heard[-1], teams.bot.bearers[-1]
+    activity, bearer = teams.bot.received[-1], teams.bot.bearers[-1]
     _, metadata = await teams.call("GET", "/v1/.well-known/openidconfiguration")
     assert metadata["issuer"] == "https://api.botframework.com"
     assert metadata["id_token_signing_alg_values_supported"] == ["RS256"]
@@ -61,7 +59,7 @@ async def test_the_channel_token_is_the_same_until_it_is_renewed(teams: Stage) -
     assert teams.identity.channel_token() == teams.identity.channel_token()
 
 
-async def test_a_token_with_other_claims_can_be_made_to_try_a_bot(teams: Stage) -> None:
+async def test_a_token_with_changed_claims_can_be_made_for_tests_of_a_bot(teams: Stage) -> None:
     forged = teams.identity.sign_as_channel(time.time(), aud="someone-else", serviceurl=None)
     claims = jwt.decode(forged, options={"verify_signature": False})
     assert claims["aud"] == "someone-else"
@@ -123,7 +121,7 @@ async def test_a_token_request_that_is_no_form_is_a_bad_request(teams: Stage, bo
 
 
 class PlainTransport:
-    """What msal needs of an HTTP client, going by plain HTTP as the bridge does for the simulator."""
+    """An HTTP client for msal with plain HTTP in place of https, as the bridge uses for the simulator."""
 
     def __init__(self) -> None:
         self._client = httpx.Client(timeout=5)
@@ -142,7 +140,7 @@ def _plain(url: str) -> str:
     return url.replace("https://", "http://", 1)
 
 
-async def test_msal_gets_its_token_here_and_hears_of_a_wrong_secret(teams: Stage) -> None:
+async def test_msal_gets_a_token_and_reports_a_wrong_secret(teams: Stage) -> None:
     app = teams.identity.app
 
     def ask(secret: str) -> dict[str, Any]:
@@ -172,7 +170,7 @@ async def test_credentials_and_keys_are_the_same_after_a_restart(tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
-def test_secrets_are_for_the_owner_alone(tmp_path: Path) -> None:
+def test_secret_files_are_readable_for_the_owner_alone(tmp_path: Path) -> None:
     Identity(tmp_path, "http://127.0.0.1")
     for name in ("credentials.json", "entra.pem", "bot-framework.pem"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600

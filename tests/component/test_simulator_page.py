@@ -1,4 +1,4 @@
-"""The chat page's API: state, news, what survives a restart, and who is kept out."""
+"""The chat page's API: state, events, restarts, and the refusal of foreign web sites."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.simulator_world import Stage, news, stage, until
@@ -15,10 +16,6 @@ from support.simulator_world import Stage, news, stage, until
 from bridge.simulator.teams import BridgeState
 from bridge.simulator.teams.events import BACKLOG, Announcer
 from bridge.simulator.teams.tenant import Tenant
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -44,26 +41,26 @@ async def test_the_state_shows_people_chats_agent_and_bridge(teams: Stage) -> No
     assert state["bridge"] == {"state": "running", "restarts": 0, "controllable": False}
 
 
-async def test_an_open_page_hears_of_messages_edits_and_typing(teams: Stage) -> None:
+async def test_an_open_page_gets_messages_edits_and_typing_as_events(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as stream:
         assert stream.content_type == "text/event-stream"
-        said = await teams.say("launch-team", "alice", "hi", mention=True)
+        message_id = await teams.say("launch-team", "alice", "hi", mention=True)
         first, second = await news(stream, 2)
         assert (first["type"], first["message"]["id"], first["message"]["delivery"]) == (
             "message",
-            said,
+            message_id,
             "sending",
         )
         assert second["message"]["delivery"] == "delivered"
-        where = f"/{teams.conversation('launch-team')}/activities"
-        await teams.as_bot("POST", where, {"type": "typing"})
+        path = f"/{teams.conversation('launch-team')}/activities"
+        await teams.as_bot("POST", path, {"type": "typing"})
         assert await news(stream, 1) == [
             {"type": "typing", "chat": "launch-team", "thread": None, "name": "GoClaw", "until_ms": 3000}
         ]
         _, sent = await teams.send("launch-team", "one")
-        await teams.as_bot("PUT", f"{where}/{sent['id']}", {"type": "message", "text": "two"})
-        one, two = await news(stream, 2)
-        assert (one["message"]["text"], two["message"]["text"], two["message"]["edited"]) == (
+        await teams.as_bot("PUT", f"{path}/{sent['id']}", {"type": "message", "text": "two"})
+        first, second = await news(stream, 2)
+        assert (first["message"]["text"], second["message"]["text"], second["message"]["edited"]) == (
             "one",
             "two",
             True,
@@ -72,13 +69,13 @@ async def test_an_open_page_hears_of_messages_edits_and_typing(teams: Stage) -> 
 
 async def test_no_typing_is_shown_in_a_channel(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as stream:
-        where = f"/{teams.conversation('general')}/activities"
-        assert (await teams.as_bot("POST", where, {"type": "typing"}))[0] == 201
+        path = f"/{teams.conversation('general')}/activities"
+        assert (await teams.as_bot("POST", path, {"type": "typing"}))[0] == 201
         await teams.send("general", "hi")
         assert [event["type"] for event in await news(stream, 1)] == ["message"]
 
 
-async def test_a_listener_that_falls_behind_is_let_go() -> None:
+async def test_a_page_too_far_behind_is_disconnected() -> None:
     announcer = Announcer()
     with announcer.listen() as slow, announcer.listen() as quick:
         for number in range(BACKLOG + 1):
@@ -88,7 +85,7 @@ async def test_a_listener_that_falls_behind_is_let_go() -> None:
             await slow.next(1)
 
 
-async def test_a_quiet_stream_says_so_in_between() -> None:
+async def test_waiting_for_an_event_gives_none_after_the_patience() -> None:
     announcer = Announcer()
     with announcer.listen() as listener:
         assert await listener.next(0.01) is None
@@ -96,7 +93,7 @@ async def test_a_quiet_stream_says_so_in_between() -> None:
         assert await listener.next(0.01) == {"n": 1}
 
 
-async def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:
+async def test_open_pages_do_not_delay_the_servers_end(tmp_path: Path) -> None:
     async with stage(tmp_path) as teams, teams.session.get(f"{teams.base}/api/events") as stream:
         await stream.content.readline()
         async with asyncio.timeout(5):
@@ -120,14 +117,16 @@ async def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:
         ("general", {"as": "alice", "text": "a", "thread": 17}, 400),
     ],
 )
-async def test_what_a_person_cannot_say_is_explained(teams: Stage, chat: str, body: object, status: int) -> None:
+async def test_a_message_that_cannot_be_sent_is_refused_with_a_sentence(
+    teams: Stage, chat: str, body: object, status: int
+) -> None:
     got, answer = await teams.call("POST", f"/api/chats/{chat}/messages", body)
     assert got == status
     assert answer["error"].endswith(".")
-    assert teams.bot.heard == []
+    assert teams.bot.received == []
 
 
-async def test_too_much_at_once_is_explained_too(teams: Stage) -> None:
+async def test_a_request_too_large_is_refused_with_a_sentence(teams: Stage) -> None:
     path, headers = f"{teams.base}/api/chats/general/messages", {"Content-Type": "application/json"}
     async with teams.session.post(path, data=BytesIO(b" " * 15_000_000), headers=headers) as response:
         assert response.status == 413
@@ -139,7 +138,7 @@ async def test_an_unknown_chat_has_no_messages(teams: Stage) -> None:
     assert (status, body) == (404, {"error": "There is no such chat."})
 
 
-async def test_what_people_type_is_shown_escaped(teams: Stage) -> None:
+async def test_typed_text_is_shown_escaped(teams: Stage) -> None:
     await teams.say("personal-alice", "alice", "<img src=x onerror=alert(1)> **x**")
     (message,) = await teams.messages("personal-alice")
     assert message["html"] == "<p>&lt;img src=x onerror=alert(1)&gt; **x**</p>"
@@ -158,21 +157,21 @@ async def test_what_people_type_is_shown_escaped(teams: Stage) -> None:
         {"Content_Type": "text/plain"},
     ],
 )
-async def test_other_web_sites_are_kept_out(teams: Stage, headers: dict[str, str]) -> None:
+async def test_requests_of_foreign_web_sites_are_refused(teams: Stage, headers: dict[str, str]) -> None:
     body = {"as": "alice", "text": "not me"}
     status, _ = await teams.call("POST", "/api/chats/launch-team/messages", body, **headers)
     assert status == 403
     assert await teams.messages("launch-team") == []
 
 
-async def test_the_page_itself_is_let_in(teams: Stage) -> None:
+async def test_requests_of_the_page_itself_are_accepted(teams: Stage) -> None:
     headers = {"Origin": teams.base, "Sec_Fetch_Site": "same-origin"}
     body = {"as": "alice", "text": "me"}
     assert (await teams.call("POST", "/api/chats/launch-team/messages", body, **headers))[0] == 201
 
 
 @pytest.mark.parametrize("path", ["/", "/api/state", "/api/events", "/static/none.js"])
-async def test_the_browser_is_told_to_be_strict(teams: Stage, path: str) -> None:
+async def test_all_answers_carry_strict_security_headers(teams: Stage, path: str) -> None:
     async with teams.session.get(teams.base + path) as response:
         policy = response.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
@@ -198,7 +197,7 @@ class FakeControl:
         self.listeners.append(listener)
 
 
-async def test_the_kill_button_ends_the_bridge_and_every_page_hears_of_it(tmp_path: Path) -> None:
+async def test_the_kill_button_ends_the_bridge_and_every_page_gets_the_new_state(tmp_path: Path) -> None:
     control = FakeControl()
     async with (
         stage(tmp_path, control=control) as teams,
@@ -211,17 +210,17 @@ async def test_the_kill_button_ends_the_bridge_and_every_page_hears_of_it(tmp_pa
         assert control.killed == 1
 
 
-async def test_without_a_bridge_process_there_is_nothing_to_kill(teams: Stage) -> None:
+async def test_the_kill_button_is_refused_without_a_bridge_process(teams: Stage) -> None:
     assert (await teams.call("POST", "/api/bridge/kill"))[0] == 409
 
 
-async def test_everything_said_and_installed_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_messages_and_installations_survive_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path) as teams:
         await teams.say("personal-alice", "alice", "I'm Alice")
-        await until(lambda: len(teams.bot.heard) == 3)
+        await until(lambda: len(teams.bot.received) == 3)
         _, sent = await teams.send("personal-alice", "Hello")
-        where = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
-        await teams.as_bot("PUT", where, {"type": "message", "text": "Hello Alice"})
+        path = f"/{teams.conversation('personal-alice')}/activities/{sent['id']}"
+        await teams.as_bot("PUT", path, {"type": "message", "text": "Hello Alice"})
         await until(lambda: "delivered" in {m.delivery for m in teams.tenant.messages("personal-alice")})
         before = await teams.messages("personal-alice")
     async with stage(tmp_path) as teams:
@@ -238,14 +237,14 @@ async def test_message_ids_grow_though_the_clock_stands_still(tmp_path: Path) ->
     await tenant.close()
 
 
-async def test_what_was_on_its_way_at_a_restart_shows_as_lost(tmp_path: Path) -> None:
+async def test_a_delivery_under_way_at_a_restart_is_shown_as_lost(tmp_path: Path) -> None:
     async with stage(tmp_path, listening=False) as teams:
         await teams.say("personal-alice", "alice", "hello")
     async with stage(tmp_path) as teams:
         assert [m["delivery"] for m in await teams.messages("personal-alice")] == ["lost"]
 
 
-async def test_a_line_cut_off_by_a_kill_costs_that_line_only(tmp_path: Path) -> None:
+async def test_a_journal_line_cut_off_by_a_kill_loses_no_further_record(tmp_path: Path) -> None:
     async with stage(tmp_path) as teams:
         await teams.say("launch-team", "alice", "kept")
     with (tmp_path / "tenant.jsonl").open("ab") as journal:
@@ -274,14 +273,14 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-async def test_what_was_said_survives_kill_minus_nine(tmp_path: Path) -> None:
+async def test_messages_survive_kill_minus_nine(tmp_path: Path) -> None:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         CHILD,
         str(tmp_path),
         *(entry for entry in sys.path if entry),
-        os.getcwd(),  # noqa: PTH109 - the package may lie there only
+        os.getcwd(),  # noqa: PTH109  the child may find the package only there
         stdout=asyncio.subprocess.PIPE,
     )
     assert child.stdout is not None

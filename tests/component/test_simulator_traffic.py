@@ -1,9 +1,11 @@
-"""What Teams saw: the record of requests and activities, with verdicts."""
+"""The recorded traffic: requests of the bot and activities to the bot, with verdicts."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -13,10 +15,6 @@ from support.simulator_world import Stage, news, stage, until
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.traffic import KEPT, Traffic, first_words
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 CHAT = "personal-alice"
 
 
@@ -24,7 +22,7 @@ CHAT = "personal-alice"
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(tmp_path, send_limits=False, resend_after=1.0) as running:
         await running.people.open(CHAT, "alice")
-        await until(lambda: len(running.bot.heard) == 2)
+        await until(lambda: len(running.bot.received) == 2)
         yield running
 
 
@@ -44,7 +42,7 @@ async def stream(teams: Stage, **info: object) -> str:
     return str(body.get("id"))
 
 
-async def test_requests_of_the_bot_are_noted_with_rule_and_chat(teams: Stage) -> None:
+async def test_requests_of_the_bot_are_recorded_with_rule_and_chat(teams: Stage) -> None:
     await teams.send(CHAT, "Hello\nAlice")
     assert await last(teams) == ("teams", "POST", 201, None, "message: Hello Alice", "Accepted.", CHAT)
     await teams.send(CHAT, "x" * 60_000)
@@ -57,10 +55,10 @@ async def test_requests_of_the_bot_are_noted_with_rule_and_chat(teams: Stage) ->
     await stream(teams, streamId=started)
     assert (await last(teams))[3] == "ContentStreamSequenceOrderPreConditionFailed"
     assert (await last(teams))[5].startswith("Accepted and dropped:")
-    where = f"/{teams.conversation(CHAT)}/activities/{started}"
-    await teams.as_bot("PUT", f"{where}/reactions/like")
+    path = f"/{teams.conversation(CHAT)}/activities/{started}"
+    await teams.as_bot("PUT", f"{path}/reactions/like")
     assert (await last(teams))[4] == "puts a reaction on: like"
-    await teams.as_bot("DELETE", where)
+    await teams.as_bot("DELETE", path)
     assert (await last(teams))[4] == "deletes a message"
     await teams.as_bot("GET", "/a:nobody/members")
     assert (await last(teams))[2:] == (
@@ -72,15 +70,15 @@ async def test_requests_of_the_bot_are_noted_with_rule_and_chat(teams: Stage) ->
     )
 
 
-async def test_a_stranger_is_noted_too(teams: Stage) -> None:
+async def test_a_request_without_a_valid_bearer_is_recorded_too(teams: Stage) -> None:
     await teams.as_bot("GET", f"/{teams.conversation(CHAT)}/members", bearer="a.b.c")
     assert (await last(teams))[2] == 401
     assert "bearer is no valid token" in (await last(teams))[5]
 
 
-async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stage) -> None:
+async def test_activities_to_the_bot_are_recorded_with_the_bots_answer(teams: Stage) -> None:
     await teams.say(CHAT, "alice", "hello there")
-    await until(lambda: len(teams.bot.heard) == 3)
+    await until(lambda: len(teams.bot.received) == 3)
     what = "message of Alice Nguyen: hello there"
     assert await last(teams) == ("bot", "POST", 200, None, what, "Accepted.", CHAT)
 
@@ -88,7 +86,7 @@ async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stag
         return web.Response(status=403)
 
     teams.bot.answer = refuse
-    said = await teams.say(CHAT, "alice", "again")
+    message_id = await teams.say(CHAT, "alice", "again")
     await until(lambda: teams.tenant.messages(CHAT)[-1].delivery == "refused")
     assert (await last(teams))[2:6:3] == (403, "Refused: not sent again.")
 
@@ -97,7 +95,7 @@ async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stag
         return web.Response()
 
     teams.bot.answer = sleep
-    await teams.people.edit(CHAT, "alice", said, "again!")
+    await teams.people.edit(CHAT, "alice", message_id, "again!")
     await until(lambda: teams.bot.of_type("messageUpdate"))
     async with asyncio.timeout(5):
         while (await record(teams))[-1]["status"] != 0:
@@ -105,7 +103,7 @@ async def test_activities_to_the_bot_are_noted_with_what_it_answered(teams: Stag
     assert (await last(teams))[4:6] == ("editMessage of Alice Nguyen: again!", "No answer within 1 s.")
 
 
-async def test_every_open_page_hears_of_it(teams: Stage) -> None:
+async def test_every_open_page_gets_new_traffic_entries(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as events:
         await teams.send(CHAT, "hello")
         (event,) = await news(events, 1, kind="traffic")

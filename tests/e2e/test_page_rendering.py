@@ -183,7 +183,7 @@ async def test_a_channel_has_threads_and_a_mention_that_can_be_switched_off(brow
     await page.keyboard.press("Enter")
     await expect(thread.get_by_test_id("message")).to_have_count(2)
     await expect(thread.locator(".mention")).to_have_count(1)
-    assert [entry["type"] for entry in teams.bot.heard].count("message") == 1
+    assert [entry["type"] for entry in teams.bot.received].count("message") == 1
     assert complaints == []
 
 

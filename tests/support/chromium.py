@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of what people see."""
+"""A real Chromium, for tests of the chat page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHROMIUM = next(
 )
 IN_BROWSER = [
     pytest.mark.browser,
-    # under CI its absence must fail, so the tests run and say so themselves
+    # under CI a missing Chromium must fail the tests, so the tests are not skipped
     pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
 WIDE = ViewportSize(width=1280, height=800)
@@ -25,7 +25,7 @@ PHONE = ViewportSize(width=390, height=780)
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Started once, and gone at the end."""
+    """A running headless Chromium, closed at the end."""
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]

@@ -11,12 +11,12 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from bridge.core.turn import Reference, Scope
 from bridge.teams.channel import TeamsChannel
 from bridge.teams.clouds import custom
 from bridge.teams.credentials import OutboundToken
+from support.servers import serving_on_test_port
 
 
 @dataclass
@@ -118,7 +118,7 @@ async def bench(*script: Answer, call_limit: float = 5.0) -> AsyncIterator[Bench
         sleeps.append(seconds)
         await asyncio.sleep(0)
 
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+    async with serving_on_test_port(app) as server, aiohttp.ClientSession() as session:
         connector.url = f"http://127.0.0.1:{server.port}"
         cloud = custom(f"{connector.url}/openid", connector.url, [f"127.0.0.1:{server.port}"])
         token = OutboundToken(cloud, "app", "secret", "t", monotonic=lambda: clock[0])

@@ -20,6 +20,7 @@ from bridge.gateway.sessions import GatewaySessions
 from bridge.simulator.gateway.agent import counted
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.tasks import Tasks
+from support.servers import stop_server
 
 TOKEN = "t0ken"
 ALICE = "1f0c0f3e-0000-4000-8000-000000000001"
@@ -54,7 +55,7 @@ class Serving:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_server(self._runner)
             self._runner = None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from bridge.web.sockets import HEAD_SECONDS, BoundSite, bound
+from support.servers import stop_server
 
 Lines = tuple[str, ...]
 
@@ -90,4 +91,4 @@ async def listening(
         try:
             yield listener
         finally:
-            await runner.cleanup()
+            await stop_server(runner)

@@ -1,6 +1,6 @@
-"""People before the chat page of the whole product: the bridge as a process, the simulated tenant, a real Chromium.
+"""People at the chat page of the whole product: the bridge as a process, the simulated tenant, a real Chromium.
 
-Each page keeps a diary of everything that it has ever shown, so that a test may ask for what lasted a moment only.
+Each page keeps a diary of all shown states, so a test can check a state shown only for a moment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bridge.simulator.gateway.script import Script
 from support.chromium import WIDE, chromium
 from support.process_world import World, world
 
-SLOWEST = 30_000.0  # milliseconds; two busy cores
+SLOWEST = 30_000.0  # milliseconds, enough on two busy cores
 _TRIES = 6
 BOT = "[data-testid=message][data-bot=true]"
 
@@ -55,7 +55,7 @@ _DIARY = """() => {
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One form in which a message was seen. `stream` is what Teams calls its state, "" when it stands."""
+    """A shown state of a message. `stream` is the state of the message's open stream, "" without an open stream."""
 
     stream: str
     text: str
@@ -66,7 +66,7 @@ class Sight:
 
 
 class Onlooker:
-    """One person at the page, in one chat."""
+    """A person at the page, in a single chat."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -74,74 +74,79 @@ class Onlooker:
 
     @property
     def newest(self) -> Locator:
+        """The bot's newest message."""
         return self.answers.last
 
     async def say(self, text: str) -> None:
+        """Write a message."""
         await self.page.get_by_test_id("composer").fill(text)
         await self.page.keyboard.press("Enter")
         await expect(self.page.get_by_test_id("composer")).to_have_value("")
 
     async def reads(self, words: str) -> Locator:
-        """The newest answer, once it holds these words."""
+        """Wait until the bot's newest message contains `words`; gives the message."""
         await expect(self.newest).to_contain_text(words, timeout=SLOWEST)
         return self.answer(await self.id_of(self.newest))
 
     async def ask(self, text: str, words: str) -> Locator:
+        """Write a message and wait for an answer that contains `words`."""
         before = await self.answers.count()
         await self.say(text)
-        await expect(self.answers.nth(before)).to_be_visible(timeout=SLOWEST)  # not what was answered before
+        await expect(self.answers.nth(before)).to_be_visible(timeout=SLOWEST)  # a new message, not an earlier answer
         return await self.reads(words)
 
     def answer(self, id_: str) -> Locator:
+        """The message with an id."""
         return self.page.locator(f"[data-message-id='{id_}']")
 
     async def id_of(self, message: Locator) -> str:
         return str(await message.get_attribute("data-message-id"))
 
     def own(self, text: str) -> Locator:
-        """The last message of their own with these words."""
+        """The person's own newest message that contains `text`."""
         return self.page.locator("[data-testid=message].mine").filter(has_text=text).last
 
     def thread(self, words: str) -> Locator:
-        """The thread of a channel in which somebody wrote this."""
+        """The channel's thread that contains `words`."""
         return self.page.get_by_test_id("thread").filter(has_text=words)
 
     async def reply(self, thread: str, text: str) -> None:
-        """Write into a channel's thread."""
+        """Write into the channel's thread that contains `thread`."""
         await self.thread(thread).get_by_test_id("reply").click()
         await self.thread(thread).get_by_test_id("reply-composer").fill(text)
         await self.page.keyboard.press("Enter")
 
-    async def act(self, message: Locator, what: str) -> None:
-        """Press a button of the bar that hovering shows."""
-        button = message.get_by_test_id(f"do-{what}")
-        for _ in range(_TRIES):  # a chat that grows moves the bar away from under the pointer
+    async def act(self, message: Locator, action: str) -> None:
+        """Press the button of `action` in the bar shown by hovering over the message."""
+        button = message.get_by_test_id(f"do-{action}")
+        for _ in range(_TRIES):  # a growing chat moves the bar away from under the pointer
             await message.locator(".bubble").hover()
             try:
                 await button.click(timeout=SLOWEST / _TRIES)
             except NotInTime:
                 continue
             return
-        raise AssertionError(f"nobody could press {what}")
+        raise AssertionError(f"the button of {action} could not be pressed")
 
     async def edit(self, old: str, new: str) -> None:
-        """Change a message of their own."""
+        """Change the person's own message `old` to the text `new`."""
         await self.act(self.own(old), "edit")
         await self.page.get_by_test_id("editor").fill(new)
         await self.page.keyboard.press("Enter")
         await expect(self.page.get_by_test_id("editor")).to_have_count(0)
 
     async def diary(self) -> list[dict[str, Any]]:
+        """All shown states of the page, oldest first."""
         return list(await self.page.evaluate("window.diary"))
 
     async def forms(self, message: Locator) -> list[Sight]:
-        """All forms in which this message was ever seen, oldest first."""
+        """All shown states of a message, oldest first."""
         id_ = await self.id_of(message)
         seen = [entry for entry in await self.diary() if entry.get("id") == id_]
         return [Sight(**{key: value for key, value in entry.items() if key != "id"}) for entry in seen]
 
     async def picture(self, name: str) -> None:
-        """A picture for whoever wants to look, where BRIDGE_SCREENSHOTS names a folder."""
+        """Save a screenshot, if BRIDGE_SCREENSHOTS names a folder."""
         folder = os.environ.get("BRIDGE_SCREENSHOTS")
         if folder:
             await self.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
@@ -149,19 +154,19 @@ class Onlooker:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The product at work, and a browser for people to look at it."""
+    """The running product and a browser, with the open pages by address."""
 
     world: World
     browser: Browser
     pages: dict[str, Onlooker] = field(default_factory=dict)
 
     async def person(self, who: str, chat: str = "") -> Onlooker:
-        """Somebody at the page, in their own chat with the bot or in another one; their page stays open."""
+        """Open the page as a person, in `chat` or the personal chat with the bot; an open page is used again."""
         address = f"#{who}/{chat or f'personal-{who}'}"
         if address not in self.pages:
             self.pages[address] = await self._opened(address)
         if not chat:
-            await expect(self.pages[address].newest).to_be_visible()  # they are greeted
+            await expect(self.pages[address].newest).to_be_visible()  # the bot's greeting
         return self.pages[address]
 
     async def _opened(self, address: str) -> Onlooker:
@@ -176,7 +181,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(data: Path, scripts: Mapping[str, Script], **settings: str) -> AsyncIterator[Scene]:
-    """`scripts`: what the agent does when it is asked these words, beside what it knows by itself."""
+    """Start the product and a browser. `scripts`: the agent's scripts by question, beside the built-in scripts."""
     async with chromium() as browser, world(data, gateway_up=True, **settings) as here:
         here.gateway.scripts = scripts
         here.bridge.environment["BRIDGE_PUBLIC_URL"] = here.bridge.base

@@ -1,15 +1,15 @@
-"""The chat page before a tenant made of the test's own words: to show it what a simulator would have to arrange.
+"""The chat page with an API made of dictionaries, for states that a simulated tenant would reach only with effort.
 
-It serves the real page under the real headers and answers its API from dictionaries; `asked` is what the page has
-asked for.
+The real page is served with the real headers; `PageStage.asked` holds the page's requests.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -17,9 +17,7 @@ from aiohttp import web
 import bridge.simulator.teams
 from bridge.simulator.teams.events import Announcer
 from bridge.simulator.teams.guard import add_headers, guard
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from support.servers import stop_server
 
 _STATIC = Path(bridge.simulator.teams.__file__).parent / "static"
 _PING_EVERY = 15.0
@@ -44,12 +42,12 @@ def _chat(chat: str, kind: str, title: str, members: list[str], team: str | None
 
 
 class PageStage:
-    """What the page is shown, and what it asked: `(method, path below /api/chats/, body)`."""
+    """The page's data, and the page's requests in `asked`: `(method, path below /api/chats/, body)`."""
 
     def __init__(self) -> None:
         self.base = ""
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
-        self.refusal: str | None = None  # the sentence that everything asked for is refused with
+        self.refusal: str | None = None  # the sentence that refuses every request below /api/chats/
         self.traffic: list[dict[str, Any]] = []
         self.news = Announcer()
         chats = [
@@ -61,7 +59,7 @@ class PageStage:
         self._messages: dict[str, dict[str, dict[str, Any]]] = {chat: {} for chat in self.chats}
 
     def show(self, message_id: str, text: str = "", *, who: str = "bot", **more: Any) -> None:
-        """A message in its new form, to every open page. `notify` belongs to this news only."""
+        """Store a new or changed message and send the message to every open page. `notify` is sent but not stored."""
         names = {person["id"]: person["name"] for person in PEOPLE}
         chat = more.pop("chat", "personal-alice")
         message = {
@@ -84,7 +82,7 @@ class PageStage:
         self.news.announce({"type": "message", "message": message})
 
     def request(self, n: int, **more: Any) -> None:
-        """One request between the bridge and Teams, recorded and told."""
+        """Record a request between the bridge and Teams, and send the entry to every open page."""
         entry = {
             "n": n,
             "at": f"2026-11-25T10:00:{n % 60:02}.000Z",
@@ -102,6 +100,7 @@ class PageStage:
         self.news.announce({"type": "traffic", "entry": entry})
 
     def routes(self) -> list[web.RouteDef]:
+        """The page and the page API."""
         return [
             web.get("/", self._page),
             web.get("/api/state", self._state),
@@ -149,13 +148,13 @@ class PageStage:
                     async with asyncio.timeout(_PING_EVERY):
                         await response.write(line)
             except (ConnectionError, TimeoutError):
-                pass  # the page is gone, or the stage ends
+                pass  # the page is gone, or the test ends
         return response
 
 
 @asynccontextmanager
 async def page_stage() -> AsyncIterator[PageStage]:
-    """The stage on a free port."""
+    """Serve a PageStage on a free port of 127.0.0.1."""
     staged = PageStage()
     app = web.Application(middlewares=[guard], client_max_size=16 * 1024 * 1024)
     app.add_routes([*staged.routes(), web.static("/static", _STATIC)])
@@ -169,4 +168,4 @@ async def page_stage() -> AsyncIterator[PageStage]:
         yield staged
     finally:
         staged.news.close()
-        await runner.cleanup()
+        await stop_server(runner)

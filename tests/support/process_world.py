@@ -38,7 +38,8 @@ from bridge.simulator.gateway.state import GATEWAY
 from bridge.simulator.serve_alone import bot_settings
 from bridge.simulator.teams import TeamsOptions, build_app
 from bridge.simulator.teams.activities import Envelope, message
-from bridge.simulator.teams.world import PEOPLE, Place
+from bridge.simulator.teams.world import PEOPLE, Conversation
+from support.servers import stop_server
 from support.simulator_world import Bot, Stage
 
 TOKEN = "the gateway's token"
@@ -219,7 +220,7 @@ class GatewayStandIn:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_server(self._runner)
             self._runner = None
 
     def _answer(self, text: str, history: Iterable[Message], now: datetime) -> Script:
@@ -307,8 +308,8 @@ class World:
 
     def envelope(self, who: str, chat: str) -> Envelope:
         identity = self.teams.identity
-        app, place = identity.app, Place(self.teams.tenant.chats[chat])
-        return Envelope(app.app_id, app.tenant_id, identity.service_url, PEOPLE[who], place, datetime.now(UTC))
+        app, conversation = identity.app, Conversation(self.teams.tenant.chats[chat])
+        return Envelope(app.app_id, app.tenant_id, identity.service_url, PEOPLE[who], conversation, datetime.now(UTC))
 
     def activity(self, who: str, text: str, id_: str) -> dict[str, Any]:
         """A message activity from a person's personal chat, for `post`."""
@@ -405,4 +406,4 @@ async def world(data: Path, *, gateway_up: bool = True, **settings: str) -> Asyn
     finally:
         bridge.kill()
         await gateway.stop()
-        await runner.cleanup()
+        await stop_server(runner)

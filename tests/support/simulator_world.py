@@ -1,15 +1,16 @@
-"""A simulated tenant on a free port with a small bot behind it, for tests."""
+"""A simulated tenant on a free port with a small bot, for tests."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import orjson
@@ -26,21 +27,20 @@ from bridge.simulator.teams import (
     build_app,
 )
 from bridge.simulator.teams.identity import Identity
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from support.servers import stop_server
 
 CONNECTOR_SCOPE = "https://api.botframework.com/.default"
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until the condition holds; fail when it does not in time."""
+    """Wait at most `seconds` until the condition holds. Raises: TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
 
 
 def free_socket() -> socket.socket:
+    """A socket bound to a free port of 127.0.0.1."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", 0))
@@ -48,10 +48,10 @@ def free_socket() -> socket.socket:
 
 
 class Bot:
-    """Listens where a bot would and keeps what it hears; `answer` may be replaced."""
+    """A bot: keeps the received activities and bearers, and answers by `answer`, which a test may replace."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.bearers: list[str] = []
         self.answer: Callable[[dict[str, Any]], Awaitable[web.Response]] = self._accept
         self._runner: web.AppRunner | None = None
@@ -64,7 +64,7 @@ class Bot:
         return f"http://127.0.0.1:{self.port}/api/messages"
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
-        return [activity for activity in self.heard if activity["type"] == kind]
+        return [activity for activity in self.received if activity["type"] == kind]
 
     async def start(self) -> None:
         app = web.Application()
@@ -75,12 +75,12 @@ class Bot:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_server(self._runner)
             self._runner = None
 
     async def _hear(self, request: web.Request) -> web.Response:
         activity = orjson.loads(await request.read())
-        self.heard.append(activity)
+        self.received.append(activity)
         self.bearers.append(request.headers["Authorization"].removeprefix("Bearer "))
         return await self.answer(activity)
 
@@ -90,7 +90,7 @@ class Bot:
 
 
 async def news(response: aiohttp.ClientResponse, count: int, *, kind: str = "") -> list[dict[str, Any]]:
-    """The next events of an open stream: those of one kind, or all but the record of the traffic."""
+    """The next `count` events of an open event stream: of type `kind`, or of all types but `traffic`."""
     events: list[dict[str, Any]] = []
     async with asyncio.timeout(5):
         while len(events) < count:
@@ -105,7 +105,7 @@ async def news(response: aiohttp.ClientResponse, count: int, *, kind: str = "") 
 
 
 class Stage:
-    """The tenant, reached over HTTP as the page and as the bot, and in this process."""
+    """A running tenant: over HTTP as the page (`call`) and as the bot (`as_bot`), and the tenant's objects."""
 
     def __init__(self, app: web.Application, base: str, session: aiohttp.ClientSession, bot: Bot) -> None:
         self.app = app
@@ -120,10 +120,11 @@ class Stage:
         self._token = ""
 
     def conversation(self, chat: str) -> str:
-        return self.tenant.chats[chat].conversation
+        """The conversation id of a chat."""
+        return self.tenant.chats[chat].conversation_id
 
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """One request to the page API: status and JSON."""
+        """A request to the page API: status and JSON."""
         async with self.session.request(
             method, self.base + path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}
         ) as response:
@@ -131,11 +132,13 @@ class Stage:
             return response.status, orjson.loads(read) if read else None
 
     async def say(self, chat: str, who: str, text: str, **more: object) -> str:
+        """A person writes a message; gives the message's id."""
         status, body = await self.call("POST", f"/api/chats/{chat}/messages", {"as": who, "text": text, **more})
         assert status == 201, body
         return str(body["id"])
 
     async def messages(self, chat: str) -> list[dict[str, Any]]:
+        """The chat's messages in the page API's form."""
         _, body = await self.call("GET", f"/api/chats/{chat}/messages")
         listed: list[dict[str, Any]] = body["messages"]
         return listed
@@ -165,7 +168,7 @@ class Stage:
         data: bytes | None = None,
         content_type: str = "application/json",
     ) -> tuple[int, Any, Mapping[str, str]]:
-        """One request to the Bot Connector: status, JSON, headers. `path` is below `v3/conversations`."""
+        """A request to the Bot Connector: status, JSON, headers. `path` is below `v3/conversations`."""
         if not self._token:
             self._token = (await self.ask_token())[1]["access_token"]
         payload = orjson.dumps(body) if body is not None else data
@@ -190,7 +193,7 @@ class Stage:
 
 @cache
 def _registration() -> dict[str, bytes]:
-    """One app registration with its keys for all tests: making keys takes long."""
+    """The files of an app registration with keys, made once for all tests: making keys takes long."""
     with TemporaryDirectory() as made:
         Identity(Path(made), "http://127.0.0.1")
         return {path.name: path.read_bytes() for path in Path(made).iterdir()}
@@ -200,7 +203,7 @@ def _registration() -> dict[str, bytes]:
 async def stage(
     data: Path, *, control: BridgeControl | None = None, listening: bool = True, **options: Any
 ) -> AsyncIterator[Stage]:
-    """A running tenant whose data lie in `data`, and a bot that listens (or not yet)."""
+    """A running tenant with its data in the folder `data`, and a bot, which listens unless `listening` is false."""
     for name, content in _registration().items():
         if not (data / name).exists():
             (data / name).write_bytes(content)
@@ -227,4 +230,4 @@ async def stage(
             yield Stage(runner.app, base, session, bot)
     finally:
         await bot.stop()
-        await runner.cleanup()
+        await stop_server(runner)

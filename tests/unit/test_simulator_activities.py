@@ -1,4 +1,4 @@
-"""The activities that people's acts become."""
+"""Activities built from people's actions."""
 
 import re
 import uuid
@@ -10,8 +10,8 @@ import pytest
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.activities import Envelope
 from bridge.simulator.teams.clicks import card_actions
-from bridge.simulator.teams.typed_text import Mention, sent_form, shown_form
-from bridge.simulator.teams.world import PEOPLE, TENANT_ID, Place, demo_chats, roster_entry
+from bridge.simulator.teams.typed_text import Mention, page_html, sent_form
+from bridge.simulator.teams.world import PEOPLE, TENANT_ID, Conversation, demo_chats, roster_entry
 
 APP = "11111111-2222-3333-4444-555555555555"
 CHATS = demo_chats(APP)
@@ -20,8 +20,8 @@ BOT = Mention(f"28:{APP}", "GoClaw")
 
 def envelope(chat: str = "personal-alice", who: str = "alice", thread: str | None = None) -> Envelope:
     at = datetime(2026, 11, 22, 21, 40, 11, tzinfo=UTC)
-    place = Place(CHATS[chat], thread)
-    return Envelope(APP, TENANT_ID, "http://127.0.0.1:1/emea/t/", PEOPLE[who], place, at)
+    conversation = Conversation(CHATS[chat], thread)
+    return Envelope(APP, TENANT_ID, "http://127.0.0.1:1/emea/t/", PEOPLE[who], conversation, at)
 
 
 def test_a_personal_message_has_the_fields_of_a_teams_message() -> None:
@@ -53,9 +53,9 @@ def test_a_personal_message_has_the_fields_of_a_teams_message() -> None:
 
 
 def test_conversation_ids_have_the_shapes_of_teams() -> None:
-    assert re.fullmatch(r"a:1[\w-]{70}", envelope().place.conversation)
-    assert re.fullmatch(r"19:[0-9a-f]{32}@thread\.v2", envelope("launch-team").place.conversation)
-    thread = envelope("general", thread="1700000000001").place.conversation
+    assert re.fullmatch(r"a:1[\w-]{70}", envelope().conversation.id)
+    assert re.fullmatch(r"19:[0-9a-f]{32}@thread\.v2", envelope("launch-team").conversation.id)
+    thread = envelope("general", thread="1700000000001").conversation.id
     assert re.fullmatch(r"19:[\w-]+@thread\.tacv2;messageid=1700000000001", thread)
 
 
@@ -64,14 +64,14 @@ def test_a_channel_message_names_its_team_channel_and_thread() -> None:
     assert activity["conversation"]["id"].endswith(";messageid=17")
     assert activity["conversation"]["isGroup"] is True
     data = activity["channelData"]
-    assert data["channel"]["id"] == CHATS["general"].conversation
+    assert data["channel"]["id"] == CHATS["general"].conversation_id
     assert data["team"]["id"] == data["teamsTeamId"]
     assert data["tenant"]["id"] == TENANT_ID
 
 
 def test_the_people_have_different_stable_ids() -> None:
     again = demo_chats(APP)
-    assert [chat.conversation for chat in again.values()] == [chat.conversation for chat in CHATS.values()]
+    assert [chat.conversation_id for chat in again.values()] == [chat.conversation_id for chat in CHATS.values()]
     assert len({person.aad_id for person in PEOPLE.values()}) == 4
     guest = roster_entry(PEOPLE["gina"], APP, TENANT_ID)
     assert guest["userRole"] == "guest"
@@ -118,7 +118,7 @@ def test_a_code_fence_becomes_a_code_block_without_its_fences() -> None:
     sent = sent_form("look:\n```py\nif a < b:\n    pass\n```\nthat", [BOT])
     assert sent.text == "look:\nif a < b:\n    pass\nthat"
     assert '<codeblock class="py"><code>if a &lt; b:<br>    pass</code></codeblock>' in sent.html
-    shown = shown_form("```py\nif a < b:\n```\nthat", [])
+    shown = page_html("```py\nif a < b:\n```\nthat", [])
     assert shown == '<pre><code class="language-py">if a &lt; b:</code></pre><p>that</p>'
 
 
@@ -135,7 +135,7 @@ def test_edits_deletions_and_reactions_name_the_message_they_are_about() -> None
 
 def test_an_installation_in_a_team_names_the_channel_that_was_chosen() -> None:
     installed = activities.installation(envelope("general"), "f:1", "add")
-    assert installed["channelData"]["settings"] == {"selectedChannel": {"id": CHATS["general"].conversation}}
+    assert installed["channelData"]["settings"] == {"selectedChannel": {"id": CHATS["general"].conversation_id}}
     assert "settings" not in activities.installation(envelope(), "f:1", "add-upgrade")["channelData"]
 
 
@@ -164,7 +164,7 @@ def test_a_submit_click_is_a_message_with_the_actions_value(data: dict[str, Any]
     assert {name: message[name] for name in ("text", "value") if name in message} == content
 
 
-def test_a_cards_actions_count_from_its_body_on() -> None:
+def test_a_cards_actions_are_numbered_from_the_body_on() -> None:
     card = {
         "body": [
             {"type": "Container", "items": [{"type": "ActionSet", "actions": [{"title": "a"}]}]},
@@ -175,7 +175,7 @@ def test_a_cards_actions_count_from_its_body_on() -> None:
     assert [action["title"] for action in card_actions(card)] == ["a", "b", "c"]
 
 
-def test_a_bottomless_card_has_no_actions_past_the_deepest() -> None:
+def test_card_actions_nested_too_deeply_are_ignored() -> None:
     card: dict[str, Any] = {"actions": [{"title": "deep"}]}
     for _ in range(900):
         card = {"items": [card]}

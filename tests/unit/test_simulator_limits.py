@@ -37,12 +37,12 @@ def test_an_hour_holds_1800_sends_however_evenly_they_come() -> None:
 
 def test_conversations_do_not_share_a_budget() -> None:
     windows = SlidingWindows((Window(1, 1),))
-    assert windows.take("one", 0) == 0
-    assert windows.take("other", 0) == 0
-    assert windows.take("one", 0) > 0
+    assert windows.take("first chat", 0) == 0
+    assert windows.take("second chat", 0) == 0
+    assert windows.take("first chat", 0) > 0
 
 
-def test_what_was_refused_does_not_count() -> None:
+def test_refused_operations_do_not_count() -> None:
     windows = SlidingWindows((Window(1, 1),))
     windows.take("chat", 0)
     for tenth in range(1, 10):

@@ -1,4 +1,4 @@
-"""What Teams shows of a text, and that nothing dangerous reaches the page."""
+"""Texts rendered as Teams does; no dangerous HTML reaches the page."""
 
 from html.parser import HTMLParser
 
@@ -23,7 +23,7 @@ from bridge.simulator.teams.markdown import render
         ("one\n\ntwo", "<p>one</p>\n<p>two</p>"),
     ],
 )
-def test_markdown_that_teams_knows_is_shown(text: str, shown: str) -> None:
+def test_markdown_known_to_teams_is_rendered(text: str, shown: str) -> None:
     assert render(text, "markdown").strip() == shown
 
 
@@ -38,7 +38,7 @@ def test_markdown_that_teams_knows_is_shown(text: str, shown: str) -> None:
         ("<b>no html</b>", "<p>&lt;b&gt;no html&lt;/b&gt;</p>"),
     ],
 )
-def test_what_teams_does_not_know_is_shown_as_it_was_written(text: str, shown: str) -> None:
+def test_markdown_unknown_to_teams_is_shown_as_source_text(text: str, shown: str) -> None:
     assert render(text, None).strip() == shown
 
 
@@ -47,7 +47,7 @@ def test_a_code_blocks_class_is_its_language_only() -> None:
     assert render('<code class="language-c++">a</code>', "xml") == '<code class="language-c++">a</code>'
 
 
-def test_a_link_opens_elsewhere_and_tells_nothing_about_this_page() -> None:
+def test_a_link_opens_a_new_tab_without_a_referrer() -> None:
     shown = render("[site](https://x.example/)", "markdown")
     assert 'href="https://x.example/"' in shown
     assert 'target="_blank"' in shown
@@ -68,7 +68,7 @@ def test_xml_keeps_harmless_tags_only() -> None:
 
 
 @pytest.mark.parametrize("text_format", ["markdown", "plain", "xml"])
-def test_a_mention_is_shown_as_a_name_marked_only_when_it_is_one(text_format: str) -> None:
+def test_an_at_tag_is_a_mention_only_with_a_mention_entity(text_format: str) -> None:
     text = "<at>Bob Tran</at> and <at>Eve</at>"
     shown = render(text, text_format, {"Bob Tran"})
     assert '<span class="mention">Bob Tran</span> and Eve' in shown
@@ -108,6 +108,6 @@ def assert_harmless(shown: str) -> None:
 
 
 @given(st.text(alphabet="<>[]()!`*~at/\"'=:\n |-#javscriptonerr&;", max_size=60))
-def test_whatever_is_written_stays_harmless(text: str) -> None:
+def test_any_text_becomes_harmless_html(text: str) -> None:
     for text_format in ("markdown", "plain", "xml"):
         assert_harmless(render(text, text_format, {"a"}))

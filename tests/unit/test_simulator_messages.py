@@ -1,4 +1,4 @@
-"""What is kept of a message: through the journal, to the page."""
+"""Messages in the journal and in the page API's form."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,7 +6,15 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.simulator.teams.messages import File, Message, Quote, Reaction, page_form, reacted, recalled
+from bridge.simulator.teams.messages import (
+    File,
+    Message,
+    Quote,
+    Reaction,
+    message_from_record,
+    page_form,
+    with_reaction,
+)
 
 PLAIN: dict[str, Any] = {
     "id": "17",
@@ -30,20 +38,20 @@ FULL = Message(
 
 
 def through_the_journal(message: Message) -> Message:
-    return recalled(orjson.loads(orjson.dumps(asdict(message))))
+    return message_from_record(orjson.loads(orjson.dumps(asdict(message))))
 
 
 def test_a_message_comes_back_from_the_journal_as_it_was() -> None:
     assert through_the_journal(FULL) == FULL
 
 
-def test_what_was_open_or_on_its_way_is_not_any_more() -> None:
+def test_after_a_restart_no_stream_is_open_and_no_delivery_under_way() -> None:
     found = through_the_journal(Message(**PLAIN, delivery="retrying", stream="streaming"))
     assert (found.delivery, found.stream) == ("lost", None)
 
 
 def test_a_record_of_an_older_version_is_still_read() -> None:
-    assert recalled({**PLAIN, "gone": 1}) == Message(**PLAIN)
+    assert message_from_record({**PLAIN, "gone": 1}) == Message(**PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +65,12 @@ def test_a_record_of_an_older_version_is_still_read() -> None:
         {**PLAIN, "files": [7]},
     ],
 )
-def test_damage_is_an_error_that_the_journal_passes_over(record: dict[str, Any]) -> None:
+def test_a_damaged_record_is_an_error(record: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        recalled(record)
+        message_from_record(record)
 
 
-def test_the_page_sees_all_but_what_is_for_the_bot_alone() -> None:
+def test_the_page_form_leaves_out_the_contexts_for_the_bot() -> None:
     form = page_form(FULL, notify=True)
     assert form["from"] == {"id": "bot", "name": "GoClaw", "bot": True}
     assert form["notify"] is True
@@ -71,19 +79,19 @@ def test_the_page_sees_all_but_what_is_for_the_bot_alone() -> None:
     assert "sender" not in form
 
 
-def test_of_a_deleted_message_nothing_is_left_to_see() -> None:
+def test_the_page_form_of_a_deleted_message_is_empty() -> None:
     form = page_form(Message(**{**asdict(FULL), "deleted": True}))
     assert (form["text"], form["html"], form["files"], form["quoted"], form["reactions"]) == ("", "", [], None, [])
 
 
-def test_reactions_of_one_type_are_one_entry_and_an_empty_one_goes() -> None:
-    one = reacted((), "bob", "like", on=True)
-    two = reacted(reacted(one, "bot", "like", on=True), "bob", "heart", on=True)
+def test_reactions_of_a_type_share_an_entry_which_vanishes_when_empty() -> None:
+    liked = with_reaction((), "bob", "like", on=True)
+    two = with_reaction(with_reaction(liked, "bot", "like", on=True), "bob", "heart", on=True)
     assert two == (Reaction("like", ("bob", "bot")), Reaction("heart", ("bob",)))
-    assert reacted(two, "bob", "heart", on=False) == (Reaction("like", ("bob", "bot")),)
+    assert with_reaction(two, "bob", "heart", on=False) == (Reaction("like", ("bob", "bot")),)
 
 
-def test_a_reaction_that_changes_nothing_gives_the_same_ones() -> None:
-    one = reacted((), "bob", "like", on=True)
-    assert reacted(one, "bob", "like", on=True) is one
-    assert reacted(one, "bob", "heart", on=False) is one
+def test_a_repeated_reaction_changes_nothing() -> None:
+    liked = with_reaction((), "bob", "like", on=True)
+    assert with_reaction(liked, "bob", "like", on=True) is liked
+    assert with_reaction(liked, "bob", "heart", on=False) is liked

@@ -1,4 +1,4 @@
-"""What the Connector refuses in an activity."""
+"""The connector's refusals of activities."""
 
 from contextlib import suppress
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.simulator.teams.bot_rendering import appearance
+from bridge.simulator.teams.bot_rendering import render_activity
 from bridge.simulator.teams.rules import FILE_CONSENT, MESSAGE_BYTES, Refused, check
 
 ROOT = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
@@ -39,7 +39,7 @@ def refusal(activity: dict[str, Any]) -> tuple[int, str]:
         {"type": "message", "text": "x" * (MESSAGE_BYTES // 2)},
     ],
 )
-def test_what_teams_takes_passes(activity: dict[str, Any]) -> None:
+def test_activities_accepted_by_teams_pass(activity: dict[str, Any]) -> None:
     check(activity)
 
 
@@ -70,7 +70,7 @@ def test_what_teams_takes_passes(activity: dict[str, Any]) -> None:
         ({"type": "message", "text": "a", "channelData": []}, "BadSyntax"),
     ],
 )
-def test_what_teams_does_not_take_is_400_with_its_code(activity: dict[str, Any], code: str) -> None:
+def test_activities_refused_by_teams_are_400_with_teams_code(activity: dict[str, Any], code: str) -> None:
     assert refusal(activity) == (400, code)
 
 
@@ -82,18 +82,18 @@ def test_a_file_can_be_offered_in_a_personal_chat_only() -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "漢", "🙂"])
-def test_the_size_counts_as_utf_16_whatever_the_letters(letter: str) -> None:
+def test_the_size_counts_as_utf_16_for_any_letters(letter: str) -> None:
     fits = MESSAGE_BYTES // len(letter.encode("utf-16-le"))
     check({"type": "message", "text": letter * fits})
     assert refusal({"type": "message", "text": letter * (fits + 1)}) == (413, "MessageSizeTooBig")
 
 
-def test_cards_count_too() -> None:
+def test_cards_count_towards_the_size() -> None:
     big = {"contentType": CARD["contentType"], "content": {"text": "x" * (MESSAGE_BYTES // 2)}}
     assert refusal({"type": "message", "attachments": [big]}) == (413, "MessageSizeTooBig")
 
 
-def test_a_bottomless_card_is_refused() -> None:
+def test_a_card_nested_too_deeply_is_refused() -> None:
     content: dict[str, Any] = {}
     for _ in range(500):
         content = {"items": [content]}
@@ -117,7 +117,7 @@ ANYTHING = st.recursive(
         optional={"entities": ANYTHING, "attachments": ANYTHING, "textFormat": ANYTHING},
     )
 )
-def test_an_activity_of_any_shape_is_refused_or_shown_and_breaks_nothing(activity: dict[str, Any]) -> None:
+def test_an_activity_of_any_shape_is_refused_or_rendered_without_an_error(activity: dict[str, Any]) -> None:
     with suppress(Refused):
         check(activity)
-        assert isinstance(appearance(activity).html, str)
+        assert isinstance(render_activity(activity).html, str)

@@ -1,4 +1,4 @@
-"""A Microsoft Teams tenant that runs on this machine: people, Entra ID, Bot Connector and a chat page."""
+"""A Microsoft Teams tenant on your own machine: people, Entra ID, Bot Connector and a chat page."""
 
 from bridge.simulator.teams.app import (
     CONNECTOR_LOG,

@@ -1,40 +1,37 @@
-"""What Teams sends to a bot: activities in the form the real service gives them. Pure.
+"""Builds the activities that Teams sends to a bot, with the fields of the real service. Pure.
 
-Sources: learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-basics and
-…/subscribe-to-conversation-events, learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/
-universal-actions-for-adaptive-cards (reference: docs/reference/teams.md, "Inbound activities").
+Sources: docs/reference/teams.md, "Fields of an activity" and docs/reference/teams.md, "Events";
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-basics
+https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from bridge.simulator.teams.message_parts import Written, content_of
-from bridge.simulator.teams.world import BOT_NAME, Person, Place, team_id, teams_bot_id, teams_user_id
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.simulator.teams.typed_text import Mention
+from bridge.simulator.teams.message_parts import TypedMessage, content_of
+from bridge.simulator.teams.typed_text import Mention
+from bridge.simulator.teams.world import BOT_NAME, Conversation, Person, team_id, teams_bot_id, teams_user_id
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who acts, where and when: what all activities of one act have in common. `at` is in UTC."""
+    """The common fields of all activities of a person's action: person, conversation and time. `at` is in UTC."""
 
     app_id: str
     tenant_id: str
     service_url: str
     person: Person
-    place: Place
+    conversation: Conversation
     at: datetime
 
     def activity(self, kind: str, activity_id: str, **content: Any) -> dict[str, Any]:
-        """An activity of the given type with the given fields beside the common ones."""
+        """An activity of type `kind`: the common fields, then `content`."""
         local = self.at.astimezone(timezone(timedelta(hours=self.person.utc_offset)))
         return {
             "type": kind,
@@ -56,19 +53,19 @@ class Envelope:
         }
 
     def _conversation(self) -> dict[str, Any]:
-        group = {} if self.place.chat.kind == "personal" else {"isGroup": True}
+        group = {} if self.conversation.chat.kind == "personal" else {"isGroup": True}
         return {
             **group,
-            "conversationType": self.place.chat.kind,
+            "conversationType": self.conversation.chat.kind,
             "tenantId": self.tenant_id,
-            "id": self.place.conversation,
+            "id": self.conversation.id,
         }
 
     def _channel_data(self) -> dict[str, Any]:
         tenant = {"tenant": {"id": self.tenant_id}}
-        if self.place.chat.kind != "channel":
+        if self.conversation.chat.kind != "channel":
             return tenant
-        channel, team = self.place.chat.conversation, team_id()
+        channel, team = self.conversation.chat.conversation_id, team_id()
         return {
             "teamsChannelId": channel,
             "teamsTeamId": team,
@@ -78,6 +75,7 @@ class Envelope:
         }
 
     def client_info(self) -> dict[str, Any]:
+        """The `clientInfo` entity: the person's language, country and time zone."""
         return {
             "type": "clientInfo",
             "locale": self.person.locale,
@@ -92,52 +90,52 @@ def _iso(at: datetime) -> str:
 
 
 def message(envelope: Envelope, message_id: str, text: str, mentions: Sequence[Mention] = ()) -> dict[str, Any]:
-    """A person's plain message."""
-    return written(envelope, message_id, Written(text, mentions))
+    """A person's message of text and mentions alone."""
+    return typed_message(envelope, message_id, TypedMessage(text, mentions))
 
 
-def written(envelope: Envelope, message_id: str, what: Written) -> dict[str, Any]:
-    """A person's message with whatever it holds."""
-    return _with_content("message", envelope, message_id, what)
+def typed_message(envelope: Envelope, message_id: str, typed: TypedMessage) -> dict[str, Any]:
+    """A person's message with text, mentions, quotation and files."""
+    return _with_content("message", envelope, message_id, typed)
 
 
-def _with_content(kind: str, envelope: Envelope, message_id: str, what: Written) -> dict[str, Any]:
-    content = content_of(what)
+def _with_content(kind: str, envelope: Envelope, message_id: str, typed: TypedMessage) -> dict[str, Any]:
+    content = content_of(typed)
     content["entities"].append(envelope.client_info())
     return envelope.activity(kind, message_id, locale=envelope.person.locale, **content)
 
 
 def edit(envelope: Envelope, message_id: str, text: str, mentions: Sequence[Mention] = ()) -> dict[str, Any]:
     """A person's new text for an earlier message."""
-    return _update(envelope, message_id, Written(text, mentions), "editMessage")
+    return _update(envelope, message_id, TypedMessage(text, mentions), "editMessage")
 
 
-def undelete(envelope: Envelope, message_id: str, what: Written) -> dict[str, Any]:
-    """A deleted message is there again."""
-    return _update(envelope, message_id, what, "undeleteMessage")
+def undelete(envelope: Envelope, message_id: str, typed: TypedMessage) -> dict[str, Any]:
+    """A person restores a deleted message."""
+    return _update(envelope, message_id, typed, "undeleteMessage")
 
 
-def _update(envelope: Envelope, message_id: str, what: Written, event: str) -> dict[str, Any]:
-    activity = _with_content("messageUpdate", envelope, message_id, what)
+def _update(envelope: Envelope, message_id: str, typed: TypedMessage, event: str) -> dict[str, Any]:
+    activity = _with_content("messageUpdate", envelope, message_id, typed)
     activity["channelData"] |= {"eventType": event}
     return activity
 
 
 def delete(envelope: Envelope, message_id: str) -> dict[str, Any]:
-    """A person takes an earlier message back."""
+    """A person deletes an earlier message."""
     activity = envelope.activity("messageDelete", message_id)
     activity["channelData"] |= {"eventType": "softDeleteMessage"}
     return activity
 
 
 def reaction(envelope: Envelope, activity_id: str, message_id: str, kind: str, *, added: bool = True) -> dict[str, Any]:
-    """A person reacts to the bot's message `message_id`, or takes the reaction (such as `like`) back."""
+    """A person adds or removes a reaction of type `kind` (such as `like`) at the bot's message `message_id`."""
     field = "reactionsAdded" if added else "reactionsRemoved"
     return envelope.activity("messageReaction", activity_id, replyToId=message_id, **{field: [{"type": kind}]})
 
 
 def installation(envelope: Envelope, activity_id: str, action: str) -> dict[str, Any]:
-    """`action` is `add`, `remove` or `add-upgrade` (botframework-sdk issue 6139, docs/reference/teams.md, "Inbound activities")."""
+    """The app is installed, removed or upgraded: `action` is `add`, `remove` or `add-upgrade`."""
     activity = envelope.activity(
         "installationUpdate",
         activity_id,
@@ -145,13 +143,13 @@ def installation(envelope: Envelope, activity_id: str, action: str) -> dict[str,
         entities=[envelope.client_info()],
         locale=envelope.person.locale,
     )
-    if envelope.place.chat.kind == "channel":
-        activity["channelData"]["settings"] = {"selectedChannel": {"id": envelope.place.chat.conversation}}
+    if envelope.conversation.chat.kind == "channel":
+        activity["channelData"]["settings"] = {"selectedChannel": {"id": envelope.conversation.chat.conversation_id}}
     return activity
 
 
 def bot_added(envelope: Envelope, activity_id: str) -> dict[str, Any]:
-    """The conversationUpdate that follows an installation."""
+    """The conversationUpdate after an installation."""
     members = [{"id": teams_bot_id(envelope.app_id)}]
     return envelope.activity("conversationUpdate", activity_id, membersAdded=members)
 
@@ -166,7 +164,7 @@ def card_execute(envelope: Envelope, activity_id: str, message_id: str, action: 
 def feedback(envelope: Envelope, activity_id: str, message_id: str, reaction: str, text: str) -> dict[str, Any]:
     """Feedback on a message of the bot; the person's words travel as JSON inside the JSON.
 
-    learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (docs/reference/teams.md, "Labels and feedback" "Feedback").
+    Source: docs/reference/teams.md, "Feedback buttons and their invoke".
     """
     words = orjson.dumps({"feedbackText": text}).decode()
     value = {"actionName": "feedback", "actionValue": {"reaction": reaction, "feedback": words}}
@@ -174,7 +172,7 @@ def feedback(envelope: Envelope, activity_id: str, message_id: str, reaction: st
 
 
 def invoke(envelope: Envelope, activity_id: str, name: str, value: dict[str, Any], message_id: str) -> dict[str, Any]:
-    """What waits for the bot's answer: something was pressed in its message."""
+    """A click in the bot's message `message_id`; Teams waits for the bot's answer."""
     return envelope.activity(
         "invoke",
         activity_id,
@@ -188,15 +186,15 @@ def invoke(envelope: Envelope, activity_id: str, name: str, value: dict[str, Any
 
 
 def card_submit(envelope: Envelope, activity_id: str, message_id: str, action: dict[str, Any]) -> dict[str, Any]:
-    """A click on an `Action.Submit`: a message without typed text whose `value` is the action's data.
+    """A click on an `Action.Submit`: a message without typed text; `value` is the action's data.
 
-    `data.msteams` of type `messageBack` or `imBack` puts a text into it
-    (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-actions).
+    `data.msteams` of type `messageBack` or `imBack` adds a text:
+    https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-actions
     """
     data = action.get("data")
-    told = data.get("msteams") if isinstance(data, dict) else None
+    teams_data = data.get("msteams") if isinstance(data, dict) else None
     content: dict[str, Any] = {"value": data}
-    match told:
+    match teams_data:
         case {"type": "messageBack", **rest}:
             content = {"value": rest.get("value"), "text": str(rest.get("text", ""))}
         case {"type": "imBack", "value": text}:

@@ -1,4 +1,4 @@
-"""How an activity of the bot looks in Teams. Pure."""
+"""Renders an activity of the bot as Teams shows the message. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from bridge.simulator.teams import markdown, rules
 from bridge.simulator.teams.messages import File, Quote
 
-# what Teams shows in messages: format-your-bot-messages, "Picture messages" (docs/reference/teams.md, "Message format")
+# media types shown by Teams: docs/reference/teams.md, "Pictures and cards"
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
-# the lasting address of a file in the simulated OneDrive (onedrive.py); the page has one of its own for it
+# the lasting address of a file in the simulated OneDrive (onedrive.py); the page reads files at /api/files
 _DOCUMENT = re.compile(r"/onedrive/Documents/([0-9a-f-]{36}/[^/?#]{1,500})$")
 
 
 @dataclass(frozen=True, slots=True)
-class Appearance:
-    """What the chat shows: `html` is sanitised, `card` an Adaptive Card as it was sent.
+class Rendering:
+    """The visible content of a bot's message: `html` is sanitised, `card` an Adaptive Card as sent by the bot.
 
-    `feedback` tells whether Teams' own feedback buttons are below the text, `consent` what goes back to the bot when
-    its offer of a file is answered. Who knows the chat adds what is `quoted`.
+    `feedback`: Teams' own feedback buttons stand below the text. `consent`: the name and contexts to return to the bot
+    when a person answers the bot's offer of a file. `quoted` is filled in by `bot_messages.rendering_of`.
     """
 
     text: str
@@ -34,12 +34,12 @@ class Appearance:
     quoted: Quote | None = None
 
     def changes(self) -> dict[str, Any]:
-        """The fields of a message that show it."""
+        """The rendering as fields of a `Message`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def appearance(activity: dict[str, Any]) -> Appearance:
-    """The looks of an activity that `rules.check` has let pass."""
+def render_activity(activity: dict[str, Any]) -> Rendering:
+    """Render an activity accepted by `rules.check`."""
     text = activity.get("text") or ""
     if (quoted := rules.quoted_id(activity)) is not None:
         text = text.replace(f'<quoted messageId="{quoted}"/>', "").lstrip("\n")
@@ -48,10 +48,10 @@ def appearance(activity: dict[str, Any]) -> Appearance:
         for part in rules.attachments(activity)
         if part.get("contentType") == rules.ADAPTIVE_CARD and isinstance(part.get("content"), dict)
     ]
-    shown = markdown.render(text, activity.get("textFormat"), _mentioned(activity)) if text else ""
-    return Appearance(
+    rendered = markdown.render(text, activity.get("textFormat"), _mentioned(activity)) if text else ""
+    return Rendering(
         text,
-        shown + _others(activity),
+        rendered + _attachment_lines(activity),
         _is_ai(activity),
         cards[0] if cards else None,
         rules.asks_feedback(activity),
@@ -71,18 +71,18 @@ def _is_ai(activity: dict[str, Any]) -> bool:
 
 
 def _file(part: dict[str, Any]) -> File | None:
-    """The file that an attachment is; None for a card and for what the page cannot show."""
+    """The attachment as a file; None for cards and for media types unknown to the page."""
     kind, name, content = str(part.get("contentType")), str(part.get("name") or "file")[:255], part.get("content")
     url = part.get("contentUrl")
     if kind == rules.FILE_CONSENT:
-        told = content.get("sizeInBytes") if isinstance(content, dict) else None
-        size = told if isinstance(told, int) and told >= 0 else 0
+        stated = content.get("sizeInBytes") if isinstance(content, dict) else None
+        size = stated if isinstance(stated, int) and stated >= 0 else 0
         return File(name, size, "application/octet-stream", None, "offered")
     if kind == rules.FILE_INFO:
         found = _DOCUMENT.search(url) if isinstance(url, str) else None
         return File(name, 0, "application/octet-stream", f"/api/files/{found[1]}" if found else None, "sent")
     if kind in _PICTURES:
-        # a picture from elsewhere is not loaded: looking at a message must tell nobody
+        # a picture on a foreign host is not loaded: reading a message must not be reported to the host
         inside = url if isinstance(url, str) and url.startswith(f"data:{kind};base64,") else None
         return File(name, len(inside or "") * 3 // 4, kind, inside, "sent")
     return None
@@ -97,8 +97,8 @@ def _consent(activity: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _others(activity: dict[str, Any]) -> str:
-    """A line for each attachment that the page cannot show."""
+def _attachment_lines(activity: dict[str, Any]) -> str:
+    """HTML: a line for each attachment of a type unknown to the page."""
     parts = rules.attachments(activity)
     unknown = (part for part in parts if part.get("contentType") != rules.ADAPTIVE_CARD and _file(part) is None)
     return "".join(f"<p><em>attachment: {html.escape(str(part.get('contentType')))}</em></p>" for part in unknown)

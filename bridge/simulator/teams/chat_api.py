@@ -1,33 +1,30 @@
-"""What the chat page reads: state, messages, the record of the traffic, and live news as Server-Sent Events."""
+"""The page API's reading side: state, messages, recorded traffic, and live events (Server-Sent Events)."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import orjson
 from aiohttp import web
 
-from bridge.simulator.teams.actions_api import explained
+from bridge.simulator.teams.actions_api import json_refusals
+from bridge.simulator.teams.delivery import Courier
 from bridge.simulator.teams.json_http import json_answer
 from bridge.simulator.teams.membership import NotPossible
 from bridge.simulator.teams.messages import page_form
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.traffic import Traffic
 from bridge.simulator.teams.world import BOT_NAME, PEOPLE, TENANT_NAME
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.simulator.teams.delivery import Courier
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.traffic import Traffic
-
-PING_EVERY = 15.0
+PING_EVERY = 15.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeState:
-    """The bridge's process as the page shows it. `restarts` counts since the demo was started."""
+    """The state of the bridge's process for the page. `restarts` counts since the start of the demo."""
 
     state: Literal["running", "down", "starting"]
     restarts: int
@@ -35,12 +32,13 @@ class BridgeState:
 
 
 class BridgeControl(Protocol):
-    """Who runs the bridge's process."""
+    """Control of the bridge's process, implemented by the demo."""
 
-    def state(self) -> BridgeState: ...
+    def state(self) -> BridgeState:
+        """The present state of the process."""
 
     async def kill(self) -> None:
-        """End the process at once, as `kill -9` does. Returns when that is done; a restart follows."""
+        """End the process at once, as `kill -9` does. Returns when the process has ended; a restart follows."""
 
     def subscribe(self, listener: Callable[[BridgeState], None]) -> None:
         """Call `listener`, on the event loop, with every new state."""
@@ -55,7 +53,7 @@ class ChatApi:
     - `GET /api/events`: events `message`, `typing`, `bridge`, `chat` (a chat of the state has changed) and `traffic`
     - `POST /api/bridge/kill`
 
-    What a person does has its own handlers: `deeds_api`.
+    Requests by which a person acts are in `actions_api`.
     """
 
     def __init__(
@@ -83,18 +81,18 @@ class ChatApi:
         return [
             web.get("/api/state", self._state),
             web.get("/api/events", self._events),
-            web.get("/api/traffic", self._seen),
-            web.post("/api/bridge/kill", explained(self._kill)),
-            web.get("/api/chats/{chat}/messages", explained(self._messages)),
+            web.get("/api/traffic", self._traffic_entries),
+            web.post("/api/bridge/kill", json_refusals(self._kill)),
+            web.get("/api/chats/{chat}/messages", json_refusals(self._messages)),
         ]
 
-    async def _seen(self, _request: web.Request) -> web.Response:
+    async def _traffic_entries(self, _request: web.Request) -> web.Response:
         return json_answer({"entries": self._traffic.entries()})
 
     def _bridge(self) -> BridgeState:
         if self._control is not None:
             return self._control.state()
-        # nobody here controls its process: all there is to know is whether it answered lately
+        # without control of the process, only the bot's last answer tells whether the bridge runs
         return BridgeState("running" if self._courier.reachable else "down", restarts=0, controllable=False)
 
     def _announce_bridge(self) -> None:
@@ -144,9 +142,9 @@ class ChatApi:
                 while True:
                     event = await listener.next(PING_EVERY)
                     line = b": ping\n\n" if event is None else b"data: " + orjson.dumps(event) + b"\n\n"
-                    # a page that does not read is let go, too
+                    # a page too slow to read is disconnected, too
                     async with asyncio.timeout(PING_EVERY):
                         await response.write(line)
             except (ConnectionError, TimeoutError):
-                pass  # the page is gone, was too slow or the server stops: it comes back by itself
+                pass  # the page is gone or too slow, or the server stops; the browser reconnects
         return response

@@ -1,32 +1,28 @@
-"""Who gets to the Bot Connector at all: bearer, tenant, rate limits; and a record of what was asked.
+"""Checks each request to the Bot Connector for bearer, tenant and rate limits, and records the request.
 
-Sources: learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication, "Bot to
-connector"; the limits' beside their numbers in limits.py.
+Sources: https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication, "Bot to
+connector"; for the limits see limits.py.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.json_http import error_answer, json_answer, json_object
 from bridge.simulator.teams.limits import REACTIONS, READS, REQUESTS, SENDS, SlidingWindows, retry_after
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.traffic import of_bot
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.traffic import Traffic, bot_request_summary
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bridge.simulator.teams.identity import Identity
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.traffic import Traffic
-
-    Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 _LOG_LENGTH = 1000
 _BODY = web.RequestKey("body", dict[str, Any])
@@ -35,7 +31,7 @@ _VERDICT = web.RequestKey("verdict", str)
 
 @dataclass(frozen=True, slots=True)
 class BotRequest:
-    """One request that the bot made. `at` is time.monotonic(); `body` is None when none was read."""
+    """A request of the bot. `at` is `time.monotonic()`; `body` is None when no body was read."""
 
     at: float
     method: str
@@ -46,7 +42,7 @@ class BotRequest:
 
 
 async def activity_body(request: web.Request) -> dict[str, Any]:
-    """The JSON object that was sent, kept for the record; raises Refused when there is none."""
+    """The request's JSON object, also kept for the record. Raises: Refused."""
     if request.content_type != "application/json":
         raise Refused(415, "UnsupportedMediaType", "The body must be application/json.")
     try:
@@ -59,15 +55,15 @@ async def activity_body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def explain(request: web.Request, verdict: str) -> None:
-    """Say for the record what became of the request, and by which rule."""
+def set_verdict(request: web.Request, verdict: str) -> None:
+    """Set the request's verdict for the record: the outcome, and the rule behind a refusal."""
     request[_VERDICT] = verdict
 
 
-class Admission:
+class ConnectorAccess:
     """Checks in front of the Connector's handlers. `log` holds the bot's latest requests, oldest first.
 
-    `clock` gives seconds that only go forward; `send_limits=False` switches all rate limits off.
+    `clock` gives monotonic seconds; `send_limits=False` switches all rate limits off.
     """
 
     def __init__(
@@ -91,36 +87,36 @@ class Admission:
         self._reactions = SlidingWindows(REACTIONS)
 
     def guarded(self, handler: Handler) -> Handler:
-        """The handler behind the checks that every request has to pass; its refusals become answers."""
+        """Put the checks for all requests in front of `handler`; refusals become HTTP answers."""
 
-        async def answered(request: web.Request) -> web.Response:
+        async def checked(request: web.Request) -> web.Response:
             at = time.monotonic()
             try:
-                answer = self._stranger(request)
+                answer = self._check_caller(request)
                 if answer is None:
                     self._spend(self._requests, "app in tenant", "An app has 50 requests a second in a tenant.")
                     answer = await handler(request)
             except Refused as refused:
                 headers = {"Retry-After": refused.retry_after} if refused.retry_after else None
                 answer = error_answer(refused.status, refused.code, refused.message, headers)
-                explain(request, f"Refused: {refused.rule}")
+                set_verdict(request, f"Refused: {refused.rule}")
             self._remember(request, at, answer)
             return answer
 
-        return answered
+        return checked
 
-    def spend_send(self, conversation: str) -> None:
-        """Count a send; raises Refused (429) when the conversation's budget is spent."""
+    def spend_send(self, conversation_id: str) -> None:
+        """Count a send in the conversation; 429 when the budget is spent. Raises: Refused."""
         rule = "A conversation takes 7 messages and edits in 1 s, 8 in 2 s, 60 in 30 s, 1800 in an hour."
-        self._spend(self._sends, conversation, rule)
+        self._spend(self._sends, conversation_id, rule)
 
-    def spend_read(self, conversation: str) -> None:
-        """Count a look at the members; raises Refused (429) when the conversation's budget is spent."""
+    def spend_read(self, conversation_id: str) -> None:
+        """Count a read of the conversation's members; 429 when the budget is spent. Raises: Refused."""
         rule = "A conversation takes 14 looks at its members in 1 s, 16 in 2 s, 120 in 30 s, 3600 in an hour."
-        self._spend(self._reads, conversation, rule)
+        self._spend(self._reads, conversation_id, rule)
 
     def spend_reaction(self) -> None:
-        """Count a reaction; raises Refused (429) when the app's budget is spent."""
+        """Count a reaction of the app; 429 when the budget is spent. Raises: Refused."""
         self._spend(self._reactions, "app", "An app has 2 reactions a second over all conversations.")
 
     def _spend(self, windows: SlidingWindows, key: str, rule: str) -> None:
@@ -128,12 +124,12 @@ class Admission:
         if wait > 0:
             raise Refused(429, "Throttled", "API calls quota exceeded!", retry_after(wait), rule=rule)
 
-    def _stranger(self, request: web.Request) -> web.Response | None:
-        """The answer to a request without a valid bearer of this app, or for another tenant."""
+    def _check_caller(self, request: web.Request) -> web.Response | None:
+        """The refusal of a request with a wrong bearer or a foreign tenant; None if both are right."""
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self._identity.accepts(bearer):
-            # the words the service uses: github.com/MicrosoftDocs/bot-docs/issues/1593
-            explain(request, "Refused: the bearer is no valid token of this app for the Bot Connector.")
+            # the service's own words: https://github.com/MicrosoftDocs/bot-docs/issues/1593
+            set_verdict(request, "Refused: the bearer is no valid token of this app for the Bot Connector.")
             words = {"message": "Authorization has been denied for this request."}
             return json_answer(words, 401, {"WWW-Authenticate": "Bearer"})
         if request.match_info["tenant"].lower() != self._identity.app.tenant_id:
@@ -141,25 +137,25 @@ class Admission:
         return None
 
     def _remember(self, request: web.Request, at: float, answer: web.Response) -> None:
-        where, body = request.match_info, request.get(_BODY)
-        conversation, activity = where.get("conversation", ""), where.get("activity", "")
-        self.log.append(BotRequest(at, request.method, conversation, activity, body, answer.status))
-        place = self._tenant.find(conversation)
-        code, told = _error_in(answer)
-        default = "Accepted." if code is None and answer.status < 400 else f"Refused: {told}"
+        ids, body = request.match_info, request.get(_BODY)
+        conversation_id, activity_id = ids.get("conversation", ""), ids.get("activity", "")
+        self.log.append(BotRequest(at, request.method, conversation_id, activity_id, body, answer.status))
+        conversation = self._tenant.find(conversation_id)
+        code, sentence = _error_in(answer)
+        default = "Accepted." if code is None and answer.status < 400 else f"Refused: {sentence}"
         path = request.path.partition("/v3")[2]
         self._traffic.add(
             "teams",
             (request.method, f"/v3{path}"),
             (answer.status, code),
-            what=of_bot(request.method, path, body),
+            what=bot_request_summary(request.method, path, body),
             verdict=request.get(_VERDICT, default),
-            chat=place.chat.id if place else None,
+            chat=conversation.chat.id if conversation else None,
         )
 
 
 def _error_in(answer: web.Response) -> tuple[str | None, str]:
-    """Code and words of an answer that holds an error."""
+    """The error's code and sentence in an answer; without an error, None and the HTTP status."""
     try:
         body = orjson.loads(answer.body if isinstance(answer.body, bytes) else b"")
         return str(body["error"]["code"]), str(body["error"]["message"])

@@ -1,21 +1,19 @@
-"""News for the open pages: each has a bounded queue; one that falls behind is let go and comes back."""
+"""Sends events to the open pages through bounded queues; a page too far behind is disconnected and reconnects."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-# about a minute of a busy chat; a page that is further behind had better load everything anew
+# events, about a minute of a busy chat; a page further behind does better to load the chat again
 BACKLOG = 1024
 
 
 class Listener:
-    """One open page. `next` gives its news in order."""
+    """The event queue of an open page. `next` gives the events in order."""
 
     def __init__(self) -> None:
         self._events: deque[dict[str, Any]] = deque()
@@ -23,24 +21,21 @@ class Listener:
         self._gone = False
 
     def offer(self, event: dict[str, Any]) -> bool:
-        """False when the listener is too far behind and was let go."""
+        """Add an event; False when the page was too far behind and is now disconnected."""
         if len(self._events) >= BACKLOG:
-            self.leave()
+            self.disconnect()
             return False
         self._events.append(event)
         self._news.set()
         return True
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
+        """Make `next` raise ConnectionAbortedError."""
         self._gone = True
         self._news.set()
 
     async def next(self, patience: float) -> dict[str, Any] | None:
-        """The next event, or None after `patience` seconds without one.
-
-        Raises:
-            ConnectionAbortedError: this listener was let go.
-        """
+        """The next event, or None after `patience` seconds without an event. Raises: ConnectionAbortedError."""
         try:
             async with asyncio.timeout(patience):
                 await self._news.wait()
@@ -55,17 +50,18 @@ class Listener:
 
 
 class Announcer:
-    """Tells every open page the same news."""
+    """Sends each event to every open page."""
 
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
 
     def announce(self, event: dict[str, Any]) -> None:
-        """Give `event` (a JSON object of the page API) to everybody who listens; never waits."""
+        """Queue `event`, a JSON object of the page API, for all open pages; never waits."""
         self._listeners = {listener for listener in self._listeners if listener.offer(event)}
 
     @contextmanager
     def listen(self) -> Iterator[Listener]:
+        """The queue of a newly opened page, for as long as the context is open."""
         listener = Listener()
         self._listeners.add(listener)
         try:
@@ -74,7 +70,7 @@ class Announcer:
             self._listeners.discard(listener)
 
     def close(self) -> None:
-        """Let everybody go, so that the server can stop."""
+        """Disconnect all pages, so the server can stop."""
         for listener in self._listeners:
-            listener.leave()
+            listener.disconnect()
         self._listeners.clear()

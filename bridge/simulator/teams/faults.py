@@ -1,32 +1,30 @@
-"""Faults on order: the next requests of a kind are refused, delayed or cut off, as Teams now and then does.
+"""Faults on order: the next requests of an operation are refused, delayed or cut off, as Teams now and then does.
 
-Reachable only in this process (`app[FAULTS]`): no request can switch a fault on.
+Faults are ordered inside the process (`app[FAULTS]`); no HTTP request can order a fault.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from aiohttp import web
 
 from bridge.simulator.teams.json_http import error_answer
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 Operation = Literal["message", "typing", "stream", "edit", "delete", "reaction", "members", "create", "token"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to one request.
+    """The fault of a single request.
 
-    With a `status` the request is refused with it after `delay` seconds and changes nothing. Without one it
-    is carried out, and the answer is held back for `delay` seconds or, with `cut`, replaced by the end of
-    the connection. `body` replaces the usual JSON, to imitate a proxy's HTML or an empty answer.
+    With a `status` the request is refused with the status after `delay` seconds and changes no state. Without a
+    status the request is carried out; the answer waits `delay` seconds or, with `cut`, the connection ends without
+    an answer. `body` replaces the usual JSON, to imitate a proxy's HTML or an empty answer.
     """
 
     status: int | None = None
@@ -38,6 +36,7 @@ class Fault:
     cut: bool = False
 
     def answer(self) -> web.Response:
+        """The refusal as an HTTP answer."""
         headers = {"Retry-After": self.retry_after} if self.retry_after else None
         status = self.status or 200
         if self.body is not None:
@@ -46,19 +45,19 @@ class Fault:
 
 
 class Faults:
-    """The faults still to come, first ordered first, per kind of operation."""
+    """The ordered faults, oldest order first, by operation."""
 
     def __init__(self) -> None:
         self._coming: dict[Operation, deque[Fault]] = {}
 
     def order(self, operation: Operation, fault: Fault, *, times: int = 1) -> None:
-        """The next `times` requests of that kind meet `fault`."""
+        """Let the next `times` requests of `operation` meet `fault`."""
         self._coming.setdefault(operation, deque()).extend([fault] * times)
 
-    async def around(
+    async def apply(
         self, operation: Operation, request: web.Request, work: Callable[[], Awaitable[web.Response]]
     ) -> web.Response:
-        """Do `work` under the next fault of that kind, if one is due."""
+        """Carry out `work` under the operation's next fault, if a fault is ordered."""
         coming = self._coming.get(operation)
         if not coming:
             return await work()

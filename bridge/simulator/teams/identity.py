@@ -1,9 +1,7 @@
-"""Microsoft's identity services in small: Bot Framework's signing keys and tokens, and Entra ID's token
-endpoint.
+"""Microsoft's identity services in small: Bot Framework's keys and tokens, and Entra ID's app-only tokens.
 
-All tokens are real RS256 tokens. Sources: learn.microsoft.com/azure/bot-service/rest-api/
-bot-framework-rest-connector-authentication (reference: docs/reference/teams.md, "Authentication") and
-learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
+All tokens are real RS256 tokens. Sources: docs/reference/teams.md, "Authentication" and
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
 
 from __future__ import annotations
@@ -14,7 +12,8 @@ import secrets
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import jwt
 import orjson
@@ -23,21 +22,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bridge.simulator.teams.world import TENANT_ID
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ISSUER = "https://api.botframework.com"
 CONNECTOR_AUDIENCE = "https://api.botframework.com"
 CONNECTOR_SCOPE = f"{CONNECTOR_AUDIENCE}/.default"
-# Entra's usual life of an app-only token for this resource is a day; an hour shows the renewal sooner
-TOKEN_LIFE = 3600
-CHANNEL_TOKEN_LIFE = 3600
+# seconds. Entra's app-only token for the connector usually lasts a day; an hour shows the renewal sooner
+TOKEN_SECONDS = 3600
+CHANNEL_TOKEN_SECONDS = 3600
 _RENEW_BEFORE = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What an administrator would copy from the app registration."""
+    """The values that an administrator copies from the app registration."""
 
     app_id: str
     app_password: str
@@ -45,9 +41,9 @@ class Credentials:
 
 
 def credentials(data: Path) -> Credentials:
-    """The app registration of the data folder, made at first use; small blocking file work.
+    """The app registration of the folder `data`, made at first use; small blocking file work.
 
-    Raises OSError when the folder cannot be written, ValueError when its file is damaged.
+    `OSError`: no write access to the folder; `ValueError`: the file is damaged. Raises: OSError, ValueError.
     """
     path = data / "credentials.json"
     if not path.exists():
@@ -60,7 +56,7 @@ def credentials(data: Path) -> Credentials:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Readable for the owner alone, and whole or not there at all."""
+    """Write a file readable for the owner alone; a crash leaves the whole file or no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
@@ -75,7 +71,7 @@ def _load_key(path: Path) -> rsa.RSAPrivateKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         _write_private(path, pem)
-    # the check of the numbers takes 80 ms a key, and this program made them itself
+    # the check of a key's numbers takes 80 ms, and the key was made by the simulator
     key = serialization.load_pem_private_key(path.read_bytes(), password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError(f"{path} holds no RSA key: delete it, and a new one is made")
@@ -84,12 +80,13 @@ def _load_key(path: Path) -> rsa.RSAPrivateKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key and the name under which its public half is published."""
+    """A private key and the key id (`kid`) of the published half."""
 
     kid: str
     private: rsa.RSAPrivateKey
 
     def sign(self, claims: dict[str, Any]) -> str:
+        """A signed JSON Web Token with `claims`."""
         return jwt.encode(claims, self.private, algorithm="RS256", headers={"kid": self.kid, "x5t": self.kid})
 
     def published(self) -> dict[str, Any]:
@@ -100,11 +97,11 @@ class SigningKey:
 
 
 class Identity:
-    """Issues and checks tokens for one app registration. Reads the data folder when made (blocking)."""
+    """Issues and checks tokens for a single app registration. The constructor reads the folder `data` (blocking)."""
 
     def __init__(self, data: Path, public_base: str) -> None:
         self.app = credentials(data)
-        # a region, then the tenant: docs/reference/teams.md, "Inbound activities" "serviceUrl"
+        # a region, then the tenant: docs/reference/teams.md, "Service URL of each cloud"
         self.service_url = f"{public_base}/emea/{self.app.tenant_id}/"
         self._bot_framework = SigningKey("simulated-teams-1", _load_key(data / "bot-framework.pem"))
         self._entra = SigningKey("simulated-entra-1", _load_key(data / "entra.pem"))
@@ -112,34 +109,36 @@ class Identity:
         self._channel_token_until = 0.0
 
     def channel_token(self) -> str:
-        """The bearer that comes with each activity, renewed before it expires."""
+        """The bearer of activities to the bot, renewed before expiry."""
         now = time.time()
         if now > self._channel_token_until - _RENEW_BEFORE:
             self._channel_token = self.sign_as_channel(now)
-            self._channel_token_until = now + CHANNEL_TOKEN_LIFE
+            self._channel_token_until = now + CHANNEL_TOKEN_SECONDS
         return self._channel_token
 
-    def sign_as_channel(self, now: float, **other_claims: Any) -> str:
-        """A fresh channel token; `other_claims` replace its own (None takes one out): for tests of bots."""
+    def sign_as_channel(self, now: float, **changed_claims: Any) -> str:
+        """A fresh channel token. For tests, `changed_claims` replace the usual claims; None removes a claim."""
         claims = {
             "serviceurl": self.service_url,
             "nbf": int(now) - 300,
-            "exp": int(now) + CHANNEL_TOKEN_LIFE,
+            "exp": int(now) + CHANNEL_TOKEN_SECONDS,
             "iss": ISSUER,
             "aud": self.app.app_id,
-            **other_claims,
+            **changed_claims,
         }
         return self._bot_framework.sign({name: value for name, value in claims.items() if value is not None})
 
     def bot_framework_keys(self) -> list[dict[str, Any]]:
-        # the endorsement is what ties a key to its channel (authentication page, "Verify the JWT token",
-        # step 6)
+        """Bot Framework's published keys, as entries of a JSON Web Key Set."""
+        # the endorsement ties a key to a channel: docs/reference/teams.md, "What an inbound token must prove"
         return [{**self._bot_framework.published(), "endorsements": ["msteams"]}]
 
     def entra_keys(self) -> list[dict[str, Any]]:
+        """Entra ID's published keys, as entries of a JSON Web Key Set."""
         return [self._entra.published()]
 
     def is_secret(self, presented: str) -> bool:
+        """Whether `presented` is the app's password."""
         return hmac.compare_digest(presented.encode(), self.app.app_password.encode())
 
     def issue(self) -> str:
@@ -152,7 +151,7 @@ class Identity:
                 "iss": issuer,
                 "iat": now,
                 "nbf": now,
-                "exp": now + TOKEN_LIFE,
+                "exp": now + TOKEN_SECONDS,
                 "appid": self.app.app_id,
                 "appidacr": "1",
                 "idp": issuer,

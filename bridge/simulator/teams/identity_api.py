@@ -1,24 +1,20 @@
-"""The HTTP side of the identity services: metadata, keys, and the token endpoint with Entra's error form."""
+"""The identity services over HTTP: metadata, keys, and the token endpoint with errors in Entra's form."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
-from bridge.simulator.teams.identity import CONNECTOR_SCOPE, ISSUER, TOKEN_LIFE, Identity
+from bridge.simulator.teams.faults import Faults
+from bridge.simulator.teams.identity import CONNECTOR_SCOPE, ISSUER, TOKEN_SECONDS, Identity
 from bridge.simulator.teams.json_http import json_answer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.simulator.teams.faults import Faults
-
-
-# error number -> HTTP status, OAuth error, sentence; numbers and sentences as listed on
-# learn.microsoft.com/entra/identity-platform/reference-error-codes
+# error number -> HTTP status, OAuth error, sentence; numbers and sentences are listed on
+# https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _ERRORS = {
     90002: (400, "invalid_request", "Tenant '{detail}' not found. Check that this is the correct tenant ID."),
     900144: (400, "invalid_request", "The request body must contain the following parameter: '{detail}'."),
@@ -54,7 +50,7 @@ _ERRORS = {
 
 
 def entra_error(number: int, detail: str = "") -> web.Response:
-    """An error answer with all the fields Entra ID gives."""
+    """An error answer with all fields of Entra ID's errors. `detail` is filled into the sentence."""
     status, error, sentence = _ERRORS[number]
     trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -75,15 +71,14 @@ def entra_error(number: int, detail: str = "") -> web.Response:
 
 
 class IdentityApi:
-    """Handlers. `public_base` is where this server is reached, such as `http://127.0.0.1:8080`."""
+    """Handlers of the identity services. `public_base` is the server's address, such as `http://127.0.0.1:8080`."""
 
     def __init__(self, identity: Identity, faults: Faults, public_base: str) -> None:
         self._identity = identity
         self._faults = faults
         self._base = public_base
-        # msal refuses every authority and endpoint that is not https, so the addresses are published as
-        # https though this server speaks plain HTTP on loopback; the bridge's msal transport goes by its
-        # configured scheme.
+        # msal refuses every authority and endpoint without https, so the addresses are published as https although
+        # the server speaks plain HTTP on loopback; the bridge's msal transport uses the configured scheme
         self._login = "https://" + public_base.partition("://")[2]
 
     def routes(self) -> list[web.RouteDef]:
@@ -146,7 +141,7 @@ class IdentityApi:
         async def grant() -> web.Response:
             return self._unknown_tenant(request) or self._grant(await _form(request))
 
-        return await self._faults.around("token", request, grant)
+        return await self._faults.apply("token", request, grant)
 
     def _unknown_tenant(self, request: web.Request) -> web.Response | None:
         tenant = request.match_info["tenant"]
@@ -154,7 +149,7 @@ class IdentityApi:
         return None if known else entra_error(90002, tenant)
 
     def _grant(self, form: Mapping[str, Any]) -> web.Response:
-        """The client credentials grant: a token, or the first thing that is wrong."""
+        """The client credentials grant: a token, or the error of the first wrong field."""
         fields = {name: value for name, value in form.items() if isinstance(value, str) and value}
         missing = [name for name in ("grant_type", "client_id", "scope") if name not in fields]
         if missing:
@@ -176,8 +171,8 @@ class IdentityApi:
         return json_answer(
             {
                 "token_type": "Bearer",
-                "expires_in": TOKEN_LIFE,
-                "ext_expires_in": TOKEN_LIFE,
+                "expires_in": TOKEN_SECONDS,
+                "ext_expires_in": TOKEN_SECONDS,
                 "access_token": self._identity.issue(),
             },
             headers={"Cache-Control": "no-store, no-cache"},
@@ -185,12 +180,12 @@ class IdentityApi:
 
 
 async def _form(request: web.Request) -> Mapping[str, Any]:
-    """The fields of the body, none when it is no form."""
+    """The fields of the form in the body; empty for a body of a different type."""
     if request.content_type != "application/x-www-form-urlencoded":
         return {}
     try:
         return await request.post()
-    except (ValueError, LookupError):  # bytes that are no text, or a charset that nobody knows
+    except (ValueError, LookupError):  # bytes outside the charset, or an unknown charset
         return {}
 
 

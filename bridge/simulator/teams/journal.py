@@ -1,23 +1,21 @@
-"""An append-only file of JSON lines: what was written before a `kill -9` is there at the next start.
+"""An append-only file of JSON lines: records written before a `kill -9` are found at the next start.
 
-Nothing is synced to the platter: the simulator survives the death of its process, not of the machine.
+The file is not synced to disk: records survive the end of the process, not of the machine.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
 
 def replay(path: Path) -> list[dict[str, Any]]:
-    """The records written so far. A last line that a kill cut off is left out, as is any other damage."""
+    """The file's records. Damaged lines, such as a last line cut off by a kill, are skipped. Raises: OSError."""
     if not path.exists():
         return []
     records: list[dict[str, Any]] = []
@@ -32,7 +30,7 @@ def replay(path: Path) -> list[dict[str, Any]]:
 
 
 def rewrite(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Replace the file in one step, so that it does not grow with every edit for ever."""
+    """Replace the file by `records` in a single step, so the file does not grow for ever. Raises: OSError."""
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
         file.writelines(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
@@ -40,14 +38,14 @@ def rewrite(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 class Journal:
-    """Appends records in the order of the calls, in a thread of its own."""
+    """Appends records in the order of the calls, through a single writer thread."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     async def append(self, record: dict[str, Any]) -> None:
-        """Returns when the line has left this process. Raises OSError when the disk refuses it."""
+        """Write a record; returns when the operating system has the line. Raises: OSError."""
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
         await asyncio.get_running_loop().run_in_executor(self._writer, self._write, line)
 
@@ -56,5 +54,6 @@ class Journal:
         self._file.flush()
 
     async def close(self) -> None:
+        """Write the waiting records and close the file."""
         await asyncio.to_thread(self._writer.shutdown)
         self._file.close()

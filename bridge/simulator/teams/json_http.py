@@ -1,27 +1,30 @@
-"""JSON in and out of aiohttp, shared by the simulator's HTTP sides."""
+"""JSON bodies of requests and answers, for all HTTP handlers of the simulator."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer with `body` as JSON."""
     return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=headers)
 
 
 def error_answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error in the Bot Connector's form (rest-connector-api-reference, "ErrorResponse object")."""
+    """An error in the Bot Connector's form.
+
+    Source: "ErrorResponse object" of
+    https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-api-reference
+    """
     return json_answer({"error": {"code": code, "message": message}}, status, headers)
 
 
 async def body_up_to(request: web.Request, most: int) -> bytes:
-    """The body, which may be larger than the application's limit. Raises HTTPRequestEntityTooLarge beyond `most`."""
+    """The body of at most `most` bytes, regardless of the application's limit. Raises: HTTPRequestEntityTooLarge."""
     read = bytearray()
     async for chunk in request.content.iter_chunked(64 * 1024):
         read += chunk
@@ -31,13 +34,11 @@ async def body_up_to(request: web.Request, most: int) -> bytes:
 
 
 async def json_object(request: web.Request, most: int | None = None) -> dict[str, Any]:
-    """The request's body. `most` bytes may come, else as many as the application lets in.
+    """The JSON object in the request's body, of at most `most` bytes (None: the application's limit).
 
-    Raises:
-        ValueError: it is not a JSON object.
-        aiohttp.web.HTTPRequestEntityTooLarge: it is larger.
+    `ValueError`: the body is no JSON object. Raises: ValueError, HTTPRequestEntityTooLarge.
     """
     body = orjson.loads(await (request.read() if most is None else body_up_to(request, most)))
     if not isinstance(body, dict):
-        raise ValueError("the body is no JSON object")  # noqa: TRY004 - one error for every body that is not one
+        raise ValueError("the body is no JSON object")  # noqa: TRY004  the same error as for a body without JSON
     return body

@@ -1,6 +1,6 @@
 """The rate limits of the Bot Connector as sliding windows. Pure: the caller brings the clock.
 
-Numbers: learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit (reference: docs/reference/teams.md, "Rate limits and retries").
+Source of the numbers: docs/reference/teams.md, "Limits of the connector".
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ class Window:
     most: int
 
 
-# per bot and thread: send to conversation, create conversation. Edits are not in the page's table, but bots
-# that posted and edited got 429 all the same (vercel/chat #396), so they are counted with the sends here.
+# per bot and thread: send to conversation, create conversation. Edits are not in Microsoft's table, but bots with posts
+# and edits got 429 all the same (https://github.com/vercel/chat/issues/396), so an edit counts as a send.
 SENDS = (Window(1, 7), Window(2, 8), Window(30, 60), Window(3600, 1800))
 # per bot and thread: get conversation members, get conversations
 READS = (Window(1, 14), Window(2, 16), Window(30, 120), Window(3600, 3600))
-# per app, over all conversations: bots' reactions (docs/reference/teams.md, "Rate limits and retries" and docs/reference/teams.md, "Typing, reactions, quotes")
+# per app, over all conversations: reactions of bots; source: docs/reference/teams.md, "Reactions"
 REACTIONS = (Window(1, 2),)
-# per app and tenant, whatever the operation
+# per app and tenant, all operations together
 REQUESTS = (Window(1, 50),)
 
 
 class SlidingWindows:
-    """What was accepted lately under each key; refused operations do not count."""
+    """Counts the accepted operations of each key; refused operations do not count."""
 
     def __init__(self, windows: tuple[Window, ...]) -> None:
         self._windows = windows
@@ -39,9 +39,10 @@ class SlidingWindows:
         self._accepted: dict[str, deque[float]] = {}
 
     def take(self, key: str, now: float) -> float:
-        """Count one operation at `now` (seconds of a clock that only goes forward).
+        """Count an operation of `key` at `now` (monotonic seconds).
 
-        Returns 0.0 when it is accepted, else the seconds until it would be, and then nothing is counted.
+        Returns 0.0 when the operation is accepted. A refused operation is not counted; the result is then the seconds
+        until the operation would be accepted.
         """
         accepted = self._accepted.setdefault(key, deque(maxlen=self._capacity))
         while accepted and accepted[0] <= now - self._longest:
@@ -61,5 +62,5 @@ class SlidingWindows:
 
 
 def retry_after(seconds: float) -> str:
-    """The header's value: whole seconds, at least one."""
+    """The Retry-After header's value: whole seconds, at least 1."""
     return str(max(1, math.ceil(seconds)))

@@ -1,23 +1,20 @@
-"""Who is where, and which messages they can act on: what everything that people do begins with."""
+"""Checks who is a member of a chat and which messages a person can act on; makes the envelopes of activities."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from bridge.simulator.teams.activities import Envelope
+from bridge.simulator.teams.identity import Credentials
+from bridge.simulator.teams.messages import Message
+from bridge.simulator.teams.tenant import Tenant
 from bridge.simulator.teams.typed_text import Mention
-from bridge.simulator.teams.world import BOT_NAME, PEOPLE, Chat, Person, Place, teams_bot_id, teams_user_id
-
-if TYPE_CHECKING:
-    from bridge.simulator.teams.identity import Credentials
-    from bridge.simulator.teams.messages import Message
-    from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.world import BOT_NAME, PEOPLE, Chat, Conversation, Person, teams_bot_id, teams_user_id
 
 
 class NotPossible(Exception):
-    """The person cannot do that; the text says why. `status` is the page API's HTTP status."""
+    """A person's action is refused; the text gives the reason. `status` is the page API's HTTP status."""
 
     def __init__(self, sentence: str, status: int = 400) -> None:
         super().__init__(sentence)
@@ -26,14 +23,14 @@ class NotPossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Finds places and messages for people, or says why not (NotPossible); makes the envelopes of their acts."""
+    """Finds conversations and messages on behalf of a person (page id `who`), and makes envelopes for activities."""
 
     tenant: Tenant
     app: Credentials
     service_url: str
 
-    def place(self, chat_id: str, who: str, thread: str | None = None) -> tuple[Place, Person]:
-        """Where and who. Raises NotPossible when the person is not there or the thread does not exist."""
+    def conversation(self, chat_id: str, who: str, thread: str | None = None) -> tuple[Conversation, Person]:
+        """The conversation and the person, a member of the chat. Raises: NotPossible."""
         chat = self.tenant.chats.get(chat_id)
         if chat is None:
             raise NotPossible("There is no such chat.", 404)
@@ -43,53 +40,58 @@ class Membership:
             root = self.tenant.message(chat_id, thread)
             if chat.kind != "channel" or root is None or root.thread is not None:
                 raise NotPossible("There is no such thread.", 404)
-        return Place(chat, thread), PEOPLE[who]
+        return Conversation(chat, thread), PEOPLE[who]
 
     def message(self, chat_id: str, who: str, message_id: str) -> tuple[Message, Envelope]:
-        """A message that the person sees."""
-        self.place(chat_id, who)
+        """A message visible to the person, and an envelope for an action on the message. Raises: NotPossible."""
+        self.conversation(chat_id, who)
         found = self.tenant.message(chat_id, message_id)
         if found is None or found.deleted:
             raise NotPossible("There is no such message.", 404)
-        return found, self.around(found, who)
+        return found, self.envelope_for(found, who)
 
-    def own(self, chat_id: str, who: str, message_id: str, *, deleted: bool = False) -> tuple[Message, Envelope]:
-        """A message of the person's own: one that is there, or one that was deleted."""
-        self.place(chat_id, who)
+    def own_message(
+        self, chat_id: str, who: str, message_id: str, *, deleted: bool = False
+    ) -> tuple[Message, Envelope]:
+        """The person's own message (`deleted`: a deleted message), and an envelope. Raises: NotPossible."""
+        self.conversation(chat_id, who)
         found = self.tenant.message(chat_id, message_id)
         if found is None or found.sender != who or found.deleted != deleted:
             raise NotPossible("There is no such message of this person.", 404)
-        return found, self.around(found, who)
+        return found, self.envelope_for(found, who)
 
-    def bots(self, chat_id: str, who: str, message_id: str) -> tuple[Message, Envelope]:
-        """A message of the bot."""
-        self.place(chat_id, who)
+    def bot_message(self, chat_id: str, who: str, message_id: str) -> tuple[Message, Envelope]:
+        """A message of the bot, and an envelope. Raises: NotPossible."""
+        self.conversation(chat_id, who)
         found = self.tenant.message(chat_id, message_id)
         if found is None or not found.from_bot or found.deleted:
             raise NotPossible("There is no such message of the bot.", 404)
-        return found, self.around(found, who)
+        return found, self.envelope_for(found, who)
 
-    def around(self, message: Message, who: str) -> Envelope:
-        """For acts on a message: in a channel it lies in a thread, if only in the one that it starts."""
-        place, person = self.place(message.chat, who)
+    def envelope_for(self, message: Message, who: str) -> Envelope:
+        """The envelope for an action on `message`; in a channel, a post starts the thread of the same id."""
+        conversation, person = self.conversation(message.chat, who)
         root = message.thread or message.id
-        return self.envelope(person, Place(place.chat, root if place.chat.kind == "channel" else None))
+        return self.envelope(
+            person, Conversation(conversation.chat, root if conversation.chat.kind == "channel" else None)
+        )
 
-    def envelope(self, person: Person, place: Place) -> Envelope:
-        return Envelope(self.app.app_id, self.app.tenant_id, self.service_url, person, place, datetime.now(UTC))
+    def envelope(self, person: Person, conversation: Conversation) -> Envelope:
+        """The envelope for an action of `person` in `conversation`, now."""
+        return Envelope(self.app.app_id, self.app.tenant_id, self.service_url, person, conversation, datetime.now(UTC))
 
     def event_id(self) -> str:
-        """Events that are no messages have ids like this one in Teams."""
+        """A new id for an activity that is no message, in Teams' form `f:…`."""
         return f"f:{self.tenant.new_id()}"
 
-    def teams_id(self, message: Message) -> str:
+    def author_id(self, message: Message) -> str:
         """The Teams id of the message's author."""
         if message.from_bot:
             return teams_bot_id(self.app.app_id)
         return teams_user_id(PEOPLE[message.sender], self.app.app_id)
 
     def mentions(self, chat: Chat) -> list[Mention]:
-        """Whose `@Name` is a mention there: in a personal chat Teams offers nobody."""
+        """The accounts whose `@Name` becomes a mention in `chat`; none in a personal chat, as in Teams."""
         if chat.kind == "personal":
             return []
         people = [Mention(teams_user_id(PEOPLE[who], self.app.app_id), PEOPLE[who].name) for who in chat.members]

@@ -1,28 +1,24 @@
-"""What a person's message holds beside its text - a quotation, pictures, files - in the forms that Teams sends. Pure.
+"""The parts of a person's message (text, quotation, pictures, files) in the form that Teams sends to a bot. Pure.
 
-Sources: learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4; a quotation has the HTML of Teams' own
-clients and the entity of the Teams SDK (reference: docs/reference/teams.md, "Inbound activities" "Files and pictures inbound", docs/reference/teams.md, "Typing, reactions, quotes").
+Sources: docs/reference/teams.md, "Files and pictures that people send"; docs/reference/teams.md, "Quotes". A quotation
+has the HTML of Teams' own clients and the entity of the Teams SDK.
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.simulator.teams.typed_text import sent_form
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.simulator.teams.typed_text import Mention
+from bridge.simulator.teams.typed_text import Mention, sent_form
 
 FILE_DOWNLOAD = "application/vnd.microsoft.teams.file.download.info"
 
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """The message that a reply quotes. `sender` is a Teams id; its own id tells the time, too."""
+    """The message quoted by a reply. `sender` is a Teams id; `id` is the message's id and also the time."""
 
     id: str
     sender: str
@@ -32,7 +28,7 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An inline picture: its address at the Connector, which asks for the bot's bearer."""
+    """An inline picture. `url` is an address at the connector and needs the bot's bearer."""
 
     url: str
 
@@ -45,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file in the person's OneDrive. `download_url` is None where Teams gives a bot none: outside personal chats."""
+    """A file in the person's OneDrive. `download_url` is None outside personal chats, as in Teams."""
 
     unique_id: str
     name: str
@@ -64,8 +60,8 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What a person writes: `text` as typed, in which each `@Name` of `mentions` becomes a mention."""
+class TypedMessage:
+    """A message as a person typed `text`; each `@Name` of `mentions` in the text becomes a mention."""
 
     text: str
     mentions: Sequence[Mention] = ()
@@ -73,21 +69,21 @@ class Written:
     files: Sequence[Picture | Upload] = ()
 
 
-def content_of(written: Written) -> dict[str, Any]:
-    """The fields of a message activity that hold what was written; the entities are not all yet."""
-    sent = sent_form(written.text, written.mentions)
-    text, shown, entities = sent.text, sent.html if written.text else "", list(sent.entities)
-    if (quoted := written.quoted) is not None:
+def content_of(typed: TypedMessage) -> dict[str, Any]:
+    """The content fields of a message activity. The caller appends the `clientInfo` entity."""
+    sent = sent_form(typed.text, typed.mentions)
+    text, body, entities = sent.text, sent.html if typed.text else "", list(sent.entities)
+    if (quoted := typed.quoted) is not None:
         text = f'<quoted messageId="{quoted.id}"/>{text}'
-        shown = _blockquote(quoted) + shown
+        body = _blockquote(quoted) + body
         entities.append({"type": "quotedReply", "quotedReply": _reply(quoted)})
-    shown += "".join(file.html() for file in written.files)
+    body += "".join(file.html() for file in typed.files)
     return {
         "text": text,
         "textFormat": "plain",
         "attachments": [
-            {"contentType": "text/html", "content": shown},
-            *(part for file in written.files for part in file.attachments()),
+            {"contentType": "text/html", "content": body},
+            *(part for file in typed.files for part in file.attachments()),
         ],
         "entities": entities,
     }
@@ -103,7 +99,7 @@ def _blockquote(quoted: Quoted) -> str:
 
 
 def _reply(quoted: Quoted) -> dict[str, str]:
-    """The form of the Teams SDK's QuotedReplyData (reference: docs/reference/teams.md, "Typing, reactions, quotes")."""
+    """The quotation in the form of the Teams SDK's QuotedReplyData."""
     return {
         "messageId": quoted.id,
         "senderId": quoted.sender,

@@ -1,4 +1,4 @@
-"""What is kept of one message of a chat, and how the page sees it. Pure."""
+"""A message of a chat as the tenant stores the message, and the message's form for the page. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOT_SENDER = "bot"
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """`by` holds people's ids and BOT_SENDER, first come first."""
+    """The people (and BOT_SENDER) who reacted with an emoji, oldest first: `by` holds page ids."""
 
     type: str
     by: tuple[str, ...]
@@ -24,7 +24,7 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The message that another one answers: its id, its author's name and how it begins."""
+    """The message quoted by a reply: id, author's name and the beginning of the text."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file in a message; `size` in bytes, 0 when unknown. `url` is for the page, None where there is nothing yet."""
+    """A file in a message; `size` in bytes, 0 when unknown. `url` is for the page, None before the upload."""
 
     name: str
     size: int
@@ -44,12 +44,12 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as the page shows it. `at` is ISO 8601 in UTC; `html` is already sanitised.
+    """A message of a chat. `at` is ISO 8601 in UTC; `html` is already sanitised.
 
-    `sender` is a person's id or BOT_SENDER. `thread` is the root's id, on replies in channels. `stream` tells what
-    an open stream shows; `stopped`, that a person ended it. A person's deleted message keeps its text, for
-    Teams' "undo"; the page does not see it. `feedback_given` maps people to `like` or `dislike`. `consent` is what
-    the bot wants to hear when a person answers its offer of a file.
+    `sender` is a person's id or BOT_SENDER. `thread` is the id of the thread's first message, for replies in channels.
+    `stream` is the state of an open stream; `stopped`: a person ended the stream. A person's deleted message keeps
+    the text, for Teams' "undo", hidden from the page. `feedback_given` maps people to `like` or `dislike`. `consent`
+    holds name and contexts of the bot's offer of a file, to be returned with a person's answer.
     """
 
     id: str
@@ -77,19 +77,20 @@ class Message:
 
     @property
     def from_bot(self) -> bool:
+        """Whether the bot sent the message."""
         return self.sender == BOT_SENDER
 
 
 _FIELDS = frozenset(field.name for field in fields(Message))
 
 
-def recalled(record: dict[str, Any]) -> Message:
-    """The message of a journal's record, as it is after a restart: nothing is on its way, no stream is open.
+def message_from_record(record: dict[str, Any]) -> Message:
+    """The message of a journal's record, as after a restart: no delivery is under way, no stream is open.
 
-    Raises KeyError, TypeError or ValueError for a record of another form.
+    A record of an unknown form is an error. Raises: KeyError, TypeError, ValueError.
     """
     known = {name: value for name, value in record.items() if name in _FIELDS}
-    # what Teams was still trying to deliver died with it
+    # deliveries under way ended with the process
     lost = known.get("delivery") in ("sending", "retrying")
     quoted = known.get("quoted")
     int(known["id"])
@@ -99,17 +100,17 @@ def recalled(record: dict[str, Any]) -> Message:
             "delivery": "lost" if lost else known.get("delivery"),
             "stream": None,
             "quoted": Quote(**quoted) if quoted else None,
-            "reactions": tuple(Reaction(one["type"], tuple(one["by"])) for one in known.get("reactions", ())),
-            "files": tuple(File(**one) for one in known.get("files", ())),
+            "reactions": tuple(Reaction(stored["type"], tuple(stored["by"])) for stored in known.get("reactions", ())),
+            "files": tuple(File(**stored) for stored in known.get("files", ())),
         }
     )
 
 
 def page_form(message: Message, *, notify: bool = False) -> dict[str, Any]:
-    """The message as the page API gives it: its fields, without `sender`, `name` and `consent`, and with
+    """The message in the page API's form: the fields without `sender`, `name` and `consent`, and with
 
     - `from`: `{"id": person or "bot", "name", "bot": bool}`
-    - `notify`: a client would tell its person about it now; never true but in the first event about the bot's message
+    - `notify`: a client would now notify the reader; true only in the first event about a message of the bot
     """
     form = asdict(message)
     sender = form.pop("sender")
@@ -120,13 +121,13 @@ def page_form(message: Message, *, notify: bool = False) -> dict[str, Any]:
     return {**form, "from": {"id": sender, "name": name, "bot": message.from_bot}, "notify": notify}
 
 
-def reacted(reactions: tuple[Reaction, ...], who: str, kind: str, *, on: bool) -> tuple[Reaction, ...]:
-    """The reactions after `who` has put on or taken off one of type `kind`; the same ones where nothing changes."""
-    by = next((one.by for one in reactions if one.type == kind), ())
+def with_reaction(reactions: tuple[Reaction, ...], who: str, kind: str, *, on: bool) -> tuple[Reaction, ...]:
+    """The reactions after `who` added (`on`) or removed a reaction of type `kind`; the same tuple if unchanged."""
+    by = next((reaction.by for reaction in reactions if reaction.type == kind), ())
     if (who in by) == on:
         return reactions
-    now = (*by, who) if on else tuple(other for other in by if other != who)
-    changed = [Reaction(one.type, now) if one.type == kind else one for one in reactions]
+    now = (*by, who) if on else tuple(person for person in by if person != who)
+    changed = [Reaction(kind, now) if reaction.type == kind else reaction for reaction in reactions]
     if not by:
         changed.append(Reaction(kind, now))
-    return tuple(one for one in changed if one.by)
+    return tuple(reaction for reaction in changed if reaction.by)

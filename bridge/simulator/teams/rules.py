@@ -1,7 +1,8 @@
-"""What the Bot Connector refuses in an activity that a bot sends. Pure.
+"""The connector's refusals of a bot's activities. Pure.
 
-Codes and limits: learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages and
-…/build-conversational-capability, "status codes" (reference: docs/reference/teams.md, "Labels and feedback" and docs/reference/teams.md, "Rate limits and retries").
+Sources of codes and limits: docs/reference/teams.md, "The label for what a model wrote"; docs/reference/teams.md, "What
+each status means"; docs/reference/teams.md, "Size of a message";
+https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability, "status codes"
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ from typing import Any
 import orjson
 
 ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
-# bots-filesv4 (docs/reference/teams.md, "File exchange")
+# docs/reference/teams.md, "Offering a file"
 FILE_CONSENT = "application/vnd.microsoft.teams.card.file.consent"
 FILE_INFO = "application/vnd.microsoft.teams.card.file.info"
 ROOT_MESSAGE = "https://schema.org/Message"
-# "approximately 100 KB" counted as UTF-16: text and cards together
+# "approximately 100 KB", text and cards together, counted as UTF-16
 MESSAGE_BYTES = 100 * 1024
 MOST_CITATIONS = 20
 SIZE_RULE = "A message has about 100 KB at most, counted as UTF-16."
-# the simulator's own limit
+# levels of nesting, the simulator's own limit
 _DEEPEST = 100
 
 
 class Refused(Exception):
-    """The Connector's refusal: HTTP status, the error's code and message, perhaps Retry-After in seconds.
+    """The connector's refusal: HTTP status, the error's code and message, perhaps Retry-After in seconds.
 
-    `rule` says in a sentence which rule was broken, where the message does not.
+    `rule` is a sentence about the broken rule, where `message` does not name the rule.
     """
 
     def __init__(
@@ -41,17 +42,19 @@ class Refused(Exception):
 
 
 def entities(activity: dict[str, Any]) -> list[dict[str, Any]]:
+    """The activity's entities, without elements that are no objects."""
     return [entity for entity in activity.get("entities") or () if isinstance(entity, dict)]
 
 
 def attachments(activity: dict[str, Any]) -> list[dict[str, Any]]:
+    """The activity's attachments, without elements that are no objects."""
     return [attachment for attachment in activity.get("attachments") or () if isinstance(attachment, dict)]
 
 
 def asks_feedback(activity: dict[str, Any]) -> bool:
-    """Whether Teams shows its own feedback buttons. `custom` ones open a dialog of the bot, which is not simulated.
+    """Whether Teams shows Teams' own feedback buttons. `custom` buttons open the bot's dialog, which is not simulated.
 
-    Source: learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content (docs/reference/teams.md, "Labels and feedback").
+    Source: docs/reference/teams.md, "Feedback buttons and their invoke".
     """
     data = activity.get("channelData") or {}
     loop = data.get("feedbackLoop")
@@ -59,7 +62,7 @@ def asks_feedback(activity: dict[str, Any]) -> bool:
 
 
 def quoted_id(activity: dict[str, Any]) -> str | None:
-    """The message that a bot's reply quotes: named by an entity and by a tag in the text (docs/reference/teams.md, "Typing, reactions, quotes")."""
+    """The id of the message quoted by a bot's reply, named in an entity: docs/reference/teams.md, "Quotes"."""
     for entity in entities(activity):
         reply = entity.get("quotedReply") if entity.get("type") == "quotedReply" else None
         if isinstance(reply, dict) and isinstance(reply.get("messageId"), str):
@@ -68,12 +71,12 @@ def quoted_id(activity: dict[str, Any]) -> str | None:
 
 
 def roots(activity: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entities that hold the AI label, citations and sensitivity."""
+    """The root message entities, which hold AI label, citations and sensitivity."""
     return [entity for entity in entities(activity) if entity.get("type") == ROOT_MESSAGE]
 
 
 def check(activity: dict[str, Any], *, personal: bool = True) -> None:
-    """Raise Refused when Teams would not take this activity; a bot may send `typing` and `message`."""
+    """Refuse an activity as Teams would; a bot may send `typing` and `message`. Raises: Refused."""
     check_form(activity)
     if activity["type"] == "typing":
         return
@@ -87,7 +90,7 @@ def check(activity: dict[str, Any], *, personal: bool = True) -> None:
 
 
 def check_content(activity: dict[str, Any]) -> None:
-    """Raise Refused for attachments, entities or mentions that contradict each other. Leaves the size alone."""
+    """Refuse contradictory attachments, entities or mentions; the size is not checked. Raises: Refused."""
     if not _is_flat(attachments(activity)):
         raise Refused(400, "BadArgument", "An attachment is nested too deeply.")
     _check_root(activity)
@@ -102,7 +105,7 @@ def size(activity: dict[str, Any]) -> int:
 
 
 def _is_flat(content: object) -> bool:
-    """Whether the content can be walked and written without danger to the stack."""
+    """Whether the content is nested less than 100 levels deep, so recursion over the content is safe."""
     level: list[object] = [content]
     for _ in range(_DEEPEST):
         inner: list[object] = []
@@ -118,6 +121,7 @@ def _is_flat(content: object) -> bool:
 
 
 def check_form(activity: dict[str, Any]) -> None:
+    """Refuse an activity with fields of a wrong type. Raises: Refused."""
     if activity.get("type") not in ("message", "typing"):
         raise Refused(400, "BadArgument", "Unknown activity type.")
     if not isinstance(activity.get("text"), str | None):
@@ -153,10 +157,10 @@ def _check_citation(number: int, citation: object) -> None:
     words = f"Error parsing citation {number}."
     if not isinstance(citation, dict) or type(citation.get("position")) is not int:
         raise Refused(400, "BadArgument", words, rule="A citation needs a number as its position.")
-    looks = citation.get("appearance")
-    if not isinstance(looks, dict) or not looks:
+    appearance = citation.get("appearance")
+    if not isinstance(appearance, dict) or not appearance:
         raise Refused(400, "BadArgument", "Empty appearance in a citation.")
-    if not all(isinstance(looks.get(field), str) and looks[field] for field in ("@type", "name")):
+    if not all(isinstance(appearance.get(field), str) and appearance[field] for field in ("@type", "name")):
         raise Refused(400, "BadArgument", words, rule="A citation's appearance needs @type and name.")
 
 

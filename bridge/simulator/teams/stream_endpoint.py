@@ -1,36 +1,31 @@
-"""Streamed messages at the Bot Connector: takes their parts, shows them, and closes what a bot leaves open.
+"""Streamed messages at the Bot Connector: accepts and shows parts, closes streams left open by the bot.
 
-A part is announced live but not written to the journal; the start and the end of a stream are.
+Start and end of a stream are written to the journal; the parts between are only announced to the open pages.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.simulator.teams.bot_messages import bot_message, looks_of
-from bridge.simulator.teams.connector_access import explain
+from aiohttp import web
+
+from bridge.simulator.teams.bot_messages import bot_message, rendering_of
+from bridge.simulator.teams.bot_rendering import Rendering
+from bridge.simulator.teams.connector_access import ConnectorAccess, set_verdict
+from bridge.simulator.teams.faults import Faults
 from bridge.simulator.teams.json_http import error_answer, json_answer
+from bridge.simulator.teams.messages import StreamState
 from bridge.simulator.teams.rules import Refused
-from bridge.simulator.teams.stream_rules import Streams, not_allowed, part_of
+from bridge.simulator.teams.stream_rules import Part, Streams, Verdict, not_allowed, part_of
+from bridge.simulator.teams.tenant import Tenant
+from bridge.simulator.teams.world import Conversation
 from bridge.tasks import Tasks
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiohttp import web
-
-    from bridge.simulator.teams.bot_rendering import Appearance
-    from bridge.simulator.teams.connector_access import Admission
-    from bridge.simulator.teams.faults import Faults
-    from bridge.simulator.teams.messages import StreamState
-    from bridge.simulator.teams.stream_rules import Part, Verdict
-    from bridge.simulator.teams.tenant import Tenant
-    from bridge.simulator.teams.world import Place
-
-_EXPLAINED: dict[Verdict, str] = {
+_VERDICT_SENTENCES: dict[Verdict, str] = {
     "started": "Accepted: starts a stream.",
     "shown": "Accepted: shown in the stream.",
     "hidden": "Accepted and not shown: an informative text after the first content.",
@@ -39,17 +34,18 @@ _EXPLAINED: dict[Verdict, str] = {
 }
 
 
-class Streaming:
-    """Every stream of the tenant. With `allowed=False` none is taken, as for bots that may not stream.
+class StreamEndpoint:
+    """All streams of the tenant. With `allowed=False` every stream is refused, as for bots without streaming.
 
-    `seconds` is the time a stream may take; `clock` gives seconds that only go forward.
+    `limited` switches the rate limits of streams on; `seconds` is the longest time of a stream; `clock` gives monotonic
+    seconds.
     """
 
     def __init__(
         self,
         tenant: Tenant,
         faults: Faults,
-        admission: Admission,
+        access: ConnectorAccess,
         *,
         allowed: bool,
         limited: bool,
@@ -58,7 +54,7 @@ class Streaming:
     ) -> None:
         self._tenant = tenant
         self._faults = faults
-        self._admission = admission
+        self._access = access
         self._allowed = allowed
         self._seconds = seconds
         self._clock = clock
@@ -68,12 +64,13 @@ class Streaming:
         self._ends: dict[str, asyncio.TimerHandle] = {}
 
     def is_open(self, chat_id: str) -> bool:
+        """Whether a stream is open in the chat."""
         return self._streams.open_in(chat_id) is not None
 
-    async def take(self, request: web.Request, place: Place, activity: dict[str, Any]) -> web.Response:
-        """The answer to an activity that is a part of a stream. Raises Refused."""
+    async def take(self, request: web.Request, conversation: Conversation, activity: dict[str, Any]) -> web.Response:
+        """The answer to an activity with a part of a stream. Raises: Refused."""
         at = self._clock()
-        chat = place.chat
+        chat = conversation.chat
         if (
             chat.kind == "groupChat"
         ):  # the answer seen in groups: microsoft/teams-sdk issue 2316 (docs/reference/teams.md, "Streaming")
@@ -86,78 +83,81 @@ class Streaming:
         part = part_of(activity)
         self._one_at_a_time(chat.id, request)
         try:
-            looks = await looks_of(activity, partial(self._tenant.message, chat.id))
-            return await self._faults.around("stream", request, lambda: self._accept(request, place, part, looks, at))
+            rendering = await rendering_of(activity, partial(self._tenant.message, chat.id))
+            return await self._faults.apply(
+                "stream", request, lambda: self._accept(request, conversation, part, rendering, at)
+            )
         finally:
             if self._under_way.get(chat.id) is request:
                 del self._under_way[chat.id]
 
     async def stop(self, chat_id: str, message_id: str) -> bool:
-        """A person ends the open stream `message_id`; False when it is not open."""
+        """End the open stream `message_id` on a person's behalf; False when the stream is not open."""
         if self._streams.open_in(chat_id) != message_id:
             return False
         self._streams.end(chat_id, "stopped")
-        await self._closed(chat_id, message_id, stopped=True)
+        await self._close_message(chat_id, message_id, stopped=True)
         return True
 
     async def before_edit(self, chat_id: str, message_id: str) -> None:
-        """An edit of a streamed message replaces what was streamed. Raises Refused after a person's Stop."""
+        """End the message's open stream before an edit. Edits after a person's Stop are refused. Raises: Refused."""
         if self._streams.was_stopped(message_id):
             raise self._streams.refusal(message_id)
         if self._streams.open_in(chat_id) == message_id:
             self._streams.end(chat_id, "replaced")
-            await self._closed(chat_id, message_id)
+            await self._close_message(chat_id, message_id)
 
     async def close(self) -> None:
+        """Cancel the timers and tasks of open streams."""
         for end in self._ends.values():
             end.cancel()
         await self._tasks.cancel()
 
     def _one_at_a_time(self, chat_id: str, request: web.Request) -> None:
-        """Refuse a part while the one before it is not answered yet; a bot that hung up waits for nothing."""
-        other = self._under_way.get(chat_id)
-        if other is not None and other.transport is not None and not other.transport.is_closing():
+        """Refuse a part sent before the answer to the previous part, unless the bot hung up on the previous part."""
+        previous = self._under_way.get(chat_id)
+        if previous is not None and previous.transport is not None and not previous.transport.is_closing():
             words = "API calls quota exceeded!"
             raise Refused(429, "Throttled", words, "1", rule="Each part waits for the answer to the one before it.")
         self._under_way[chat_id] = request
 
     async def _accept(
-        self, request: web.Request, place: Place, part: Part, looks: Appearance, at: float
+        self, request: web.Request, conversation: Conversation, part: Part, rendering: Rendering, at: float
     ) -> web.Response:
-        chat_id = place.chat.id
+        chat_id = conversation.chat.id
         before = self._streams.open_in(chat_id)
         try:
             verdict = self._streams.judge(chat_id, part, at)
         finally:
-            if before is not None and self._streams.open_in(chat_id) is None:  # its time was up
-                await self._closed(chat_id, before)
-        self._admission.spend_send(place.conversation)
-        explain(request, _EXPLAINED[verdict])
+            if before is not None and self._streams.open_in(chat_id) is None:  # the stream's time was over
+                await self._close_message(chat_id, before)
+        self._access.spend_send(conversation.id)
+        set_verdict(request, _VERDICT_SENTENCES[verdict])
         if verdict == "started":
             new_id = self._tenant.new_id()
             self._streams.start(chat_id, new_id, part, at)
-            self._end_in_time(chat_id, new_id)
-            await self._tenant.put(bot_message(place, new_id, looks, _state(part)), notify=True)
+            self._start_timer(chat_id, new_id)
+            await self._tenant.put(bot_message(conversation, new_id, rendering, _stream_state(part)), notify=True)
             return json_answer({"id": new_id}, 201)
         self._streams.take(chat_id, part, verdict, at)
         if verdict == "dropped":
             words = "PreCondition failed exception when processing streaming activity."
             return error_answer(202, "ContentStreamSequenceOrderPreConditionFailed", words)
         if verdict != "hidden":
-            await self._show(chat_id, part, looks)
+            await self._show(chat_id, part, rendering)
         return json_answer({}, 202)
 
-    async def _show(self, chat_id: str, part: Part, looks: Appearance) -> None:
+    async def _show(self, chat_id: str, part: Part, rendering: Rendering) -> None:
         message = self._tenant.message(chat_id, part.stream_id or "")
         if message is None or message.deleted:
             return
         if part.kind == "final":
-            await self._tenant.change(message, stream=None, **looks.changes())
+            await self._tenant.change(message, stream=None, **rendering.changes())
         else:
-            self._tenant.show(replace(message, stream=_state(part), **looks.changes()))
+            self._tenant.show(replace(message, stream=_stream_state(part), **rendering.changes()))
 
-    def _end_in_time(self, chat_id: str, stream_id: str) -> None:
-        """Close it by itself when its bot does not. One timer to a chat: an earlier stream's has nothing left to do."""
+    def _start_timer(self, chat_id: str, stream_id: str) -> None:
+        """Let a timer close the stream after the longest time. The timer of the chat's earlier stream is cancelled."""
         if (earlier := self._ends.get(chat_id)) is not None:
             earlier.cancel()
         loop = asyncio.get_running_loop()
@@ -166,14 +166,14 @@ class Streaming:
     def _expire(self, chat_id: str, stream_id: str) -> None:
         if self._streams.open_in(chat_id) == stream_id:
             self._streams.end(chat_id, "late")
-            self._tasks.start(self._closed(chat_id, stream_id), "end of a stream")
+            self._tasks.start(self._close_message(chat_id, stream_id), "end of a stream")
 
-    async def _closed(self, chat_id: str, stream_id: str, **changes: Any) -> None:
-        """What was shown last stays as the message."""
+    async def _close_message(self, chat_id: str, stream_id: str, **changes: Any) -> None:
+        """End the message's stream; the last shown text stays."""
         message = self._tenant.message(chat_id, stream_id)
         if message is not None and message.stream is not None:
             await self._tenant.change(message, stream=None, **changes)
 
 
-def _state(part: Part) -> StreamState:
+def _stream_state(part: Part) -> StreamState:
     return "informative" if part.kind == "informative" else "streaming"

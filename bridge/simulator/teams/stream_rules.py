@@ -1,7 +1,7 @@
-"""The rules of streamed messages. Pure: the caller brings the clock, and shows what is accepted.
+"""The rules of streamed messages. Pure: the caller brings the clock, and shows the accepted parts.
 
-Source: learn.microsoft.com/microsoftteams/platform/bots/streaming-ux, the words of the refusals too (reference:
-docs/reference/teams.md, "Streaming").
+Source, also of the refusals' words: docs/reference/teams.md, "Streaming" and
+https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ StreamKind = Literal["informative", "streaming", "final"]
 Verdict = Literal["started", "shown", "hidden", "dropped", "final"]
 Ending = Literal["completed", "late", "stopped", "replaced"]
 
-# from the start to the final: "strict time limit of two minutes"
+# from the start to the final part: "strict time limit of two minutes"
 STREAM_SECONDS = 120.0
-# "The throttling limit is 1 request per second": a little less, since arrivals are what is measured here
+# seconds. "The throttling limit is 1 request per second": a little less, as arrivals are measured, not departures
 INTERVAL = 0.95
 INFORMATIVE_CHARS = 1000
 NOT_ALLOWED = "ContentStreamNotAllowed"
-# streams that have ended are remembered for the words of the refusal
+# ended streams remembered for the words of a refusal
 _REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one activity adds to a stream. `sequence` is None on the final, `stream_id` on the first."""
+    """A part of a stream, from a single activity. `sequence` is None on the final part, `stream_id` on the first."""
 
     kind: StreamKind
     stream_id: str | None
@@ -39,6 +39,7 @@ class Part:
 
 
 def not_allowed(message: str, rule: str | None = None) -> Refused:
+    """A refusal with status 403 and code ContentStreamNotAllowed."""
     return Refused(403, NOT_ALLOWED, message, rule=rule)
 
 
@@ -47,7 +48,7 @@ def _bad(message: str, rule: str | None = None) -> Refused:
 
 
 def is_streamed(activity: dict[str, Any]) -> bool:
-    """Whether the activity says that it belongs to a stream; its form is checked already."""
+    """Whether the activity, already accepted by `rules.check_form`, has a `streaminfo` entity."""
     return any(_is_info(entity) for entity in rules.entities(activity))
 
 
@@ -56,7 +57,7 @@ def _is_info(entity: dict[str, Any]) -> bool:
 
 
 def part_of(activity: dict[str, Any]) -> Part:
-    """The part that an activity with a `streaminfo` entity is. Raises Refused when it is none that Teams takes."""
+    """Read the part from an activity with a `streaminfo` entity. Raises: Refused."""
     infos = [entity for entity in rules.entities(activity) if _is_info(entity)]
     if len(infos) > 1:
         raise _bad("Only one streaminfo entity is allowed.")
@@ -66,7 +67,7 @@ def part_of(activity: dict[str, Any]) -> Part:
         raise _bad("The streamId is no string.")
     _check_sequence(kind, stream_id, sequence)
     text = activity.get("text") or ""
-    if not text:  # "required" on the final, too, whatever else hangs on it
+    if not text:  # "required" on the final part too, even with attachments
         start = "Start streaming" if stream_id is None else "Streaming"
         raise _bad(f"{start} activities should include text", "Each part of a stream needs a text.")
     _check_extras(activity, kind)
@@ -99,7 +100,7 @@ def _check_sequence(kind: StreamKind, stream_id: str | None, sequence: object) -
 
 
 def _check_extras(activity: dict[str, Any], kind: StreamKind) -> None:
-    """What only the final may bring; and the sizes."""
+    """Refuse a part too large, or with labels and attachments before the final part. Raises: Refused."""
     if kind != "final":
         data = activity.get("channelData") or {}
         labels = (root.get("additionalType") or root.get("usageInfo") for root in rules.roots(activity))
@@ -115,7 +116,7 @@ def _check_extras(activity: dict[str, Any], kind: StreamKind) -> None:
 
 @dataclass(slots=True)
 class _Open:
-    """A stream that is open. `last` is when its latest accepted request came; `content` what was streamed."""
+    """An open stream. `started` and `last` (latest accepted request) in seconds; `content` is the streamed text."""
 
     id: str
     started: float
@@ -124,8 +125,11 @@ class _Open:
     content: str
 
 
-def _place_of(part: Part, stream: _Open) -> Verdict:
-    """Where a later part stands in its open stream. Raises Refused when it contradicts what was streamed."""
+def _judge_later_part(part: Part, stream: _Open) -> Verdict:
+    """The verdict on a later part of an open stream; a part that contradicts the streamed text is refused.
+
+    Raises: Refused.
+    """
     if part.sequence is not None and part.sequence <= stream.sequence:
         return "dropped"
     if part.kind == "informative":
@@ -137,9 +141,9 @@ def _place_of(part: Part, stream: _Open) -> Verdict:
 
 
 class Streams:
-    """The streams of all chats, at most one open in each. `limited=False` lets requests come at any pace.
+    """The streams of all chats, with a single open stream per chat at most. `limited=False`: requests at any pace.
 
-    A part is judged first and taken afterwards, since other budgets may still refuse it in between.
+    A part is judged first and taken afterwards, as the connector's budgets may refuse the part in between.
     """
 
     def __init__(self, *, seconds: float = STREAM_SECONDS, limited: bool = True) -> None:
@@ -149,12 +153,12 @@ class Streams:
         self._ended: OrderedDict[str, Ending] = OrderedDict()
 
     def open_in(self, chat: str) -> str | None:
-        """The id of the stream that is open in the chat."""
+        """The id of the chat's open stream, None without."""
         found = self._open.get(chat)
         return found.id if found else None
 
     def judge(self, chat: str, part: Part, now: float) -> Verdict:
-        """What becomes of the part if it is taken; raises Refused. A stream whose time is up has ended then."""
+        """The verdict on the part at `now` (seconds). Ends a stream whose time is over. Raises: Refused."""
         stream = self._open.get(chat)
         if stream is not None and now - stream.started > self._seconds:
             self.end(chat, "late")
@@ -169,14 +173,14 @@ class Streams:
         if self._limited and wait > 0:
             words = "API calls quota exceeded!"
             raise Refused(429, "Throttled", words, retry_after(wait), rule="A stream takes one request a second.")
-        return _place_of(part, stream)
+        return _judge_later_part(part, stream)
 
     def start(self, chat: str, new_id: str, part: Part, now: float) -> None:
-        """Open a stream with its first part, which was judged."""
+        """Open the stream `new_id` with a first part judged as `started`."""
         self._open[chat] = _Open(new_id, now, now, 1, part.text if part.kind == "streaming" else "")
 
     def take(self, chat: str, part: Part, verdict: Verdict, now: float) -> None:
-        """Add a later part as it was judged."""
+        """Add a later part to the open stream, with the verdict of `judge`."""
         stream = self._open[chat]
         stream.last = now
         if verdict == "dropped":
@@ -188,7 +192,7 @@ class Streams:
             stream.content = part.text
 
     def end(self, chat: str, how: Ending) -> None:
-        """End what is open in the chat, if anything is."""
+        """End the chat's open stream, if present."""
         stream = self._open.pop(chat, None)
         if stream is not None:
             self._ended[stream.id] = how
@@ -196,10 +200,11 @@ class Streams:
                 self._ended.popitem(last=False)
 
     def was_stopped(self, stream_id: str) -> bool:
+        """Whether a person stopped the stream."""
         return self._ended.get(stream_id) == "stopped"
 
     def refusal(self, stream_id: str) -> Refused:
-        """Why nothing more can be streamed under this id."""
+        """The refusal of a part for a stream that is not open."""
         match self._ended.get(stream_id):
             case "completed" | "replaced":
                 return not_allowed(

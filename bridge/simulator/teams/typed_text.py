@@ -1,30 +1,29 @@
-"""What becomes of a text that a person types in Teams. Pure.
+"""Turns a text typed in Teams into the forms for the bot and for the chat page. Pure.
 
-The client turns a code fence into a code block and `@Name` into a mention. Every other character stays as it
-was typed, Markdown's too. A message goes to the bot twice: as text and as HTML (reference: docs/reference/teams.md, "Inbound activities" "Fields").
+The client turns a code fence into a code block and `@Name` into a mention. All remaining characters stay as typed,
+Markdown included. The bot gets a message twice, as text and as HTML: docs/reference/teams.md, "Fields of an activity".
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any
 
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)(?:\n```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Somebody whose `@Name` in a typed text is a mention. `id` is a Teams id, `29:…` or `28:…`."""
+    """An account whose `@Name` in a typed text is a mention. `id` is a Teams id, `29:…` or `28:…`."""
 
     id: str
     name: str
 
     def entity(self) -> dict[str, Any]:
+        """The mention as an entity of an activity."""
         return {
             "type": "mention",
             "text": f"<at>{self.name}</at>",
@@ -34,15 +33,15 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A fenced block without its fences."""
+    """The content of a fenced code block."""
 
     language: str
     code: str
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A typed text as the bot gets it: `text`, the `html` of its attachment, the mention entities."""
+class SentText:
+    """A typed text in the form for the bot: `text`, the `html` attachment, the mention entities."""
 
     text: str
     html: str
@@ -65,7 +64,7 @@ def _blocks(text: str, mentions: Sequence[Mention]) -> Iterator[Code | Paragraph
 
 
 def _split_mentions(text: str, mentions: Sequence[Mention]) -> Paragraphs:
-    """The text with each `@Name` of a known name taken out as a mention; longer names first."""
+    """The text, split at each `@Name` of a mention; longer names win over shorter names."""
     by_token = {f"@{mention.name}": mention for mention in mentions}
     if not by_token:
         return (text,)
@@ -78,17 +77,17 @@ def _lines(text: str) -> str:
     return html.escape(text, quote=False).replace("\n", "<br>")
 
 
-def sent_form(text: str, mentions: Sequence[Mention]) -> Sent:
-    """The text as Teams sends it to the bot; each `@Name` of `mentions` in it becomes a mention."""
+def sent_form(text: str, mentions: Sequence[Mention]) -> SentText:
+    """The text in the form for the bot; each `@Name` of `mentions` in the text becomes a mention."""
     texts: list[str] = []
-    shown: list[str] = []
+    paragraphs: list[str] = []
     mentioned: list[Mention] = []
     for block in _blocks(text, mentions):
         if isinstance(block, Code):
             texts.append(block.code)
-            # the form of Graph's chatMessage body: learn.microsoft.com/graph/api/resources/chatmessage
+            # the form of Graph's chatMessage body: https://learn.microsoft.com/graph/api/resources/chatmessage
             language = html.escape(block.language)
-            shown.append(f'<codeblock class="{language}"><code>{_lines(block.code)}</code></codeblock>')
+            paragraphs.append(f'<codeblock class="{language}"><code>{_lines(block.code)}</code></codeblock>')
             continue
         texts.append("".join(part if isinstance(part, str) else f"<at>{part.name}</at>" for part in block))
         marked = ""
@@ -101,21 +100,21 @@ def sent_form(text: str, mentions: Sequence[Mention]) -> Sent:
                 f' itemid="{len(mentioned)}">{html.escape(part.name)}</span>'
             )
             mentioned.append(part)
-        shown.extend(f"<p>{paragraph or '&nbsp;'}</p>" for paragraph in marked.split("<br><br>"))
-    return Sent("\n".join(texts), "\n".join(shown), tuple(mention.entity() for mention in mentioned))
+        paragraphs.extend(f"<p>{paragraph or '&nbsp;'}</p>" for paragraph in marked.split("<br><br>"))
+    return SentText("\n".join(texts), "\n".join(paragraphs), tuple(mention.entity() for mention in mentioned))
 
 
-def shown_form(text: str, mentions: Sequence[Mention]) -> str:
-    """The text as the chat page shows it: HTML in which everything typed is escaped."""
-    shown = ""
+def page_html(text: str, mentions: Sequence[Mention]) -> str:
+    """The text in the form for the chat page: HTML with all typed characters escaped."""
+    page = ""
     for block in _blocks(text, mentions):
         if isinstance(block, Code):
             language = f' class="language-{html.escape(block.language)}"' if block.language else ""
-            shown += f"<pre><code{language}>{html.escape(block.code)}</code></pre>"
+            page += f"<pre><code{language}>{html.escape(block.code)}</code></pre>"
             continue
         parts = (
             _lines(part) if isinstance(part, str) else f'<span class="mention">{html.escape(part.name)}</span>'
             for part in block
         )
-        shown += f"<p>{''.join(parts)}</p>"
-    return shown
+        page += f"<p>{''.join(parts)}</p>"
+    return page

@@ -1,7 +1,7 @@
-"""The demo world's words: who works at Contoso, and which chats they have.
+"""The people of the simulated tenant "Contoso", their chats, and the ids of both in Teams' forms.
 
-Ids have the shapes that Teams gives them (reference: docs/reference/teams.md, "Inbound activities" "Fields") and are derived from the
-names, so that they are the same after every restart.
+Ids have the forms of docs/reference/teams.md, "Fields of an activity", and are derived from names, so every restart
+gives the same ids.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ TENANT_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, "contoso.example"))
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who can write to the bot. `locale` is a language tag, `timezone` an IANA name.
+    """A person who can write to the bot. `locale` is a language tag, `timezone` an IANA name.
 
-    `utc_offset` in hours is the zone's winter time: not every machine has the zone's own data.
+    `utc_offset` in hours is the zone's winter time, as some machines have no time zone data.
     """
 
     id: str
@@ -36,48 +36,50 @@ class Person:
 
     @property
     def aad_id(self) -> str:
-        """The Entra object id. A guest's is made in the home tenant's name: it never equals a member's."""
+        """The Entra object id. A guest's id is derived from the home tenant, so never equals a member's."""
         home = "fabrikam.example" if self.guest else "contoso.example"
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.id}.{home}"))
 
     @property
     def initials(self) -> str:
+        """The first letters of the name's words."""
         return "".join(word[0] for word in self.name.split()).upper()
 
     @property
     def country(self) -> str:
+        """The country of the locale, such as `US`."""
         return self.locale.partition("-")[2]
 
     @property
     def user_principal_name(self) -> str:
-        # Entra's form for invited guests: learn.microsoft.com/entra/external-id/user-properties
+        """The sign-in name. Entra's form for guests: https://learn.microsoft.com/entra/external-id/user-properties"""
         guest_form = f"{self.id}_fabrikam.example#EXT#@contoso.example"
         return guest_form if self.guest else f"{self.id}@contoso.example"
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A place where people meet the bot. `conversation` is its Teams id, without any thread suffix."""
+    """A chat of people with the bot. `id` is the page's id; `conversation_id` Teams' id, without a thread suffix."""
 
     id: str
     kind: ChatKind
     title: str
     members: tuple[str, ...]
-    conversation: str
+    conversation_id: str
     team: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a message belongs: a chat and, in a channel, the id of the thread's root message."""
+class Conversation:
+    """The conversation of a message: a chat and, in a channel, the id of the thread's first message."""
 
     chat: Chat
     thread: str | None = None
 
     @property
-    def conversation(self) -> str:
-        """The conversation id as the Bot Connector spells it: a channel's thread rides on `;messageid=`."""
-        return f"{self.chat.conversation};messageid={self.thread}" if self.thread else self.chat.conversation
+    def id(self) -> str:
+        """The conversation id at the Bot Connector; the thread of a channel follows `;messageid=`."""
+        return f"{self.chat.conversation_id};messageid={self.thread}" if self.thread else self.chat.conversation_id
 
 
 PEOPLE = {
@@ -98,21 +100,25 @@ def _opaque(seed: str, length: int) -> str:
 
 
 def teams_user_id(person: Person, app_id: str) -> str:
-    """`29:…`: Teams gives every bot another id for the same person."""
+    """The person's Teams id `29:…`: each bot gets a different id for the same person."""
     return f"29:1{_opaque(f'{app_id}/{person.id}', 64)}"
 
 
 def teams_bot_id(app_id: str) -> str:
+    """The bot's Teams id `28:…`."""
     return f"28:{app_id}"
 
 
 def team_id() -> str:
-    """The id of the team's general channel is the team's id too."""
+    """The team's id, also the id of the team's general channel."""
     return f"19:{_opaque('team Contoso', 32).lower()}@thread.tacv2"
 
 
 def roster_entry(person: Person, app_id: str, tenant_id: str) -> dict[str, Any]:
-    """A TeamsChannelAccount: learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context."""
+    """The person as a TeamsChannelAccount.
+
+    Source: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context
+    """
     given, _, family = person.name.partition(" ")
     return {
         "id": teams_user_id(person, app_id),
@@ -129,25 +135,25 @@ def roster_entry(person: Person, app_id: str, tenant_id: str) -> dict[str, Any]:
 
 
 def iso_now() -> str:
-    """The time as the page API gives it."""
+    """The present time in the page API's form: ISO 8601, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def demo_chats(app_id: str) -> dict[str, Chat]:
-    """Each member's chat with the bot, a group chat and a channel, by the page's chat id."""
-    everybody = tuple(PEOPLE)
+    """A personal chat for each member, a group chat and a channel, by the page's chat id."""
+    all_members = tuple(PEOPLE)
     chats = [
         Chat(
             id=f"personal-{person.id}",
             kind="personal",
             title=BOT_NAME,
             members=(person.id,),
-            conversation=f"a:1{_opaque(f'{app_id}/personal/{person.id}', 70)}",
+            conversation_id=f"a:1{_opaque(f'{app_id}/personal/{person.id}', 70)}",
         )
         for person in PEOPLE.values()
-        if not person.guest  # Teams offers guests no apps of their own
+        if not person.guest  # guests have no personal apps in Teams
     ]
     group = hashlib.sha256(b"launch team").hexdigest()[:32]
     launch_team = Chat("launch-team", "groupChat", "Launch team", ("alice", "bob", "chen"), f"19:{group}@thread.v2")
-    general = Chat("general", "channel", "General", everybody, team_id(), team=TENANT_NAME)
+    general = Chat("general", "channel", "General", all_members, team_id(), team=TENANT_NAME)
     return {chat.id: chat for chat in (*chats, launch_team, general)}

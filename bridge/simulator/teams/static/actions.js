@@ -1,6 +1,6 @@
-// What can be done with a message: a bar on hover and on keyboard focus, a sheet after a long press on a touch screen.
-// One bar serves the whole log. By keyboard: the log is one stop of Tab; Up and Down move between messages, Right or Enter
-// goes into the bar, Left and Right move within it, Escape leaves it.
+// The actions of a message: a bar on hover and on keyboard focus, a sheet after a long press on a touch screen. A single
+// bar serves the whole log. By keyboard: Tab stops once in the log; Up and Down move between messages, Right or Enter goes
+// into the bar, Left and Right move within the bar, Escape leaves the bar.
 
 import { deleteMessage } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -14,7 +14,7 @@ import { chatNamed, messageNamed, store } from "./state.js";
 import { openSheet, watchLongPress } from "./sheet.js";
 import { toast } from "./toasts.js";
 
-/** The actions that a message offers to this person, each `{key, words, picture, pressed, run}`. */
+/** The person's actions on a message, each `{key, words, picture, pressed, run}`. */
 function actionsOf(message, redraw) {
   if (message.deleted || message.stream) return [];
   const own = message.from.id === store.person;
@@ -24,7 +24,7 @@ function actionsOf(message, redraw) {
       key: `react-${type}`, words: reactionName(type), picture: () => emoji(type), reaction: true,
       pressed: isOwn(message, type), run: () => toggleReaction(message, type, redraw),
     })),
-    // in a channel one answers in the thread, which has a box of its own
+    // in a channel people reply in the thread's own message box
     chatNamed(message.chat)?.kind !== "channel"
       && { key: "quote", words: "Reply with quote", picture: () => icon("reply"), run: () => startQuote(message) },
     message.text && { key: "copy", words: "Copy text", picture: () => icon("copy"), run: () => copyText(message.text) },
@@ -45,7 +45,7 @@ async function copyText(text) {
   }
 }
 
-/** Gives a log its bar, its keys and its long press. Returns what `app.js` calls after each drawing. */
+/** Adds the bar, keyboard control and long press to a log. Returns a function to call after each drawing. */
 export function messageActions(log, redraw) {
   const bar = h("div", {
     class: "actions", role: "toolbar", "aria-label": "Actions for this message", "aria-live": "off",
@@ -54,26 +54,26 @@ export function messageActions(log, redraw) {
   const articleAt = (target) => (target instanceof Element ? target.closest(".message") : null);
   const messageOf = (article) => messageNamed(log.dataset.chat, article.dataset.messageId);
 
-  function fill() {
+  function updateBar() {
     const article = articleAt(bar);
     const message = article && messageOf(article);
     const actions = message && !article.querySelector(".editor") ? actionsOf(message, redraw) : [];
-    if (!actions.length) return putAway(article);
+    if (!actions.length) return removeBar(article);
     const shown = actions.map(({ key, pressed }) => [key, pressed]);
     if (differs(bar, [message.id, message.text, shown])) replaceKeepingFocus(bar, actions.map(button));
   }
 
-  function putAway(article) {
+  function removeBar(article) {
     const focused = bar.contains(document.activeElement);
     bar.remove();
-    if (focused) article.focus({ preventScroll: true }); // what was deleted offers Undo there
+    if (focused) article.focus({ preventScroll: true }); // the deleted message offers Undo
   }
 
   function show(article) {
     if (!article || articleAt(bar) === article) return;
-    if (bar.contains(document.activeElement)) return; // somebody works with it just now
+    if (bar.contains(document.activeElement)) return; // the keyboard is in the bar
     article.querySelector(".message-main").append(bar);
-    fill();
+    updateBar();
   }
 
   log.addEventListener("pointerover", (event) => event.pointerType === "mouse" && show(articleAt(event.target)));
@@ -82,7 +82,7 @@ export function messageActions(log, redraw) {
     const article = articleAt(event.target);
     if (article && event.target.matches(":focus-visible")) show(article);
   });
-  // only when the focus has arrived elsewhere: on its way it is nowhere, and the bar may be where it goes
+  // checked after the focus has moved: during the move no element has the focus, and the bar may get it
   log.addEventListener("focusout", () => setTimeout(() => {
     if (!log.contains(document.activeElement) && !log.matches(":hover")) bar.remove();
   }));
@@ -94,8 +94,8 @@ export function messageActions(log, redraw) {
     return actions.length > 0;
   });
   return () => {
-    fill();
-    oneTabStop(log);
+    updateBar();
+    setTabStop(log);
   };
 }
 
@@ -107,8 +107,8 @@ function button({ key, words, picture, pressed, run }, at) {
   }, picture(), hidden(words));
 }
 
-/** Of all messages, one can be reached by Tab: the newest, or where the keyboard was last. */
-function oneTabStop(log) {
+/** Lets Tab reach a single message: the message last used by keyboard, else the newest. */
+function setTabStop(log) {
   const articles = [...log.querySelectorAll(".message")];
   const current = articles.find((article) => article.contains(document.activeElement)) ?? articles.at(-1);
   for (const article of log.querySelectorAll(".message[tabindex='0']")) if (article !== current) article.tabIndex = -1;
@@ -127,10 +127,10 @@ function keys(event, log, bar) {
   const next = target ?? neighbour(event.key, article, log);
   if (!next) return;
   event.preventDefault();
-  const stop = bar.contains(next) ? next : bar.firstElementChild; // who comes back begins at the first again
-  for (const other of bar.children) other.tabIndex = other === stop ? 0 : -1;
+  const stop = bar.contains(next) ? next : bar.firstElementChild; // on return the bar starts at the first button
+  for (const action of bar.children) action.tabIndex = action === stop ? 0 : -1;
   next.focus();
-  if (next.matches(".message")) oneTabStop(log);
+  if (next.matches(".message")) setTabStop(log);
 }
 
 const intoBar = (key, bar) => (key === "Enter" || key === "ArrowRight" ? bar.firstElementChild : null);

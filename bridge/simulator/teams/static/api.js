@@ -1,4 +1,4 @@
-// The page's two lines to the simulator: requests, and the stream of what happens.
+// The page's connections to the simulator: requests to the page API, and the stream of events.
 
 /** A request that failed; `message` is a sentence for the person at the page. */
 export class ApiError extends Error {}
@@ -10,7 +10,7 @@ async function call(path, body, method = body === undefined ? "GET" : "POST") {
       method,
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
-      // Longer than the 15 s that Teams gives a bot, so that the simulator's own verdict arrives first.
+      // longer than the 15 s for a bot's answer, so the simulator's own verdict arrives first
       signal: AbortSignal.timeout(30_000),
     });
   } catch {
@@ -49,8 +49,8 @@ export const changeApp = (chat, person, action) => call(`${chatPath(chat)}/app`,
 export const loadTraffic = async () => (await call("/api/traffic")).entries ?? [];
 
 /**
- * Follows `/api/events` for as long as the page lives. `onOpen` runs at every (re)connection: what happened in
- * between was missed, so the caller loads everything again then. `onLost` runs when a connection breaks.
+ * Follows `/api/events` while the page is open. `onOpen` runs at every (re)connection: events in between were missed, so
+ * the caller has to load all data again. `onLost` runs when a connection breaks.
  */
 export function followEvents({ onEvent, onOpen, onLost }) {
   let wait = 500;
@@ -63,8 +63,8 @@ export function followEvents({ onEvent, onOpen, onLost }) {
     source.onmessage = ({ data }) => onEvent(JSON.parse(data));
     source.onerror = () => {
       onLost();
-      // The browser retries a broken stream by itself, but gives up for good after an HTTP error; and its own pause
-      // may be long. One rule for both: close and try again ourselves, at most 5 s later.
+      // The browser reconnects a broken stream, after a pause of the browser's choice, but never after an HTTP error.
+      // So the page closes the stream and reconnects in both cases, at most 5 s later.
       source.close();
       setTimeout(connect, wait);
       wait = Math.min(wait * 2, 5_000);

@@ -1,5 +1,5 @@
-// Puts the page together: the address says who and where, the event stream says what happened, and after each change the
-// views draw what is different.
+// Puts the page together: person and chat come from the address, changes from the event stream; after each change the views
+// draw the differences.
 
 import { messageActions } from "./actions.js";
 import { followEvents, loadMessages, loadState, openChat } from "./api.js";
@@ -23,12 +23,12 @@ const byId = (id) => document.getElementById(id);
 const wide = matchMedia("(min-width: 760px)");
 const NEAR_END_PX = 120;
 let log = null; // the element of the open chat's messages
-let atEnd = true; // whether the reader is at the newest message: then new ones keep scrolling in
-let refreshActions = () => {}; // brings the action bar of that log up to date
-let panel = null; // what stands beside the conversation: "phrases", "traffic" or nothing
+let atEnd = true; // whether the reader is at the newest message, so the log scrolls to new messages
+let refreshActions = () => {}; // brings the log's action bar up to date
+let panel = null; // the panel beside the conversation: "phrases", "traffic" or null
 let planned = false;
 
-/** Draws once for all changes of this turn of the event loop. Not by animation frame: those stop in hidden tabs. */
+/** Draws once for all changes of a turn of the event loop. Not by animation frames, which stop in hidden tabs. */
 function redraw() {
   if (planned) return;
   planned = true;
@@ -48,7 +48,7 @@ function draw() {
   }
   drawSidebar();
   document.body.dataset.pane = store.pane;
-  drawPhrases(byId("phrases"), panel === "phrases", { sayIt, close: togglePhrases });
+  drawPhrases(byId("phrases"), panel === "phrases", { sendText, close: togglePhrases });
   drawTraffic(byId("traffic"), panel === "traffic", { redraw, close: toggleTraffic });
   drawTrafficButton();
   if (chat) drawConversation(chat);
@@ -56,14 +56,14 @@ function draw() {
   document.title = `${unread ? `(${unread}) ` : ""}${me().name} · GoClaw Teams Bridge`;
 }
 
-/** Whether the open chat is before somebody's eyes. */
+/** Whether the open chat is visible on the screen. */
 const isReading = () => document.visibilityState === "visible" && (wide.matches || store.pane === "chat");
 
 function drawConversation(chat) {
   if (log?.dataset.chat !== chat.id || log.dataset.person !== store.person) startConversation(chat);
   drawHead(byId("conversation-head"), chat, { phrasesOpen: panel === "phrases", togglePhrases, redraw });
   drawAppNotice(byId("app-notice"), chat, redraw);
-  drawChips(byId("chips"), sayIt);
+  drawChips(byId("chips"), sendText);
   const height = log.scrollHeight;
   drawLog(log, redraw);
   refreshActions();
@@ -78,7 +78,7 @@ function startConversation(chat) {
     atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
     if (atEnd) byId("to-latest").hidden = true;
   });
-  log.addEventListener("load", () => atEnd && (log.scrollTop = log.scrollHeight), true); // a picture has got its height
+  log.addEventListener("load", () => atEnd && (log.scrollTop = log.scrollHeight), true); // a loaded picture changes the height
   atEnd = true;
   store.editing = null;
   byId("to-latest").hidden = true;
@@ -88,7 +88,7 @@ function startConversation(chat) {
   if (wide.matches) byId("composer").focus({ preventScroll: true }); // on a phone the keyboard would cover the messages
 }
 
-/** Up in the empty message box edits what one said last, as in Teams. */
+/** Up in the empty message box edits the person's own latest message, as in Teams. */
 function editLatest() {
   const own = ({ from, deleted, text, thread }) => from.id === store.person && !deleted && text && !thread;
   const latest = messagesOf(store.chat).findLast(own);
@@ -96,7 +96,7 @@ function editLatest() {
   return Boolean(latest);
 }
 
-function sayIt(text) {
+function sendText(text) {
   const chat = openedChat();
   if (!wide.matches) panel = null;
   atEnd = true;
@@ -124,7 +124,7 @@ function drawTrafficButton() {
   byId("traffic-news").textContent = refusals > 99 ? "99+" : String(refusals);
 }
 
-/** Follows the address: another person, another chat, or the list on a phone. `afresh` loads what is known as well. */
+/** Shows the address's person and chat, or the list on a phone. `afresh` also loads chats already loaded. */
 async function follow({ afresh = false } = {}) {
   readAddress(location.hash, wide.matches);
   const address = addressOf(store.person, store.pane === "chat" ? store.chat : null);
@@ -134,18 +134,18 @@ async function follow({ afresh = false } = {}) {
   await Promise.all(wanted.map(({ id }) => fillChat(id, () => loadMessages(id))));
   redraw();
   const chat = openedChat();
-  // Opening a personal chat installs the app there, as in Teams; the simulator does so once only.
+  // Opening a personal chat installs the app there, as in Teams; the simulator installs only once.
   if (chat?.kind === "personal" && store.pane === "chat") await openChat(chat.id, store.person);
 }
 
-/** At every (re)connection of the event stream: what was missed is unknown, so everything is loaded again. */
+/** Loads all data again, at every (re)connection of the event stream: missed events are unknown. */
 async function reload() {
   const before = store.state?.bridge;
   forgetTraffic();
   store.state = await loadState();
   bridgeChanged(before, store.state.bridge);
   const own = new Set(chatsOf(store.person).map(({ id }) => id));
-  for (const id of store.messages.keys()) if (!own.has(id)) store.messages.delete(id); // stale; loaded when looked at
+  for (const id of store.messages.keys()) if (!own.has(id)) store.messages.delete(id); // stale; loaded again when opened
   await follow({ afresh: true });
 }
 
@@ -153,7 +153,7 @@ const EVENTS = {
   message: ({ message }) => {
     const own = message.from.id === store.person && message.chat === store.chat && !message.thread;
     const before = messageNamed(message.chat, message.id);
-    if (own && !before) atEnd = true; // who writes wants to see it
+    if (own && !before) atEnd = true; // the writer wants to see the message
     applyMessage(message);
     notifyOf(message, before, isReading());
   },
@@ -170,7 +170,7 @@ const EVENTS = {
 const complain = (error) => toast(error.message, "warn");
 
 startSidebar();
-startStatus({ redraw, saySlow: () => sayIt("take 20 seconds") });
+startStatus({ redraw, saySlow: () => sendText("take 20 seconds") });
 followEvents({
   onOpen: () => {
     connectionChanged(true, redraw);
@@ -181,7 +181,7 @@ followEvents({
     redraw();
   },
   onEvent: (event) => {
-    if (!store.state || !Object.hasOwn(EVENTS, event.type)) return; // not loaded yet, or of a later version
+    if (!store.state || !Object.hasOwn(EVENTS, event.type)) return; // the page is not loaded yet, or the event is of a later version
     EVENTS[event.type](event);
     redraw();
   },
@@ -193,14 +193,14 @@ watchDrops(byId("conversation"), () => (store.state && openedChat() ? (files) =>
 addEventListener("hashchange", () => store.state && follow().catch(complain));
 wide.addEventListener("change", () => store.state && follow().catch(complain));
 document.addEventListener("visibilitychange", redraw);
-// A phone's keyboard or a growing text shortens the log: the newest message stays in sight.
+// A phone's keyboard or a growing text box shortens the log: the newest message stays visible.
 new ResizeObserver(() => {
   if (log && atEnd) log.scrollTop = log.scrollHeight;
 }).observe(byId("log-slot"));
 byId("to-latest").addEventListener("click", () => log.scrollTo({ top: log.scrollHeight }));
 for (const link of document.querySelectorAll("[data-skip]")) {
   link.addEventListener("click", (event) => {
-    event.preventDefault(); // the address belongs to the choice of person and chat
+    event.preventDefault(); // the address holds person and chat, so no #anchor may replace it
     byId(link.dataset.skip)?.focus();
   });
 }

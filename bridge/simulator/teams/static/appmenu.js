@@ -1,5 +1,5 @@
-// Whether the app is in a chat: a small menu that removes it or adds it again, as Teams' own menu of a chat does, and a
-// word where it was removed.
+// A small menu that removes the app from a chat or adds the app again, as Teams' own menu of a chat does, and a notice in
+// chats from which the app was removed.
 
 import { changeApp } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -15,7 +15,7 @@ const OFFERS = {
   removed: { add: (bot) => `Add ${bot} to this chat` },
 };
 
-/** The button with its menu; nothing where the simulator does not tell whether the app is there. */
+/** The button with the menu; null if the simulator does not give the app's state. */
 export function appMenu(chat, redraw) {
   if (!Object.hasOwn(OFFERS, chat.app ?? "")) return null;
   const run = (action) => {

@@ -1,15 +1,15 @@
-// Files that a person is about to send: picked, dropped or pasted, and read into memory.
+// Files for the next message: picked, dropped or pasted, and read into memory.
 
 import { fileChip } from "./files.js";
 import { h } from "./dom.js";
 import { sizeOf } from "./format.js";
 import { icon } from "./icons.js";
 
-// What the simulator takes at once.
+// the simulator's limits for a message
 const MOST_FILES = 10;
 const LARGEST_BYTES = 10 * 1024 * 1024;
 
-/** Reads what was chosen into `kept`, up to the limits. Returns a sentence about what was left out, or null. */
+/** Reads the chosen files into `kept`, up to the limits. Returns a sentence about the first rejected file, or null. */
 export async function addFiles(kept, chosen) {
   for (const file of chosen) {
     if (kept.length >= MOST_FILES) return `A message can have ${MOST_FILES} files at most.`;
@@ -18,7 +18,7 @@ export async function addFiles(kept, chosen) {
     try {
       kept.push({ name: file.name || "pasted", type: file.type, size: file.size, base64: await base64Of(file) });
     } catch {
-      return `“${file.name}” could not be read.`; // a folder, or gone since
+      return `“${file.name}” could not be read.`; // a folder, or a file deleted meanwhile
     }
   }
   return null;
@@ -35,8 +35,8 @@ function base64Of(file) {
 
 export const sentFiles = (kept) => kept.map(({ name, type, base64 }) => ({ name, type, base64 }));
 
-/** The files above the message box, each with a button that takes it out again. */
-export function tray(kept, remove) {
+/** The files above the message box, each with a button that removes the file. */
+export function attachedFiles(kept, remove) {
   return kept.map((file) => h("div", { class: "tray-file", dataset: { testid: "attached" } },
     /^image\/(png|jpeg|gif|webp)$/.test(file.type)
       ? h("img", { class: "tray-picture", src: `data:${file.type};base64,${file.base64}`, alt: file.name })
@@ -47,14 +47,14 @@ export function tray(kept, remove) {
     }, icon("close"))));
 }
 
-/** The paper clip: a button behind a file field that nobody sees. */
+/** The paper clip: a button that opens an invisible file field. */
 export function attachButton(words, take) {
   const field = h("input", {
     type: "file", multiple: true, class: "visually-hidden", tabindex: "-1", "aria-hidden": "true",
     dataset: { testid: "file-field" },
     on: { change: () => {
       take([...field.files]);
-      field.value = ""; // the same file may be chosen again
+      field.value = ""; // so the same file can be chosen again
     } },
   });
   const button = h("button", {
@@ -66,12 +66,12 @@ export function attachButton(words, take) {
 
 const carriesFiles = (event) => [...event.dataTransfer?.types ?? []].includes("Files");
 
-/** Lets files be dropped anywhere on `area`. `take()` says who takes them now: a function, or null for nobody. */
+/** Lets files be dropped anywhere on `area`. `take()` returns the function that receives the files, or null. */
 export function watchDrops(area, take) {
   const leave = () => area.classList.remove("dropping");
   area.addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
-    event.preventDefault(); // else the browser leaves the page and opens the file
+    event.preventDefault(); // else the browser opens the file in place of the page
     event.dataTransfer.dropEffect = take() ? "copy" : "none";
     area.classList.toggle("dropping", Boolean(take()));
   });

@@ -1,11 +1,11 @@
-// What a person asks for by a click, and a word about it when the simulator refuses.
+// Requests made by a click, with a notice when the simulator refuses.
 
 import { store } from "./state.js";
 import { toast } from "./toasts.js";
 
 /**
- * Runs `act`; a refusal becomes a toast. `mark` stands in `store.busy` meanwhile, and while it does, the same is not
- * asked a second time. Returns whether it went well.
+ * Runs `act`; a refusal becomes a toast. Meanwhile `mark` is in `store.busy`, and a second call with the same mark does
+ * not run. Returns whether `act` succeeded.
  */
 export async function attempt(redraw, act, mark) {
   if (store.busy.has(mark)) return false;

@@ -1,4 +1,4 @@
-// Who speaks, as a round picture: the product's mark for the bot, coloured initials for people.
+// The sender as a round picture: the product's mark for the bot, coloured initials for people.
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
@@ -6,7 +6,7 @@ import { store } from "./state.js";
 
 const TONES = 6; // .tone-0 … .tone-5 in style.css
 
-/** Decoration only: the name always stands beside it in words. */
+/** Decoration only: the name always stands beside the picture. */
 export function personAvatar(id, name, size = "") {
   const at = store.state.people.findIndex((person) => person.id === id);
   const initials = store.state.people[at]?.initials ?? name.slice(0, 1).toUpperCase();

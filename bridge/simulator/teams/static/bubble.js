@@ -1,4 +1,4 @@
-// What stands in a message's bubble: the quoted message, the words, a card, files; or the editor, or that it was deleted.
+// The content of a message's bubble: quoted message, text, card and files; or the editor, or a notice of deletion.
 
 import { clickAction, undeleteMessage } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -11,14 +11,14 @@ import { icon } from "./icons.js";
 import { setRichText } from "./richtext.js";
 import { store } from "./state.js";
 
-/** Draws what changed. Returns whether the words of a message that was there before are other ones now. */
+/** Draws the changed parts. Returns whether the content of a message drawn before has changed. */
 export function updateBubble(bubble, message, redraw) {
   const { html, card, deleted, stream, files } = message;
   const first = bubble.childElementCount === 0;
   const changed = differs(bubble, [html, card, deleted, stream, files]);
   bubble.classList.toggle("deleted", deleted);
   bubble.classList.toggle("streaming", Boolean(stream));
-  reconcile(bubble, deleted ? [gone(message, redraw)] : parts(message, redraw));
+  reconcile(bubble, deleted ? [deletedNotice(message, redraw)] : parts(message, redraw));
   bubble.hidden = bubble.childElementCount === 0;
   return changed && !first;
 }
@@ -32,7 +32,7 @@ function parts(message, redraw) {
     !editing && words(message),
     message.card && card(message, redraw),
     ...fileItems(message, redraw),
-    note(message),
+    clickNote(message),
   ].filter(Boolean);
 }
 
@@ -52,11 +52,11 @@ function goTo(id) {
   target.scrollIntoView({ block: "center" });
   target.focus({ preventScroll: true });
   target.classList.remove("found");
-  void target.offsetWidth; // lets the highlight run again
+  void target.offsetWidth; // forces a layout, so the highlight runs again
   target.classList.add("found");
 }
 
-/** Before its first words a stream tells what the agent does; that line is replaced, never kept. */
+/** The message's text. Before the first text of a stream, the activity line, which the text then replaces. */
 function words(message) {
   if (message.stream === "informative") {
     return {
@@ -102,21 +102,21 @@ async function press(message, index, redraw) {
   redraw();
 }
 
-function note(message) {
+function clickNote(message) {
   const click = store.clicks.get(message.id);
-  if (!message.card) return null; // what was clicked has gone, and what came of it stands in the message
-  const told = click?.note ?? (message.answered_action ? `Answered with “${message.answered_action}”.` : null);
-  return told && {
+  if (!message.card) return null; // the clicked card is gone, replaced by the outcome
+  const sentence = click?.note ?? (message.answered_action ? `Answered with “${message.answered_action}”.` : null);
+  return sentence && {
     key: "note",
     make: () => h("p", { role: "status", dataset: { testid: "action-note" } }),
     update: (element) => {
       element.className = click?.failed ? "click-note failed" : "click-note";
-      if (differs(element, told)) element.textContent = told;
+      if (differs(element, sentence)) element.textContent = sentence;
     },
   };
 }
 
-function gone(message, redraw) {
+function deletedNotice(message, redraw) {
   const undo = () => attempt(redraw, () => undeleteMessage(message, store.person), `undelete/${message.id}`);
   return {
     key: "gone",

@@ -1,5 +1,5 @@
-// Adaptive Cards, built element by element. Nothing of a card is parsed as HTML, and only what Teams itself would let a
-// bot do is done: https links, pictures of this page's own host or data: addresses.
+// Adaptive Cards, built element by element. No part of a card is parsed as HTML, and a card can do no more than in Teams:
+// https links, pictures of the page's own host or data: addresses.
 // Elements: https://adaptivecards.io/explorer/ ; CodeBlock: Teams' own extension.
 
 import { cardText, isSafeLink } from "./cardtext.js";
@@ -20,8 +20,8 @@ const ELEMENTS = {
 };
 
 /**
- * The card as an element. `onAction(index)` runs for Execute and Submit buttons: the index counts every action of the card,
- * those of ActionSets in the body first, in reading order, then the card's own. `busy` disables them meanwhile.
+ * The card as an element. `onAction(index)` runs for Execute and Submit buttons: the index counts all actions of the card,
+ * first the actions of ActionSets in the body, in reading order, then the card's own. `busy` disables the buttons.
  */
 export function cardElement(card, { onAction, busy }) {
   const building = { onAction, busy, numbers: new Map() };
@@ -30,7 +30,7 @@ export function cardElement(card, { onAction, busy }) {
   return h("div", { class: "card", role: "group", "aria-label": "Card" }, body, actionRow(card.actions, building));
 }
 
-/** The simulator counts in this order; hidden elements count too, so it is done before anything is drawn. */
+/** Numbers the actions in the simulator's order, before drawing, since hidden elements count too. */
 function numberActions(part, numbers) {
   for (const item of Array.isArray(part) ? part : [part]) {
     if (!item || typeof item !== "object") continue;
@@ -147,7 +147,7 @@ function actionRow(actions, card) {
 
 function actionButton(action, card) {
   const index = card.numbers.get(action);
-  if (index === undefined) return null; // part of a fallback: the simulator does not know it
+  if (index === undefined) return null; // an action in a fallback, unknown to the simulator
   const title = action.title || "Open";
   const hook = { action: String(index), key: `action-${index}`, testid: "card-action" };
   const look = `card-action style-${oneOf(action.style, ["positive", "destructive"], "default")}`;

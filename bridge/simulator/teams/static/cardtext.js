@@ -1,5 +1,5 @@
-// The Markdown of card texts, which is far less than a message's: bold, italic, links, lists. Teams shows nothing more
-// there, so neither does this page. https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format
+// The Markdown of card texts: bold, italic, links and lists, far less than in messages, as in Teams.
+// https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format
 
 import { h } from "./dom.js";
 
@@ -11,7 +11,7 @@ const INLINE = new RegExp([
 ].map(({ source }) => source).join("|"), "g");
 const ITEM = /^\s*(?:(?<bullet>[-*])|(?<number>\d+)[.)])\s+(?<text>.*)$/;
 
-/** Cards may open https pages and nothing else: no script, no file, no plain http. */
+/** Whether a card may open the address: only https, so no script, no file, no plain http. */
 export function isSafeLink(address) {
   return typeof address === "string" && /^https:\/\//i.test(address);
 }

@@ -1,8 +1,8 @@
-// The message box: Enter sends, Shift+Enter starts a new line. In groups and channels a bot hears only what mentions it, so
-// a chip does that, on by default. What is not sent yet (text, a quoted message, files) waits for the return to the chat.
+// The message box: Enter sends, Shift+Enter starts a new line. In groups and channels a bot gets only messages with a
+// mention, so a chip adds the mention, on by default. A draft (text, quoted message, files) is kept for each chat.
 
 import { sendMessage } from "./api.js";
-import { addFiles, attachButton, sentFiles, tray } from "./attachments.js";
+import { addFiles, attachButton, attachedFiles, sentFiles } from "./attachments.js";
 import { composes, fitHeight, h, hidden, replaceKeepingFocus } from "./dom.js";
 import { oneLine } from "./format.js";
 import { icon } from "./icons.js";
@@ -17,7 +17,7 @@ function draftOf(chat, thread = null) {
   return drafts.get(key);
 }
 
-/** Puts a message above the box of its chat, to be quoted by what is sent next. */
+/** Puts a message above the message box of the chat, to be quoted by the next message. */
 export function startQuote(message) {
   const draft = draftOf(message.chat);
   draft.quote = message;
@@ -25,14 +25,14 @@ export function startQuote(message) {
   document.getElementById("composer")?.focus();
 }
 
-/** Adds files to what is being written in the chat, or in one thread of it. */
+/** Adds files to the draft in the chat, or in a thread of the chat. */
 export async function attach(chat, chosen, thread = null) {
   const draft = draftOf(chat, thread);
   const trouble = await addFiles(draft.files, chosen);
   draft.show(trouble);
 }
 
-/** Sends `text` and puts a failure into words. Returns whether the simulator took it. */
+/** Sends a message; `onError` gets a sentence about a failure. Returns whether the simulator accepted the message. */
 export async function say(chat, text, { thread = null, mention = true, quote = null, files = [], onError }) {
   const more = { ...(quote ? { quote: quote.id } : {}), ...(files.length ? { files: sentFiles(files) } : {}) };
   const mentions = chat.kind === "personal" ? false : mention;
@@ -46,7 +46,7 @@ export async function say(chat, text, { thread = null, mention = true, quote = n
 }
 
 /**
- * One message box for `chat`, or for one thread of it. `onCancel` adds a button that closes it; `onUp` runs for the Up
+ * A message box for `chat`, or for a thread of the chat. `onCancel` adds a button to close the box; `onUp` runs for the Up
  * key in an empty box.
  */
 export function composer({ chat, thread = null, onCancel = null, onUp = null }) {
@@ -85,7 +85,7 @@ export function composer({ chat, thread = null, onCancel = null, onUp = null }) 
       box.focus();
     };
     replaceKeepingFocus(extras, draft.quote && quoteBar(draft.quote, dropQuote),
-      draft.files.length > 0 && h("div", { class: "tray" }, tray(draft.files, remove)));
+      draft.files.length > 0 && h("div", { class: "tray" }, attachedFiles(draft.files, remove)));
   }
 
   function dropQuote() {
@@ -96,7 +96,7 @@ export function composer({ chat, thread = null, onCancel = null, onUp = null }) 
 
   function paste(event) {
     const files = [...event.clipboardData?.files ?? []];
-    // a table out of a spreadsheet comes as text and as a picture of it: the text is meant
+    // a table from a spreadsheet comes as text and as a picture: the text is meant
     if (!files.length || event.clipboardData.types.includes("text/plain")) return;
     event.preventDefault();
     take(files);
@@ -117,7 +117,7 @@ export function composer({ chat, thread = null, onCancel = null, onUp = null }) 
     const text = box.value.trim();
     box.focus();
     if (!text && !files.length) return;
-    // Emptied before the answer is there: the next line may be typed at once. What was refused comes back.
+    // The box is emptied before the answer, so the next message can be typed; a refused message comes back.
     const put = (content) => {
       box.value = content.text;
       Object.assign(draft, content);
@@ -135,7 +135,7 @@ export function composer({ chat, thread = null, onCancel = null, onUp = null }) 
   }
 
   show();
-  if (box.value) queueMicrotask(grow); // once it is part of the page and has a height
+  if (box.value) queueMicrotask(grow); // once the box is part of the page and has a height
   return h("form", { class: "composer", on: { submit: (event) => { event.preventDefault(); submit(); } } },
     error,
     h("div", { class: "composer-box" }, extras,

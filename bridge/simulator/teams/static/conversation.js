@@ -1,5 +1,5 @@
-// The right side: head and log of the open chat. Personal and group chats are one run of messages; a channel is a list of
-// posts, each with its replies and its own reply box.
+// The right side: head and log of the open chat. Personal and group chats are a single run of messages; a channel is a list
+// of posts, each with replies and a reply box.
 
 import { appMenu } from "./appmenu.js";
 import { chatAvatar } from "./avatar.js";
@@ -10,7 +10,7 @@ import { icon } from "./icons.js";
 import { messageShell, typingElement, updateMessage } from "./message.js";
 import { addressOf, me, messagesOf, openedChat, personNamed, store, typingIn } from "./state.js";
 
-const TOGETHER_MS = 5 * 60_000; // messages of one sender closer than this share one name and picture
+const TOGETHER_MS = 5 * 60_000; // messages of a sender less than 5 minutes apart share a name and a picture
 
 export function subtitleOf(chat) {
   const names = chat.members.map((id) => firstName(personNamed(id)?.name ?? id));
@@ -37,7 +37,7 @@ export function drawHead(slot, chat, { phrasesOpen, togglePhrases, redraw }) {
     appMenu(chat, redraw));
 }
 
-/** The log of the open chat. A fresh element for each chat, so that screen readers do not read out its whole past. */
+/** The log of the open chat: a new element for each chat, so screen readers do not read out the whole chat. */
 export function newLog(chat) {
   return h("div", {
     class: `log log-${chat.kind}`, id: "log", tabindex: "0",
@@ -63,12 +63,12 @@ function run(messages, redraw, inThread = false) {
     const near = before && new Date(message.at) - new Date(before.at) < TOGETHER_MS;
     const continued = Boolean(!newDay && near && before.from.id === message.from.id);
     before = message;
-    const item = oneMessage(message, { continued, latest: message.id === latest, inThread, redraw });
+    const item = messageItem(message, { continued, latest: message.id === latest, inThread, redraw });
     return newDay && !inThread ? [day(message.at), item] : [item];
   });
 }
 
-function oneMessage(message, view) {
+function messageItem(message, view) {
   return {
     key: message.id,
     make: () => messageShell(message),
@@ -84,7 +84,7 @@ function day(at) {
 }
 
 function typing(chat, thread) {
-  if (messagesOf(chat).some(({ stream }) => stream)) return []; // the growing answer says it better
+  if (messagesOf(chat).some(({ stream }) => stream)) return []; // the growing answer already shows the bot at work
   const names = [...new Set(typingIn(chat).filter((item) => (item.thread ?? null) === thread).map(({ name }) => name))];
   return names.map((name) => ({ key: `typing-${name}`, make: () => typingElement(name) }));
 }
@@ -99,7 +99,7 @@ function posts(messages, redraw) {
     const replies = messages.filter(({ thread }) => thread === root.id);
     return newDay ? [day(root.at), post(root, replies, redraw)] : [post(root, replies, redraw)];
   });
-  // Replies whose post fell out of the last 500 messages still deserve to be read.
+  // Replies stay readable although their post is older than the last 500 messages.
   const orphans = messages.filter(({ thread }) => thread !== null && !known.has(thread));
   return [...run(orphans, redraw, true), ...items, ...typing(store.chat, null)];
 }
@@ -112,7 +112,7 @@ function post(root, replies, redraw) {
     }, h("div", { class: "post-root" }), h("div", { class: "post-replies" }), replyArea(root)),
     update: (element) => {
       const mine = root.from.id === store.person && !replies.some(({ from }) => from.id === store.person);
-      reconcile(element.children[0], [oneMessage(root, { continued: false, latest: mine, inThread: true, redraw })]);
+      reconcile(element.children[0], [messageItem(root, { continued: false, latest: mine, inThread: true, redraw })]);
       reconcile(element.children[1], [...run(replies, redraw, true), ...typing(root.chat, root.id)]);
     },
   };

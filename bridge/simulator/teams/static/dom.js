@@ -1,9 +1,9 @@
-// Making and updating elements. All text goes in as text nodes, so nothing foreign is ever parsed as HTML here;
-// the one exception is richtext.js.
+// Makes and updates elements. All text goes in as text nodes, so no foreign text is parsed as HTML; the only exception is
+// richtext.js.
 
 /**
- * One element. `attributes`: `class`, `dataset` (object), `on` (object of listeners), everything else as an
- * attribute (true: present without a value; false, null and undefined: absent).
+ * A new element. `attributes`: `class`, `dataset` (object), `on` (object of listeners), all further names as HTML
+ * attributes (true: present without a value; false, null and undefined: absent).
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -22,7 +22,7 @@ export function hidden(text) {
   return h("span", { class: "visually-hidden" }, text);
 }
 
-/** Replaces the children; focus survives when an element with the same `data-key` is there afterwards. */
+/** Replaces the children; the focus moves to the new element with the same `data-key`. */
 export function replaceKeepingFocus(parent, ...children) {
   const active = document.activeElement;
   const key = active && parent.contains(active) ? active.dataset.key : undefined;
@@ -35,7 +35,7 @@ export function replaceKeepingFocus(parent, ...children) {
 
 const shown = new WeakMap();
 
-/** True when `value` differs from what `element` was last asked about: lets a view skip work that changes nothing. */
+/** Whether `value` differs from the value of the last call with `element`; lets a view skip needless work. */
 export function differs(element, value) {
   const signature = JSON.stringify(value);
   if (shown.get(element) === signature) return false;
@@ -44,13 +44,13 @@ export function differs(element, value) {
 }
 
 /**
- * Makes the children of `parent` be `items` in order: `{key, make(), update(element)}`. Elements are kept by key, so that
- * scrolling, focus, selection and a half-typed reply survive every live update.
+ * Makes `items`, each `{key, make(), update(element)}`, the children of `parent` in order. Elements are kept by key, so
+ * scrolling, focus, selection and a half-typed reply survive every update.
  */
 export function reconcile(parent, items) {
   const wanted = new Set(items.map(({ key }) => key));
   const known = new Map([...parent.children].map((child) => [child.dataset.item, child]));
-  // first, so that what stays is in its place already and is not moved
+  // first, so the remaining elements are in place already and are not moved
   for (const [key, child] of known) if (!wanted.has(key)) child.remove();
   let next = parent.firstElementChild;
   for (const { key, make, update } of items) {
@@ -65,7 +65,7 @@ export function reconcile(parent, items) {
   }
 }
 
-/** Up, Down, Home and End move between the links of a list; Tab still visits each of them. */
+/** Up, Down, Home and End move between the links of a list; Tab still visits each link. */
 export function arrowKeys(list, forward = "ArrowDown", back = "ArrowUp") {
   list.addEventListener("keydown", (event) => {
     const links = [...list.querySelectorAll("a, button")];
@@ -77,10 +77,10 @@ export function arrowKeys(list, forward = "ArrowDown", back = "ArrowUp") {
   });
 }
 
-/** While an input method composes (Chinese, Vietnamese …), keys belong to it; 229 is how older Safari says so. */
+/** Whether an input method (Chinese, Vietnamese …) is composing and uses the keys; older Safari reports key code 229. */
 export const composes = (event) => event.isComposing || event.keyCode === 229;
 
-/** Makes a text box as high as its text; the style sheet sets the limit. */
+/** Makes a text box as high as the text; the style sheet sets the limit. */
 export function fitHeight(box) {
   box.style.height = "auto";
   box.style.height = `${box.scrollHeight}px`;

@@ -1,4 +1,4 @@
-// The editor inside an own message: Enter saves, Shift+Enter starts a new line, Escape leaves everything as it was.
+// The editor inside a person's own message: Enter saves, Shift+Enter starts a new line, Escape discards the changes.
 
 import { editMessage } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -10,7 +10,7 @@ export function startEditing(message, redraw) {
   redraw();
 }
 
-/** The form; it takes the focus as soon as it is part of the page. */
+/** The form; takes the focus as soon as the form is part of the page. */
 export function editor(message, redraw) {
   const box = h("textarea", {
     rows: "1", "aria-label": "Edit your message", enterkeyhint: "done", dataset: { testid: "editor" },

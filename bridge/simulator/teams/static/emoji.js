@@ -1,7 +1,6 @@
-// The reactions. The four that the page offers are drawn here, so that they look alike on every machine, also on one
-// without an emoji font; all others are shown as the system has them.
-// Types: learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages, "message reactions";
-// the newer ones are spelt "<code point>_<name>".
+// The reactions. The page's four reactions are drawn here, so look alike on every machine, even without an emoji font; all
+// remaining reactions use the system's font. Newer types have the form "<code point>_<name>". Types: "message reactions" of
+// https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages
 
 import { h } from "./dom.js";
 import { drawing } from "./icons.js";
@@ -32,7 +31,7 @@ const DRAWN = {
   ],
 };
 
-/** What the page offers, in this order. */
+/** The reactions offered by the page, in this order. */
 export const OFFERED = ["like", "heart", "laugh", "1f440_eyes"];
 
 const NAMES = {
@@ -44,7 +43,7 @@ const SIGNS = { surprised: "😮", sad: "😢", angry: "😠", launch: "🚀" };
 
 export const reactionName = (type) => NAMES[type] ?? String(type).replace(/^[0-9a-f]{4,6}_/, "");
 
-/** Decoration: the name stands beside it in words. */
+/** Decoration: the name stands beside the picture in words. */
 export function emoji(type) {
   if (Object.hasOwn(DRAWN, type)) return drawing("emoji", DRAWN[type]);
   return h("span", { class: "emoji-sign", "aria-hidden": "true" }, sign(type));

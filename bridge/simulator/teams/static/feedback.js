@@ -1,5 +1,5 @@
-// The thumbs below an answer whose bot asked for feedback. As in Teams, a thumb opens a small form for words, and only
-// Submit sends both.
+// The thumbs below an answer for which the bot asks feedback. As in Teams, a thumb opens a small form for words, and only
+// Submit sends thumb and words.
 
 import { giveFeedback } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -15,20 +15,20 @@ const THUMBS = {
 export function drawFeedback(slot, message, redraw) {
   const offered = message.feedback && !message.deleted && !message.stream;
   const given = message.feedback_given[store.person] ?? null;
-  const opened = offered ? store.opinions.get(message.id) ?? null : null;
+  const opened = offered ? store.feedbackForms.get(message.id) ?? null : null;
   const busy = store.busy.has(`feedback/${message.id}`);
   slot.hidden = !offered;
   if (!differs(slot, [offered, given, opened, busy, store.person])) return;
   if (!offered) return slot.replaceChildren();
-  const words = slot.querySelector("textarea")?.value ?? ""; // what was typed survives the other thumb
+  const words = slot.querySelector("textarea")?.value ?? ""; // typed words survive the change of the thumb
   replaceKeepingFocus(slot, row(message, given, opened, redraw),
     opened && form(message, opened, { slot, words, busy, redraw }));
 }
 
 function row(message, given, opened, redraw) {
   const choose = (reaction) => {
-    if (store.opinions.get(message.id) === reaction) store.opinions.delete(message.id);
-    else store.opinions.set(message.id, reaction);
+    if (store.feedbackForms.get(message.id) === reaction) store.feedbackForms.delete(message.id);
+    else store.feedbackForms.set(message.id, reaction);
     redraw();
     queueMicrotask(() => document.getElementById(`opinion-${message.id}`)?.focus());
   };
@@ -44,7 +44,7 @@ function row(message, given, opened, redraw) {
 
 function form(message, reaction, { slot, words, busy, redraw }) {
   const close = () => {
-    store.opinions.delete(message.id);
+    store.feedbackForms.delete(message.id);
     redraw();
     queueMicrotask(() => slot.querySelector(`[data-key="${reaction}"]`)?.focus({ preventScroll: true }));
   };

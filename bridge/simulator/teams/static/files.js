@@ -1,5 +1,5 @@
-// The files of a message: pictures to look at, others as chips, and Teams' question whether the bot may store one in the
-// person's OneDrive (learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4).
+// The files of a message: pictures to look at, all different files as chips, and Teams' question whether the bot may store
+// a file in the person's OneDrive: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bots-filesv4
 
 import { answerConsent } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -9,7 +9,7 @@ import { icon } from "./icons.js";
 import { isOwnImage } from "./richtext.js";
 import { store } from "./state.js";
 
-/** One item for `reconcile` for each file. */
+/** An item for `reconcile` for each file. */
 export function fileItems(message, redraw) {
   return message.files.map((file, at) => ({
     key: `file-${at}`,
@@ -25,7 +25,7 @@ const consentMark = (message) => `consent/${message.id}`;
 const isPicture = ({ type, url }) => /^image\//i.test(type ?? "") && url && isOwnImage(url);
 
 function fileElement(message, file, busy, redraw) {
-  // Teams leaves the buttons where they are until the app changes or deletes the card; so does this page.
+  // As in Teams, the buttons stay until the app changes or deletes the card.
   if (Object.hasOwn(ANSWERS, file.state) && !file.url) return consentCard(message, file, busy, redraw);
   return isPicture(file) ? picture(file) : fileChip(file);
 }
@@ -38,12 +38,12 @@ const ANSWERS = {
 
 function picture({ name, url }) {
   const image = h("img", { class: "file-picture", src: url, alt: name || "Picture", dataset: { testid: "file-picture" } });
-  // browsers open no data: address in a tab of its own
+  // browsers open no data: address in a new tab
   return url.startsWith("data:") ? image
     : h("a", { class: "file-picture-link", href: url, target: "_blank", rel: "noopener noreferrer" }, image);
 }
 
-/** A file as a chip; one whose place is known can be downloaded. */
+/** A file as a chip; a file with an address can be downloaded. */
 export function fileChip({ name, size, state, url }) {
   const label = [
     h("span", { class: "file-icon" }, icon("file")),
@@ -57,7 +57,7 @@ export function fileChip({ name, size, state, url }) {
   }, label, icon("download"), hidden("Download"));
 }
 
-/** A link may lead to this page's own host, or by https elsewhere; never to a script. */
+/** Whether a link may lead to the address: the page's own host, or https; never a script. */
 const isReachable = (url) => /^https:\/\//i.test(url) || (isOwnImage(url) && !/^data:/i.test(url));
 
 function consentCard(message, file, busy, redraw) {

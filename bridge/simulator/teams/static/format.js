@@ -1,4 +1,4 @@
-// Times as people say them. Hours follow the browser's own habit; the words of the page are English.
+// Formats times, sizes and names for people. Hours follow the browser's settings; the words of the page are English.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long" });
@@ -19,7 +19,7 @@ export function dayName(at) {
   return ["Today", "Yesterday"][daysAgo(date)] ?? weekday.format(date);
 }
 
-/** For the list of chats: the time today, the day before that. */
+/** For the list of chats: the time for messages of today, the day for older messages. */
 export function shortWhen(at) {
   const date = new Date(at);
   return daysAgo(date) === 0 ? clock.format(date) : shortDay.format(date);
@@ -27,7 +27,7 @@ export function shortWhen(at) {
 
 export const firstName = (name) => name.split(" ")[0];
 
-/** "17 bytes", "3 KB", "1.2 MB"; nothing where the size is not known. */
+/** "17 bytes", "3 KB", "1.2 MB"; "" for an unknown size. */
 export function sizeOf(bytes) {
   if (!Number.isFinite(bytes) || bytes < 0) return "";
   if (bytes < 1024) return bytes === 1 ? "1 byte" : `${bytes} bytes`;
@@ -35,7 +35,7 @@ export function sizeOf(bytes) {
   return `${amount < 10 ? Number(amount.toFixed(1)) : Math.round(amount)} ${unit}`;
 }
 
-/** One line of a message's text; it is Markdown or Teams' HTML, and the marks of both only disturb here. */
+/** A message's text on a single line, without the marks of Markdown and Teams' HTML. */
 export const oneLine = (text, longest = 120) =>
   (text ?? "").replace(/<[^>]*>/g, " ").replace(/[*_`#|>]+/g, "").replace(/\s+/g, " ").trim().slice(0, longest);
 

@@ -1,4 +1,4 @@
-// Line icons as SVG elements. Always decoration: the words beside them carry the meaning.
+// Line icons as SVG elements. Always decoration: the words beside an icon carry the meaning.
 
 const PATHS = {
   arrow: "M4 12h16M14 6l6 6-6 6",

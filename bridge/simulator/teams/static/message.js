@@ -1,5 +1,5 @@
-// One message: who, when, what, and what became of it. Each part is a slot of its own that is drawn again only when it
-// changes, so that a reaction does not disturb a half-typed edit and a growing answer does not flicker.
+// A message: sender, time, content, reactions, delivery. Each part is a slot, drawn again only when the part changes, so a
+// reaction does not disturb a half-typed edit and a growing answer does not flicker.
 
 import { stopStream } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -12,7 +12,7 @@ import { icon } from "./icons.js";
 import { drawReactions } from "./reactions.js";
 import { chatNamed, store } from "./state.js";
 
-// What Teams knows of the bot's HTTP answer, in words that say what it means for the sender.
+// the delivery states in words for the sender
 const DELIVERY = {
   sending: ["clock", "Sending…"],
   delivered: ["check", "Delivered"],
@@ -48,15 +48,15 @@ export function messageShell(message) {
 }
 
 /**
- * Brings the element up to date. `continued`: the same sender spoke just before, so the name is not repeated to the
- * eye. `latest`: the sender's own last message, whose delivery is shown even when all is well. `inThread`: own messages
- * stand on the left with name and picture like everybody's. `redraw` redraws the page.
+ * Brings the element up to date. `continued`: the previous message has the same sender, so the name is not repeated.
+ * `latest`: the person's own last message, with the delivery state shown even when delivered. `inThread`: the person's own
+ * messages stand on the left with name and picture, as all messages do. `redraw` redraws the page.
  */
 export function updateMessage(element, { message, continued, latest, inThread, redraw }) {
   const mine = message.from.id === store.person;
   const aside = mine && !inThread;
   const { avatar, head, bubble, stop, reactions, feedback, delivery } = slots.get(element);
-  if (!isNews(element, message, [continued, latest, inThread])) return;
+  if (!needsDrawing(element, message, [continued, latest, inThread])) return;
   element.classList.toggle("mine", aside);
   element.classList.toggle("continued", continued);
   Object.assign(element.dataset, {
@@ -76,14 +76,14 @@ export function updateMessage(element, { message, continued, latest, inThread, r
   }
 }
 
-const drawn = new WeakMap(); // article -> the message and the signature of everything else that it showed last
+const drawn = new WeakMap(); // article -> the message last drawn and the signature of all further state
 
-/** Spares most messages of a long chat all comparing. A changed message is always a new object. */
-function isNews(element, message, view) {
-  const { person, editing, clicks, opinions, busy } = store;
-  const mine = [editing === message.id, clicks.get(message.id), opinions.get(message.id)];
-  const asked = [...busy].filter((mark) => mark.includes(message.id));
-  const signature = JSON.stringify([person, view, mine, asked]);
+/** Whether the message needs drawing; a quick check for long chats. A changed message is always a new object. */
+function needsDrawing(element, message, view) {
+  const { person, editing, clicks, feedbackForms, busy } = store;
+  const mine = [editing === message.id, clicks.get(message.id), feedbackForms.get(message.id)];
+  const marks = [...busy].filter((mark) => mark.includes(message.id));
+  const signature = JSON.stringify([person, view, mine, marks]);
   const last = drawn.get(element);
   if (last?.message === message && last.signature === signature) return false;
   drawn.set(element, { message, signature });
@@ -108,7 +108,7 @@ function deliveryWords(message, latest) {
   return [h("p", { class: look, dataset: { testid: "delivery" } }, icon(picture), words)];
 }
 
-/** Teams offers Stop below an answer that still grows, to the person whose question it answers. */
+/** Stop, offered by Teams below a growing answer in a personal chat. */
 function drawStop(slot, message, redraw) {
   const stopping = `stop/${message.id}`;
   if (!message.stream) store.busy.delete(stopping);
@@ -118,13 +118,13 @@ function drawStop(slot, message, redraw) {
   const focused = slot.contains(document.activeElement);
   replaceKeepingFocus(slot, offered && stopButton(message, stopping, busy, redraw), message.stopped && h(
     "p", { class: "stopped", dataset: { testid: "stopped" } }, icon("stop"), "You stopped this answer."));
-  if (focused && !offered) slot.closest(".message").focus({ preventScroll: true }); // to read what it has become
+  if (focused && !offered) slot.closest(".message").focus({ preventScroll: true }); // so a screen reader reads the finished answer
 }
 
 function stopButton(message, stopping, busy, redraw) {
   const click = async () => {
     if (!await attempt(redraw, () => stopStream(message, store.person), stopping)) return;
-    store.busy.add(stopping); // asked once is enough, until the stream has ended
+    store.busy.add(stopping); // a single request until the stream has ended
     redraw();
   };
   return h("button", {
@@ -137,7 +137,7 @@ const growing = new WeakSet(); // articles whose stream is open
 const settling = new WeakMap();
 const SETTLED_MS = 1_500; // longer than the pause between two edits of an answer (Teams allows one a second)
 
-/** Growing text is not read out word by word: the article is no live region until its stream has ended. */
+/** Keeps screen readers from a growing text: the article is no live region until the stream has ended. */
 function quietWhileOpen(element, message) {
   if (message.stream) {
     growing.add(element);
@@ -148,7 +148,7 @@ function quietWhileOpen(element, message) {
   }
 }
 
-/** An answer that grew, by a stream or by edits, is read out once, when it has come to rest. */
+/** Has screen readers read an answer that grew, by a stream or by edits, once 1.5 s without a change have passed. */
 function announceLater(element, bubble) {
   element.setAttribute("aria-live", "off");
   clearTimeout(settling.get(element));

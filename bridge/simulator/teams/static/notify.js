@@ -1,10 +1,10 @@
-// Where a Teams client would notify: a message that asks for it, in a chat that is not being read just now.
+// Notifies as a Teams client does: of a message marked `notify`, in a chat that is not being read.
 
 import { firstName, oneLine } from "./format.js";
 import { addressOf, chatNamed, chatsOf, store } from "./state.js";
 import { messageToast } from "./toasts.js";
 
-/** Called with each message of the event stream and the form of it that was known before, if any. `reading`: in sight. */
+/** Called with each message event and the message's form `before`, if known. `reading`: the open chat is visible. */
 export function notifyOf(message, before, reading) {
   const mine = message.from.id === store.person;
   const own = chatsOf(store.person).some(({ id }) => id === message.chat);

@@ -1,4 +1,4 @@
-// First things to say: a row of chips above the message box, and the full table beside the conversation.
+// Suggested first messages: a row of chips above the message box, and the full table beside the conversation.
 
 import { differs, h, replaceKeepingFocus } from "./dom.js";
 import { icon } from "./icons.js";
@@ -6,19 +6,19 @@ import { store } from "./state.js";
 
 const CHIPS = 6;
 
-/** `sayIt(text)` sends the phrase at once: trying something is one click. */
-export function drawChips(slot, sayIt) {
-  slot.hidden = store.state.phrases.length === 0; // a real agent comes without a script
+/** Draws the chips; a click sends the phrase by `sendText(text)`. */
+export function drawChips(slot, sendText) {
+  slot.hidden = store.state.phrases.length === 0; // a real agent has no script of phrases
   if (!differs(slot, [store.state.phrases, store.chat])) return;
   replaceKeepingFocus(slot, store.state.phrases.slice(0, CHIPS).map(({ say, shows }) =>
-    sayButton(say, sayIt, { class: "chip", title: shows, dataset: { testid: "chip", key: say } })));
+    sayButton(say, sendText, { class: "chip", title: shows, dataset: { testid: "chip", key: say } })));
 }
 
-export function drawPhrases(panel, open, { sayIt, close }) {
+export function drawPhrases(panel, open, { sendText, close }) {
   panel.hidden = !open;
   if (!open || !differs(panel, store.state.phrases)) return;
   const rows = store.state.phrases.map(({ say, shows }) => h("tr", {},
-    h("td", {}, sayButton(say, sayIt, { class: "phrase", dataset: { testid: "phrase", say } })),
+    h("td", {}, sayButton(say, sendText, { class: "phrase", dataset: { testid: "phrase", say } })),
     h("td", {}, shows)));
   panel.replaceChildren(
     h("div", { class: "panel-head" }, h("h2", {}, "Things to try"),
@@ -32,6 +32,6 @@ export function drawPhrases(panel, open, { sayIt, close }) {
         h("tbody", {}, rows))));
 }
 
-function sayButton(say, sayIt, attributes) {
-  return h("button", { type: "button", ...attributes, on: { click: () => sayIt(say) } }, say);
+function sayButton(say, sendText, attributes) {
+  return h("button", { type: "button", ...attributes, on: { click: () => sendText(say) } }, say);
 }

@@ -1,5 +1,5 @@
-// Reactions as chips below a message: each with its count, and on hover or by screen reader who it was. A press joins in
-// or takes one's own back.
+// Reactions as chips below a message: each with a count, and the people's names on hover or by screen reader. A click adds
+// or removes the person's own reaction.
 
 import { react } from "./api.js";
 import { attempt } from "./attempt.js";
@@ -25,7 +25,7 @@ export function drawReactions(slot, message, redraw) {
 
 function chip(message, type, by, redraw) {
   const own = by.includes(store.person);
-  const who = `${listed(names(by))} reacted with ${reactionName(type)}`;
+  const who = `${listed(reactorNames(by))} reacted with ${reactionName(type)}`;
   return h("button", {
     type: "button", class: "reaction", "aria-pressed": String(own), title: who,
     dataset: { key: `reaction-${type}`, testid: "reaction", type, count: String(by.length) },
@@ -33,8 +33,8 @@ function chip(message, type, by, redraw) {
   }, emoji(type), h("span", { "aria-hidden": "true" }, String(by.length)), hidden(who));
 }
 
-/** "You" first, as Teams has it. */
-function names(ids) {
+/** The names of the people who reacted, "You" first, as in Teams. */
+function reactorNames(ids) {
   const named = ids.filter((id) => id !== store.person)
     .map((id) => (id === "bot" ? store.state.bot.name : personNamed(id)?.name ?? id));
   return named.length < ids.length ? ["You", ...named] : named;

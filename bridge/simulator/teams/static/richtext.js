@@ -1,11 +1,11 @@
-// The one place where foreign HTML enters the page: `message.html`, which the simulator has sanitised (nh3).
+// The only place where foreign HTML enters the page: `message.html`, sanitised by the simulator (nh3).
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
 /**
- * Puts sanitised HTML into `target`. It is parsed in a template first, whose document is inert: nothing in it loads or runs
- * before the few changes below were made.
+ * Puts sanitised HTML into `target`. The HTML is parsed in a template, whose document is inert: no file loads and no code
+ * runs before the changes below are made.
  */
 export function setRichText(target, html) {
   const template = document.createElement("template");
@@ -14,12 +14,12 @@ export function setRichText(target, html) {
     link.target = "_blank";
     link.rel = "noopener noreferrer";
   }
-  // The page loads nothing from other hosts (Content-Security-Policy), so a remote picture becomes a link to it.
+  // The page loads no file of a foreign host (Content-Security-Policy), so a remote picture becomes a link.
   for (const image of template.content.querySelectorAll("img")) {
     const source = image.getAttribute("src") ?? "";
     if (!isOwnImage(source)) image.replaceWith(remoteImage(source, image.alt));
   }
-  // each paragraph, list and quote runs as its own first letters do: Arabic and Hebrew from the right
+  // the first letters give the direction of each paragraph, list and quote: Arabic and Hebrew from the right
   for (const block of template.content.children) block.dir = "auto";
   for (const table of template.content.querySelectorAll("table")) scrollable(table, "Table");
   for (const code of template.content.querySelectorAll("pre")) {
@@ -33,8 +33,8 @@ export function setRichText(target, html) {
 }
 
 /**
- * Makes the children of `target` be like `nodes`, but keeps what is there wherever it can: while a text grows nothing
- * flickers, no code block scrolls back and no selection is lost.
+ * Makes the children of `target` equal to `nodes`, but keeps equal children: while a text grows, no part flickers, no code
+ * block scrolls back and no selection is lost.
  */
 function patch(target, nodes) {
   const before = [...target.childNodes];
@@ -49,7 +49,7 @@ function patch(target, nodes) {
   for (const leftover of before.slice(nodes.length)) leftover.remove();
 }
 
-/** Same origin, or the picture itself as a data: address. */
+/** Whether a picture comes from the page's own host or is a data: address. */
 export function isOwnImage(source) {
   if (/^data:image\//i.test(source)) return true;
   const address = URL.parse ? URL.parse(source, location.href) : null;
@@ -62,7 +62,7 @@ function remoteImage(source, words) {
   return h("a", { href: source, target: "_blank", rel: "noopener noreferrer" }, label);
 }
 
-/** Wide content scrolls inside itself, by keyboard too (that is what the tabindex is for). */
+/** Wraps wide content in a box that scrolls, also by keyboard (hence the tabindex). */
 function scrollable(element, label) {
   const scroller = h("div", { class: "scroller", tabindex: "0", role: "group", "aria-label": label });
   const box = h("div", { class: "scroll-box" }, scroller);
@@ -71,7 +71,7 @@ function scrollable(element, label) {
   return box;
 }
 
-/** The bar above a code block: its language, if known, and a button that copies it. */
+/** The bar above a code block: the language, if known, and a button to copy the code. */
 export function codeHead(language, text) {
   return h("div", { class: "code-head" }, h("span", {}, language), copyButton(text));
 }

@@ -4,9 +4,9 @@ import { h } from "./dom.js";
 import { oneLine } from "./format.js";
 
 const HELD_MS = 450;
-const MOVED_PX = 10; // a finger that goes further scrolls
+const MOVED_PX = 10; // a finger that moves further scrolls
 
-/** `open(target)` returns whether there was something to show. */
+/** Calls `open(target)` after a long press; `open` returns whether a sheet was opened. */
 export function watchLongPress(log, open) {
   let timer;
   let start = null;
@@ -21,7 +21,7 @@ export function watchLongPress(log, open) {
     if (start && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > MOVED_PX) cancel();
   });
   for (const type of ["pointerup", "pointercancel", "scroll"]) log.addEventListener(type, cancel);
-  // Android opens its own menu at that moment; with a mouse the menu stays what it is
+  // Android opens the system's menu after a long press: prevented; a mouse's menu stays
   log.addEventListener("contextmenu", (event) => event.pointerType === "touch" && event.preventDefault());
 }
 
@@ -40,7 +40,7 @@ export function openSheet(message, actions) {
     h("div", { class: "sheet-reactions" }, actions.filter(({ reaction }) => reaction).map(button)),
     h("div", { class: "sheet-actions" }, actions.filter(({ reaction }) => !reaction).map(button)));
   sheet.addEventListener("close", () => sheet.remove());
-  // a press on the ground behind it closes it; the finger that opened it is still down, and its end is no press
+  // a press beside the sheet closes the sheet; the end of the long press itself does not count
   let pressed = false;
   sheet.addEventListener("pointerdown", (event) => (pressed = event.target === sheet));
   sheet.addEventListener("click", (event) => pressed && event.target === sheet && sheet.close());

@@ -1,5 +1,5 @@
-// The left side: who this tab is, and that person's chats. All of them are links (#person/chat), so a middle click gives a
-// second person in a second tab.
+// The left side: the choice of the tab's person, and the person's chats. All are links (#person/chat), so a middle click
+// opens a second person in a second tab.
 
 import { chatAvatar, personAvatar } from "./avatar.js";
 import { arrowKeys, differs, h, hidden, replaceKeepingFocus } from "./dom.js";

@@ -1,18 +1,18 @@
-// What the page knows, and how each event changes it. No DOM here: views read `store`, app.js redraws after a change.
+// The page's data, and the changes by events. No DOM here: views read `store`, app.js redraws after a change.
 
 export const store = {
   state: null, // GET /api/state
-  person: null, // id of who this tab is
+  person: null, // id of the tab's person
   chat: null, // id of the open chat
   pane: "chat", // phone only: "list" or "chat"
   connected: null, // null before the first connection
   messages: new Map(), // chat id -> messages, oldest first
   typing: new Map(), // chat + thread + name -> {chat, thread, name}
-  clicks: new Map(), // message id -> {busy, note, failed}: what became of a card's button
-  editing: null, // id of the own message that is being edited
-  opinions: new Map(), // message id -> "like" or "dislike": the feedback form that is open under an answer
-  busy: new Set(), // "stop/<message id>" and the like: asked for, and not answered yet
-  killed: false, // this page ended the bridge and it is not back yet
+  clicks: new Map(), // message id -> {busy, note, failed}: the state of a click on a card
+  editing: null, // id of the message being edited
+  feedbackForms: new Map(), // message id -> "like" or "dislike": the open feedback form below an answer
+  busy: new Set(), // requests without an answer yet, such as "stop/<message id>"
+  killed: false, // the page ended the bridge, and the bridge is not back yet
 };
 
 export const me = () => store.state.people.find(({ id }) => id === store.person);
@@ -23,13 +23,13 @@ export const chatNamed = (id) => store.state.chats.find((chat) => chat.id === id
 export const messageNamed = (chat, id) => messagesOf(chat).find((message) => message.id === id);
 export const personNamed = (id) => store.state.people.find((person) => person.id === id);
 
-// What an older simulator does not tell is not there.
+// fields absent from the messages of older simulators
 const ABSENT = {
   stream: null, quoted: null, reactions: [], feedback: false, feedback_given: {}, files: [],
   notify: false, stopped: false,
 };
 
-function whole(message) {
+function withDefaults(message) {
   const form = { ...message };
   for (const [field, value] of Object.entries(ABSENT)) form[field] ??= value;
   return form;
@@ -37,39 +37,39 @@ function whole(message) {
 
 const loads = new Set(); // chats being loaded, each with the messages that arrive meanwhile
 
-/** Loads a chat without losing what the event stream brings while the answer is on its way. */
+/** Loads a chat; messages that the event stream brings meanwhile are applied afterwards. */
 export async function fillChat(chat, load) {
   const meanwhile = { chat, messages: [] };
   loads.add(meanwhile);
   try {
-    store.messages.set(chat, (await load()).map(whole));
+    store.messages.set(chat, (await load()).map(withDefaults));
   } finally {
     loads.delete(meanwhile);
   }
   meanwhile.messages.forEach(applyMessage);
 }
 
-/** Puts a new, edited or deleted message in its place: the id decides, the order of arrival stays. */
+/** Adds a new message, or replaces a message of the same id in place. */
 export function applyMessage(message) {
   for (const load of loads) if (load.chat === message.chat) load.messages.push(message);
   const known = store.messages.get(message.chat);
-  if (!known) return; // a chat of other people, or one not loaded yet: loading brings it
+  if (!known) return; // a chat of different people, or not loaded yet: loading will bring the message
   const at = known.findIndex(({ id }) => id === message.id);
-  if (at < 0) known.push(whole(message));
-  else known[at] = whole(message);
+  if (at < 0) known.push(withDefaults(message));
+  else known[at] = withDefaults(message);
   for (const [key, typing] of store.typing) {
     const here = typing.chat === message.chat && typing.name === message.from.name;
     if (here && at < 0) store.typing.delete(key);
   }
 }
 
-/** A chat in its new form: the app was added to it or removed. */
+/** Applies a changed chat: the app was added or removed. */
 export function applyChat(chat) {
   const at = store.state.chats.findIndex(({ id }) => id === chat.id);
   if (at >= 0) store.state.chats[at] = chat;
 }
 
-/** Shows somebody as typing for `event.until_ms`; `changed` runs when that is over. */
+/** Shows the sender as typing for `event.until_ms`; `changed` runs at the end. */
 export function applyTyping(event, changed) {
   const key = `${event.chat}|${event.thread ?? ""}|${event.name}`;
   clearTimeout(store.typing.get(key)?.timer);
@@ -82,11 +82,11 @@ export function applyTyping(event, changed) {
 
 export const typingIn = (chat) => [...store.typing.values()].filter((typing) => typing.chat === chat);
 
-// --- Unread marks. The simulator keeps none per person, so each browser remembers the last message that was seen.
+// --- Unread marks. The simulator stores none, so each browser remembers the last message seen by a person.
 
 const seenKey = (chat) => `seen/${store.person}/${chat}`;
 
-/** How many messages of others came after the last one that this person saw here. An open stream is none yet. */
+/** The number of foreign messages after the last message seen by the person; an open stream does not count. */
 export function unreadIn(chat) {
   const messages = messagesOf(chat);
   const seen = messages.findIndex(({ id }) => id === remembered(seenKey(chat)));
@@ -95,11 +95,11 @@ export function unreadIn(chat) {
 }
 
 export function markSeen(chat) {
-  const last = messagesOf(chat).findLast(({ stream }) => !stream); // who leaves meanwhile has not seen its end
+  const last = messagesOf(chat).findLast(({ stream }) => !stream); // an open stream's end is not seen yet
   if (last) remember(seenKey(chat), last.id);
 }
 
-// --- What outlives a reload. A browser may forbid storage; the page works without.
+// --- Values that outlive a reload. A browser may forbid storage; the page works without.
 
 export function remembered(key) {
   try {
@@ -113,16 +113,16 @@ export function remember(key, value) {
   try {
     localStorage.setItem(key, value);
   } catch {
-    // Nothing to do: the mark is lost with the tab.
+    // storage is forbidden: the value is lost with the tab
   }
 }
 
-// --- The address: #person/chat. It is the choice itself, so that tabs, links and the back button just work.
+// --- The address #person/chat holds the choice of person and chat, so tabs, links and the back button work.
 
 export const addressOf = (person, chat) =>
   `#${encodeURIComponent(person)}${chat ? `/${encodeURIComponent(chat)}` : ""}`;
 
-/** Takes who and which chat from the address; what is missing or unknown falls back to the first that fits. */
+/** Reads person and chat from the address; a missing or unknown name falls back to the first possible choice. */
 export function readAddress(hash, wide) {
   const [person, chat] = hash.replace(/^#/, "").split("/").map(decoded);
   const known = store.state.people.map(({ id }) => id);
@@ -139,6 +139,6 @@ function decoded(part) {
   try {
     return decodeURIComponent(part);
   } catch {
-    return ""; // a mangled address is no address
+    return ""; // a malformed address counts as empty
   }
 }

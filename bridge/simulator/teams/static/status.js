@@ -1,5 +1,5 @@
-// The top of the page: who the agent is, how the bridge does, the kill button, the theme, and the banner while something
-// is down.
+// The top of the page: the agent's name, the bridge's state, the kill button, the theme, and a banner while the bridge or
+// the simulator is down.
 
 import { killBridge } from "./api.js";
 import { differs, h } from "./dom.js";
@@ -9,7 +9,7 @@ import { toast } from "./toasts.js";
 
 const byId = (id) => document.getElementById(id);
 const STATES = { running: "Bridge running", down: "Bridge down", starting: "Bridge starting…" };
-const LOST_MS = 1_500; // a stream that is back sooner than this was not worth a word
+const LOST_MS = 1_500; // a shorter break of the event stream is not mentioned
 
 export function startStatus({ redraw, saySlow }) {
   byId("kill-button").addEventListener("click", () => kill(redraw));
@@ -52,9 +52,9 @@ async function kill(redraw) {
   }
 }
 
-/** Called with the bridge's new state: says in words when it came back. */
+/** Called with the bridge's new state: a toast tells when the bridge is back. */
 export function bridgeChanged(before, now) {
-  store.killed = false; // from here on the simulator's own word counts
+  store.killed = false; // from now on the simulator's own state counts
   const restarted = before && (before.state !== "running" || before.restarts !== now.restarts);
   if (now.state !== "running" || !restarted) return;
   toast("The bridge is back. It picks up what it had accepted.", "info");
@@ -75,7 +75,7 @@ export function drawStatus() {
   who.hidden = false;
   who.textContent = `Agent: ${agent.label}`;
   who.title = `${agent.label}, in the simulated tenant ${tenant.name}`;
-  byId("kill-say").hidden = agent.kind !== "stand-in"; // only the stand-in knows this phrase
+  byId("kill-say").hidden = agent.kind !== "stand-in"; // only the stand-in knows the phrase
   byId("kill-slow").hidden = agent.kind === "stand-in";
   byId("kill").hidden = !bridge.controllable;
   byId("kill-button").disabled = state !== "running";
@@ -102,7 +102,7 @@ function drawBanner(state) {
 
 let lostAt = null;
 
-/** Notes a broken or mended event stream; a short break stays unmentioned. */
+/** Shows a broken or mended event stream, except for a short break. */
 export function connectionChanged(connected, redraw) {
   store.connected = connected;
   if (connected) lostAt = null;
@@ -114,7 +114,7 @@ export function connectionChanged(connected, redraw) {
 
 const isLost = () => lostAt !== null && Date.now() - lostAt > LOST_MS;
 
-/** The same words before anything could be loaded at all. */
+/** Draws the banner alone, while no data could be loaded yet. */
 export function drawUnreachable() {
   if (isLost()) drawBanner("running");
 }

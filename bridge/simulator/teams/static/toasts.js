@@ -1,5 +1,5 @@
-// Short notices in the corner. They leave by themselves, so nothing that matters may be said only here. In a hidden tab
-// they wait: what came meanwhile is to be seen on return.
+// Short notices in the corner. Notices vanish after 8 s, so important facts must be shown elsewhere too. In a hidden tab
+// notices wait for the return.
 
 import { avatarOf } from "./avatar.js";
 import { h } from "./dom.js";
@@ -12,7 +12,7 @@ export function toast(text, level = "info") {
   show("toast", { class: `toast toast-${level === "warn" ? "warn" : "info"}` }, h("span", {}, text));
 }
 
-/** What a client would notify of: who wrote where, the first words, and a press opens the chat. */
+/** A notification as of a Teams client: sender, chat and first words; a click opens the chat. */
 export function messageToast({ chat, from, title, words, href }) {
   dropToasts(chat);
   const link = h("a", { class: "toast-link", href }, avatarOf(from),
@@ -22,7 +22,7 @@ export function messageToast({ chat, from, title, words, href }) {
   link.addEventListener("click", () => element.remove());
 }
 
-/** Takes away the notices about a chat that is being read now. */
+/** Removes the notices about a chat that is now being read. */
 export function dropToasts(chat) {
   for (const element of byId().children) if (element.dataset.chat === chat) element.remove();
 }
@@ -30,16 +30,16 @@ export function dropToasts(chat) {
 const byId = () => document.getElementById("toasts");
 
 function show(testid, attributes, content) {
-  const leave = () => element.remove();
+  const dismiss = () => element.remove();
   const element = h("div", { ...attributes, dataset: { testid } }, content,
-    h("button", { type: "button", class: "icon-button", "aria-label": "Dismiss", on: { click: leave } }, icon("close")));
+    h("button", { type: "button", class: "icon-button", "aria-label": "Dismiss", on: { click: dismiss } }, icon("close")));
   byId().append(element);
   while (byId().childElementCount > MOST) byId().firstElementChild.remove();
-  leaveLater(element);
+  removeLater(element);
   return element;
 }
 
-function leaveLater(element) {
+function removeLater(element) {
   if (document.visibilityState === "visible") setTimeout(() => element.remove(), SHOWN_MS);
-  else document.addEventListener("visibilitychange", () => leaveLater(element), { once: true });
+  else document.addEventListener("visibilitychange", () => removeLater(element), { once: true });
 }

@@ -1,5 +1,5 @@
-// "What Teams saw": every request between the bridge and Teams with Teams' verdict, as it happens. To watch a bot work,
-// and to learn what Teams takes and what it refuses.
+// "What Teams saw": every request between the bridge and Teams with Teams' verdict, live. For watching a bot at work, and
+// for learning which requests Teams accepts and refuses.
 
 import { loadTraffic } from "./api.js";
 import { differs, h, hidden, reconcile } from "./dom.js";
@@ -12,35 +12,35 @@ const NEAR_END_PX = 60;
 const FILTERS = { all: "All", refused: "Refused", chat: "This chat" };
 
 const entries = new Map(); // n -> entry, in the order of n
-let asked = false; // for what happened before this page was there
-let waiting = false; // for the answer to that
-let trouble = null; // the sentence that came instead
+let requested = false; // whether the earlier entries were requested from the simulator
+let waiting = false; // for the earlier entries
+let failure = null; // the error's sentence, if loading failed
 let filter = Object.hasOwn(FILTERS, remembered("traffic")) ? remembered("traffic") : "all";
 let atEnd = true;
-let seen = 0; // the highest n that was drawn in the open drawer
+let seen = 0; // the highest n drawn in the open panel
 
-/** Takes one entry of the event stream. */
+/** Adds an entry of the event stream. */
 export function applyTraffic(entry) {
   entries.set(entry.n, entry);
   while (entries.size > KEPT) entries.delete(entries.keys().next().value);
 }
 
-/** At every (re)connection: what came before, or was missed. A restarted simulator counts from the start again. */
+/** Clears the entries, at every (re)connection: a restarted simulator counts from 1 again. */
 export function forgetTraffic() {
   entries.clear();
-  asked = false;
+  requested = false;
   seen = 0;
 }
 
 async function load(redraw) {
-  [asked, waiting, trouble] = [true, true, null];
+  [requested, waiting, failure] = [true, true, null];
   try {
     const known = await loadTraffic();
-    const all = [...known, ...entries.values()].sort((one, other) => one.n - other.n);
+    const all = [...known, ...entries.values()].sort((left, right) => left.n - right.n);
     entries.clear();
     all.forEach(applyTraffic);
   } catch (error) {
-    trouble = error.message;
+    failure = error.message;
   }
   waiting = false;
   redraw();
@@ -48,13 +48,13 @@ async function load(redraw) {
 
 const isRefused = ({ status }) => !status || status >= 400;
 
-/** How many refusals came since the drawer was last open. */
+/** The number of refusals since the panel was last open. */
 export const unseenRefusals = () => [...entries.values()].filter((entry) => entry.n > seen && isRefused(entry)).length;
 
 export function drawTraffic(panel, open, { redraw, close }) {
   panel.hidden = !open;
   if (!open) return;
-  if (!asked) load(redraw);
+  if (!requested) load(redraw);
   if (!panel.childElementCount) panel.append(...frame(redraw, close));
   const shown = [...entries.values()].filter(passes);
   seen = Math.max(seen, ...entries.keys());
@@ -89,7 +89,7 @@ function frame(redraw, close) {
     if (atEnd) latest.hidden = true;
   };
   list.addEventListener("scroll", look);
-  list.addEventListener("toggle", look, true); // who has opened one reads it: nothing pushes it away
+  list.addEventListener("toggle", look, true); // while a person reads an opened entry, new entries do not scroll the list
   latest.addEventListener("click", () => list.scrollTo({ top: list.scrollHeight }));
   const choose = (name) => {
     filter = name;
@@ -115,7 +115,7 @@ function frame(redraw, close) {
 }
 
 function hint(shown) {
-  const words = trouble ?? {
+  const words = failure ?? {
     all: "Each request between the bridge and Teams will stand here, with what Teams made of it. Say something.",
     refused: "Teams has refused nothing so far.",
     chat: "No request belongs to this chat so far.",
@@ -161,7 +161,7 @@ function badge({ status }) {
   return h("span", { class: `status-badge status-${kind}`, dataset: { testid: "status-badge" } }, String(words));
 }
 
-/** Everything that was recorded, whatever a later simulator adds. */
+/** All recorded fields, including fields added by later simulators. */
 function details(entry) {
   const { n, at, to, method, path, status, code, what, verdict, chat, ...more } = entry;
   const words = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
@@ -181,7 +181,7 @@ function chatTitle(id) {
   return chat ? `${chat.title} (${id})` : id;
 }
 
-/** A path as one reads it: what comes before the API is always the same, and ids only matter in the details. */
+/** A short path: without the constant part before the API, and with shortened ids; details show the whole path. */
 function shortPath(path) {
   const api = String(path ?? "").replace(/^https?:\/\/[^/]+/, "").replace(/^.*?\/v3\//, "/v3/");
   return api.split("/").map((part) => (part.length > 22 ? `${part.slice(0, 9)}…` : part)).join("/");

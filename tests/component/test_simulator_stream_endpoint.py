@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -11,33 +13,30 @@ from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams.faults import Fault
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 CHAT = "personal-alice"
 LABEL = {"type": "https://schema.org/Message", "@type": "Message", "additionalType": ["AIGeneratedContent"]}
 
 
 @pytest.fixture
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Alice has the app; limits are off."""
+    """A tenant where Alice has installed the app; rate limits are off."""
     async with stage(tmp_path, send_limits=False) as running:
         await running.people.open(CHAT, "alice")
         yield running
 
 
 async def part(teams: Stage, text: str, stream: str | None = None, number: int = 1, **more: Any) -> tuple[int, Any]:
-    """The bot streams; `more` may hold the `chat` and the stream's `kind`."""
+    """Let the bot send part `number` of a stream; `more` may hold the `chat` and the part's `kind`."""
     info = {"type": "streaminfo", "streamType": more.get("kind", "streaming"), "streamSequence": number}
     if stream is not None:
         info["streamId"] = stream
-    where = f"/{teams.conversation(more.get('chat', CHAT))}/activities"
-    status, body, _ = await teams.as_bot("POST", where, {"type": "typing", "text": text, "entities": [info]})
+    path = f"/{teams.conversation(more.get('chat', CHAT))}/activities"
+    status, body, _ = await teams.as_bot("POST", path, {"type": "typing", "text": text, "entities": [info]})
     return status, body
 
 
 async def final(teams: Stage, text: str, stream: str, *entities: object, **more: object) -> tuple[int, Any]:
+    """Let the bot send the final part of a stream."""
     info = {"type": "streaminfo", "streamType": "final", "streamId": stream}
     message = {"type": "message", "text": text, "entities": [info, *entities], **more}
     status, body, _ = await teams.as_bot("POST", f"/{teams.conversation(CHAT)}/activities", message)
@@ -45,14 +44,15 @@ async def final(teams: Stage, text: str, stream: str, *entities: object, **more:
 
 
 async def start(teams: Stage, text: str = "One", **more: Any) -> str:
+    """Let the bot start a stream; gives the stream's id."""
     status, body = await part(teams, text, **more)
     assert status == 201, body
     return str(body["id"])
 
 
 async def edit(teams: Stage, stream: str, text: str) -> tuple[int, Any]:
-    where = f"/{teams.conversation(CHAT)}/activities/{stream}"
-    status, body, _ = await teams.as_bot("PUT", where, {"type": "message", "text": text})
+    path = f"/{teams.conversation(CHAT)}/activities/{stream}"
+    status, body, _ = await teams.as_bot("PUT", path, {"type": "message", "text": text})
     return status, body
 
 
@@ -81,14 +81,14 @@ async def test_every_part_is_announced_and_only_the_start_notifies(teams: Stage)
         await part(teams, "One two", stream, 2)
         await final(teams, "One two three", stream)
         seen = [event["message"] for event in await news(events, 3, kind="message")]
-        assert [(one["text"], one["stream"], one["notify"]) for one in seen] == [
+        assert [(message["text"], message["stream"], message["notify"]) for message in seen] == [
             ("One", "streaming", True),
             ("One two", "streaming", False),
             ("One two three", None, False),
         ]
 
 
-async def test_only_start_and_final_are_written_down(tmp_path: Path) -> None:
+async def test_only_start_and_final_part_are_written_to_the_journal(tmp_path: Path) -> None:
     async with stage(tmp_path, send_limits=False) as teams:
         await teams.people.open(CHAT, "alice")
         stream = await start(teams)
@@ -101,10 +101,10 @@ async def test_only_start_and_final_are_written_down(tmp_path: Path) -> None:
 async def test_while_a_stream_is_open_no_typing_is_shown(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as events:
         stream = await start(teams)
-        where = f"/{teams.conversation(CHAT)}/activities"
-        assert (await teams.as_bot("POST", where, {"type": "typing"}))[0] == 201
+        path = f"/{teams.conversation(CHAT)}/activities"
+        assert (await teams.as_bot("POST", path, {"type": "typing"}))[0] == 201
         await final(teams, "One", stream)
-        await teams.as_bot("POST", where, {"type": "typing"})
+        await teams.as_bot("POST", path, {"type": "typing"})
         assert [event["type"] for event in await news(events, 3)] == ["message", "message", "typing"]
 
 
@@ -148,13 +148,13 @@ async def test_parts_come_one_a_second_and_count_as_sends(tmp_path: Path) -> Non
         assert (status, code(body)) == (429, ("Throttled", "API calls quota exceeded!"))
         assert [(await teams.send(CHAT))[0] for _ in range(6)] == [201] * 6
         now += 0.96
-        assert (await part(teams, "One two", stream, 2))[0] == 429  # the eighth in a second, for the whole chat
+        assert (await part(teams, "One two", stream, 2))[0] == 429  # the chat's eighth send in a second
         now += 0.1
         assert (await part(teams, "One two", stream, 2))[0] == 202
-        assert (await teams.send(CHAT))[0] == 429  # the ninth in two seconds
+        assert (await teams.send(CHAT))[0] == 429  # the chat's ninth send in two seconds
 
 
-async def test_a_part_sent_before_the_answer_to_the_last_one_waits(teams: Stage) -> None:
+async def test_a_part_sent_before_the_answer_to_the_previous_part_is_refused(teams: Stage) -> None:
     stream = await start(teams)
     teams.faults.order("stream", Fault(delay=60))
     slow = asyncio.ensure_future(part(teams, "One two", stream, 2))
@@ -164,7 +164,7 @@ async def test_a_part_sent_before_the_answer_to_the_last_one_waits(teams: Stage)
     slow.cancel()
 
 
-async def test_a_bot_that_hung_up_may_go_on(teams: Stage) -> None:
+async def test_a_bot_that_hung_up_may_send_the_next_part(teams: Stage) -> None:
     stream = await start(teams)
     teams.faults.order("stream", Fault(cut=True))
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -172,14 +172,14 @@ async def test_a_bot_that_hung_up_may_go_on(teams: Stage) -> None:
     assert (await part(teams, "One two three", stream, 3))[0] == 202
 
 
-async def test_a_stream_can_be_refused_in_any_words(teams: Stage) -> None:
+async def test_an_ordered_fault_refuses_a_stream_in_its_own_words(teams: Stage) -> None:
     words = "Content stream was canceled by user."
     teams.faults.order("stream", Fault(status=403, code="ContentStreamNotAllowed", message=words))
     status, body = await part(teams, "One")
     assert (status, code(body)) == (403, ("ContentStreamNotAllowed", words))
 
 
-async def test_stop_keeps_what_was_shown_and_refuses_the_rest(teams: Stage) -> None:
+async def test_stop_keeps_the_shown_text_and_refuses_later_parts(teams: Stage) -> None:
     stream = await start(teams, "One two")
     path = f"/api/chats/{CHAT}/messages/{stream}/stop"
     assert (await teams.call("POST", path, {"as": "bob"}))[0] == 400
@@ -221,14 +221,14 @@ async def test_a_late_final_closes_the_stream_too(tmp_path: Path) -> None:
         assert (await teams.messages(CHAT))[0]["stream"] is None
 
 
-async def test_after_its_final_a_streamed_message_is_one_like_others(teams: Stage) -> None:
+async def test_after_the_final_part_a_streamed_message_can_be_edited_and_deleted(teams: Stage) -> None:
     stream = await start(teams)
     await final(teams, "One", stream)
     status, body = await final(teams, "One", stream)
     assert (status, "already completed streamed message" in code(body)[1]) == (403, True)
     assert (await edit(teams, stream, "Two"))[0] == 200
-    where = f"/{teams.conversation(CHAT)}/activities/{stream}"
-    assert (await teams.as_bot("DELETE", where))[0] == 200
+    path = f"/{teams.conversation(CHAT)}/activities/{stream}"
+    assert (await teams.as_bot("DELETE", path))[0] == 200
 
 
 async def test_an_edit_of_an_open_stream_ends_it(teams: Stage) -> None:
@@ -243,12 +243,12 @@ async def test_an_edit_of_an_open_stream_ends_it(teams: Stage) -> None:
 async def test_an_edit_that_claims_to_be_a_part_is_refused(teams: Stage) -> None:
     stream = await start(teams)
     info = {"type": "streaminfo", "streamType": "final", "streamId": stream}
-    where = f"/{teams.conversation(CHAT)}/activities/{stream}"
-    status, body, _ = await teams.as_bot("PUT", where, {"type": "message", "text": "One", "entities": [info]})
+    path = f"/{teams.conversation(CHAT)}/activities/{stream}"
+    status, body, _ = await teams.as_bot("PUT", path, {"type": "message", "text": "One", "entities": [info]})
     assert (status, code(body)[0]) == (400, "BadArgument")
 
 
-async def test_a_half_message_is_what_remains_after_a_restart(tmp_path: Path) -> None:
+async def test_an_unfinished_stream_remains_as_a_message_after_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path, send_limits=False) as teams:
         await teams.people.open(CHAT, "alice")
         stream = await start(teams, "Half a mess")

@@ -1,9 +1,11 @@
-"""What people do in Teams beside writing, as the page asks for it and as the bot hears of it."""
+"""People's actions in Teams beside writing: the page API's answers, and the activities sent to the bot."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -12,37 +14,34 @@ from support.simulator_world import Stage, news, stage, until
 
 from bridge.simulator.teams.world import PEOPLE, teams_user_id
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 CHAT = "personal-alice"
 FEEDBACK = {"feedbackLoop": {"type": "default"}}
 
 
 @pytest.fixture
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Alice has the app, and the bot has heard of it; limits are off."""
+    """A tenant where Alice has installed the app and the bot knows; rate limits are off."""
     async with stage(tmp_path, send_limits=False) as running:
         await running.people.open(CHAT, "alice")
-        await until(lambda: len(running.bot.heard) == 2)
-        running.bot.heard.clear()
+        await until(lambda: len(running.bot.received) == 2)
+        running.bot.received.clear()
         yield running
 
 
-async def heard(teams: Stage, kind: str, count: int = 1) -> dict[str, Any]:
-    """The latest activity of that kind, as soon as it is the `count`-th."""
+async def received(teams: Stage, kind: str, count: int = 1) -> dict[str, Any]:
+    """Wait for `count` activities of type `kind`; gives the latest."""
     await until(lambda: len(teams.bot.of_type(kind)) >= count)
     return teams.bot.of_type(kind)[-1]
 
 
-async def act(teams: Stage, method: str, message: str, deed: str = "", **body: object) -> tuple[int, Any]:
-    path = f"/api/chats/{body.pop('chat', CHAT)}/messages/{message}{deed}"
+async def act(teams: Stage, method: str, message: str, subpath: str = "", **body: object) -> tuple[int, Any]:
+    """Alice acts on a message: status and JSON of the page API. `subpath` follows the message's path."""
+    path = f"/api/chats/{body.pop('chat', CHAT)}/messages/{message}{subpath}"
     return await teams.call(method, path, {"as": "alice", **body})
 
 
 async def answer_of_the_bot(teams: Stage, **answer: Any) -> str:
-    """A message of the bot in Alice's chat; gives its id."""
+    """Let the bot send a message into Alice's chat; gives the message's id."""
     _, sent = await teams.send(CHAT, "an answer", **answer)
     return str(sent["id"])
 
@@ -52,6 +51,8 @@ async def newest(teams: Stage, chat: str = CHAT) -> dict[str, Any]:
 
 
 def answering(teams: Stage, status: int = 200, body: bytes = b"") -> None:
+    """Let the bot answer all activities with `status` and `body`."""
+
     async def answer(_activity: dict[str, Any]) -> web.Response:
         return web.Response(status=status, body=body)
 
@@ -59,40 +60,40 @@ def answering(teams: Stage, status: int = 200, body: bytes = b"") -> None:
 
 
 async def test_a_person_edits_deletes_and_undeletes_a_message(teams: Stage) -> None:
-    said = await teams.say(CHAT, "alice", "helo")
-    await heard(teams, "message")
-    assert (await act(teams, "PUT", said, text="hello"))[0] == 204
-    edited = await heard(teams, "messageUpdate")
-    assert (edited["id"], edited["text"], edited["channelData"]["eventType"]) == (said, "hello", "editMessage")
+    message_id = await teams.say(CHAT, "alice", "helo")
+    await received(teams, "message")
+    assert (await act(teams, "PUT", message_id, text="hello"))[0] == 204
+    edited = await received(teams, "messageUpdate")
+    assert (edited["id"], edited["text"], edited["channelData"]["eventType"]) == (message_id, "hello", "editMessage")
     assert edited["from"]["aadObjectId"] == PEOPLE["alice"].aad_id
     assert ((await newest(teams))["text"], (await newest(teams))["edited"]) == ("hello", True)
-    assert (await act(teams, "DELETE", said))[0] == 204
-    deleted = await heard(teams, "messageDelete")
-    assert (deleted["id"], deleted["channelData"]["eventType"]) == (said, "softDeleteMessage")
+    assert (await act(teams, "DELETE", message_id))[0] == 204
+    deleted = await received(teams, "messageDelete")
+    assert (deleted["id"], deleted["channelData"]["eventType"]) == (message_id, "softDeleteMessage")
     assert ((await newest(teams))["text"], (await newest(teams))["deleted"]) == ("", True)
-    assert (await act(teams, "POST", said, "/undelete"))[0] == 204
-    again = await heard(teams, "messageUpdate", 2)
+    assert (await act(teams, "POST", message_id, "/undelete"))[0] == 204
+    again = await received(teams, "messageUpdate", 2)
     assert (again["text"], again["channelData"]["eventType"]) == ("hello", "undeleteMessage")
     assert ((await newest(teams))["text"], (await newest(teams))["deleted"]) == ("hello", False)
 
 
-async def test_what_the_bot_never_heard_it_does_not_hear_changed(teams: Stage) -> None:
-    said = await teams.say("launch-team", "alice", "just us")
-    assert (await act(teams, "PUT", said, chat="launch-team", text="only us"))[0] == 204
-    assert (await act(teams, "DELETE", said, chat="launch-team"))[0] == 204
+async def test_changes_of_a_message_unknown_to_the_bot_are_not_sent_to_the_bot(teams: Stage) -> None:
+    message_id = await teams.say("launch-team", "alice", "just us")
+    assert (await act(teams, "PUT", message_id, chat="launch-team", text="only us"))[0] == 204
+    assert (await act(teams, "DELETE", message_id, chat="launch-team"))[0] == 204
     await teams.say("launch-team", "alice", "and you?", mention=True)
-    await heard(teams, "message")
-    assert len(teams.bot.heard) == 1
+    await received(teams, "message")
+    assert len(teams.bot.received) == 1
 
 
-async def test_reactions_are_counted_and_those_to_the_bot_reach_it(teams: Stage) -> None:
+async def test_reactions_are_counted_and_reactions_to_the_bots_messages_reach_the_bot(teams: Stage) -> None:
     sent = (await teams.send("launch-team", "an answer"))[1]["id"]
-    said = await teams.say("launch-team", "bob", "nice")
+    message_id = await teams.say("launch-team", "bob", "nice")
     for who, message, kind in (
         ("alice", sent, "like"),
         ("bob", sent, "like"),
         ("bob", sent, "heart"),
-        ("alice", said, "like"),
+        ("alice", message_id, "like"),
     ):
         body = {"as": who, "type": kind, "on": True}
         status, _ = await teams.call("POST", f"/api/chats/launch-team/messages/{message}/reactions", body)
@@ -100,23 +101,23 @@ async def test_reactions_are_counted_and_those_to_the_bot_reach_it(teams: Stage)
     answer, own = (await teams.messages("launch-team"))[-2:]
     assert answer["reactions"] == [{"type": "like", "by": ["alice", "bob"]}, {"type": "heart", "by": ["bob"]}]
     assert own["reactions"] == [{"type": "like", "by": ["alice"]}]
-    await heard(teams, "messageReaction", 3)
+    await received(teams, "messageReaction", 3)
     assert (await act(teams, "POST", sent, "/reactions", chat="launch-team", type="like", on=False))[0] == 204
     assert (await act(teams, "POST", sent, "/reactions", chat="launch-team", type="like", on=False))[0] == 204
-    removed = await heard(teams, "messageReaction", 4)
+    removed = await received(teams, "messageReaction", 4)
     assert (removed["replyToId"], removed["reactionsRemoved"]) == (sent, [{"type": "like"}])
     assert (await teams.messages("launch-team"))[-2]["reactions"][0]["by"] == ["bob"]
-    assert [one["replyToId"] for one in teams.bot.of_type("messageReaction")] == [sent] * 4
+    assert [activity["replyToId"] for activity in teams.bot.of_type("messageReaction")] == [sent] * 4
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b" {} "])
-async def test_feedback_is_an_invoke_with_json_inside(teams: Stage, body: bytes) -> None:
+async def test_feedback_is_an_invoke_with_the_words_as_json(teams: Stage, body: bytes) -> None:
     message = await answer_of_the_bot(teams, channelData=FEEDBACK)
     assert (await newest(teams))["feedback"] is True
     answering(teams, body=body)
     given = await act(teams, "POST", message, "/feedback", reaction="dislike", text='not "it"')
     assert given == (200, {"ok": True, "message": None})
-    invoke = await heard(teams, "invoke")
+    invoke = await received(teams, "invoke")
     assert (invoke["name"], invoke["replyToId"]) == ("message/submitAction", message)
     assert invoke["value"]["actionName"] == "feedback"
     assert invoke["value"]["actionValue"]["reaction"] == "dislike"
@@ -125,7 +126,7 @@ async def test_feedback_is_an_invoke_with_json_inside(teams: Stage, body: bytes)
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b'{"ok":true}'), (202, b""), (501, b""), (400, b"")])
-async def test_feedback_that_the_bot_answers_otherwise_has_failed(teams: Stage, status: int, body: bytes) -> None:
+async def test_feedback_fails_when_the_bots_answer_is_not_an_empty_200(teams: Stage, status: int, body: bytes) -> None:
     message = await answer_of_the_bot(teams, channelData=FEEDBACK)
     answering(teams, status, body)
     given = await act(teams, "POST", message, "/feedback", reaction="like")
@@ -133,7 +134,7 @@ async def test_feedback_that_the_bot_answers_otherwise_has_failed(teams: Stage, 
     assert (await newest(teams))["feedback_given"] == {}
 
 
-async def test_feedback_that_the_bot_answers_too_late_has_failed(tmp_path: Path) -> None:
+async def test_feedback_fails_when_the_bot_answers_too_late(tmp_path: Path) -> None:
     async with stage(tmp_path, invoke_limit=0.1) as teams:
         await teams.people.open(CHAT, "alice")
         message = await answer_of_the_bot(teams, channelData=FEEDBACK)
@@ -161,8 +162,8 @@ async def test_feedback_buttons_show_where_the_bot_asks_for_them(
 
 async def test_a_quote_reaches_the_bot_as_html_and_as_an_entity(teams: Stage) -> None:
     quoted = await answer_of_the_bot(teams)
-    said = await teams.say(CHAT, "alice", "which <one>?", quote=quoted)
-    message = await heard(teams, "message")
+    message_id = await teams.say(CHAT, "alice", "which <one>?", quote=quoted)
+    message = await received(teams, "message")
     bot = f"28:{teams.identity.app.app_id}"
     assert message["text"] == f'<quoted messageId="{quoted}"/>which <one>?'
     (content,) = message["attachments"]
@@ -171,17 +172,18 @@ async def test_a_quote_reaches_the_bot_as_html_and_as_an_entity(teams: Stage) ->
         f'<strong itemprop="mri" itemid="{bot}">GoClaw</strong><span itemprop="time" itemid="{quoted}"></span>'
         '<p itemprop="preview">an answer</p></blockquote><p>which &lt;one&gt;?</p>'
     )
-    (entity,) = [one for one in message["entities"] if one["type"] == "quotedReply"]
+    (entity,) = [entity for entity in message["entities"] if entity["type"] == "quotedReply"]
     reply = {"senderId": bot, "senderName": "GoClaw", "preview": "an answer", "time": quoted}
     assert entity["quotedReply"] == {"messageId": quoted, **reply}
     shown = await newest(teams)
-    assert (shown["id"], shown["quoted"]) == (said, {"id": quoted, "name": "GoClaw", "text": "an answer"})
+    assert (shown["id"], shown["quoted"]) == (message_id, {"id": quoted, "name": "GoClaw", "text": "an answer"})
 
 
-async def test_peoples_messages_can_be_quoted_in_groups_and_none_in_channels(teams: Stage) -> None:
-    said = await teams.say("launch-team", "bob", "lunch?")
-    await teams.say("launch-team", "alice", "what is near?", quote=said, mention=True)
-    (entity,) = [one for one in (await heard(teams, "message"))["entities"] if one["type"] == "quotedReply"]
+async def test_messages_of_people_can_be_quoted_in_groups_but_not_in_channels(teams: Stage) -> None:
+    message_id = await teams.say("launch-team", "bob", "lunch?")
+    await teams.say("launch-team", "alice", "what is near?", quote=message_id, mention=True)
+    message = await received(teams, "message")
+    (entity,) = [entity for entity in message["entities"] if entity["type"] == "quotedReply"]
     assert entity["quotedReply"]["senderId"] == teams_user_id(PEOPLE["bob"], teams.identity.app.app_id)
     post = await teams.say("general", "bob", "lunch?")
     body = {"as": "alice", "text": "a", "quote": post}
@@ -196,30 +198,30 @@ async def test_the_app_is_removed_added_and_upgraded(teams: Stage) -> None:
         assert [await app("upgrade"), await app("add"), await app("remove")] == [204, 409, 204]
         (event,) = await news(events, 1)
         assert (event["type"], event["chat"]["id"], event["chat"]["app"]) == ("chat", CHAT, "removed")
-    await until(lambda: len(teams.bot.heard) == 2)
-    assert {one["action"] for one in teams.bot.of_type("installationUpdate")} == {"add-upgrade", "remove"}
+    await until(lambda: len(teams.bot.received) == 2)
+    assert {activity["action"] for activity in teams.bot.of_type("installationUpdate")} == {"add-upgrade", "remove"}
     assert [await app("upgrade"), await app("remove")] == [409, 409]
     await teams.people.open(CHAT, "alice")
     status, refusal = await teams.call("POST", f"/api/chats/{CHAT}/messages", {"as": "alice", "text": "hello?"})
     assert (status, refusal["error"]) == (409, "The app was removed from this chat: add it again first.")
     assert await app("add") == 204
-    await heard(teams, "conversationUpdate")
+    await received(teams, "conversationUpdate")
     await teams.say(CHAT, "alice", "hello?")
-    await heard(teams, "message")
+    await received(teams, "message")
 
 
-async def test_where_the_app_was_removed_the_bot_hears_nothing(teams: Stage) -> None:
-    said = await teams.say("launch-team", "bob", "hello", mention=True)
-    await heard(teams, "message")
+async def test_the_bot_gets_nothing_from_a_chat_without_the_app(teams: Stage) -> None:
+    message_id = await teams.say("launch-team", "bob", "hello", mention=True)
+    await received(teams, "message")
     await teams.people.remove_app("launch-team", "bob")
-    await heard(teams, "installationUpdate")
+    await received(teams, "installationUpdate")
     assert (await newest(teams, "launch-team"))["delivery"] == "delivered"
-    await teams.people.edit("launch-team", "bob", said, "hello?")
+    await teams.people.edit("launch-team", "bob", message_id, "hello?")
     await teams.say("launch-team", "bob", "hello?", mention=True)
     assert (await newest(teams, "launch-team"))["delivery"] is None
     await teams.people.add_app("launch-team", "bob")
-    await heard(teams, "conversationUpdate")
-    assert len(teams.bot.heard) == 4
+    await received(teams, "conversationUpdate")
+    assert len(teams.bot.received) == 4
 
 
 async def test_a_removed_app_stays_removed_after_a_restart(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ async def test_a_removed_app_stays_removed_after_a_restart(tmp_path: Path) -> No
         }
 
 
-async def test_reactions_quotes_and_feedback_are_there_after_a_restart(tmp_path: Path) -> None:
+async def test_reactions_quotes_and_feedback_survive_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path, send_limits=False) as teams:
         await teams.people.open(CHAT, "alice")
         message = await answer_of_the_bot(teams, channelData=FEEDBACK)
@@ -253,15 +255,15 @@ async def test_reactions_quotes_and_feedback_are_there_after_a_restart(tmp_path:
 async def test_a_bots_message_notifies_once_and_an_edit_never(teams: Stage) -> None:
     async with teams.session.get(f"{teams.base}/api/events") as events:
         message = await answer_of_the_bot(teams)
-        where = f"/{teams.conversation(CHAT)}/activities/{message}"
-        await teams.as_bot("PUT", where, {"type": "message", "text": "two"})
+        path = f"/{teams.conversation(CHAT)}/activities/{message}"
+        await teams.as_bot("PUT", path, {"type": "message", "text": "two"})
         await teams.say(CHAT, "alice", "hi")
         assert [event["message"]["notify"] for event in await news(events, 3)] == [True, False, False]
     assert (await newest(teams))["notify"] is False
 
 
 @pytest.mark.parametrize(
-    ("method", "deed", "body", "status"),
+    ("method", "subpath", "body", "status"),
     [
         ("PUT", "", {"text": " "}, 400),
         ("PUT", "", {}, 400),
@@ -277,18 +279,18 @@ async def test_a_bots_message_notifies_once_and_an_edit_never(teams: Stage) -> N
         ("POST", "/reactions", {"on": True}, 400),
     ],
 )
-async def test_what_a_person_cannot_do_is_explained(
-    teams: Stage, method: str, deed: str, body: dict[str, object], status: int
+async def test_an_impossible_action_is_refused_with_a_sentence(
+    teams: Stage, method: str, subpath: str, body: dict[str, object], status: int
 ) -> None:
-    said = await teams.say(CHAT, "alice", "mine")
-    await heard(teams, "message")
-    got, answer = await act(teams, method, said, deed, **body)
+    message_id = await teams.say(CHAT, "alice", "mine")
+    await received(teams, "message")
+    got, answer = await act(teams, method, message_id, subpath, **body)
     assert got == status
     assert answer["error"].endswith(".")
-    assert len(teams.bot.heard) == 1
+    assert len(teams.bot.received) == 1
 
 
-async def test_the_bots_messages_and_unknown_ones_are_not_a_persons_to_change(teams: Stage) -> None:
+async def test_a_person_cannot_change_messages_of_the_bot_or_unknown_messages(teams: Stage) -> None:
     for message in (await answer_of_the_bot(teams), "4711"):
         assert (await act(teams, "PUT", message, text="a"))[0] == 404
         assert (await act(teams, "DELETE", message))[0] == 404

@@ -1,4 +1,4 @@
-"""The rules of streamed messages, with a clock of one's own."""
+"""The rules of streamed messages, with the time given by the test."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_parts_of_a_stream_are_read(activity: dict[str, Any], part: Part) ->
         {**typing("a"), "channelData": {"feedbackLoopEnabled": True}},
     ],
 )
-def test_what_is_no_part_of_a_stream_is_a_bad_request(activity: dict[str, Any]) -> None:
+def test_a_malformed_part_of_a_stream_is_a_bad_request(activity: dict[str, Any]) -> None:
     assert refusal_of(activity)[:2] == (400, "BadRequest")
 
 
@@ -134,7 +134,7 @@ def test_a_start_without_text_is_refused_in_the_words_of_teams() -> None:
         typing("x" * 1001, streamType="informative"),
     ],
 )
-def test_a_part_that_is_too_large_ends_nothing_and_is_403(activity: dict[str, Any]) -> None:
+def test_a_part_that_is_too_large_is_403(activity: dict[str, Any]) -> None:
     assert refusal_of(activity) == (403, "ContentStreamNotAllowed", "Message size too large")
 
 
@@ -165,7 +165,7 @@ def test_a_part_out_of_order_is_dropped_without_an_error(number: int) -> None:
 
 
 @pytest.mark.parametrize("part", [content("Two", 2), content("On", 2), end("Two"), end("")])
-def test_what_does_not_begin_with_the_text_so_far_is_refused_and_the_stream_stays_open(part: Part) -> None:
+def test_a_part_that_does_not_begin_with_the_streamed_text_is_refused_and_the_stream_stays_open(part: Part) -> None:
     streams = started()
     status, message = refused(streams, part, 101.0)
     assert (status, "should contain the previously streamed content" in message) == (403, True)
@@ -185,7 +185,7 @@ def test_without_limits_a_stream_takes_any_pace() -> None:
 
 
 @pytest.mark.parametrize("part", [content("One two", 2), end("One two")])
-def test_after_two_minutes_nothing_is_taken_and_the_stream_has_ended(part: Part) -> None:
+def test_after_two_minutes_every_part_is_refused_and_the_stream_has_ended(part: Part) -> None:
     streams = started()
     assert go_on(streams, content("One", 2), 220.0) == "shown"
     for now in (220.5, 221.5):
@@ -194,14 +194,14 @@ def test_after_two_minutes_nothing_is_taken_and_the_stream_has_ended(part: Part)
     assert streams.open_in("chat") is None
 
 
-def test_after_the_final_nothing_more_is_taken() -> None:
+def test_after_the_final_part_every_part_is_refused() -> None:
     streams = started()
     go_on(streams, end("One"), 101.0)
     for part in (content("One two", 2), end("One")):
         assert "already completed streamed message" in refused(streams, part, 102.0)[1]
 
 
-def test_after_stop_everything_is_refused_as_canceled() -> None:
+def test_after_stop_every_part_is_refused_as_canceled() -> None:
     streams = started()
     streams.end("chat", "stopped")
     assert streams.was_stopped("17")
@@ -218,7 +218,7 @@ def test_a_chat_has_one_open_stream() -> None:
     assert streams.open_in("chat") == "18"
 
 
-def test_a_stream_that_was_left_open_is_in_nobodys_way_after_its_two_minutes() -> None:
+def test_a_stream_left_open_blocks_no_new_stream_after_two_minutes() -> None:
     streams = started()
     start(streams, "18", content("Two"), 220.1)
     assert "exceeded streaming time" in refused(streams, content("One two", 2), 222.0)[1]
@@ -230,7 +230,7 @@ def test_a_stream_that_the_chat_does_not_know_is_not_allowed(chat: str, stream: 
     assert refused(started(), part, 101.0, chat=chat) == (403, "Content stream is not allowed")
 
 
-def test_what_was_judged_and_not_taken_changes_nothing() -> None:
+def test_a_part_that_is_judged_but_not_taken_changes_nothing() -> None:
     streams = started()
     assert streams.judge("chat", content("One two", 2), 101.0) == "shown"
     assert go_on(streams, content("One three", 2), 101.0) == "shown"
@@ -247,7 +247,7 @@ INFO = st.dictionaries(st.sampled_from(["streamId", "streamType", "streamSequenc
     more=st.lists(st.dictionaries(st.sampled_from(["type", "additionalType"]), ANYTHING), max_size=2),
 )
 def test_a_part_of_any_shape_is_read_or_refused(kind: str, text: str | None, infos: list[Any], more: list[Any]) -> None:
-    activity = {"type": kind, "text": text, "entities": [*({**one, "type": "streaminfo"} for one in infos), *more]}
+    activity = {"type": kind, "text": text, "entities": [*({**info, "type": "streaminfo"} for info in infos), *more]}
     check_form(activity)
     with suppress(Refused):
         assert part_of(activity).text
