@@ -34,7 +34,7 @@ from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
 from bridge.gateway.events import GatewayObserver
 from bridge.gateway.files import GatewayFiles
-from bridge.gateway.memory import ObservedAgent
+from bridge.gateway.memory import MemoryCheckingAgent
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch
@@ -85,7 +85,7 @@ class Bridge:
     """The objects that live as long as the process, composed but not started."""
 
     edges: Edges
-    agent: ObservedAgent
+    agent: MemoryCheckingAgent
     dispatcher: Dispatcher
     inbound: Inbound
     operator: Operator
@@ -224,10 +224,10 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
     texts.use(settings.texts.sentences)
     clock = _SystemClock()
     tasks = Tasks()
-    agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=tasks)
+    agent = MemoryCheckingAgent(edges.agent, sessions=edges.sessions, tasks=tasks)
     lease = Lease()
     if edges.store.shared:
-        edges.channel.fence(lambda: _until_certain(lease))
+        edges.channel.wait_before_sending(lambda: _until_certain(lease))
     files_out = _files_out(settings, edges, clock)
     pipeline = Pipeline(
         store=edges.store,

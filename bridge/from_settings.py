@@ -1,4 +1,7 @@
-"""Converts Settings into each part's own values: cloud, policy, limits, links, switches."""
+"""Converts Settings into each part's own values: cloud, policy, limits, links, switches.
+
+Settings that need no conversion go straight from `app.py` or `server.py` into the parts.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from bridge.core.files.kept import FileLinks
 from bridge.core.identity import GroupSession
 from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
-from bridge.engine.progress import Switches
+from bridge.engine.progress import ProgressSwitches
 from bridge.settings.model import Settings
 from bridge.teams.clouds import Cloud, custom, named
 
@@ -68,9 +71,9 @@ def links_of(settings: Settings) -> FileLinks | None:
     return FileLinks(settings.public_url, hmac.digest(secret.encode(), b"teams-bridge file links", "sha256"))
 
 
-def switches_of(settings: Settings) -> Switches:
+def switches_of(settings: Settings) -> ProgressSwitches:
     """Switches for the parts of a turn's progress that people see."""
-    return Switches(
+    return ProgressSwitches(
         streaming=settings.streaming,
         progress=settings.progress,
         notify=settings.notify,

@@ -39,7 +39,7 @@ async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -
     yield await _store(settings, edges)
     yield await _token(edges)
     yield await _keys(edges)
-    gateway = await edges.probe.cheap()
+    gateway = await edges.probe.without_model_call()
     for check in gateway:
         yield check
     yield await _persistence(edges, gateway, spend_model_call=spend_model_call)

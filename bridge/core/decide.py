@@ -12,7 +12,15 @@ from bridge.core.access import AccessPolicy, denial
 from bridge.core.commands import Command, Unknown, help_lines, parse_command
 from bridge.core.edits import MessageEdit
 from bridge.core.feedback import Rating
-from bridge.core.identity import GroupSession, lane_of, notice_lane, readable, session_user, spoken, welcome_lane
+from bridge.core.identity import (
+    GroupSession,
+    display_name,
+    lane_of,
+    notice_lane,
+    prompt_text,
+    session_user,
+    welcome_lane,
+)
 from bridge.core.inbound.activities import (
     CardAction,
     Deleted,
@@ -162,7 +170,7 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
 def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     payload = _payload(event, policy)
     # files without text get their text after fetching, when the readable ones are known
-    text = spoken(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
+    text = prompt_text(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
     lane = lane_of(payload.agent, payload.user)
     return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text, files=event.files), now)
 
@@ -206,7 +214,7 @@ def _command(event: UserMessage, command: Command, policy: Policy, now: float) -
             return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
         case Command.STOP:
             return Stop(
-                lane, _notice(event, note(say("stopped_early", locale)), now), readable(event.facts.person.name)
+                lane, _notice(event, note(say("stopped_early", locale)), now), display_name(event.facts.person.name)
             )
         case Command.NEW:
             if _session(event, policy) not in ("session_personal", "session_sender"):
@@ -228,7 +236,7 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
         return Ignored("invoke_malformed")
     if event.verb == STOP:
         early = _notice(event, note(say("stopped_early", event.reference.locale)), now)
-        return Stop(lane, early, readable(event.facts.person.name), n)
+        return Stop(lane, early, display_name(event.facts.person.name), n)
     if event.verb in (ASK_AGAIN, ASK_INSTEAD):
         turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
         return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)

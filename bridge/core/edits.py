@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from bridge.core.files.shared import SharedFile
-from bridge.core.identity import spoken
+from bridge.core.identity import prompt_text
 from bridge.core.texts import say
 from bridge.core.turn import Edit, LaneStatus, Outcome, State, Turn
 
@@ -91,7 +91,7 @@ def reworded(group: Sequence[Turn]) -> str:
     blocks, payload = "".join(kept), group[-1].payload
     words = "\n\n".join(filter(None, (turn.words for turn in group)))
     if blocks and not words:
-        words = spoken(payload.reference.scope, payload.person.name, say("files_alone"))
+        words = prompt_text(payload.reference.scope, payload.person.name, say("files_alone"))
     return words + blocks
 
 

@@ -115,7 +115,7 @@ class GatewayDown(RunNotStarted):
 
 
 class GatewayBusy(RunNotStarted):
-    """The gateway's rate limit (one token for all users) refused the request."""
+    """The gateway answered 429: its rate limit, shared by all users of the token, refused the request."""
 
     again = True
     label = "gateway_busy"

@@ -75,21 +75,21 @@ def welcome_lane(reference: Reference) -> Lane:
     return Lane(f"welcome:{zlib.crc32(reference.conversation.encode()) % WELCOME_LANES}")
 
 
-def readable(name: str) -> str:
+def display_name(name: str) -> str:
     """A display name without brackets, line breaks or invisible characters, at most 80 long; may be empty."""
     words = name.replace("[", "(").replace("]", ")").split()
     flat = "".join(character for character in " ".join(words) if character.isprintable())
     return flat[:80].strip()
 
 
-def speaker(name: str) -> str:
+def speaker_name(name: str) -> str:
     """The speaker's name as the agent reads it in `[From: …]`; `somebody` where no readable name is left."""
-    return readable(name) or "somebody"
+    return display_name(name) or "somebody"
 
 
-def spoken(scope: Scope, name: str, text: str) -> str:
+def prompt_text(scope: Scope, name: str, text: str) -> str:
     """The text for the agent: as typed in a personal chat, elsewhere with `[From: <name>] ` in front."""
-    return text if scope is Scope.PERSONAL else f"[From: {speaker(name)}] {_unforged(text)}"
+    return text if scope is Scope.PERSONAL else f"[From: {speaker_name(name)}] {_unforged(text)}"
 
 
 def _unforged(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LEASE_SECONDS = 20.0
+# Below LEASE_SECONDS, so that a replica has stopped its work before a takeover.
 CERTAIN_SECONDS = 15.0
 # A longer gap between two looks means broken contact: no owner counts as expired for one lease.
 _UNBROKEN_SECONDS = 5.0

@@ -15,7 +15,7 @@ MOST_TURNS = 20
 _MOST_FILES = 10
 
 
-def together(queued: Sequence[Turn]) -> int:
+def mergeable_count(queued: Sequence[Turn]) -> int:
     """The number of turns from the head of a lane that are asked together; 0 for an empty lane, else 1 or more.
 
     Questions are merged when the same person asked them in the same conversation, none by *Ask again*, and when text
@@ -49,7 +49,7 @@ def merged(turns: Sequence[Turn]) -> Payload:
     return replace(turns[-1].payload, text="\n\n".join(texts), files=files, inlined=inlined)
 
 
-def own_words(turn: Turn) -> Edit:
+def own_text(turn: Turn) -> Edit:
     """The text of the turn's own message as an `Edit` (stamp 0.0: no edit), kept beside the merged text."""
     return turn.edit or Edit(turn.payload.text, 0.0)
 

@@ -17,7 +17,7 @@ from bridge import metrics
 from bridge.core.errors import FileFailure, Interrupted
 from bridge.core.files.prompt import TextFile, text_file, with_files
 from bridge.core.files.shared import FileKind, SharedFile
-from bridge.core.identity import spoken
+from bridge.core.identity import prompt_text
 from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.files import SharedFiles
@@ -68,7 +68,7 @@ class FilesIn:
             else:
                 missing.append(file.name)
                 lines.append(_line(file.name, read))
-        words = payload.text or spoken(payload.reference.scope, payload.person.name, say("files_alone"))
+        words = payload.text or prompt_text(payload.reference.scope, payload.person.name, say("files_alone"))
         inlined = with_files(words, texts, missing)
         no_room = say("file_no_room", locale)
         lines += [_line(name, no_room) for name in inlined.left_out]

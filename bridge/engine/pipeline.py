@@ -42,7 +42,7 @@ from bridge.core.turn import Kind, Outcome, Payload, Reply, Scope, State, Turn
 from bridge.engine.delivery import Delivery
 from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
-from bridge.engine.progress import Progress, Switches, note_below_progress
+from bridge.engine.progress import Progress, ProgressSwitches, note_below_progress
 from bridge.engine.run_control import RunControl, StopRequested
 from bridge.engine.store_retry import with_retry
 from bridge.engine.waiting import WaitingReactions
@@ -54,7 +54,7 @@ _log = structlog.get_logger()
 # finish a tool and keep the turn in the session. docs/reference/goclaw.md, "Sessions"
 SETTLE_SECONDS = 3.0
 _RUN_TO_ITS_END = (Outcome.DELIVERED, Outcome.SILENT)
-_ALL_ON = Switches()
+_ALL_ON = ProgressSwitches()
 # Failures raised before a request leaves: no sign that the gateway is reachable.
 _BEFORE_ANY_REQUEST = (QuestionTooLong, QuestionRejected, GatewayMergesUsers)
 _RENDERED_AT_ONCE = 8_000
@@ -83,7 +83,7 @@ class Pipeline:
         agent_cards: bool = False,
         feedback: bool = True,
         settle_seconds: float = SETTLE_SECONDS,
-        switches: Switches = _ALL_ON,
+        switches: ProgressSwitches = _ALL_ON,
     ) -> None:
         self._store = store
         self._agent = agent

@@ -17,7 +17,7 @@ import structlog
 
 from bridge import metrics
 from bridge.core.errors import DeliveryFailure, LeftOut, StreamEnded, StreamStopped, Throttled
-from bridge.core.identity import speaker
+from bridge.core.identity import speaker_name
 from bridge.core.live_message import LiveMessage, live_column, live_message
 from bridge.core.outbound import cards
 from bridge.core.outbound.answers_and_notes import below_text, note
@@ -44,7 +44,7 @@ _TYPING_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Switches:
+class ProgressSwitches:
     """Parts of progress that an operator can switch off.
 
     `streaming`: streams in personal chats. `progress`: live messages. `notify`: late answers as new messages.
@@ -71,7 +71,7 @@ def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> 
 class Progress:
     """Makes each turn's TurnProgress, and slows all of them down as more turns run; `elsewhere`: in other replicas."""
 
-    def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: Switches) -> None:
+    def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: ProgressSwitches) -> None:
         self.channel = channel
         self.store = store
         self.tasks = tasks
@@ -183,7 +183,7 @@ class TurnProgress:
             return
         except StreamStopped:
             self._state_machine.unchangeable()
-            self._control.stop(speaker(self._turn.payload.person.name))
+            self._control.stop(speaker_name(self._turn.payload.person.name))
             return
         except DeliveryFailure as failure:
             # a failed progress request must not fail the turn

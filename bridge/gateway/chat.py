@@ -79,8 +79,8 @@ class GatewayAgent:
         self._verdict = verdict
         self._raw_on = 0  # number of the observer's connection during which the gateway streamed raw text
 
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
-        """Run the agent once, and call `heard` with the run's events. Cancelling closes the request: the run stops.
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
+        """Run the agent once, and call `on_event` with the run's events. Cancelling closes the request: the run stops.
 
         QuestionTooLong and QuestionRejected come before any request, GatewayDown and GatewayBusy if the run did not
         start. Raises: TurnFailure.
@@ -88,9 +88,9 @@ class GatewayAgent:
         plain = request_body(question)
         await self._admit()
         observer = self._observer
-        if heard is None or observer is None:
+        if on_event is None or observer is None:
             return answer_from(await self._post(question, plain, _whole))
-        with observer.listening(question.agent, question.user, heard) as listening:
+        with observer.listening(question.agent, question.user, on_event) as listening:
             if self._live_text and observer.live and observer.connection != self._raw_on:
                 said = await self._streamed(question, listening, observer)
             else:

@@ -27,10 +27,10 @@ _PING_SECONDS = 30.0  # between our pings; the gateway pings as often (docs/refe
 
 
 class Listening:
-    """A run whose events are followed. `heard` is called with each event, never after an exception of its own."""
+    """A run whose events are followed. `on_event` is called with each event, never after an exception of its own."""
 
-    def __init__(self, heard: Callable[[AgentEvent], None]) -> None:
-        self._heard: Callable[[AgentEvent], None] | None = heard
+    def __init__(self, on_event: Callable[[AgentEvent], None]) -> None:
+        self._on_event: Callable[[AgentEvent], None] | None = on_event
         self._run = FollowedRun()
         self._changed = asyncio.Event()
         self._only_end = False
@@ -72,13 +72,13 @@ class Listening:
         return True
 
     def _pass_on(self, event: AgentEvent) -> None:
-        if self._heard is None:
+        if self._on_event is None:
             return
         try:
-            self._heard(event)
+            self._on_event(event)
         except Exception as error:  # noqa: BLE001  a failing listener must not stop the events of all users
             _log.error("listener_failed", error=type(error).__name__)
-            self._heard = None
+            self._on_event = None
 
 
 class GatewayObserver:
@@ -123,12 +123,12 @@ class GatewayObserver:
         return self._state
 
     @contextmanager
-    def listening(self, agent: str, user: str, heard: Callable[[AgentEvent], None]) -> Iterator[Listening]:
-        """Call `heard` with the events of the user's next run with the agent, until the end of the context.
+    def listening(self, agent: str, user: str, on_event: Callable[[AgentEvent], None]) -> Iterator[Listening]:
+        """Call `on_event` with the events of the user's next run with the agent, until the end of the context.
 
         Cancellation closes the request; the run's end is still passed on if the event comes within END_WITHIN seconds.
         """
-        listening, ends_later = Listening(heard), False
+        listening, ends_later = Listening(on_event), False
         key = (agent, user)
         self._listening.setdefault(key, []).append(listening)
         try:

@@ -17,7 +17,7 @@ from bridge.tasks import Tasks
 _log = structlog.get_logger()
 
 
-class ObservedAgent:
+class MemoryCheckingAgent:
     """Implements `core.ports.agent.Agent` around the given agent, and checks the gateway's memory after answers.
 
     The check is repeated after `pause` seconds until its result is known. `memory` is the result."""
@@ -30,9 +30,9 @@ class ObservedAgent:
         self._next_check = 0.0
         self.memory = not_checked(PERSISTS, "no question was answered yet")
 
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
         """Run the agent once. Raises: TurnFailure."""
-        answer = await self._agent.ask(question, heard)
+        answer = await self._agent.ask(question, on_event)
         now = asyncio.get_running_loop().time()
         if self.memory.verdict == "not_checked" and now >= self._next_check:
             self._next_check = now + self._pause

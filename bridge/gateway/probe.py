@@ -82,7 +82,7 @@ class GatewayProbe:
         self._sessions = sessions
         self._step = step
 
-    async def cheap(self) -> tuple[Check, ...]:
+    async def without_model_call(self) -> tuple[Check, ...]:
         """Check reachability, token, agent and user ids: no model call, at most one slot of the rate limit."""
         reachable = await self._reachable()
         if reachable.verdict != "ok":

@@ -83,7 +83,7 @@ class GatewayWatch:
 
     async def check(self) -> WatchState:
         """Probe the gateway with at most 5 requests, and update `state` and `refusal`."""
-        checks = await self._probe.cheap()
+        checks = await self._probe.without_model_call()
         before, self._state = self._state, WatchState(checks, self._now())
         self._seen = self._seen or any(check.name == REACHABLE and check.verdict == "ok" for check in checks)
         for check in checks:

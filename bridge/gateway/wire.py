@@ -150,15 +150,15 @@ def failure_of(status: int, content_type: str, body: bytes) -> TurnFailure:
 
     `body` may be cut or empty. The error holds no part of the body: a 500 carries the provider's raw words.
     """
-    leaf = _LEAVES.get(status) or _leaf_by_class(status)
+    error = _ERROR_BY_STATUS.get(status) or _error_by_class(status)
     if status == 500 and content_type == _HTML:  # a proxy's page; the gateway's 500 is text or JSON
-        leaf = GatewayUnavailable
+        error = GatewayUnavailable
     elif status == 404 and b"agent not found" in body:  # else no such route: the address is wrong
-        leaf = AgentUnknown
-    return leaf(f"HTTP {status}" + (" with a web page" if content_type == _HTML else ""))
+        error = AgentUnknown
+    return error(f"HTTP {status}" + (" with a web page" if content_type == _HTML else ""))
 
 
-_LEAVES: dict[int, type[TurnFailure]] = {
+_ERROR_BY_STATUS: dict[int, type[TurnFailure]] = {
     400: QuestionRejected,
     401: GatewayTokenRejected,
     403: GatewayForbidden,
@@ -172,7 +172,7 @@ _LEAVES: dict[int, type[TurnFailure]] = {
 }
 
 
-def _leaf_by_class(status: int) -> type[TurnFailure]:
+def _error_by_class(status: int) -> type[TurnFailure]:
     if 400 <= status < 500:
         return QuestionRejected
     if 200 <= status < 300:

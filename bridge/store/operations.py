@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from bridge.core.feedback import After, KeptRating, Rating, Reaction
-from bridge.core.merging import merged, own_words, together
+from bridge.core.merging import mergeable_count, merged, own_text
 from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
@@ -91,7 +91,7 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
     """
     rows = yield "queued_behind", {"lane": clean(claimed.lane), "n": claimed.n, "limit": 20}
     turns = [claimed, *(turn_of(row) for row in rows)]
-    count = together(turns)
+    count = mergeable_count(turns)
     if count < 2:
         return claimed
     last, owner = turns[count - 1], claimed.owner
@@ -107,7 +107,7 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
             "fence": last.fence,
             "owner": owner,
             "payload": dump_payload(merged(turns[:count])),
-            "edit": dump_edit(own_words(last)),
+            "edit": dump_edit(own_text(last)),
             # the live message of an earlier run of a merged turn
             "live": next((turn.live for turn in turns[:count] if turn.live), ""),
             "step": step(now, "running", owner),

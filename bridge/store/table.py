@@ -152,8 +152,8 @@ class TurnTable:
     async def ratings(self, after: After, limit: int) -> tuple[KeptRating, ...]:
         return await self._database.run(lambda: operations.ratings(after, limit))
 
-    def on_stop(self, heard: Callable[[int], None]) -> None:
-        self._database.on_stop(heard)
+    def on_stop(self, callback: Callable[[int], None]) -> None:
+        self._database.on_stop(callback)
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         return await self._database.run(lambda: operations.stalled(owner, claimed_before, queued_before))

@@ -125,7 +125,7 @@ class TeamsChannel:
         self._limit = aiohttp.ClientTimeout(total=call_limit, sock_connect=min(CONNECT_LIMIT, call_limit))
         self._sleep = sleep
 
-    def fence(self, may_send: Callable[[], Awaitable[None]]) -> None:
+    def wait_before_sending(self, may_send: Callable[[], Awaitable[None]]) -> None:
         """Await `may_send` before every request, repeated requests included: a second replica may have taken over."""
         self._may_send = may_send
 

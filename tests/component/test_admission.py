@@ -37,7 +37,7 @@ class _Bucket:
         self._ask = world.agent.ask
         world.agent.ask = self.ask  # type: ignore[method-assign]
 
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
         now = asyncio.get_running_loop().time()
         self._tokens = min(self._rate.burst, self._tokens + (now - self._at) / self._rate.interval)
         self._at = now
@@ -45,7 +45,7 @@ class _Bucket:
             self.refused += 1
             raise GatewayBusy
         self._tokens -= 1
-        return await self._ask(question, heard)
+        return await self._ask(question, on_event)
 
 
 async def _ask_all(world: World, count: int, prefix: str = "q") -> list[str]:

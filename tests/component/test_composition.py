@@ -20,7 +20,7 @@ from bridge.core.commands import COMMANDS
 from bridge.core.errors import FileUnreachable
 from bridge.core.files.shared import FileKind, SharedFile
 from bridge.core.texts import ENGLISH, SHIPPED, say
-from bridge.engine.progress import Switches
+from bridge.engine.progress import ProgressSwitches
 from bridge.from_settings import policy_of, switches_of
 from bridge.settings.load import load
 
@@ -35,7 +35,7 @@ STARTERS = "What can you do?; Who is away?"
 
 
 @pytest.fixture(autouse=True)
-def own_words() -> Iterator[None]:
+def own_text() -> Iterator[None]:
     """Put the bridge's own sentences back in use after each test."""
     yield
     texts.use({})
@@ -91,8 +91,10 @@ async def test_a_composed_bridge_uses_the_admins_own_sentences(tmp_path: Path) -
 
 @pytest.mark.parametrize("switch", ["streaming", "progress", "notify", "reactions"])
 def test_each_switch_of_progress_has_its_setting(switch: str) -> None:
-    assert switches_of(load(MINIMUM)) == Switches()
-    assert switches_of(load({**MINIMUM, f"BRIDGE_{switch.upper()}": "false"})) == replace(Switches(), **{switch: False})
+    assert switches_of(load(MINIMUM)) == ProgressSwitches()
+    assert switches_of(load({**MINIMUM, f"BRIDGE_{switch.upper()}": "false"})) == replace(
+        ProgressSwitches(), **{switch: False}
+    )
 
 
 def test_starters_are_in_the_welcome_and_before_the_commands_of_the_app_package() -> None:

@@ -358,15 +358,15 @@ async def test_cancelling_closes_the_request_at_the_gateway(reply: Reply) -> Non
 
 
 async def test_fifty_runs_at_once_each_get_their_own_answer() -> None:
-    together = asyncio.Event()
+    mergeable_count = asyncio.Event()
     waiting = 0
 
     async def reply(request: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal waiting
         waiting += 1
         if waiting == 50:
-            together.set()
-        await together.wait()
+            mergeable_count.set()
+        await mergeable_count.wait()
         head = request.decode().split("X-GoClaw-User-Id: ")[1]
         writer.write(ok("for " + head.split("\r\n")[0]))
 

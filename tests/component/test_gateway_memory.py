@@ -15,7 +15,7 @@ from aiohttp import web
 from bridge.core.errors import ProviderFailed
 from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.chat import GatewayAgent
-from bridge.gateway.memory import ObservedAgent
+from bridge.gateway.memory import MemoryCheckingAgent
 from bridge.gateway.sessions import GatewaySessions
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.tasks import Tasks
@@ -26,7 +26,7 @@ HELLO = Question("sales", ALICE, "hello")
 
 @dataclass
 class Edge:
-    agent: ObservedAgent
+    agent: MemoryCheckingAgent
     tasks: Tasks
 
     async def learns(self) -> str:
@@ -48,7 +48,7 @@ async def edge(options: GatewayOptions, *, token: str = "", pause: float = 300.0
             agent = GatewayAgent(
                 http=http, base_url=url, token=options.token, refusal=lambda: None, sessions=sessions, connect=5.0
             )
-            yield Edge(ObservedAgent(agent, sessions=sessions, tasks=tasks, pause=pause), tasks)
+            yield Edge(MemoryCheckingAgent(agent, sessions=sessions, tasks=tasks, pause=pause), tasks)
             await tasks.cancel()
     finally:
         await runner.cleanup()
@@ -86,8 +86,8 @@ async def test_the_gateways_memory_is_not_checked_at_each_answer(options: Gatewa
 
 
 class _Failing:
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
-        raise ProviderFailed(f"{question.text} {heard}")
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
+        raise ProviderFailed(f"{question.text} {on_event}")
 
     async def delete_session(self, agent: str, user: str) -> None:
         raise ProviderFailed(agent + user)
@@ -96,7 +96,7 @@ class _Failing:
 async def test_a_failed_run_raises_its_failure_and_shows_no_memory(options: GatewayOptions) -> None:
     async with aiohttp.ClientSession() as http:
         sessions, tasks = GatewaySessions(http=http, base_url="http://127.0.0.1:9", token=options.token), Tasks()
-        agent = ObservedAgent(_Failing(), sessions=sessions, tasks=tasks)
+        agent = MemoryCheckingAgent(_Failing(), sessions=sessions, tasks=tasks)
         with pytest.raises(ProviderFailed):
             await agent.ask(HELLO)
         with pytest.raises(ProviderFailed):

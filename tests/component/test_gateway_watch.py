@@ -94,7 +94,7 @@ async def probing(gateway: Gateway, agent: str = "sales") -> AsyncIterator[Gatew
 
 async def verdicts(gateway: Gateway) -> dict[str, str]:
     async with probing(gateway) as probe:
-        checks = await probe.cheap()
+        checks = await probe.without_model_call()
     for check in checks:
         assert check.detail
         assert bool(check.fix) == (check.verdict == "failed")
@@ -154,7 +154,7 @@ async def test_a_server_that_is_no_gateway_gets_no_further_checks(gateway: Gatew
 async def test_an_agent_key_cannot_lead_to_another_path() -> None:
     gateway = Gateway()
     async with probing(gateway, agent="../keys?x") as probe:
-        await probe.cheap()
+        await probe.without_model_call()
     assert "/v1/agents/..%2Fkeys%3Fx" in gateway.paths
 
 
@@ -167,8 +167,8 @@ class Asker:
     asked: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
 
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
-        assert heard is None
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
+        assert on_event is None
         self.asked.append(question.user)
         if self.failure:
             raise self.failure

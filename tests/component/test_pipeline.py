@@ -30,7 +30,7 @@ from bridge.core.texts import ENGLISH, say
 from bridge.core.turn import Activity, Kind, Outcome, Scope, State, StopVerdict
 from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
-from bridge.engine.progress import Switches
+from bridge.engine.progress import ProgressSwitches
 from bridge.engine.run_control import RunControl, StopRequested
 
 HOUR = 3600.0
@@ -502,7 +502,7 @@ async def test_stop_closes_the_request_shows_a_note_and_lets_the_gateway_settle(
 @virtual_time
 @pytest.mark.parametrize(("ends", "rest"), [(0.5, 0.5), (9.0, 9.0), (60.0, 15.0)])
 async def test_a_lane_waits_for_the_stopped_runs_end_event_but_not_for_ever(ends: float, rest: float) -> None:
-    async with World(switches=Switches()) as world:
+    async with World(switches=ProgressSwitches()) as world:
         world.agent.takes["q"] = 100
         world.agent.events["q"] = (Thinking(),)
         world.agent.run_ends["q"] = ends

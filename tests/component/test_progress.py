@@ -26,9 +26,9 @@ from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope, State
 from bridge.engine.admission import Patience
 from bridge.engine.dispatcher import Limits
-from bridge.engine.progress import Switches
+from bridge.engine.progress import ProgressSwitches
 
-ALL = Switches()
+ALL = ProgressSwitches()
 STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
 
 

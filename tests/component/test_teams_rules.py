@@ -14,8 +14,8 @@ from bridge.core.live_message import LiveMessage
 from bridge.core.ports.agent import TextCame, ToolBegan
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity, Kind, Outcome, Reference, Scope
-from bridge.engine.progress import Switches
-from bridge.simulator.teams.limits import REACTIONS, REQUESTS, SENDS, SlidingWindows
+from bridge.engine.progress import ProgressSwitches
+from bridge.simulator.teams.rate_limits import REACTIONS, REQUESTS, SENDS, SlidingWindows
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.stream_rules import Part, Streams, part_of
 from bridge.teams.streams import chunk_activity, final_activity
@@ -114,7 +114,7 @@ def busy_agent(world: World, text: str, seconds: float) -> None:
 @virtual_time
 async def test_a_turn_of_six_minutes_stays_within_every_budget_in_every_kind_of_chat() -> None:
     channel = RuledChannel()
-    async with World(switches=Switches(), channel=channel, paced=True) as world:
+    async with World(switches=ProgressSwitches(), channel=channel, paced=True) as world:
         world.agent.takes["slow"] = 359.0
         busy_agent(world, "writes", 359.0)
         for number, scope in enumerate(Scope):
@@ -130,7 +130,7 @@ async def test_a_turn_of_six_minutes_stays_within_every_budget_in_every_kind_of_
 @virtual_time
 async def test_stop_at_second_150_ends_the_run_and_the_next_question_begins() -> None:
     channel = RuledChannel()
-    async with World(switches=Switches(), channel=channel, paced=True) as world:
+    async with World(switches=ProgressSwitches(), channel=channel, paced=True) as world:
         busy_agent(world, "writes", 359.0)
         await world.ask("writes")
         await world.ask("next")
@@ -144,7 +144,7 @@ async def test_stop_at_second_150_ends_the_run_and_the_next_question_begins() ->
 @virtual_time
 async def test_a_restart_at_second_100_notes_the_interruption_and_goes_on() -> None:
     channel = RuledChannel()
-    async with World(switches=Switches(), channel=channel, paced=True) as world:
+    async with World(switches=ProgressSwitches(), channel=channel, paced=True) as world:
         busy_agent(world, "writes", 359.0)
         await world.ask("writes")
         await world.ask("next")
@@ -159,7 +159,7 @@ async def test_a_restart_at_second_100_notes_the_interruption_and_goes_on() -> N
 @virtual_time
 async def test_200_turns_in_10_chats_at_once_stay_within_every_limit_of_teams() -> None:
     channel, dice = RuledChannel(), random.Random(5)
-    async with World(switches=Switches(), channel=channel, paced=True, merge=True) as world:
+    async with World(switches=ProgressSwitches(), channel=channel, paced=True, merge=True) as world:
 
         async def talk(chat: int) -> None:
             scope = (Scope.PERSONAL, Scope.GROUP, Scope.CHANNEL)[chat % 3]
@@ -191,7 +191,7 @@ def progress_by_second(channel: RuledChannel, firsts: int) -> Counter[int]:
 @virtual_time
 async def test_progress_of_5000_long_turns_at_once_leaves_room_for_answers() -> None:
     channel = RuledChannel()
-    async with World(switches=Switches(), channel=channel, paced=True) as world:
+    async with World(switches=ProgressSwitches(), channel=channel, paced=True) as world:
         for number in range(5000):
             world.agent.takes[f"q{number}"] = 400.0
             world.agent.events[f"q{number}"] = (TextCame("Penguins live in the south.\n\n"),) if number % 2 else ()
@@ -209,7 +209,7 @@ async def test_progress_of_5000_long_turns_at_once_leaves_room_for_answers() -> 
 @virtual_time
 async def test_typing_indicators_of_5000_long_turns_stay_within_the_progress_limit() -> None:
     channel = RuledChannel()
-    async with World(switches=Switches(progress=False), channel=channel, paced=True) as world:
+    async with World(switches=ProgressSwitches(progress=False), channel=channel, paced=True) as world:
         for number in range(5000):
             world.agent.takes[f"q{number}"] = 400.0
             await world.ask(f"q{number}", lane=f"lane-{number}")

@@ -21,7 +21,7 @@ from bridge.core.inbound.activities import Event
 from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.files_out import FilesOut
 from bridge.engine.operator import Operator
-from bridge.gateway.memory import ObservedAgent
+from bridge.gateway.memory import MemoryCheckingAgent
 from bridge.settings.load import load
 from bridge.simulator.serve_alone import bot_settings
 from bridge.tasks import Tasks
@@ -183,7 +183,7 @@ async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path)
             await edges.watch.check()
             with pytest.raises(CredentialsRefused):
                 await edges.token.header()
-            agent = ObservedAgent(edges.agent, sessions=edges.sessions, tasks=Tasks())
+            agent = MemoryCheckingAgent(edges.agent, sessions=edges.sessions, tasks=Tasks())
             bridge = Bridge(
                 edges, agent, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY, NO_FILES
             )

@@ -440,7 +440,7 @@ async def test_after_ten_thousand_hostile_bodies_the_bridge_still_answers(here: 
 
     await here.world.idle()  # accepted bodies are questions of Alice, too; her next question would wait behind
     chat, question = "personal-alice", await here.world.say("personal-alice", "alice", "my name is Alice")
-    assert (await here.world.heard(chat, 1, question))[0].startswith("Hello Alice.")
+    assert (await here.world.bot_texts(chat, 1, question))[0].startswith("Hello Alice.")
     kept = await accepted(here.world) - accepted_before
     bridge.ask_to_end()
     await bridge.ended(30)

@@ -34,7 +34,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
 
 async def all_texts(here: World, chat: str, count: int, after: str) -> list[str]:
     """The bot's texts since the message `after`, once `count` texts were shown and all lanes are idle."""
-    await here.heard(chat, count, after)
+    await here.bot_texts(chat, count, after)
     await here.idle()
     return here.listen(chat, after)
 
@@ -67,7 +67,7 @@ async def test_ask_again_works_once_however_often_it_is_pressed(running: World) 
     first = await running.say(chat, "bob", question)
     await eventually(lambda: running.gateway.times_asked(question), "the agent is asked")
     await running.kill_and_restart()
-    await running.heard(chat, 1, first)
+    await running.bot_texts(chat, 1, first)
 
     card = running.last_card(chat)
     clicks = await asyncio.gather(*(running.press(chat, "bob", card) for _ in range(3)))
@@ -84,7 +84,7 @@ async def test_ask_again_works_once_however_often_it_is_pressed(running: World) 
 async def test_a_new_command_queued_behind_a_killed_turn_still_runs_in_its_order(running: World) -> None:
     chat = "personal-chen"
     named = await running.say(chat, "chen", "I'm Chen")
-    await running.heard(chat, 1, named)
+    await running.bot_texts(chat, 1, named)
     first = await running.say(chat, "chen", "take 32 seconds")
     await running.say(chat, "chen", "/new")
     await running.say(chat, "chen", "What is my name?")
@@ -120,7 +120,7 @@ async def test_an_answer_is_doubled_only_by_a_kill_between_teams_201_and_the_com
     chat, answer = "personal-bob", "Noted: the second secret"
     running.teams.faults.order("message", Fault(delay=HELD))
     first = await running.say(chat, "bob", "Remember: the second secret")
-    await running.heard(chat, 1, first)
+    await running.bot_texts(chat, 1, first)
 
     await running.kill_and_restart()
 

@@ -78,7 +78,7 @@ async def test_an_interrupted_question_is_listed_with_its_owners_and_asked_again
     first = await running.say(chat, "alice", question)
     await eventually(lambda: running.gateway.times_asked(question), "the agent is asked")
     await running.kill_and_restart()
-    await running.heard(chat, 1, first)
+    await running.bot_texts(chat, 1, first)
     await running.idle()
 
     name = await newest(running, "--outcome", "interrupted")
@@ -116,7 +116,7 @@ async def test_a_dropped_question_is_never_asked_and_its_asker_gets_a_note(runni
 
     result = await command(running, "turns", "drop", "--yes", at_work)
     assert (result.code, result.out) == (0, f"{at_work} was at work and is being stopped.\n")
-    await running.heard(chat, 2, first)
+    await running.bot_texts(chat, 2, first)
     assert running.gateway.times_asked("Remember: to be dropped") == 0
     await running.idle()
     assert (await command(running, "turns", "drop", "--yes", at_work)).err == f"{at_work} is closed already.\n"
@@ -126,7 +126,7 @@ async def test_a_pause_holds_questions_over_a_restart_until_it_is_resumed(runnin
     chat, question = "personal-chen", "Remember: held back"
     assert (await command(running, "pause")).code == 0
     first = await running.say(chat, "chen", question)
-    assert await running.heard(chat, 1, first) == [told("chen", "waiting_paused")]
+    assert await running.bot_texts(chat, 1, first) == [told("chen", "waiting_paused")]
 
     await running.kill_and_restart()
     result = await command(running, "turns", "--state", "queued")

@@ -65,11 +65,11 @@ async def test_the_grace_period_lets_a_running_answer_finish_and_keeps_late_mess
     assert running.gateway.times_asked("Remember: in an idle chat") == 0
 
     await running.start()
-    assert await running.heard(alice, 2, first) == [
+    assert await running.bot_texts(alice, 2, first) == [
         "Done. That took 3 seconds, as you asked.",
         "Noted: behind the running one",
     ]
-    assert await running.heard(bob, 1, beside) == ["Noted: in an idle chat"]
+    assert await running.bot_texts(bob, 1, beside) == ["Noted: in an idle chat"]
     assert running.gateway.times_asked("take 3 seconds") == 1
     await running.idle()
 
@@ -84,7 +84,7 @@ async def test_a_question_that_outlasts_the_grace_period_gets_its_note_after_the
     assert running.listen("personal-alice", first) == []
 
     await running.start()
-    (note,) = await running.heard("personal-alice", 1, first)
+    (note,) = await running.bot_texts("personal-alice", 1, first)
     assert note.startswith(INTERRUPTED)
     assert running.gateway.times_asked("take 41 seconds") == 1
     await running.idle()
@@ -102,7 +102,7 @@ async def test_a_second_signal_ends_the_grace_period(running: World) -> None:
     assert await running.bridge.ended(15) == 0
 
     await running.start()
-    (note,) = await running.heard("personal-bob", 1, first)
+    (note,) = await running.bot_texts("personal-bob", 1, first)
     assert note.startswith(told("bob", "interrupted"))
     assert "turn_broken" not in running.bridge.output()
     await running.idle()
@@ -182,17 +182,17 @@ async def test_the_bridge_answers_503_until_signing_keys_can_be_fetched(tmp_path
 
 async def test_a_gateway_that_is_down_at_start_is_reported_and_found_later(without_gateway: WithoutGateway) -> None:
     here, chat = without_gateway.world, "personal-alice"
-    (note,) = await here.heard(chat, 1, without_gateway.question, seconds=40)
+    (note,) = await here.bot_texts(chat, 1, without_gateway.question, seconds=40)
     assert note.startswith("I can't reach the agent right now.")
     status = await here.say(chat, "alice", "/status")
-    assert "has a problem" in (await here.heard(chat, 1, status))[0]
+    assert "has a problem" in (await here.bot_texts(chat, 1, status))[0]
     async with here.http.get(f"{here.bridge.admin}/healthz") as health:
         assert health.status == 200
         assert (await health.json())["gateway"]["gateway reachable"].startswith("failed")
 
     await here.gateway.start()
     found = await here.say(chat, "alice", "What did I tell you?")
-    assert (await here.heard(chat, 1, found))[0].startswith("Nothing that I was to remember.")
+    assert (await here.bot_texts(chat, 1, found))[0].startswith("Nothing that I was to remember.")
     assert here.gateway.times_asked("Remember: nobody hears this") == 0
 
     async def well() -> bool:

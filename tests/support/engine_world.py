@@ -26,14 +26,14 @@ from bridge.engine.files_in import FilesIn
 from bridge.engine.files_out import FilesOut
 from bridge.engine.paced_channel import PacedChannel
 from bridge.engine.pipeline import Pipeline
-from bridge.engine.progress import Switches
+from bridge.engine.progress import ProgressSwitches
 from bridge.tasks import Tasks
 from support.memory_store import MemoryStore
 
 EPOCH = 1_700_000_000.0
 WHOLE_TURN = 600.0
 # Most tests are about a bot without progress.
-PLAIN = Switches(streaming=False, progress=False, notify=False, reactions=False)
+PLAIN = ProgressSwitches(streaming=False, progress=False, notify=False, reactions=False)
 _P = ParamSpec("_P")
 
 
@@ -120,16 +120,16 @@ class ScriptedAgent:
     overlaps: list[str] = field(default_factory=list)
     at_work: Counter[str] = field(default_factory=Counter)
 
-    async def ask(self, question: Question, heard: Callable[[AgentEvent], None] | None = None) -> Answer:
+    async def ask(self, question: Question, on_event: Callable[[AgentEvent], None] | None = None) -> Answer:
         text = question.text
         self.asked.append(text)
         self.times[text] = asyncio.get_running_loop().time()
         self.at_work[question.user] += 1
         if self.at_work[question.user] > 1:
             self.overlaps.append(text)
-        if heard is not None:
+        if on_event is not None:
             for event in self.events.get(text, ()):
-                heard(event)
+                on_event(event)
         try:
             if text in self.takes:
                 await asyncio.sleep(self.takes[text])
@@ -137,8 +137,8 @@ class ScriptedAgent:
                 await self.holds[text].wait()
         except asyncio.CancelledError:
             self.cancelled.append(text)
-            if heard is not None and text in self.run_ends:
-                asyncio.get_running_loop().call_later(self.run_ends[text], heard, RunEnded())
+            if on_event is not None and text in self.run_ends:
+                asyncio.get_running_loop().call_later(self.run_ends[text], on_event, RunEnded())
             raise
         finally:
             self.at_work[question.user] -= 1
@@ -281,7 +281,7 @@ class World:
         settle_seconds: float = 3.0,
         merge: bool = False,
         name: str = "owner",
-        switches: Switches = PLAIN,
+        switches: ProgressSwitches = PLAIN,
         files_in: Callable[[World], FilesIn] | None = None,
         files_out: Callable[[World], FilesOut] | None = None,
         channel: ScriptedChannel | None = None,

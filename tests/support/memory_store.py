@@ -9,7 +9,7 @@ from dataclasses import replace
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
-from bridge.core.merging import merged, own_words, together
+from bridge.core.merging import mergeable_count, merged, own_text
 from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
@@ -161,7 +161,7 @@ class MemoryStore:
         waiting = self._open(lane)
         claimed = None
         if waiting and all(row.state is State.QUEUED for row in waiting):
-            count = together(waiting) if merge else 1
+            count = mergeable_count(waiting) if merge else 1
             last = waiting[count - 1]
             for row in waiting[: count - 1]:
                 closed = replace(row, state=State.CLOSED, outcome=Outcome.MERGED, closed=0.0, merged_into=last.n)
@@ -169,7 +169,7 @@ class MemoryStore:
                 for member in [member for member in self.rows.values() if member.merged_into == row.n]:
                     self._put(replace(member, merged_into=last.n))
             if count > 1:
-                last = replace(last, payload=merged(waiting[:count]), edit=own_words(last))
+                last = replace(last, payload=merged(waiting[:count]), edit=own_text(last))
             live = next((row.live for row in waiting[:count] if row.live), "")
             running = replace(last, live=live, state=State.RUNNING, owner=owner, fence=last.fence + 1)
             claimed = self._put(running, "running")
@@ -295,8 +295,8 @@ class MemoryStore:
         await self._commit()
         return found
 
-    def on_stop(self, heard: Callable[[int], None]) -> None:
-        self._on_stop.append(heard)
+    def on_stop(self, callback: Callable[[int], None]) -> None:
+        self._on_stop.append(callback)
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         self._enter("stalled")

@@ -285,7 +285,7 @@ class World:
         await eventually(lambda: self.listen(chat), f"{who} is welcomed")
         return chat
 
-    async def heard(self, chat: str, count: int, after: str = "", seconds: float = 30.0) -> list[str]:
+    async def bot_texts(self, chat: str, count: int, after: str = "", seconds: float = 30.0) -> list[str]:
         """Wait for `count` messages of the bot since the message `after`; give their texts."""
         await eventually(lambda: len(self.listen(chat, after)) >= count, f"{count} messages in {chat}", seconds)
         return self.listen(chat, after)

@@ -16,7 +16,7 @@ import orjson
 from bridge.core.access import Facts
 from bridge.core.files.kept import Consent
 from bridge.core.files.shared import SharedFile
-from bridge.core.identity import speaker
+from bridge.core.identity import speaker_name
 from bridge.core.inbound.attachments import shared_files
 from bridge.core.inbound.feedback import SUBMIT, Rated, rated_by_button, rated_by_reaction
 from bridge.core.inbound.html_to_markdown import html_to_markdown, is_plain_echo
@@ -255,8 +255,8 @@ class _Mention:
     own: bool
 
     @property
-    def readable(self) -> str:
-        return "" if self.own else f"@{speaker(self.name)}"
+    def display_name(self) -> str:
+        return "" if self.own else f"@{speaker_name(self.name)}"
 
 
 def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
@@ -288,16 +288,16 @@ def _text_and_files(activity: dict[str, Any], mentions: list[_Mention]) -> tuple
             return rich, files
     for mention in mentions:
         if mention.text:
-            text = text.replace(mention.text, mention.readable, 1)
+            text = text.replace(mention.text, mention.display_name, 1)
     return text.strip(), files
 
 
 def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
     """Return the words for a mention in HTML: `ident` is the entity's position; without a position, names decide."""
     if ident.isdecimal() and len(ident) < 4 and int(ident) < len(mentions):
-        return mentions[int(ident)].readable
+        return mentions[int(ident)].display_name
     own = any(mention.own and mention.name == name for mention in mentions)
-    return "" if own else f"@{speaker(name)}"
+    return "" if own else f"@{speaker_name(name)}"
 
 
 def _key(kind: str, reference: Reference, suffix: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bridge.core.identity import speaker
+from bridge.core.identity import speaker_name
 from bridge.core.inbound.json_values import mapping, objects
 from bridge.core.inbound.json_values import text as text_of
 
@@ -38,5 +38,5 @@ def with_quotes(activity: dict[str, Any], text: str) -> str:
 def _quote(quoted: dict[str, Any]) -> str:
     """Return the quote as Markdown, "" for a quote without preview, such as the quote of a deleted message."""
     preview = text_of(quoted.get("preview")).strip()
-    words = f"{speaker(text_of(quoted.get('senderName')))}: {preview}"
+    words = f"{speaker_name(text_of(quoted.get('senderName')))}: {preview}"
     return "\n".join(f"> {line}" for line in words.splitlines()) if preview else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from bridge.core.identity import readable
+from bridge.core.identity import display_name
 from bridge.core.turn import Activity, Person, Reference
 
 
@@ -27,7 +27,7 @@ def mentioning(activity: Activity, person: Person) -> Activity:
     https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-and-group-conversations#add-mentions-to-your-messages
     """
     text = activity.get("text")
-    name = readable(person.name)
+    name = display_name(person.name)
     if not text or not person.teams_id or not name:
         return activity
     at = f"<at>{html.escape(name, quote=False)}</at>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
@@ -63,6 +63,8 @@ class ActivityLine:
                 self.withdrawn += 1
             case RunEnded():
                 pass
+            case _:
+                assert_never(event)
 
     def now(self) -> str:
         """The present activity, in the reader's language."""

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from bridge.simulator.teams.identity import Identity
 from bridge.simulator.teams.json_http import error_answer, json_answer, json_object
-from bridge.simulator.teams.limits import REACTIONS, READS, REQUESTS, SENDS, SlidingWindows, retry_after
+from bridge.simulator.teams.rate_limits import REACTIONS, READS, REQUESTS, SENDS, SlidingWindows, retry_after
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.tenant import Tenant
 from bridge.simulator.teams.traffic import Traffic, bot_request_summary

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bridge.simulator.teams import rules
-from bridge.simulator.teams.limits import retry_after
+from bridge.simulator.teams.rate_limits import retry_after
 from bridge.simulator.teams.rules import Refused
 
 StreamKind = Literal["informative", "streaming", "final"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.simulator.teams.limits import REQUESTS, SENDS, SlidingWindows, Window, retry_after
+from bridge.simulator.teams.rate_limits import REQUESTS, SENDS, SlidingWindows, Window, retry_after
 
 
 def accepted_at(windows: SlidingWindows, times: list[float]) -> list[bool]:
