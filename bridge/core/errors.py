@@ -95,7 +95,7 @@ class StoreInUse(StoreUnavailable):
 class TurnFailure(BridgeError):
     """The run ended without an answer; closes the turn as failed, with a sentence for the user.
 
-    `again`: asking the same question once more may help, without any repair before.
+    `again`: asking the same question again may help, without a repair first.
     """
 
     again: ClassVar[bool] = False
@@ -282,7 +282,7 @@ class DeliveryRefused(DeliveryFailure, label="delivery_refused"):
 
 
 class FileFailure(BridgeError):
-    """A file could not be fetched or saved; the label is the text key of people's sentence."""
+    """A file could not be fetched or saved; the label is the text key of the sentence for people."""
 
 
 class FileExpired(FileFailure, label="file_expired"):

@@ -62,7 +62,7 @@ def render_whole(markdown: str) -> str:
 
 
 def without_parsing(markdown: str) -> str | None:
-    """Return the rendering of plain prose and flat lists, which need no parser; None for all further Markdown."""
+    """Return the rendering of plain prose and flat lists, which need no parser; None for other Markdown."""
     return _BORDER.sub(_with_blank_line, markdown) if _PLAIN.fullmatch(markdown) else None
 
 

@@ -34,7 +34,7 @@ _LONGEST_LINE = 200
 
 
 class ActivityLine:
-    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: the number of announcements."""
+    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: how often text was withdrawn."""
 
     __slots__ = ("_done", "_locale", "_now", "text", "withdrawn")
 

@@ -25,7 +25,7 @@ STREAM_AFTER = 1.0
 PLACEHOLDER_AFTER = 3.0
 # Teams ends a stream after 120 s, so the closing request must be there before.
 STREAM_SECONDS = 110.0
-# So long people look at the chat; a later answer without any text before must notify people.
+# People look at the chat for so long; a later answer, if no text was visible before, must notify them.
 ATTENTION_SECONDS = 20.0
 # Seconds after which a stream without news repeats its last text: only a response tells that the user pressed Stop.
 LISTEN_SECONDS = 10.0
@@ -183,8 +183,8 @@ class ProgressMachine:
     def live_message(self, now: float, *, notify: bool, silent: bool = False) -> LiveMessage | None:
         """The message that the reply replaces; None: no progress was shown.
 
-        `silent`: the reply has no content. `notify`: an answer after a long time without any text goes into a new
-        message, which notifies people.
+        `silent`: the reply has no content. `notify`: an answer that comes late, with no text visible before, goes into
+        a new message, which notifies people.
         """
         if not self.message:
             return None
