@@ -126,13 +126,13 @@ class WaitingNotes:
         head = await with_retry(self._store.head, position.lane)  # the question in the queue may have been withdrawn
         if head is None or head.kind not in NEEDS_ADMISSION:
             return
-        place, locale = position.ahead + 1, head.locale
+        rank, locale = position.ahead + 1, head.locale
         if position.paused:
             words = say("waiting_paused", locale)
         elif position.seconds is None:
-            words = say("waiting_place", locale, place=place)
+            words = say("waiting_place", locale, place=rank)
         else:
-            words = say("waiting_time", locale, place=place, time=span(position.seconds, locale))
+            words = say("waiting_time", locale, place=rank, time=span(position.seconds, locale))
         await self._notify(head, words)
 
     async def _notify_in_lane(self, question: NewTurn, n: int) -> None:
