@@ -86,7 +86,7 @@ class GatewayAgent:
         start. Raises: TurnFailure.
         """
         plain = request_body(question)
-        await self._admit()
+        await self._check_gateway()
         observer = self._observer
         if on_event is None or observer is None:
             return answer_from(await self._post(question, plain, _whole))
@@ -147,10 +147,10 @@ class GatewayAgent:
 
         Raises: SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers.
         """
-        await self._admit()
+        await self._check_gateway()
         await self._sessions.delete_session(agent, user)
 
-    async def _admit(self) -> None:
+    async def _check_gateway(self) -> None:
         """Probe a gateway that was never probed, and refuse a gateway that merges users (docs/architecture.md,
         "Guarantees"). Raises: TurnFailure."""
         if self._ensure_probed is not None:
