@@ -65,9 +65,9 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the lane's question; `turn` is the note for a question that was still waiting, `by` the person's name.
+    """Stop the lane's question. `turn`: the note if the question was still waiting. `by`: the person's name.
 
-    `n`: if not 0, only this turn, whose button was pressed; then the click itself is answered with the result.
+    `n`: the only turn that may be stopped, whose *Stop* button was pressed; 0 for the command `/stop`.
     """
 
     lane: Lane

@@ -43,7 +43,7 @@
         ├── FileRefused
         └── FileUnreachable
 
-Every leaf fixes whether a repeat is allowed (`retryable`) and the metric label (`label`). For a `TurnFailure` the label
+Every leaf says whether a repeat is allowed (`retryable`) and the metric label (`label`). For a `TurnFailure` the label
 is also the text key of the user's sentence, and `again` says whether *Ask again* stands below the sentence.
 Provider words never reach users; `detail` is for operators and holds statuses and reasons, never message text.
 """

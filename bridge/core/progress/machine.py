@@ -213,7 +213,7 @@ class ProgressMachine:
                 return edit if _content(edit) != self._last_sent else None
 
     def _text(self) -> str:
-        """All text for display; announcements before a tool stay, since the text of a stream may only grow."""
+        """All text to show. Announcements before a tool stay visible, since the text of a stream may only grow."""
         if self._activity_line.withdrawn != self._withdrawals:
             self._withdrawals = self._activity_line.withdrawn
             self._announced = f"{self.visible_text}\n\n" if self.visible_text else ""
