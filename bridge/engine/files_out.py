@@ -1,4 +1,4 @@
-"""The way of an answer's files from the gateway to people.
+"""Brings the files of an answer from the gateway to people.
 
 Files are fetched before the reply is stored, since the gateway's links expire and open for the bridge only
 (docs/reference/goclaw.md, "Files"). A picture goes into the chat. Other files are kept for a day, behind a signed

@@ -32,7 +32,7 @@ _LONG_WAIT = 30.0
 class WaitingReactions:
     """Adds a reaction to each question behind a running turn, and removes the reaction when the question's turn ends.
 
-    Reactions are cheap to lose: where the budget has no room or Teams refuses, the question stays without.
+    A lost reaction costs little: without room in the budget, or if Teams refuses, the question gets none.
     """
 
     def __init__(self, channel: Channel, tasks: Tasks, *, wanted: bool) -> None:

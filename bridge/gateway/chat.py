@@ -1,7 +1,7 @@
 """The agent behind the gateway: each question is a `POST /v1/chat/completions`.
 
-The request is plain, since only a plain reply tells an error without doubt. The request is streamed where progress is
-watched and events come: only streamed runs send their text piece by piece as events (docs/reference/goclaw.md,
+A plain request is the rule, since only a plain reply shows an error without doubt. The request is streamed if progress
+is shown and events arrive: only streamed runs send their text piece by piece as events (docs/reference/goclaw.md,
 "Agent events"). The answer is the same both ways.
 
 A request is sent once. If the run provably did not start (no connection, or refused by the rate limit), RunNotStarted
