@@ -79,7 +79,7 @@ class SettingsInvalid(BridgeError):
 
 
 class StoreUnavailable(BridgeError):
-    """The turn cannot be written now: disk full, file gone, too many writes waiting."""
+    """The store cannot be used now: disk full, file gone, server unreachable, too many writes waiting."""
 
     retryable = True
     label = "store_unavailable"
@@ -115,7 +115,7 @@ class GatewayDown(RunNotStarted):
 
 
 class GatewayBusy(RunNotStarted):
-    """The gateway answered 429: its rate limit, shared by all users of the token, refused the request."""
+    """429: the rate limit, shared by all users of the token, refused the request. Or admission took too long."""
 
     again = True
     label = "gateway_busy"

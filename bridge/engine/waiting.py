@@ -30,7 +30,7 @@ _LONG_WAIT = 30.0
 
 
 class WaitingReactions:
-    """Adds a reaction to each question behind a running turn, and removes the reaction when the question's turn ends.
+    """Adds a reaction to each question that must wait, and removes the reaction when the question's turn ends.
 
     A lost reaction costs little: without room in the budget, or if Teams refuses, the question gets none.
     """
