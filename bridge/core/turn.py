@@ -26,7 +26,7 @@ class Scope(StrEnum):
 
 
 class Kind(StrEnum):
-    """The purpose of a turn; only `ASK` asks the agent."""
+    """The purpose of a turn; only `ASK` asks the agent. At present no turn of kind `NOTIFY` is made."""
 
     ASK = "ask"
     NEW = "new"

@@ -277,8 +277,8 @@ class Pipeline:
                 return
         await self._delivery.deliver(turn, reply, control)
 
-    def _note(self, turn: Turn, outcome: Outcome, key: str, error: str = "") -> Reply:
-        return Reply(outcome, (note(say(key, turn.locale)),), error)
+    def _note(self, turn: Turn, outcome: Outcome, key: str) -> Reply:
+        return Reply(outcome, (note(say(key, turn.locale)),))
 
     def _stopped(self, turn: Turn, control: RunControl) -> Reply:
         if control.withdrawn:
