@@ -14,7 +14,8 @@ from bridge import metrics
 from bridge.core.errors import LeftOut, Throttled
 from bridge.core.live_message import LiveMessage
 from bridge.core.ports.channel import Channel, Chunk
-from bridge.core.progress.budgets import STREAM_INTERVAL, ConversationBudget, TenantBudget
+from bridge.core.progress.budgets import ConversationBudget, TenantBudget
+from bridge.core.teams_limits import STREAM_INTERVAL
 from bridge.core.turn import Activity, Reference
 
 T = TypeVar("T")

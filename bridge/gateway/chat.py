@@ -24,7 +24,7 @@ from yarl import URL
 from bridge.core.errors import AnswerUnreadable, GatewayDown, ProviderFailed, RunLost, TurnFailure
 from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.connection import read_up_to
-from bridge.gateway.events import GatewayObserver, Listening
+from bridge.gateway.observer import GatewayObserver, Listening
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.sse import SseDecoder
 from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_from, failure_of, request_body

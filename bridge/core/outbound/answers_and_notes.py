@@ -11,7 +11,8 @@ from bridge.core.identity import notice_lane
 from bridge.core.markdown.agent_cards import CARD_TYPE, AgentCard
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.markdown.render import render_answer, render_with_cards
-from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.markdown.split import units
+from bridge.core.teams_limits import PART_UNITS
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, NewTurn, Payload, Reference, Scope
 

@@ -14,17 +14,16 @@ from enum import Enum, auto
 
 from bridge.core.live_message import LiveMessage
 from bridge.core.markdown.partial import visible_prefix
-from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.markdown.split import units
 from bridge.core.ports.agent import AgentEvent
 from bridge.core.ports.channel import Chunk
 from bridge.core.progress.activity_line import ActivityLine, duration
+from bridge.core.teams_limits import PART_UNITS, STREAM_SECONDS
 from bridge.core.turn import Scope
 
 # Seconds before the first progress; an answer ready earlier is shown without any progress before.
 STREAM_AFTER = 1.0
 PLACEHOLDER_AFTER = 3.0
-# Teams ends a stream after 120 s, so the closing request must be there before.
-STREAM_SECONDS = 110.0
 # People look at the chat for so long; a later answer, if no text was visible before, must notify them.
 ATTENTION_SECONDS = 20.0
 # Seconds after which a stream without news repeats its last text: only a response tells that the user pressed Stop.
