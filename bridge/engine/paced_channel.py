@@ -26,7 +26,7 @@ _THROTTLED_SECONDS = 5.0
 
 
 class PacedChannel:
-    """Implements `Channel` over a channel. `shared`: several replicas share the tenant's limits."""
+    """A `Channel` that paces the requests to `channel`. `shared`: several replicas share the tenant's limits."""
 
     def __init__(self, channel: Channel, *, monotonic: Callable[[], float], shared: bool) -> None:
         self._channel = channel

@@ -127,7 +127,7 @@ class TeamsChannel:
         self._sleep = sleep
 
     def wait_before_sending(self, may_send: Callable[[], Awaitable[None]]) -> None:
-        """Await `may_send` before every request, repeated requests included: a second replica may have taken over."""
+        """Await `may_send` before every request, repeated requests included: another replica may have taken over."""
         self._may_send = may_send
 
     async def send(self, to: Reference, activity: Activity) -> str:
@@ -237,7 +237,7 @@ class TeamsChannel:
         raise first  # not reached: the policies reraise the last error
 
     def _activities(self, to: Reference) -> URL:
-        # The token goes to the connector only, even if a stored reference names a different host.
+        # The token goes to the connector only, even if a stored reference names another host.
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         return activities_url(to.service_url, to.conversation)

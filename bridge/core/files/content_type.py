@@ -1,4 +1,4 @@
-"""Tells the media type of a file by the bytes alone, and cleans file names."""
+"""Finds the media type of a file from its bytes alone, and cleans file names."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _item(line: str, *, inside: bool, blank: bool) -> re.Match[str] | None:
 
 
 def _safe_line(line: str, *, ended: bool) -> int:
-    """Return how many characters of a line are safe to show; -1 if lines below may be no lines of a list."""
+    """Return how many characters of a line are safe to show; -1 if the lines below may not belong to the list."""
     words = line.lstrip(" ")
     nested = MARKER.match(words)
     words = words[nested.end() :] if nested and nested["space"] else words

@@ -99,10 +99,10 @@ def stopped(reference: Reference, by: str) -> Activity:
     return note(say("stopped", reference.locale))
 
 
-def below_text(shown: str, activity: Activity) -> Activity:
-    """The note below the agent's words in `shown`, with the AI label."""
+def below_text(above: str, activity: Activity) -> Activity:
+    """The note `activity` below the agent's words in `above`, with the AI label."""
     words = activity.get("text")
-    text = f"{shown}\n\n———\n\n{words}" if words else shown
+    text = f"{above}\n\n———\n\n{words}" if words else above
     return activity | {"textFormat": "markdown", "text": text, "entities": [AI_LABEL]}
 
 

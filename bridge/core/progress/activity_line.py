@@ -33,7 +33,7 @@ _MOST_DONE = 3
 
 
 class ActivityLine:
-    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: the number of announcements."""
+    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: how often text was withdrawn."""
 
     __slots__ = ("_done", "_locale", "_now", "text", "withdrawn")
 
