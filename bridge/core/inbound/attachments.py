@@ -6,6 +6,7 @@ Forms: docs/reference/teams.md, "Files and pictures that people send" and "Conte
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,7 +42,7 @@ _KINDS: Final = (
 
 @dataclass(slots=True)
 class Attached:
-    """What the attachments hold: files; quoted and forwarded messages and cards as Markdown; content that is no text."""
+    """What the attachments hold: files; quotes, forwarded messages and cards as Markdown; content that is no text."""
 
     files: tuple[SharedFile, ...] = ()
     replies: list[str] = field(default_factory=list)
@@ -127,11 +128,10 @@ def _without_expressions(files: list[SharedFile], html: HtmlContents) -> list[Sh
     left out as the HTML has expressions at other addresses, but never a picture that the HTML counts as the person's.
     """
     foreign = set(html.expressions) - {"", *html.pictures}
-    addresses = {file.url for file in files}
     own = [file for file in files if file.kind is not FileKind.PICTURE or file.url not in foreign]
     pictures = sum(file.kind is FileKind.PICTURE for file in own)
-    elsewhere = sum(source not in addresses for source in html.expressions)
-    surplus = min(elsewhere, pictures - len(html.pictures))
+    elsewhere = Counter(html.expressions) - Counter(file.url for file in files)
+    surplus = min(elsewhere.total(), pictures - len(html.pictures))
     kept = []
     for file in own:
         if surplus > 0 and file.kind is FileKind.PICTURE and file.name == _NAMELESS:

@@ -1,7 +1,7 @@
 """Replaces the mentions in a message's text by words: the bot's own by nothing, all others by `@Name`.
 
-The id in a mention's entity decides who is mentioned. A tag without an entity's position is matched by the name, however
-the name is spelt: with character references, in other case, in composed or decomposed letters.
+The id in a mention's entity decides who is mentioned. A tag without an entity's position is matched by the name in any
+spelling: with character references, in other case, in composed or decomposed letters.
 Form: docs/reference/teams.md, "Fields of an activity".
 """
 
@@ -72,10 +72,10 @@ class Mentions:
         waiting = {name: deque(mentions) for name, mentions in self._by_name.items()}
         pieces = _TAG.split(body)
         for at, piece in enumerate(pieces):
-            pieces[at] = self._words(decode(piece), waiting) if at % 2 else decode(piece)
+            pieces[at] = self._named(decode(piece), waiting) if at % 2 else decode(piece)
         return self._without_untagged("".join(pieces)).strip()
 
-    def _words(self, name: str, waiting: dict[str, deque[_Mention]]) -> str:
+    def _named(self, name: str, waiting: dict[str, deque[_Mention]]) -> str:
         mentions = waiting.get(_folded(name))
         if not mentions:
             return "" if self._is_bot(name) else f"@{speaker_name(name)}"

@@ -36,12 +36,11 @@ class Body:
 def read_body(activity: dict[str, Any], mentions: Mentions) -> Body:
     """Read the body of a message's activity, verified JSON of any shape."""
     parts = objects(activity.get("attachments"))
-    html = next(
-        (text_of(part.get("content")) for part in reversed(parts) if part.get("contentType") == "text/html"), ""
-    )
+    bodies = [text_of(part.get("content")) for part in parts if part.get("contentType") == "text/html"]
+    html = bodies[-1] if bodies else ""
     contents = html_contents(html)
     found = attached(parts, contents)
-    words = _words(text_of(activity.get("text")), html, contents, mentions)
+    words = _readable(text_of(activity.get("text")), html, contents, mentions)
     quoted = with_quotes(activity, words)
     if quoted == words and _REPLY not in html:  # a quote only where the message has none yet
         quoted = "\n\n".join(filter(None, (*found.replies, words)))
@@ -54,7 +53,7 @@ def read_body(activity: dict[str, Any], mentions: Mentions) -> Body:
     return Body(text, found.files, kinds)
 
 
-def _words(text: str, html: str, contents: HtmlContents, mentions: Mentions) -> str:
+def _readable(text: str, html: str, contents: HtmlContents, mentions: Mentions) -> str:
     """The words of a message from the HTML, or from the plain text where the HTML has none or says the same."""
     echo = plain_echo(html, text) if html else None
     if echo is not None:
