@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.core.commands import Command, parse_command
 from bridge.core.files.shared import FileKind
 from bridge.core.inbound.card_words import card_words, content_of
 from bridge.core.inbound.mentions import Mentions
@@ -25,6 +26,7 @@ from bridge.core.texts import SHIPPED, say
 BOT = "28:bot"
 SCHEMA = "http://schema.skype.com/"
 QUOTE = f'<blockquote itemscope="" itemtype="{SCHEMA}Reply" itemid="1"><strong itemprop="mri">Bob</strong>'
+ASSET = "https://statics.teams.cdn.office.net/evergreen-assets/personal-expressions/v2/assets/emoticons/yes/20_f.png"
 CARD = "application/vnd.microsoft.card."
 
 
@@ -109,11 +111,32 @@ def test_a_picture_with_a_name_beside_emoji_at_other_addresses_stays() -> None:
         ('alt="👍" title="Yes" itemid="yes"', "👍"),
         ('alt="" title="Yes" itemid="yes"', "Yes"),
         ('itemid="yes"', "yes"),
-        ("", ""),
     ],
 )
 def test_an_emoji_without_a_character_has_its_name(attributes: str, words: str) -> None:
     assert body("", f'<p><img itemtype="{SCHEMA}Emoji" src="x" {attributes}></p>', image("x")) == Body(words, (), ())
+
+
+@pytest.mark.parametrize(
+    "rich",
+    [
+        '<p>Hi <span class="animated-emoticon-20-yes" title="Yes"><img src="x" alt="👍"></span></p>',
+        '<p>Hi <span class="animated-emoticon-20-yes" title="Yes">👍</span></p>',
+        '<p>Hi <img class="emoji" alt="👍" src="x"></p>',
+        '<p>Hi <emoji id="yes" alt="👍" title="Yes"></emoji></p>',
+        '<p>Hi <emoji id="yes" title="👍"></emoji></p>',
+        f'<p>Hi <readonly itemtype="{SCHEMA}Emoji" title="👍"><img src="x"></readonly></p>',
+        f'<p>Hi <span itemtype="{SCHEMA}Emoji" title="👍"></span></p>',
+    ],
+)
+def test_every_form_of_an_emoji_is_the_emoji(rich: str) -> None:
+    assert body("Hi ", rich, image("x"), image(ASSET)).text == "Hi 👍"
+    assert [file.kind for file in body("Hi ", rich, image(ASSET)).files] == []
+
+
+def test_an_emoji_without_any_html_is_no_picture_and_is_told_where_no_words_are() -> None:
+    assert body("Hi ", "", image(ASSET)) == Body("Hi", (), ())
+    assert body("", "", image(ASSET)) == Body("", (), (NoText.STICKER,))
 
 
 # -- content that is no text --
@@ -292,8 +315,20 @@ def test_a_mention_without_a_tag_is_taken_out_once() -> None:
     assert body("@GoClaw /help", entities=[entity]).text == "/help"
 
 
-def test_a_tag_with_the_bots_name_needs_no_entity() -> None:
-    assert body("<at>GoClaw</at> /help").text == "/help"
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "<at>GoClaw</at> /help",
+        '<at id="0">Go</at> /help',
+        "<at>R&amp;D</at> <at>Bot</at>&nbsp;/help",
+        "&lt;at&gt;R&amp;D Bot&lt;/at&gt; /help",
+        "\u200b<at>r&#38;d\u00a0bot</at>\u2060 /help",
+    ],
+)
+def test_a_tag_of_the_bot_needs_no_entity_of_its_own(sent: str) -> None:
+    entity = {"type": "mention", "text": "<at>R&D Bot</at>", "mentioned": {"id": BOT, "name": "R&D Bot"}}
+
+    assert parse_command(body(sent, entities=[entity]).text) is Command.HELP
 
 
 @settings(deadline=None)

@@ -21,6 +21,7 @@ from bridge.core.no_text import NoText
 
 DOWNLOAD_TYPE: Final = "application/vnd.microsoft.teams.file.download.info"
 _MOST_SURPLUS = 10
+_ASSETS: Final = "https://statics.teams.cdn.office.net/evergreen-assets/"
 _NAMELESS: Final = "picture"
 _LONGEST_URL = 8000
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
@@ -128,7 +129,7 @@ def _without_expressions(files: list[SharedFile], html: HtmlContents) -> list[Sh
     left out as the HTML has expressions at other addresses, but never a picture that the HTML counts as the person's.
     """
     foreign = set(html.expressions) - {"", *html.pictures}
-    own = [file for file in files if file.kind is not FileKind.PICTURE or file.url not in foreign]
+    own = [file for file in files if file.kind is not FileKind.PICTURE or not (file.url in foreign or _is_asset(file))]
     pictures = sum(file.kind is FileKind.PICTURE for file in own)
     elsewhere = Counter(html.expressions) - Counter(file.url for file in files)
     surplus = min(elsewhere.total(), pictures - len(html.pictures))
@@ -139,6 +140,11 @@ def _without_expressions(files: list[SharedFile], html: HtmlContents) -> list[Sh
         else:
             kept.append(file)
     return kept
+
+
+def _is_asset(file: SharedFile) -> bool:
+    """Whether a picture is Teams' own; no person's picture lies there, and the HTML may be missing."""
+    return file.url.startswith(_ASSETS)
 
 
 def _file(part: dict[str, Any]) -> SharedFile | None:

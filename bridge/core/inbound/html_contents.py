@@ -35,6 +35,7 @@ _MARKED: Final = {
 _ELEMENTS: Final = {"video": NoText.VIDEO, "audio": NoText.AUDIO, "location": NoText.LOCATION}
 _GIF_HOSTS: Final = ("giphy.com", "tenor.com")
 _GENERIC: Final = frozenset(("", "image", "picture", "photo", "gif", "media", "sticker", "sticker image"))
+_EMOJI_CLASS = re.compile(r"(?:^|\s)(?:animated-emoticon|emoticon|emoji)\b")
 _GIF_LABEL = re.compile(r"\s*\(GIF(?: Image)?\)\s*$", re.IGNORECASE)
 _STICKER_LABEL = re.compile(r"^\s*Sticker image,\s*", re.IGNORECASE)
 
@@ -88,6 +89,8 @@ class _Sorter:
     def read(self, token: str | Start | End) -> None:
         if isinstance(token, str):
             (self.found.fallback if self._fallback and token.strip() else self.found.tokens).append(token)
+            if self._wrapper and token.strip() and _type(self._wrapper) == _EMOJI:
+                self._wrapper = None  # the emoji is written as a character
             return
         if not (isinstance(token, Start) and token.name in ("source", "track")):
             self._fallback = False
@@ -177,8 +180,9 @@ class _Sorter:
 
 
 def _type(tag: Start) -> str:
-    """The last word of Skype's item type, in small letters; "" for all others."""
-    return tag.attributes.get("itemtype", "").casefold().partition(_SCHEMA)[2]
+    """The last word of Skype's item type, in small letters; "" for all others. A class may name an emoji, too."""
+    kind = tag.attributes.get("itemtype", "").casefold().partition(_SCHEMA)[2]
+    return kind or (_EMOJI if _EMOJI_CLASS.search(tag.attributes.get("class", "")) else "")
 
 
 def _emoji(tag: Start) -> str:

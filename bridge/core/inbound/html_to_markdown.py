@@ -248,7 +248,7 @@ class _Reader:
             ident = frame.attributes.get("itemid") or frame.attributes.get("id", "")
             text = self._mention(ident, " ".join(text.split()))
         elif frame.name in ("emoji", "customemoji"):
-            text = frame.attributes.get("alt") or text
+            text = frame.attributes.get("alt") or text or frame.attributes.get("title", "")
         elif frame.name == "a":
             text = _link(" ".join(text.split()), frame.attributes.get("href", ""))
         elif (mark := _MARKS.get(frame.name)) and text and "\n" not in text:

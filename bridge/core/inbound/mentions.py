@@ -17,8 +17,9 @@ from bridge.core.identity import speaker_name
 from bridge.core.inbound.html_tokens import decode
 from bridge.core.inbound.json_values import mapping, objects, text
 
-_TAG = re.compile(r"<at(?:\s[^<>]*)?>([^<>]*)</at\s*>", re.IGNORECASE)
-_MOST_UNTAGGED: Final = 5  # spellings of the bot's mention without a tag; each costs a search of the whole text
+_TAG = re.compile(r"<at((?:\s[^<>]*)?)>([^<>]*)</at\s*>", re.IGNORECASE)
+_POSITION = re.compile(r"\bid\s?=\s?[\"']?(\d{1,3})\b", re.IGNORECASE)
+_MOST_SPELLINGS: Final = 5  # of the bot's mention in text without a tag; each costs a search of the whole text
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class Mentions:
         self._by_name: dict[str, list[_Mention]] = {}
         for mention in self._all:
             tag = _TAG.search(mention.text)
-            for name in {_folded(tag[1] if tag else mention.text), _folded(mention.name)} - {""}:
+            for name in {_folded(tag[2] if tag else mention.text), _folded(mention.name)} - {""}:
                 self._by_name.setdefault(name, []).append(mention)
-        self._bot = _folded(text(recipient.get("name")))
+        bot = {_folded(text(recipient.get("name"))), *(_folded(mention.name) for mention in self._all if mention.own)}
+        self._bot_words = {word for name in bot for word in name.split()}
 
     @property
     def of_the_bot(self) -> bool:
@@ -59,38 +61,47 @@ class Mentions:
 
     def in_html(self, ident: str, name: str) -> str:
         """The words for a mention in HTML: `ident` is the entity's position; without a position, names decide."""
-        if ident.isdecimal() and len(ident) < 4 and int(ident) < len(self._all):
-            return self._all[int(ident)].display_name
+        if (mention := self._at(ident)) is not None:
+            return mention.display_name
         named = self._by_name.get(_folded(name), [])
-        return "" if any(mention.own for mention in named) or self._is_bot(name) else f"@{speaker_name(name)}"
+        return "" if any(mention.own for mention in named) else self._unknown(name, known=bool(named))
 
     def in_text(self, body: str) -> str:
         """A text without HTML, with character references decoded once and each mention replaced.
 
-        Tags with the same name take the entities in order; further tags take the last entity.
+        Tags with the same name take the entities in order; further tags take the last entity. The position in a tag
+        counts where no entity has the name.
         """
         waiting = {name: deque(mentions) for name, mentions in self._by_name.items()}
-        pieces = _TAG.split(body)
-        for at, piece in enumerate(pieces):
-            pieces[at] = self._named(decode(piece), waiting) if at % 2 else decode(piece)
-        return self._without_untagged("".join(pieces)).strip()
+        pieces = _TAG.split(body)  # words, attributes, name, words, attributes, name, …, words
+        words = [decode(piece) for piece in pieces[::3]]
+        names = (self._named(decode(name), tag, waiting) for tag, name in zip(pieces[1::3], pieces[2::3], strict=True))
+        read = "".join(part for pair in zip(words, (*names, ""), strict=True) for part in pair)
+        return self._without_spellings(read).strip()
 
-    def _named(self, name: str, waiting: dict[str, deque[_Mention]]) -> str:
-        mentions = waiting.get(_folded(name))
-        if not mentions:
-            return "" if self._is_bot(name) else f"@{speaker_name(name)}"
-        return (mentions.popleft() if len(mentions) > 1 else mentions[0]).display_name
+    def _named(self, name: str, tag: str, waiting: dict[str, deque[_Mention]]) -> str:
+        if mentions := waiting.get(_folded(name)):
+            return (mentions.popleft() if len(mentions) > 1 else mentions[0]).display_name
+        position = _POSITION.search(tag)
+        mention = self._at(position[1]) if position else None
+        return self._unknown(name) if mention is None else mention.display_name
 
-    def _without_untagged(self, body: str) -> str:
-        """Take the bot's mentions out where the entity names a text without a tag, such as `@GoClaw`."""
-        spellings = {mention.text.strip() for mention in self._all if mention.own and "<" not in mention.text}
-        for spelling in sorted(spellings - {""}, key=len, reverse=True)[:_MOST_UNTAGGED]:
+    def _at(self, ident: str) -> _Mention | None:
+        """The mention at a position."""
+        inside = ident.isdecimal() and len(ident) < 4 and int(ident) < len(self._all)
+        return self._all[int(ident)] if inside else None
+
+    def _unknown(self, name: str, *, known: bool = False) -> str:
+        """The words for a tag without an entity: a part of the bot's name is the bot, since others have an entity."""
+        of_bot = not known and self._bot_words.issuperset(_folded(name).split())
+        return "" if of_bot else f"@{speaker_name(name)}"
+
+    def _without_spellings(self, body: str) -> str:
+        """Take the bot's mentions out where they have no tag, such as `@GoClaw`, or an encoded tag."""
+        spellings = {mention.text.strip() for mention in self._all if mention.own}
+        for spelling in sorted(spellings - {""}, key=len, reverse=True)[:_MOST_SPELLINGS]:
             body = body.replace(spelling, "", 1)
         return body
-
-    def _is_bot(self, name: str) -> bool:
-        """Whether a tag without an entity has the bot's name."""
-        return bool(self._bot) and _folded(name) == self._bot and self._bot not in self._by_name
 
 
 def _folded(name: str) -> str:

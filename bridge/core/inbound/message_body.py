@@ -50,6 +50,10 @@ def read_body(activity: dict[str, Any], mentions: Mentions) -> Body:
     if kinds and not added and not _has_own_words(quoted):
         quoted = ""
     text = "\n\n".join(filter(None, (*found.forwards, quoted, *places, *found.cards)))
+    if not (text or kinds or found.files) and any(
+        text_of(part.get("contentType")).startswith("image/") for part in parts
+    ):
+        kinds = (NoText.STICKER,)  # an emoji or sticker of which Teams gives neither name nor character
     return Body(text, found.files, kinds)
 
 
