@@ -352,6 +352,19 @@ def test_hostile_bodies_take_linear_time(piece: str) -> None:
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.parametrize("filler", ["a", " ", "(GIF", "w.", "&#32;"])
+def test_long_names_take_linear_time(filler: str) -> None:
+    long = filler * 50_000
+    place = {"type": "Place", "name": long, "address": long}
+    started = time.perf_counter()
+
+    body("", f'<img itemtype="{SCHEMA}Giphy" src="x" alt="{long}"><img alt="{long}"><location address="{long}">')
+    body("", f'<readonly itemtype="{SCHEMA}Sticker" title="{long}"><img itemtype="{SCHEMA}AMSImage" alt="{long}">')
+    body("", "", entities=[place])
+
+    assert time.perf_counter() - started < 1
+
+
 @pytest.mark.parametrize(
     "piece", ["<readonly itemtype=x>", "<blockquote>", "<video>", "<img>", "<img itemtype=y src=z>"]
 )

@@ -36,6 +36,7 @@ _ELEMENTS: Final = {"video": NoText.VIDEO, "audio": NoText.AUDIO, "location": No
 _GIF_HOSTS: Final = ("giphy.com", "tenor.com")
 _GENERIC: Final = frozenset(("", "image", "picture", "photo", "gif", "media", "sticker", "sticker image"))
 _EMOJI_CLASS = re.compile(r"(?:^|\s)(?:animated-emoticon|emoticon|emoji)\b")
+_LONGEST_LABEL: Final = 200  # characters; the patterns below and `plain_words` need quadratic time
 _GIF_LABEL = re.compile(r"\s*\(GIF(?: Image)?\)\s*$", re.IGNORECASE)
 _STICKER_LABEL = re.compile(r"^\s*Sticker image,\s*", re.IGNORECASE)
 
@@ -129,7 +130,7 @@ class _Sorter:
         self._fallback = tag.name in _ELEMENTS
         if self._replies:
             return
-        address = tag.attributes.get("address", "") if found is NoText.LOCATION else ""
+        address = tag.attributes.get("address", "")[:_LONGEST_LABEL] if found is NoText.LOCATION else ""
         if address.strip():
             self.found.tokens.append(f" [location: {plain_words(address)}] ")
         else:
@@ -193,13 +194,13 @@ def _emoji(tag: Start) -> str:
 
 def _label(tag: Start) -> str:
     """The name of a sticker or GIF, "" for none."""
-    names = (tag.attributes.get(name, "") for name in ("alt", "title", "aria-label"))
+    names = (tag.attributes.get(name, "")[:_LONGEST_LABEL] for name in ("alt", "title", "aria-label"))
     labels = (plain_words(_STICKER_LABEL.sub("", _GIF_LABEL.sub("", name))) for name in names)
     return next((label for label in labels if label.casefold() not in _GENERIC), "")
 
 
 def _is_gif(tag: Start) -> bool:
-    if _GIF_LABEL.search(tag.attributes.get("alt", "")):
+    if _GIF_LABEL.search(tag.attributes.get("alt", "")[-_LONGEST_LABEL:]):
         return True
     try:
         host = urlsplit(tag.attributes.get("src", "")).hostname or ""

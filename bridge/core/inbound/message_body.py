@@ -21,6 +21,7 @@ from bridge.core.markdown.plain_words import plain_words
 from bridge.core.no_text import NoText
 
 _REPLY: Final = "http://schema.skype.com/Reply"
+_LONGEST_PLACE: Final = 200  # characters; `plain_words` needs quadratic time
 _FORWARD: Final = "http://schema.skype.com/Forward"
 
 
@@ -90,6 +91,6 @@ def _places(activity: dict[str, Any]) -> list[str]:
             continue
         point = mapping(entity.get("geo")) or entity
         numbers = (value for key in ("latitude", "longitude") if isinstance(value := point.get(key), int | float))
-        words = [text_of(entity.get("name")), text_of(entity.get("address")), *map(str, numbers)]
+        words = [text_of(entity.get(key))[:_LONGEST_PLACE] for key in ("name", "address")] + [*map(str, numbers)]
         places += [f"[location: {', '.join(shown)}]"] if (shown := list(filter(None, map(plain_words, words)))) else []
     return places
