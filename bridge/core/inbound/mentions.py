@@ -106,4 +106,6 @@ class Mentions:
 
 def _folded(name: str) -> str:
     """The name without its spelling: references decoded, compatible and composed letters, one case, single blanks."""
-    return " ".join(unicodedata.normalize("NFKC", decode(name)).casefold().split()).removeprefix("@")
+    letters = decode(name) if "&" in name else name
+    composed = letters if letters.isascii() else unicodedata.normalize("NFKC", letters)
+    return " ".join(composed.casefold().split()).removeprefix("@")
