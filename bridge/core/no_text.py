@@ -1,7 +1,7 @@
 """The kinds of content that are no text, and the sentence that a person gets for each.
 
-A closed table: content of an unknown kind is `OTHER`. What of such content can be read as words (a card's text, the
-preview of a forwarded message, a sticker's name) is read by `core.inbound` and is not of these kinds.
+A closed table: content of an unknown kind is `OTHER`. Readable words (a card's text, the preview of a forwarded message,
+a sticker's name) belong to the message's text, which `core.inbound` reads.
 """
 
 from __future__ import annotations
