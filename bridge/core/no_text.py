@@ -1,7 +1,7 @@
 """The kinds of content that are no text, and the sentence that a person gets for each.
 
-A closed table: content of an unknown kind is `OTHER`. Readable words (a card's text, the preview of a forwarded message,
-a sticker's name) belong to the message's text, which `core.inbound` reads.
+A closed table: content of an unknown kind is `OTHER`. Readable words (the text of a card, the preview of a forward,
+the name of a sticker) belong to the text of the message, which `core.inbound` reads.
 """
 
 from __future__ import annotations
