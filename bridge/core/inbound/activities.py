@@ -22,7 +22,7 @@ from bridge.core.inbound.json_values import objects
 from bridge.core.inbound.json_values import text as _str
 from bridge.core.inbound.mentions import Mentions
 from bridge.core.inbound.message_body import read_body
-from bridge.core.inbound.sender import address
+from bridge.core.inbound.sender import reference_and_facts
 from bridge.core.no_text import NoText
 from bridge.core.turn import Reference, Scope
 
@@ -138,7 +138,7 @@ def parse_activity(activity: dict[str, Any]) -> Event:
     if kind not in _PARSED_TYPES:
         known = kind in ("typing", "event", "endOfConversation")
         return Ignored(f"type_{kind}" if known else "type_unknown")
-    reference, facts = address(activity)
+    reference, facts = reference_and_facts(activity)
     if reference is None or facts is None:
         return Ignored("malformed")
     if facts.person.teams_id.startswith(BOT_PREFIX):
