@@ -33,6 +33,7 @@ from bridge.core.inbound.activities import (
     UserMessage,
 )
 from bridge.core.inbound.feedback import Rated
+from bridge.core.no_text import told_to_agent, told_to_person
 from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD, NEW_SESSION, STOP, confirm_new
 from bridge.core.texts import say
@@ -58,9 +59,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Store this turn."""
+    """Store this turn, and the note `beside` about content of the message that the agent does not get."""
 
     turn: NewTurn
+    beside: NewTurn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
         words = say(refused, event.reference.locale, aad_id=event.facts.person.aad_id)
         return Accept(_notice(event, note(words), now))
     # a message with files is never a command (docs/reference/teams.md, "What breaks in comparable bridges")
-    command = None if event.files else parse_command(event.text)
+    command = None if event.files or event.no_text else parse_command(event.text)
     if isinstance(command, Unknown):
         locale = event.reference.locale
         words = say("unknown_command", locale, word=command.word, commands=help_lines(locale))
@@ -163,14 +165,25 @@ def _message(event: UserMessage, policy: Policy, now: float) -> Decision:
     if command is not None:
         return _command(event, command, policy, now)
     if not event.text and not event.files:
-        return Accept(_notice(event, _help(event, policy), now))
-    return Accept(_ask(event, policy, now))
+        unread = note(told_to_person(event.no_text, event.reference.locale, asked=False))
+        return Accept(_notice(event, unread if event.no_text else _help(event, policy), now))
+    return Accept(_ask(event, policy, now), _beside(event, now))
+
+
+def _beside(event: UserMessage, now: float) -> NewTurn | None:
+    """The note about a question's content that is no text."""
+    if not event.no_text:
+        return None
+    words = told_to_person(event.no_text, event.reference.locale, asked=True)
+    about = Payload(event.reference, event.facts.person)
+    return note_turn(f"{event.id}|no_text", about, note(words), now)
 
 
 def _ask(event: UserMessage, policy: Policy, now: float) -> NewTurn:
     payload = _payload(event, policy)
     # files without text get their text after fetching, when the readable ones are known
-    text = prompt_text(event.reference.scope, event.facts.person.name, event.text) if event.text else ""
+    words = told_to_agent(event.text, event.no_text)
+    text = prompt_text(event.reference.scope, event.facts.person.name, words) if event.text else ""
     lane = lane_of(payload.agent, payload.user)
     return NewTurn(event.id, Kind.ASK, lane, replace(payload, text=text, files=event.files), now)
 

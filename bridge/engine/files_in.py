@@ -16,7 +16,7 @@ import structlog
 from bridge import metrics
 from bridge.core.errors import FileFailure, Interrupted
 from bridge.core.files.prompt import TextFile, text_file, with_files
-from bridge.core.files.shared import FileKind, SharedFile
+from bridge.core.files.shared import MOST_FILES, FileKind, SharedFile
 from bridge.core.identity import prompt_text
 from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
@@ -95,6 +95,9 @@ class FilesIn:
         if file.kind is FileKind.WITHHELD:
             metrics.FILES_IN.labels("withheld").inc()
             return say("file_withheld_here" if scope is Scope.PERSONAL else "file_withheld", locale)
+        if file.kind is FileKind.SURPLUS:
+            metrics.FILES_IN.labels("too_many").inc()
+            return say("file_surplus", locale, most=MOST_FILES)
         if file.kind is FileKind.PICTURE:  # a picture holds no text, so no fetch is needed
             metrics.FILES_IN.labels("not_text").inc()
             return say("file_no_text", locale)

@@ -63,7 +63,7 @@ class Handler:
                 metrics.INBOUND.labels(decision.reason).inc()
                 return None
             case Accept():
-                return await self._accept(decision.turn)
+                return await self._accept(decision.turn, decision.beside)
             case Stop():
                 return await self._stop(decision)
             case ShowStatus():
@@ -81,7 +81,7 @@ class Handler:
                 assert_never(decision)
         return None
 
-    async def _accept(self, new: NewTurn) -> ClickResponse | None:
+    async def _accept(self, new: NewTurn, beside: NewTurn | None = None) -> ClickResponse | None:
         accepted = await self._dispatcher.accept(new)
         if accepted.full:
             metrics.INBOUND.labels("overloaded").inc()
@@ -90,6 +90,8 @@ class Handler:
                 await self._dispatcher.accept(overloaded, bounded=False)
             return None
         metrics.INBOUND.labels("duplicate" if accepted.duplicate else "accepted").inc()
+        if beside is not None:
+            await self._dispatcher.accept(beside)
         # the response is shown for a click on a card only, not for the typed command /new
         return ClickResponse(say("new_asked", new.locale), replaces=True) if new.kind is Kind.NEW else None
 

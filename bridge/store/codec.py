@@ -129,6 +129,11 @@ def _kind(kept: str) -> Kind:
     return Kind(kept) if kept in _KINDS else Kind.NOTE
 
 
+def _file_kind(kept: str) -> FileKind:
+    """The kind of a file; a file of a later version's kind counts as withheld, so people are told of the file."""
+    return FileKind(kept) if kept in {*FileKind} else FileKind.WITHHELD
+
+
 def _payload(raw: bytes | None) -> Payload:
     if not raw:
         return Payload(Reference("", "", Scope.PERSONAL, "", "", ""), Person("", "", ""))
@@ -142,7 +147,7 @@ def _payload(raw: bytes | None) -> Payload:
         text=data["text"],
         activities=tuple(data["show"]),
         # these keys are missing in rows of older versions
-        files=tuple(SharedFile(**{**file, "kind": FileKind(file["kind"])}) for file in data.get("files", ())),
+        files=tuple(SharedFile(**{**file, "kind": _file_kind(file["kind"])}) for file in data.get("files", ())),
         consent=Consent(**data["consent"]) if data.get("consent") else None,
         inlined=tuple(data.get("inlined", ())),
     )

@@ -140,6 +140,18 @@ async def test_a_picture_is_not_fetched() -> None:
 
 
 @virtual_time
+async def test_a_file_beyond_the_limit_is_told_to_the_person_and_to_the_agent() -> None:
+    here = files_world()
+    async with here.world as world:
+        here.files.contents["a.txt"] = b"words"
+        await here.ask("Read these", download("a.txt"), SharedFile("k.txt", "", FileKind.SURPLUS))
+        await world.closed("q", "q|files")
+
+        assert world.agent.asked == ["Read these\n\n[File: a.txt]\n```\nwords\n```" + dropped("k.txt")]
+        assert say("files_missed", files=line("k.txt", "file_surplus", most=10)) in world.channel.texts()
+
+
+@virtual_time
 async def test_files_without_words_are_a_question() -> None:
     here = files_world()
     async with here.world as world:

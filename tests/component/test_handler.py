@@ -15,6 +15,7 @@ from bridge.core.commands import help_lines
 from bridge.core.decide import Policy
 from bridge.core.errors import StoreUnavailable
 from bridge.core.inbound.activities import CardAction, Ignored, Installed, UserMessage
+from bridge.core.no_text import NoText
 from bridge.core.outbound.cards import ASK_AGAIN, NEW_SESSION, STOP
 from bridge.core.texts import say
 from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, State, turn_name
@@ -43,12 +44,21 @@ class People:
             gateway_memory=lambda: "memory_kept",
         )
 
-    async def writes(self, text: str, *, who: Person = ANN, where: Reference | None = None, id_: str = "") -> str:
+    async def writes(
+        self,
+        text: str,
+        *,
+        who: Person = ANN,
+        where: Reference | None = None,
+        id_: str = "",
+        no_text: tuple[NoText, ...] = (),
+    ) -> str:
         """A person writes a message; gives the message's dedupe key."""
         self.count += 1
         key = id_ or f"message-{self.count}"
         to = where or reference()
-        await self.handler.receive(UserMessage(key, to, Facts(who, to.scope, "tenant"), text, mentioned=True))
+        facts = Facts(who, to.scope, "tenant")
+        await self.handler.receive(UserMessage(key, to, facts, text, mentioned=True, no_text=no_text))
         return key
 
     async def clicks(
@@ -103,6 +113,33 @@ async def test_a_repeated_message_is_answered_once() -> None:
         await at.writes("hello", id_="m")
         await at.all_closed()
         assert at.read == ["echo hello"]
+
+
+@virtual_time
+async def test_beside_a_question_people_are_told_once_what_the_agent_does_not_get() -> None:
+    async with people() as at:
+        for _ in range(2):
+            await at.writes("note this", id_="m", no_text=(NoText.VOICE, NoText.VIDEO))
+        await at.all_closed()
+
+        lines = f"- {say('no_text_voice')}\n- {say('no_text_video')}"
+        assert len(at.read) == 2
+        assert say("files_missed", files=lines) in at.read
+        dropped = say("no_text_dropped", things="voice message, video")
+        assert at.world.agent.asked == [f"note this\n\n{dropped}"]
+
+
+@virtual_time
+async def test_content_that_is_no_text_asks_nothing_alone_and_its_note_waits_for_no_run() -> None:
+    async with people() as at:
+        at.world.agent.takes["long"] = 100
+        await at.writes("long")
+        await until(lambda: at.world.agent.asked)
+        await at.writes("", no_text=(NoText.LOOP,))
+        await until(lambda: at.read)
+
+        assert at.read == [say("files_only", files=f"- {say('no_text_loop')}")]
+        assert at.world.agent.asked == ["long"]
 
 
 @virtual_time

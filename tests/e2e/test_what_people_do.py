@@ -273,6 +273,13 @@ async def test_a_command_is_a_whole_message_and_a_quote_is_sent_with_its_questio
     await expect(answer).to_contain_text("and what of this?")
 
 
+async def test_an_emoji_is_a_word_and_no_picture(alice: Onlooker) -> None:
+    before = await alice.answers.count()
+    answer = await alice.ask("is that a 👍 or a 🎉?", "I read:")
+    await expect(answer).to_contain_text("is that a 👍 or a 🎉?")
+    assert await alice.answers.count() == before + 1
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def crashed(stage: Scene, alice: Onlooker) -> Locator:
     """The live message shown at a kill; the bridge is back with several features off."""

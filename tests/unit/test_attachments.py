@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.core.files.shared import FileKind, SharedFile
-from bridge.core.inbound.attachments import DOWNLOAD_TYPE, MOST_FILES, shared_files
+from bridge.core.files.shared import MOST_FILES, FileKind, SharedFile
+from bridge.core.inbound.attachments import DOWNLOAD_TYPE, shared_files
 
 ID, SECOND_ID = "1150D938-8870-4044-9F2C-5BBDEBA70C9D", "2250d938-8870-4044-9f2c-5bbdeba70c9d"
 URL = "https://contoso.sharepoint.com/download.aspx?tempauth=eyJ0"
@@ -57,8 +57,18 @@ def test_a_file_without_a_usable_link_is_withheld(url: object) -> None:
     assert [file.kind for file in shared_files([download(url=url)], "")] == [FileKind.WITHHELD]
 
 
-def test_a_message_has_at_most_ten_files() -> None:
-    assert len(shared_files([download()] * 30, attachment_tag())) == MOST_FILES
+def test_files_beyond_ten_are_named_as_surplus() -> None:
+    files = shared_files([download(f"{n}.txt") for n in range(12)], "")
+
+    assert [file.kind for file in files] == [FileKind.DOWNLOAD] * MOST_FILES + [FileKind.SURPLUS] * 2
+    assert [(file.name, file.url) for file in files[MOST_FILES:]] == [("10.txt", ""), ("11.txt", "")]
+
+
+def test_of_very_many_files_a_last_entry_counts_the_rest() -> None:
+    files = shared_files([download()] * 3_000, attachment_tag())
+
+    assert len(files) == 2 * MOST_FILES + 1
+    assert files[-1] == SharedFile("… +2980", "", FileKind.SURPLUS)
 
 
 @pytest.mark.parametrize(

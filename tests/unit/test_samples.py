@@ -13,9 +13,10 @@ import orjson
 import pytest
 
 from bridge.core.access import AccessPolicy
-from bridge.core.decide import Accept, ApplyEdit, AskAgain, Policy, Stop, WithdrawAll, decide
+from bridge.core.decide import Accept, ApplyEdit, AskAgain, Policy, ShowStatus, Stop, WithdrawAll, decide
 from bridge.core.feedback import Rating
 from bridge.core.inbound.activities import Ignored, parse_activity
+from bridge.core.no_text import SENTENCES
 from bridge.core.texts import say
 from bridge.core.turn import Kind, NewTurn
 
@@ -33,6 +34,15 @@ TABLE = """\
 if x < 2:
   print(1)
 ```"""
+
+
+TEN_NOTES = "".join(f" (download notes-{n}.txt)" for n in range(1, 11))
+
+
+def left_out(things: str) -> str:
+    """The end of a question whose content does not reach the agent."""
+    return "\n\n" + say("no_text_dropped", things=things)
+
 
 MEANING = {
     "personal": "ask: What is due this week?",
@@ -93,6 +103,48 @@ MEANING = {
     "feedback_malformed": "nothing: invoke_malformed",
     "feedback_fetch_task": "nothing: invoke_unknown",  # sent only for `custom` buttons, which the bridge does not use
     "picture_with_text": "ask: What is on it? (picture picture)",
+    # emoji, stickers and GIFs are words
+    "emoji": "ask: Great work 👍",
+    "emoji_alone": "ask: 🎉",
+    "emoji_ten_and_file": f"ask: read these {'🎉' * 10} (download notes-1.txt)",
+    "emoji_tenant": "ask: ship it :shipit:",
+    "emoji_and_picture": "ask: what is this? 👍 (picture picture)",
+    "emoji_in_quote_stop": "stop",
+    "picture_in_quote_status": "status",
+    "emoji_edit": "reword: What is due next week? 👍",
+    "edit_with_sticker": "reword: What is due next week?\n\n[sticker: Well done]",
+    "sticker": "ask: [sticker: Well done]",
+    "gif": "ask: look at me\n\n[GIF: Happy Dance]",
+    "files_eleven": f"ask: compare them{TEN_NOTES} (surplus notes-11.txt)",
+    # content that is no text: read as far as possible, or told
+    "gif_unnamed": "note: files_only, GIF",
+    "voice_note": "note: files_only, VOICE",
+    "voice_note_in_reply": "note: files_only, VOICE",
+    "voice_note_with_words": f"ask: please note this down{left_out('voice message')} (note: files_missed, VOICE)",
+    "audio": "note: files_only, AUDIO",
+    "video": "note: files_only, VIDEO",
+    "video_group": f"ask: [From: Ann Lee] what is wrong here?{left_out('video')} (note: files_missed, VIDEO)",
+    "loop_component": "note: files_only, LOOP",
+    "card_alone": "ask: [Card]\n> Incident 4711: database down\n> Since: 09:12\n> Owner: Bob\n> - Open",
+    "card_says_command": "ask: [Card]\n> /stop",
+    "card_without_words": "note: files_only, CARD",
+    "card_hidden": "note: files_only, CARD",
+    "link_preview": "ask: what is in https://github.com/goclaw/goclaw",
+    "poll": "ask: [Card]\n> Lunch on Friday?\n> - Yes\n> - No\n> - Vote",
+    "location": "ask: [location: Town Hall, Marienplatz 8, Munich, 48.1374, 11.5755]",
+    "location_unreadable": "note: files_only, LOCATION",
+    "forward_preview": "ask: > Bob (Ops): Can we move the launch to Friday?",
+    "forward_original": "ask: > Cara Vo: Costs are **up** 4 %\n> \n> Details follow\n\nis this right?",
+    "forward_command": "ask: > Bob: /new",
+    "forward_without_preview": "note: files_only, FORWARD",
+    "unknown_attachment": "note: files_only, OTHER",
+    # bodies without HTML
+    "plain_mention_reference": "ask: [From: Ann Lee] what is due?",
+    "plain_mention_nbsp_command": "status",
+    "plain_mention_twice": "ask: [From: Ann Lee] are you there ?",
+    "plain_mention_decomposed": "ask: [From: Ann Lee] <b> là gì? &amp;",
+    "plain_mention_others": "ask: [From: Ann Lee] ask @Ann & Co and @Guest",
+    "plain_echo_reference": "ask: R&D & more?",
     "consent_accept": "file",
     "consent_decline": "file",
     "install_add": "note: welcome",
@@ -128,10 +180,10 @@ def meaning(activity: dict[str, Any]) -> str:
         case Rating() as rating:
             back = " taken back" if rating.taken_back else ""
             return f"{rating.reaction}{back}{f': {rating.words}' if rating.words else ''}"
-        case Accept(turn):
-            return _turn(turn)
-        case Stop() | WithdrawAll() as decision:
-            return "stop" if isinstance(decision, Stop) else "removed"
+        case Accept(turn, beside):
+            return _turn(turn) + (f" ({_turn(beside)})" if beside else "")
+        case Stop() | WithdrawAll() | ShowStatus() as decision:
+            return {Stop: "stop", WithdrawAll: "removed", ShowStatus: "status"}[type(decision)]
     raise AssertionError("no decision")
 
 
@@ -150,6 +202,10 @@ def _key(words: str) -> str:
     keys = ("help", "help_group", "welcome", "new_ask")
     fields = {"agent": "helper", "commands": "", "session": say("session_shared")}
     denials = ("denied_meeting", "denied_no_aad_id", "denied_tenant")
+    told = [kind.name for kind, key in SENTENCES.items() if say(key) in words]
+    if told:
+        beginning = next(key for key in ("files_only", "files_missed") if words.startswith(say(key, files="")))
+        return ", ".join([beginning, *told])
     return next(key for key in (*keys, *denials) if words.startswith(say(key, **fields)))
 
 

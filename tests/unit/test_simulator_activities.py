@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.core.inbound.activities import UserMessage, parse_activity
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.activities import Envelope
 from bridge.simulator.teams.clicks import card_actions
@@ -112,6 +113,17 @@ def test_line_breaks_become_html_in_the_attachment_alone() -> None:
     sent = sent_form("one\ntwo\n\nthree", [])
     assert sent.text == "one\ntwo\n\nthree"
     assert sent.html == "<p>one<br>two</p>\n<p>three</p>"
+
+
+def test_an_emoji_is_a_picture_in_the_html_and_an_attachment_and_the_bot_reads_the_emoji() -> None:
+    activity = activities.message(envelope(), "1700000000001", "Thanks 👍🏽 from 👩‍💻 and 🇻🇳")
+
+    event = parse_activity(activity)
+
+    assert activity["text"] == "Thanks  from  and "
+    assert [part["contentType"] for part in activity["attachments"]] == ["image/*"] * 3 + ["text/html"]
+    assert isinstance(event, UserMessage)
+    assert (event.text, event.files) == ("Thanks 👍🏽 from 👩‍💻 and 🇻🇳", ())
 
 
 def test_a_code_fence_becomes_a_code_block_without_its_fences() -> None:

@@ -29,7 +29,7 @@ CLASS_NAMES = "|".join(name for name, kind in vars(errors).items() if isinstance
 
 
 # Sentences for the agent, not for people: English in every language.
-FOR_THE_AGENT = {"files_alone", "files_dropped", "file_goes_on"}
+FOR_THE_AGENT = {"files_alone", "files_dropped", "file_goes_on", "no_text_dropped"}
 TRANSLATED = sorted(SHIPPED.keys() - {"en"})
 ALPHABET = {"vi": "ăâđêôơưáàảãạếềểễệốồổỗộớờởỡợứừửữự", "zh": "您的智能体我不请再"}
 

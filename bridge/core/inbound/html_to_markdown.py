@@ -7,7 +7,7 @@ remaining elements only the words stay. Elements in Teams' HTML: docs/reference/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bridge.core.inbound.html_tokens import End, Start, decode, events
@@ -38,16 +38,19 @@ _ENDS = {
 _NESTED_LIST = "\0"  # begins an item made of a nested list; `html_tokens` removes control characters from the input
 
 
-def is_plain_echo(html: str, text: str) -> bool:
-    """Tell whether the attachment `html` says the same as `text`, the activity's own text.
+def plain_echo(html: str, text: str) -> str | None:
+    """The words of `text`, the activity's own text, where the attachment `html` says the same; else None.
 
-    True only if the HTML is a single run of words, bare or in `<p>` and `<div>` without attributes.
+    Says the same: the HTML is a single run of words, bare or in `<p>` and `<div>` without attributes. Where both have
+    the same character references, the text is decoded.
     """
     match = _ECHO.fullmatch(html)
     if match is None:
-        return False
-    words = match[1]
-    return words == text or (decode(words) if "&" in words else words).split() == text.split()
+        return None
+    words, typed = match[1], text.split()
+    if "&" in words and words.split() == typed:
+        return decode(text).strip()
+    return text.strip() if words == text or decode(words).split() == typed else None
 
 
 def html_to_markdown(html: str, mention: Callable[[str, str], str] = lambda _ident, name: name) -> str:
@@ -56,11 +59,16 @@ def html_to_markdown(html: str, mention: Callable[[str, str], str] = lambda _ide
     Each mention (`<at id="0">` or Skype's `<span itemid="0">`) is replaced by `mention(ident, name)`; `ident` is ""
     for a mention without id. A quoted message becomes "> Author: words".
     """
+    return tokens_to_markdown(events(html), mention)
+
+
+def tokens_to_markdown(tokens: Iterable[str | Start | End], mention: Callable[[str, str], str]) -> str:
+    """Turn HTML, split into tokens by `html_tokens.events`, into Markdown; see `html_to_markdown`."""
     reader = _Reader(mention)
-    for event in events(html):
-        match event:
+    for token in tokens:
+        match token:
             case str():
-                reader.words(event)
+                reader.words(token)
             case Start(name, attributes):
                 reader.start(name, attributes)
             case End(name):
@@ -240,7 +248,7 @@ class _Reader:
             ident = frame.attributes.get("itemid") or frame.attributes.get("id", "")
             text = self._mention(ident, " ".join(text.split()))
         elif frame.name in ("emoji", "customemoji"):
-            text = frame.attributes.get("alt") or text
+            text = frame.attributes.get("alt") or text or frame.attributes.get("title", "")
         elif frame.name == "a":
             text = _link(" ".join(text.split()), frame.attributes.get("href", ""))
         elif (mark := _MARKS.get(frame.name)) and text and "\n" not in text:

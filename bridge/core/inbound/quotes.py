@@ -20,7 +20,7 @@ _BLOCKQUOTE = "http://schema.skype.com/Reply"
 def with_quotes(activity: dict[str, Any], text: str) -> str:
     """Return `text` with each quoted message as `> Author: preview`, at the quote's mark or else before the text."""
     quotes = {
-        text_of(quoted.get("messageId")): _quote(quoted)
+        text_of(quoted.get("messageId")): quotation(text_of(quoted.get("senderName")), text_of(quoted.get("preview")))
         for entity in objects(activity.get("entities"))
         if entity.get("type") == "quotedReply" and (quoted := mapping(entity.get("quotedReply")))
     }
@@ -35,8 +35,8 @@ def with_quotes(activity: dict[str, Any], text: str) -> str:
     return "\n\n".join(filter(None, (block.strip() for block in (*quotes.values(), *blocks))))
 
 
-def _quote(quoted: dict[str, Any]) -> str:
-    """Return the quote as Markdown, "" for a quote without preview, such as the quote of a deleted message."""
-    preview = text_of(quoted.get("preview")).strip()
-    words = f"{speaker_name(text_of(quoted.get('senderName')))}: {preview}"
-    return "\n".join(f"> {line}" for line in words.splitlines()) if preview else ""
+def quotation(author: str, words: str) -> str:
+    """Return `> Author: words` as Markdown, "" for a quote without words, such as the quote of a deleted message."""
+    if not words.strip():
+        return ""
+    return "\n".join(f"> {line}" for line in f"{speaker_name(author)}: {words.strip()}".splitlines())

@@ -82,6 +82,7 @@ def content_of(typed: TypedMessage) -> dict[str, Any]:
         "text": text,
         "textFormat": "plain",
         "attachments": [
+            *sent.emoji,
             {"contentType": "text/html", "content": body},
             *(part for file in typed.files for part in file.attachments()),
         ],

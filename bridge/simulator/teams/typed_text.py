@@ -1,7 +1,8 @@
 """Turns a text typed in Teams into the forms for the bot and for the chat page. Pure.
 
-The client turns a code fence into a code block and `@Name` into a mention. All remaining characters stay as typed,
-Markdown included. The bot gets a message twice, as text and as HTML: docs/reference/teams.md, "Fields of an activity".
+The client turns a code fence into a code block, `@Name` into a mention and an emoji into a picture. All remaining
+characters stay as typed, Markdown included. The bot gets a message twice, as text and as HTML:
+docs/reference/teams.md, "Fields of an activity"; an emoji only as HTML and attachment: "Content that is no text" there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_EMOJI = re.compile(
+    "(?:[\U0001f1e6-\U0001f1ff]{2}|[\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"
+    "(?:\u200d[\U0001f300-\U0001faff\u2600-\u27bf][\ufe0f\U0001f3fb-\U0001f3ff]*)*)"
+)
+_EMOJI_HOST = "https://statics.teams.cdn.office.net/evergreen-assets/personal-expressions/v2/assets/emoticons"
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)(?:\n```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -41,11 +47,12 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class SentText:
-    """A typed text in the form for the bot: `text`, the `html` attachment, the mention entities."""
+    """A typed text in the form for the bot: `text`, the `html` attachment, mention entities, attachments of emoji."""
 
     text: str
     html: str
     entities: tuple[dict[str, Any], ...]
+    emoji: tuple[dict[str, Any], ...] = ()
 
 
 Paragraphs = tuple[str | Mention, ...]
@@ -77,11 +84,27 @@ def _lines(text: str) -> str:
     return html.escape(text, quote=False).replace("\n", "<br>")
 
 
+def _emoji_address(emoji: str) -> str:
+    return f"{_EMOJI_HOST}/{'-'.join(f'{ord(sign):x}' for sign in emoji)}/default/20_f.png"
+
+
+def _with_pictures(escaped: str) -> str:
+    """The HTML with a picture for each emoji."""
+    return _EMOJI.sub(
+        lambda emoji: (
+            '<img itemscope="" itemtype="http://schema.skype.com/Emoji"'
+            f' src="{_emoji_address(emoji[0])}" alt="{emoji[0]}" style="width:20px; height:20px">'
+        ),
+        escaped,
+    )
+
+
 def sent_form(text: str, mentions: Sequence[Mention]) -> SentText:
     """The text in the form for the bot; each `@Name` of `mentions` in the text becomes a mention."""
     texts: list[str] = []
     paragraphs: list[str] = []
     mentioned: list[Mention] = []
+    emoji: list[dict[str, Any]] = []
     for block in _blocks(text, mentions):
         if isinstance(block, Code):
             texts.append(block.code)
@@ -89,11 +112,14 @@ def sent_form(text: str, mentions: Sequence[Mention]) -> SentText:
             language = html.escape(block.language)
             paragraphs.append(f'<codeblock class="{language}"><code>{_lines(block.code)}</code></codeblock>')
             continue
-        texts.append("".join(part if isinstance(part, str) else f"<at>{part.name}</at>" for part in block))
+        texts.append(
+            "".join(_EMOJI.sub("", part) if isinstance(part, str) else f"<at>{part.name}</at>" for part in block)
+        )
         marked = ""
         for part in block:
             if isinstance(part, str):
-                marked += _lines(part)
+                marked += _with_pictures(_lines(part))
+                emoji += ({"contentType": "image/*", "contentUrl": _emoji_address(e)} for e in _EMOJI.findall(part))
                 continue
             marked += (
                 '<span itemscope="" itemtype="http://schema.skype.com/Mention"'
@@ -101,7 +127,8 @@ def sent_form(text: str, mentions: Sequence[Mention]) -> SentText:
             )
             mentioned.append(part)
         paragraphs.extend(f"<p>{paragraph or '&nbsp;'}</p>" for paragraph in marked.split("<br><br>"))
-    return SentText("\n".join(texts), "\n".join(paragraphs), tuple(mention.entity() for mention in mentioned))
+    entities = tuple(mention.entity() for mention in mentioned)
+    return SentText("\n".join(texts), "\n".join(paragraphs), entities, tuple(emoji))
 
 
 def page_html(text: str, mentions: Sequence[Mention]) -> str:
