@@ -122,6 +122,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a year or an offset of twenty digits
         return None
     return max(0.0, until.total_seconds())
