@@ -87,6 +87,7 @@ class Bridge:
     edges: Edges
     agent: MemoryCheckingAgent
     dispatcher: Dispatcher
+    tasks: Tasks
     inbound: Inbound
     operator: Operator
     files_out: FilesOut
@@ -109,6 +110,7 @@ class Bridge:
                 for check in (*edges.watch.state.checks, self.agent.memory)
             },
             "events": edges.events,
+            "tasks": self.tasks.failing or "ok",
         }
 
 
@@ -263,7 +265,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
     inbound = Inbound(edges.verifier, handler.receive)
-    return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files_out)
+    return Bridge(edges, agent, dispatcher, tasks, inbound, Operator(dispatcher, clock), files_out)
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

@@ -42,6 +42,12 @@ OWNERSHIP_LOST: Final = Counter(
     "How often did this process give up its work because others may have taken it over?",
     registry=REGISTRY,
 )
+TASK_FAILURES: Final = Counter(
+    "bridge_task_failures_total",
+    "Which task in the background failed and was started again?",
+    ["task"],
+    registry=REGISTRY,
+)
 PACED: Final = Counter(
     "bridge_paced_total",
     "How often did a conversation's send budget hold something back?",

@@ -87,7 +87,7 @@ class Dispatcher:
         self._clock = clock
         self._tasks = tasks
         self._limits = limits
-        self._housekeeping = Tasks()
+        self._housekeeping = tasks.beside()
         self._admission = Admission(
             store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience
         )
@@ -127,7 +127,7 @@ class Dispatcher:
     async def start(self) -> None:
         """Join the turn table, take over orphans, keep the heartbeat. Raises: StoreUnavailable."""
         await self._replica.start()
-        self._housekeeping.start(self._retain(), "retention")
+        self._housekeeping.keep(self._retain, "retention")
 
     async def accept(self, new: NewTurn, *, bounded: bool = True) -> Accepted:
         """Commit the turn, then run the turn or leave the turn to the lane's runner. On an error no turn is kept.

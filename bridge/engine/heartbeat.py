@@ -57,7 +57,7 @@ class Replica:
         self._monotonic = monotonic
         self._new_owner = new_owner
         self._on_heartbeat = on_heartbeat
-        self._watching = Tasks()
+        self._watching = work.beside()
         self.alive = False
         self.failing = False
 
@@ -65,9 +65,9 @@ class Replica:
         """Join, take over the turns of expired replicas, then keep the heartbeat. Raises: StoreUnavailable."""
         await self._join()
         self._store.on_stop(self._on_stop_request)
-        self._watching.start(self._keep_heartbeat(), "heartbeat")
+        self._watching.keep(self._keep_heartbeat, "heartbeat")
         if self._store.shared:
-            self._watching.start(self._watch_lease(), "watchdog")
+            self._watching.keep(self._watch_lease, "watchdog")
 
     async def stop(self) -> None:
         """End the heartbeat and leave the turn table, so open turns may be taken over at once."""

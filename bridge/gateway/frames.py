@@ -49,7 +49,8 @@ def answer_in(text: str, id_: str) -> dict[str, Any] | None:
 def payload_in(answer: dict[str, Any]) -> dict[str, Any]:
     """The payload of an answer; empty where the gateway sent none. Raises: RpcError."""
     if answer.get("ok") is True:
-        return _typed(answer.get("payload"), dict, {})
+        payload: dict[str, Any] = _typed(answer.get("payload"), dict, {})
+        return payload
     error = answer.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     raise RpcError(code if isinstance(code, str) and code in _CODES else "other")

@@ -119,7 +119,7 @@ class PostgresDatabase:
             open=False,
         )
         await self._pool.open()
-        self._tasks.start(self._listen(), "listen")
+        self._tasks.keep(self._listen, "listen")
 
     async def close(self) -> None:
         """Close all connections."""

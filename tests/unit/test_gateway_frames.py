@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -55,25 +56,19 @@ def payload_of(frame: object) -> dict[str, Any] | None:
 
 @given(st.sampled_from(FRAMES).flatmap(damaged) | json_values())
 def test_an_answer_of_any_shape_gives_typed_values_or_the_error_of_a_call(frame: object) -> None:
-    try:
+    with suppress(RpcError):
         payload = payload_of(frame)
         if payload is not None:
             assert isinstance(payload, dict)
-            identity = identity_in(payload)
-            assert isinstance(identity.user, str)
-            assert isinstance(identity.role, str)
-            assert all(isinstance(key, str) and key for key in session_keys_in(payload, USER))
+            assert {type(identity_in(payload).user), type(identity_in(payload).role)} == {str}
+            assert {type(key) for key in session_keys_in(payload, USER)} <= {str}
             assert has_messages(payload) in (True, False)
-    except RpcError as error:
-        assert error.code in {"NOT_FOUND", "UNAUTHORIZED", "INVALID_REQUEST", "INTERNAL", "frame", "other"}
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "replace")))
-def test_a_frame_without_json_is_an_error_of_the_call(text: str) -> None:
-    try:
-        answer_in(text, "1")
-    except RpcError as error:
-        assert error.code == "frame"
+def test_a_frame_of_any_text_is_no_answer_or_an_error_of_the_call(text: str) -> None:
+    with suppress(RpcError):
+        assert answer_in(text, "1") is None
 
 
 @given(st.sampled_from(sorted(PAYLOADS)).flatmap(lambda kind: damaged(_event(kind))))
@@ -83,7 +78,7 @@ def test_an_event_of_any_shape_gives_progress_or_nothing(frame: object) -> None:
     run.identify("")
     if event is not None and run.owns(event):
         assert all(isinstance(progress, AgentEvent) for progress in run.progress_in(event))
-        assert all(isinstance(file.name, str) and isinstance(file.type, str) for file in run.files)
+        assert {type(text) for file in run.files for text in (file.path, file.name, file.type)} <= {str}
 
 
 def _event(kind: str) -> dict[str, Any]:

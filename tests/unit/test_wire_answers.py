@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -29,24 +30,20 @@ STATUSES = st.integers(0, 999)
 
 @given(damaged(REPLY).map(orjson.dumps) | st.binary() | json_values().map(orjson.dumps))
 def test_a_reply_of_any_shape_is_an_answer_or_a_failure_of_the_turn(body: bytes) -> None:
-    try:
+    with suppress(TurnFailure):
         assert isinstance(answer_from(body), Answer)
-    except TurnFailure as failure:
-        assert failure.label
 
 
 @given(st.lists(damaged(CHUNK).map(orjson.dumps) | st.binary() | st.just(b"[DONE]"), max_size=5), st.binary())
 def test_a_stream_of_any_events_is_an_answer_or_a_failure_of_the_turn(events: list[bytes], noise: bytes) -> None:
     said, decoder = StreamedAnswer(), SseDecoder()
     wire = b"".join(b"data: " + event.replace(b"\n", b"") + b"\n\n" for event in events) + noise
-    try:
+    with suppress(TurnFailure):
         for data in decoder.feed(wire):
             said.take(data)
             assert isinstance(said.run, str)
         assert isinstance(said.worded_as_failure, bool)
         assert isinstance(said.answer(), Answer)
-    except TurnFailure as failure:
-        assert failure.label
 
 
 @given(STATUSES, st.text(), st.binary())
