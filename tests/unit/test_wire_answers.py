@@ -63,7 +63,14 @@ def test_every_refusal_of_the_connector_is_a_failure_of_the_delivery(
 
 @given(damaged({"id": "1:abc"}))
 def test_the_id_in_an_answer_of_the_connector_is_a_text(answer: Any) -> None:
-    assert isinstance(id_in(answer if isinstance(answer, dict) else {}), str)
+    id_ = id_in(answer if isinstance(answer, dict) else {})
+    assert isinstance(id_, str)
+    assert id_.isprintable()
+
+
+@pytest.mark.parametrize("id_", ["1\0", "a\nb", "x" * 5000, 5, ["1"], None])
+def test_an_id_that_cannot_be_stored_is_none(id_: object) -> None:
+    assert id_in({"id": id_}) == ""
 
 
 _LARGE = st.integers(0, 10**25).map(str)
