@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import getproxies
@@ -102,7 +103,8 @@ class Bridge:
         refusal = edges.token.refusal
         return {
             "ready": self.ready(),
-            "store": "ok" if self.dispatcher.ready else "not open",
+            "store": self.dispatcher.store_state,
+            "store_made": made_on(edges.store.made_at),
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
             "gateway": {
@@ -112,6 +114,11 @@ class Bridge:
             "events": edges.events,
             "tasks": self.tasks.failing or "ok",
         }
+
+
+def made_on(at: float | None) -> str:
+    """When the store was made, for operators. `at`: seconds since the epoch."""
+    return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 @asynccontextmanager
@@ -178,7 +185,7 @@ def _edges(
 def _store(settings: Settings) -> TurnStore:
     """The store named by BRIDGE_STORE. A PostgreSQL driver that is not installed is an error. Raises: ValueError."""
     if not is_postgres(settings.store):
-        return sqlite_store(Path(settings.store))
+        return sqlite_store(Path(settings.store), create=settings.store_create)
     try:
         from bridge.store.postgres import postgres_store  # noqa: PLC0415  the driver is an optional extra
     except ImportError:
@@ -190,6 +197,7 @@ def _store(settings: Settings) -> TurnStore:
         password=settings.store_password.get_secret_value() or None,
         schema=settings.store_schema,
         connections=settings.store_connections,
+        create=settings.store_create,
     )
 
 

@@ -54,6 +54,11 @@ PACED: Final = Counter(
     ["verdict"],
     registry=REGISTRY,
 )
+STORES_CREATED: Final = Counter(
+    "bridge_store_created_total",
+    "How often was a new, empty store made, because there was none?",
+    registry=REGISTRY,
+)
 FEEDBACK: Final = Counter(
     "bridge_feedback_total", "What do people think of the answers?", ["reaction"], registry=REGISTRY
 )

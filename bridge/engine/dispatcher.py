@@ -120,6 +120,11 @@ class Dispatcher:
         return self._replica.alive and not self._replica.failing and not self._runners.closing
 
     @property
+    def store_state(self) -> str:
+        """`ok`, or why the store cannot be used; for operators."""
+        return self._replica.failure or ("ok" if self._replica.alive else "not open")
+
+    @property
     def paused(self) -> bool:
         """Whether an operator has paused all turns."""
         return self._admission.paused
@@ -236,10 +241,9 @@ class Dispatcher:
     async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:
             return await self._store.accept(new, self._runners.owner, claim=claim, room=room)
-        except StoreUnavailable:
-            self._replica.failing = (
-                True  # until the next heartbeat, further activities go to replicas with a working store
-            )
+        except StoreUnavailable as error:
+            # until the next heartbeat, further activities go to replicas with a working store
+            self._replica.failure = self._replica.failure or error.label
             raise
 
     def _may_run(self, lane: Lane) -> bool:

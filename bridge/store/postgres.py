@@ -52,9 +52,15 @@ def postgres_store(
     schema: str = "teams_bridge",
     connections: int = 10,
     waits: Waits | None = None,
+    create: bool = True,
 ) -> TurnTable:
-    """The store in a PostgreSQL database. `dsn`: a libpq connection URI with TLS options; `connections`: at most."""
-    database = PostgresDatabase(dsn, password=password, schema=schema, connections=connections, waits=waits or Waits())
+    """The store in a PostgreSQL database. `dsn`: a libpq connection URI with TLS options; `connections`: at most.
+
+    Without `create`, a schema without a store is an error instead of a new store.
+    """
+    database = PostgresDatabase(
+        dsn, password=password, schema=schema, connections=connections, waits=waits or Waits(), create=create
+    )
     return TurnTable(database)
 
 
@@ -78,7 +84,11 @@ class PostgresDatabase:
     shared = True
     failing = False
 
-    def __init__(self, dsn: str, *, password: str | None, schema: str, connections: int, waits: Waits) -> None:
+    def __init__(
+        self, dsn: str, *, password: str | None, schema: str, connections: int, waits: Waits, create: bool
+    ) -> None:
+        self._create = create
+        self.created = False
         self._waits = waits
         self._schema = schema
         self._channel = f"{schema}_stop"
@@ -174,7 +184,7 @@ class PostgresDatabase:
 
     async def _migrate(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._info, autocommit=True) as connection:
-            await migrate(connection, self._schema, POSTGRES)
+            self.created = await migrate(connection, self._schema, POSTGRES, create=self._create)
 
     async def _listen(self) -> None:
         while True:

@@ -174,6 +174,7 @@ async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path)
     @dataclass
     class Opened:
         ready: bool = True
+        store_state: str = "ok"
 
     async with stage(tmp_path, listening=False) as teams:
         environment = {

@@ -53,6 +53,7 @@ class MemoryStore:
 
     def __init__(self, *, latency: float = 0.0, shared: bool = False) -> None:
         self.shared = shared
+        self.made_at: float | None = None
         self.deaf = False
         self.replicas: dict[str, tuple[int, int]] = {}
         self.budgets: dict[str, float] = {}

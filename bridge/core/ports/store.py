@@ -107,6 +107,11 @@ class TurnStore(Protocol):
         """
         ...
 
+    @property
+    def made_at(self) -> float | None:
+        """When the store was made, new and empty; None before `open`, and for stores made by version 0.1."""
+        ...
+
     async def close(self) -> None:
         """Write all pending changes, then close."""
         ...

@@ -294,6 +294,13 @@ ON CONFLICT (name) DO UPDATE SET tat = excluded.tat;
 INSERT INTO switches (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- name: keep_creation
+-- Minutes since the epoch: an INTEGER of PostgreSQL has no room for seconds after 2038.
+INSERT INTO switches (name, value) VALUES ('created', :minutes) ON CONFLICT DO NOTHING;
+
+-- name: creation
+SELECT value FROM switches WHERE name = 'created';
+
 -- name: blank
 UPDATE turns SET payload = NULL, reply = NULL, edit = NULL, stopped_by = ''
 WHERE n IN (SELECT n FROM turns WHERE closed < :before AND payload IS NOT NULL LIMIT 500)
