@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ def _delete_both(path: Path) -> None:
     _wal(path).unlink()
 
 
-DEEDS: dict[str, Callable[[Path], object]] = {
+LOSSES: dict[str, Callable[[Path], object]] = {
     "deleted": lambda path: path.unlink(),
     "moved": lambda path: path.rename(path.with_name("away.db")),
     "replaced": _replace,
@@ -116,14 +117,14 @@ async def _reopened(path: Path) -> TurnTable:
 
 
 @settings(max_examples=40)
-@given(st.sampled_from(sorted(DEEDS)), st.integers(1, 12))
-async def test_no_turn_is_acknowledged_into_a_store_that_is_gone(deed: str, turns: int) -> None:
+@given(st.sampled_from(sorted(LOSSES)), st.integers(1, 12))
+async def test_no_turn_is_acknowledged_into_a_store_that_is_gone(loss: str, turns: int) -> None:
     with _folder() as folder:
         path = folder / "turns.db"
         store = await _reopened(path)
         for n in range(turns):
             await store.accept(new_turn(f"id-{n}", "words " * 100, lane=f"lane-{n}"), ME, claim=False)
-        DEEDS[deed](path)
+        LOSSES[loss](path)
         for attempt in range(3):
             with pytest.raises(StoreUnavailable, match="while the bridge was running"):
                 await store.accept(new_turn(f"later-{attempt}"), ME, claim=False)
@@ -133,7 +134,7 @@ async def test_no_turn_is_acknowledged_into_a_store_that_is_gone(deed: str, turn
 
 
 @pytest.mark.parametrize(
-    ("deed", "words"),
+    ("loss", "words"),
     [
         ("deleted", r"turns\.db was deleted or moved while"),
         ("replaced", r"turns\.db was replaced while"),
@@ -142,11 +143,11 @@ async def test_no_turn_is_acknowledged_into_a_store_that_is_gone(deed: str, turn
         ("wal deleted", r"turns\.db lost its write-ahead log \(-wal\), which was deleted or moved, while"),
     ],
 )
-async def test_the_error_names_the_loss_and_the_remedy(deed: str, words: str, tmp_path: Path) -> None:
+async def test_the_error_names_the_loss_and_the_remedy(loss: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "data" / "turns.db"
     store = await _reopened(path)
     await store.accept(new_turn("a"), ME, claim=False)
-    DEEDS[deed](path)
+    LOSSES[loss](path)
     with pytest.raises(StoreUnavailable, match=f"{words} the bridge was running: stop the bridge, put the store back"):
         await store.find(1)
     await store.close()
@@ -215,6 +216,20 @@ async def test_the_check_costs_a_group_of_writes_some_microseconds(tmp_path: Pat
             guard.check()
         assert time.process_time() - began < 0.5
     guard.close()
+
+
+async def test_a_dropped_schema_is_noticed_by_the_next_heartbeat() -> None:
+    schema = fresh_schema()
+    store = postgres_store(dsn(), schema=schema)
+    await store.open()
+    await store.join(ME)
+    async with await psycopg.AsyncConnection.connect(dsn(), autocommit=True) as connection:
+        await connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+    with pytest.raises(StoreUnavailable):
+        await store.heartbeat(ME, 0)
+    with pytest.raises(StoreUnavailable):
+        await store.accept(new_turn("a"), ME, claim=False)
+    await store.close()
 
 
 def _created() -> float:

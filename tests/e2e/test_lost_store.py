@@ -11,15 +11,15 @@ from support.process_world import eventually, world
 NOTICED_WITHIN = 10.0  # seconds
 
 
-@pytest.mark.parametrize("deed", ["deleted", "replaced", "emptied", "wal deleted"])
-async def test_a_store_that_is_gone_is_noticed_and_refuses_activities(deed: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("loss", ["deleted", "replaced", "emptied", "wal deleted"])
+async def test_a_store_that_is_gone_is_noticed_and_refuses_activities(loss: str, tmp_path: Path) -> None:
     async with world(tmp_path / "world") as here:
         await here.start()
         chat = await here.meet("alice")
         asked = await here.say(chat, "alice", "hello")
         await here.bot_texts(chat, 1, after=asked)
         began = time.monotonic()
-        match deed:
+        match loss:
             case "deleted":
                 here.store.unlink()
             case "replaced":

@@ -271,7 +271,10 @@ class TurnStore(Protocol):
         ...
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
-        """The owner's open rows accepted before the two times; cheap, since called every second."""
+        """The owner's open rows accepted before the two times; cheap, since called every second.
+
+        Rows accepted over a minute after both times are old too: the clock was set back since.
+        """
         ...
 
     async def find(self, n: int) -> Turn | None:
