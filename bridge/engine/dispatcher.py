@@ -36,7 +36,7 @@ from bridge.engine.edits import Edits
 from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.runners import Runners
-from bridge.engine.store_retry import with_retry
+from bridge.engine.store_retry import in_time, with_retry
 from bridge.engine.waiting import WaitingNotes
 from bridge.tasks import Tasks
 
@@ -240,7 +240,7 @@ class Dispatcher:
 
     async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:
-            return await self._store.accept(new, self._runners.owner, claim=claim, room=room)
+            return await in_time(self._store.accept(new, self._runners.owner, claim=claim, room=room))
         except StoreUnavailable as error:
             # until the next heartbeat, further activities go to replicas with a working store
             self._replica.failure = self._replica.failure or error.label

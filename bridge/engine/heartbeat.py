@@ -19,7 +19,7 @@ from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import Heartbeat, TurnStore
 from bridge.core.turn import State
 from bridge.engine.runners import Runners
-from bridge.engine.store_retry import with_retry
+from bridge.engine.store_retry import in_time, with_retry
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
@@ -110,7 +110,7 @@ class Replica:
             await self._rejoin()
             return
         began, owner = self._monotonic(), self._runners.owner
-        heartbeat = await self._store.heartbeat(owner, len(self._runners))
+        heartbeat = await in_time(self._store.heartbeat(owner, len(self._runners)))
         if self._lost(owner):
             return  # the watchdog gave the lease up during the heartbeat
         if not heartbeat.alive:

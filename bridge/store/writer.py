@@ -129,8 +129,9 @@ class Writer:
             self._check()
             results = _commit(connection, group)
             self._check()
-        except StoreUnavailable as gone:
-            return [(future, None, StoreUnavailable(gone.detail)) for _, future in group]
+        except Exception as error:  # noqa: BLE001  an error of the disk must not end the thread
+            detail = error.detail if isinstance(error, StoreUnavailable) else f"the file: {type(error).__name__}"
+            return [(future, None, StoreUnavailable(detail)) for _, future in group]
         return results
 
 
