@@ -171,7 +171,7 @@ async def test_admission_goes_on_after_an_error_that_no_rule_foresees() -> None:
             return await spend(budget, interval, burst)
 
         world.memory.spend = breaking  # type: ignore[method-assign]
-        names = await _ask_all(world, 3)
+        names = await _ask_all(world, 1)
         await world.closed(*names, seconds=20)
         assert world.agent.asked == names
 
