@@ -33,6 +33,11 @@ class Database(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """The name of the store for operators: the file or the schema."""
+        ...
+
+    @property
     def created(self) -> bool:
         """Whether `open` made a new, empty store."""
         ...

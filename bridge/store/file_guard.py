@@ -16,8 +16,9 @@ from pathlib import Path
 
 from bridge.core.errors import StoreUnavailable
 
-# Bytes of the file's header that hold PRAGMA application_id: https://www.sqlite.org/fileformat.html#application_id
-_MARK_AT, _MARK_SIZE = 68, 4
+# Bytes of the file's header: page size at 16, number of pages at 28, PRAGMA application_id at 68.
+# https://www.sqlite.org/fileformat.html#the_database_header
+_HEADER = 100
 
 
 _EMPTIED, _OVERWRITTEN = "was emptied or cut", "was overwritten"
@@ -67,18 +68,33 @@ class FileGuard:
 
     def _lost(self) -> str:
         """The loss, as the end of a sentence about the store; "" if the files are in place."""
-        if lost := _changed(self._file):
+        lost = _changed(self._file)
+        # a VACUUM shrinks the file too, but then the file has room for all pages
+        if lost and (lost != _EMPTIED or self._pages_cut()):
             return lost
         lost = _changed(self._wal)
         # the bridge's own checkpoints truncate the WAL too, but then SQLite expects no page there
         if lost and (lost != _EMPTIED or self._pages_missing()):
             return f"lost its write-ahead log (-wal), which {lost},"
-        os.lseek(self._descriptor, _MARK_AT, os.SEEK_SET)
-        if int.from_bytes(os.read(self._descriptor, _MARK_SIZE), "big") != self._mark:
+        if self._header()[68:72] != self._mark.to_bytes(4, "big"):
             return _OVERWRITTEN
         return ""
 
+    def _pages_cut(self) -> bool:
+        """Whether the file, smaller than before, is too small for the pages that its header counts."""
+        header, size = self._header(), self._file.path.stat().st_size
+        pages, page = int.from_bytes(header[28:32], "big"), int.from_bytes(header[16:18], "big")
+        if len(header) < _HEADER or size < pages * (65536 if page == 1 else page):
+            return True
+        self._file.size = size
+        return False
+
+    def _header(self) -> bytes:
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return os.read(self._descriptor, _HEADER)
+
     def _pages_missing(self) -> bool:
+        """Whether SQLite expects pages in the write-ahead log that are not there."""
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error:
@@ -92,7 +108,7 @@ def _watched(path: Path) -> _Watched:
 
 
 def _changed(watched: _Watched) -> str:
-    """The change of the file since it was opened or seen last; "" if there is none. Neither file shrinks by itself."""
+    """The change of the file since it was opened or seen last; "" if there is none."""
     try:
         found = watched.path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -88,6 +88,7 @@ class PostgresDatabase:
         self, dsn: str, *, password: str | None, schema: str, connections: int, waits: Waits, create: bool
     ) -> None:
         self._create = create
+        self.name = f"schema {schema}"
         self.created = False
         self._waits = waits
         self._schema = schema

@@ -41,6 +41,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, patience: float, create: bool) -> None:
         self._path = path
+        self.name = path.name
         self._patience = patience
         self._create = create
         self._sql = load_statements(SQLITE)

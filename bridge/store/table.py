@@ -57,7 +57,8 @@ class TurnTable:
         await self._database.open()
         if self._database.created and self._made_at is None:
             metrics.STORES_CREATED.inc()
-            _log.warning("store_created", hint="expected at the first start only; then set BRIDGE_STORE_CREATE=false")
+            hint = "expected at the first start only; then set BRIDGE_STORE_CREATE=false"
+            _log.warning("store_created", store=self._database.name, hint=hint)
             await self._first_row("keep_creation", {"minutes": int(self._now() / 60)})
         row = await self._first_row("creation", {})
         self._made_at = row["value"] * 60.0 if row else None

@@ -206,6 +206,27 @@ def test_a_write_ahead_log_truncated_by_the_connection_itself_is_no_loss(tmp_pat
     guard.close()
 
 
+def test_a_file_made_smaller_by_the_connection_itself_is_no_loss_and_a_cut_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (x)")
+        guard = FileGuard(path, connection)
+        connection.execute("INSERT INTO t VALUES (zeroblob(1000000))")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        guard.check()
+        connection.execute("DELETE FROM t")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        guard.check()
+        os.truncate(path, 4096)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="was emptied or cut"):
+                guard.check()
+    guard.close()
+
+
 async def test_the_check_costs_a_group_of_writes_some_microseconds(tmp_path: Path) -> None:
     path = tmp_path / "turns.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
