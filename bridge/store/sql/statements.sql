@@ -281,7 +281,7 @@ INSERT INTO budgets (name, tat) VALUES (:name, 0) ON CONFLICT DO NOTHING;
 UPDATE budgets SET tat = CASE WHEN tat > <now> AND tat <= <now> + :most + 0.001 THEN tat ELSE <now> END + :interval
 WHERE name = :name
   AND CASE WHEN tat > <now> AND tat <= <now> + :most + 0.001 THEN tat ELSE <now> END + :interval - <now>
-      <= :most + 0.0001
+      <= :most + 0.000005
 RETURNING tat;
 
 -- name: budget_wait
