@@ -335,7 +335,7 @@ class MemoryStore:
         self._enter("spend")
         now = asyncio.get_running_loop().time()
         kept = self.budgets.get(budget, 0.0)
-        after = (kept if now < kept <= now + burst * interval + 0.001 else now) + interval
+        after = (kept if now < kept <= now + burst * interval + 5 else now) + interval
         wait = after - now - burst * interval
         if wait <= 1e-6:
             self.budgets[budget] = after

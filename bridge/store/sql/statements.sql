@@ -277,10 +277,11 @@ INSERT INTO budgets (name, tat) VALUES (:name, 0) ON CONFLICT DO NOTHING;
 -- name: spend
 -- The generic cell rate algorithm: `tat` moves on by an interval for each slot spent, at most a burst ahead of now. A
 -- `tat` further ahead was written before the clock was set back, and counts as now: else no question would be asked for
--- as long as the jump. The fractions of a second are for rounding: a double of epoch seconds is exact to 0.0000002.
-UPDATE budgets SET tat = CASE WHEN tat > <now> AND tat <= <now> + :most + 0.001 THEN tat ELSE <now> END + :interval
+-- as long as the jump. Five seconds more are no jump: a statement of PostgreSQL may wait so long for the row, and keeps
+-- the time of its beginning. The millionths of a second are for rounding: epoch seconds as double are exact to 0.0000002.
+UPDATE budgets SET tat = CASE WHEN tat > <now> AND tat <= <now> + :most + 5 THEN tat ELSE <now> END + :interval
 WHERE name = :name
-  AND CASE WHEN tat > <now> AND tat <= <now> + :most + 0.001 THEN tat ELSE <now> END + :interval - <now>
+  AND CASE WHEN tat > <now> AND tat <= <now> + :most + 5 THEN tat ELSE <now> END + :interval - <now>
       <= :most + 0.000005
 RETURNING tat;
 
