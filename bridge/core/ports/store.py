@@ -293,6 +293,7 @@ class TurnStore(Protocol):
         """Take one token of a budget shared by all replicas; returns 0.0, or the seconds to wait, with nothing taken.
 
         The budget holds at most `burst` tokens and gains one each `interval` seconds.
+        A time on disk that lies further ahead than the budget holds, from before the clock was set back, counts as now.
         """
         ...
 
