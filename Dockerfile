@@ -41,7 +41,8 @@ RUN groupadd --gid 10001 bridge \
     && install -d -o bridge -g bridge -m 0700 /data
 COPY --from=build /opt/bridge /opt/bridge
 
-# Nothing is written but /data: no bytecode, and the log's lines leave at once.
+# Nothing is written but /data: no bytecode, and the log's lines leave at once. BRIDGE_STORE_CREATE=false belongs to the
+# run after the first start, not into the image: the first start makes the store.
 ENV PATH=/opt/bridge/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

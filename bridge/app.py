@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import getproxies
@@ -87,6 +88,7 @@ class Bridge:
     edges: Edges
     agent: MemoryCheckingAgent
     dispatcher: Dispatcher
+    tasks: Tasks
     inbound: Inbound
     operator: Operator
     files_out: FilesOut
@@ -101,7 +103,8 @@ class Bridge:
         refusal = edges.token.refusal
         return {
             "ready": self.ready(),
-            "store": "ok" if self.dispatcher.ready else "not open",
+            "store": self.dispatcher.store_state,
+            "store_made": made_on(edges.store.made_at),
             "signing_keys": "ok" if edges.verifier.ready else "not loaded",
             "outbound_token": refusal.detail if refusal else "ok" if edges.token.cached else "not fetched yet",
             "gateway": {
@@ -109,7 +112,13 @@ class Bridge:
                 for check in (*edges.watch.state.checks, self.agent.memory)
             },
             "events": edges.events,
+            "tasks": self.tasks.failing or "ok",
         }
+
+
+def made_on(at: float | None) -> str:
+    """When the store was made, for operators. `at`: seconds since the epoch."""
+    return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 @asynccontextmanager
@@ -176,7 +185,7 @@ def _edges(
 def _store(settings: Settings) -> TurnStore:
     """The store named by BRIDGE_STORE. A PostgreSQL driver that is not installed is an error. Raises: ValueError."""
     if not is_postgres(settings.store):
-        return sqlite_store(Path(settings.store))
+        return sqlite_store(Path(settings.store), create=settings.store_create)
     try:
         from bridge.store.postgres import postgres_store  # noqa: PLC0415  the driver is an optional extra
     except ImportError:
@@ -188,6 +197,7 @@ def _store(settings: Settings) -> TurnStore:
         password=settings.store_password.get_secret_value() or None,
         schema=settings.store_schema,
         connections=settings.store_connections,
+        create=settings.store_create,
     )
 
 
@@ -263,7 +273,7 @@ def compose(settings: Settings, edges: Edges) -> Bridge:
         gateway_memory=lambda: _MEMORY[agent.memory.verdict],
     )
     inbound = Inbound(edges.verifier, handler.receive)
-    return Bridge(edges, agent, dispatcher, inbound, Operator(dispatcher, clock), files_out)
+    return Bridge(edges, agent, dispatcher, tasks, inbound, Operator(dispatcher, clock), files_out)
 
 
 def _gateway_health(watch: GatewayWatch) -> str:

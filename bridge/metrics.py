@@ -42,10 +42,21 @@ OWNERSHIP_LOST: Final = Counter(
     "How often did this process give up its work because others may have taken it over?",
     registry=REGISTRY,
 )
+TASK_FAILURES: Final = Counter(
+    "bridge_task_failures_total",
+    "Which task in the background failed and was started again?",
+    ["task"],
+    registry=REGISTRY,
+)
 PACED: Final = Counter(
     "bridge_paced_total",
     "How often did a conversation's send budget hold something back?",
     ["verdict"],
+    registry=REGISTRY,
+)
+STORES_CREATED: Final = Counter(
+    "bridge_store_created_total",
+    "How often was a new, empty store made, because there was none?",
     registry=REGISTRY,
 )
 FEEDBACK: Final = Counter(

@@ -34,7 +34,7 @@ async def serve(settings: Settings) -> None:
     stop, second_signal = _signals()
     async with connected(settings) as edges:
         bridge = compose(settings, edges)
-        background = Tasks()
+        background = bridge.tasks.beside()
         # Bound before the first turn is claimed: a process that cannot listen must not begin people's turns.
         with bound((settings.admin_host, settings.admin_port), (settings.host, settings.port)) as sockets:
             try:
@@ -53,19 +53,19 @@ async def serve(settings: Settings) -> None:
 
 
 async def _start(bridge: Bridge, settings: Settings, background: Tasks) -> None:
-    background.start(bridge.edges.verifier.run(), "signing keys")
-    background.start(bridge.edges.token.run(), "outbound token")
+    background.keep(bridge.edges.verifier.run, "signing keys")
+    background.keep(bridge.edges.token.run, "outbound token")
     # Checked before the first turn runs, because a gateway that mixes users must not be asked
     # (docs/architecture.md, "Guarantees").
+    background.keep(bridge.edges.watch.run, "gateway watch")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_CHECK_SECONDS):
-            await bridge.edges.watch.check()
-    background.start(bridge.edges.watch.run(), "gateway watch")
+            await bridge.edges.watch.checked()
     if bridge.edges.observer is not None:
-        background.start(bridge.edges.observer.run(), "gateway events")
+        background.keep(bridge.edges.observer.run, "gateway events")
     if not await _open(bridge):
         _log.error("store_not_open", store=_store_name(settings))
-        background.start(_open_later(bridge), "store")
+        background.keep(lambda: _open_later(bridge), "store")
 
 
 def _store_name(settings: Settings) -> str:

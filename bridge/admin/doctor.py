@@ -11,13 +11,15 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from bridge.app import EVENTS_OFF, Edges
+from bridge.app import EVENTS_OFF, Edges, made_on
 from bridge.core.errors import CredentialsRefused, StoreInUse, StoreUnavailable
 from bridge.gateway.probe import EVENTS, PERSISTS, Check, not_checked
 from bridge.settings.model import Settings, is_postgres
+from bridge.store.database import CREATION_FORBIDDEN
 
 TOKEN = "outbound token from Entra ID"  # noqa: S105  the name of a check
 KEYS = "signing keys of the Bot Framework"
@@ -27,6 +29,13 @@ STORE = "store"
 _KEYS_SECONDS = 15.0
 _STORE_SECONDS = 10.0
 _FIX_STORE = "Set BRIDGE_STORE to a file in a folder the bridge may write."
+_ADMIN_SECONDS = 2.0
+_LONGEST_STATE = 300  # characters
+_NEW_STORE = "new and empty, as is right at the first start only; then set BRIDGE_STORE_CREATE=false"
+_FIX_LOST = (
+    "Stop the bridge, put the store back from its volume or a backup, start again. Only if no turn needs to be kept: "
+    "start once with BRIDGE_STORE_CREATE=true."
+)
 _FIX_POSTGRES = (
     "Let the bridge reach the server that BRIDGE_STORE names, and check the role, its BRIDGE_STORE_PASSWORD, and that "
     "the schema (BRIDGE_STORE_SCHEMA) belongs to the role."
@@ -49,7 +58,7 @@ async def examine(settings: Settings, edges: Edges, *, spend_model_call: bool) -
 
 async def _store(settings: Settings, edges: Edges) -> Check:
     database = is_postgres(settings.store)
-    if not database and (missing := _missing_file(settings.store)) is not None:
+    if not database and (missing := _missing_file(settings)) is not None:
         return missing
     fix = _FIX_POSTGRES if database else _FIX_STORE
     try:
@@ -57,25 +66,58 @@ async def _store(settings: Settings, edges: Edges) -> Check:
             await edges.store.open()
             await edges.store.close()
     except StoreInUse:
-        return Check(STORE, "ok", "in use by a running bridge")
+        return await _store_in_use(settings)
     except StoreUnavailable as error:
         return Check(STORE, "failed", error.detail, fix)
     except TimeoutError:
         return Check(STORE, "failed", f"did not answer within {_STORE_SECONDS:g} seconds", fix)
-    return Check(STORE, "ok", "can be opened and written")
+    return Check(STORE, "ok", f"can be opened and written; made, new and empty: {made_on(edges.store.made_at)}")
 
 
-def _missing_file(store: str) -> Check | None:
-    """The check of a store file that does not exist yet; None if the file exists.
+async def _store_in_use(settings: Settings) -> Check:
+    """The check of a store file that a running bridge holds: what the bridge's admin listener says of the store."""
+    report = await _running_bridge(settings)
+    state, made = report.get("store"), report.get("store_made")
+    if isinstance(state, str) and state not in ("ok", "not open"):
+        return Check(STORE, "failed", f"in use by a running bridge, which says: {state[:_LONGEST_STATE]}", _FIX_LOST)
+    known = f"; made, new and empty: {made[:_LONGEST_STATE]}" if isinstance(made, str) else ""
+    return Check(STORE, "ok", f"in use by a running bridge{known}")
+
+
+async def _running_bridge(settings: Settings) -> dict[str, Any]:
+    """The health page of a bridge that runs with these settings; empty if the admin listener gives none."""
+    address = httpx.URL(scheme="http", host=settings.admin_host, port=settings.admin_port, path="/readyz")
+    token = settings.admin_token.get_secret_value()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        async with httpx.AsyncClient(timeout=_ADMIN_SECONDS, trust_env=False) as http:
+            report = (await http.get(address, headers=headers)).json()
+    except (httpx.HTTPError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _missing_file(settings: Settings) -> Check | None:
+    """The check of a store file that does not exist yet, or is empty; None if the file holds a store.
 
     The doctor creates no file: the service's account may be unable to write a file of the doctor's user.
     """
-    path = Path(store).absolute()
-    if path.exists():
-        return None
+    path = Path(settings.store).absolute()
+    try:
+        if path.stat().st_size > 0:
+            return None
+    except OSError:
+        empty = False
+    else:
+        empty = True
+    if not settings.store_create:
+        state = "is empty" if empty else "does not exist"
+        return Check(STORE, "failed", f"{path} {state}, {CREATION_FORBIDDEN}", _FIX_LOST)
+    if empty:
+        return Check(STORE, "ok", f"{path} is empty: {_NEW_STORE}")
     folder = next(parent for parent in path.parents if parent.exists())
     if folder.is_dir() and os.access(folder, os.W_OK):
-        return Check(STORE, "ok", f"will be made in {path.parent}")
+        return Check(STORE, "ok", f"will be made in {path.parent}: {_NEW_STORE}")
     return Check(STORE, "failed", f"{folder} cannot be written", _FIX_STORE)
 
 

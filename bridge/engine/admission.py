@@ -127,7 +127,7 @@ class Admission:
         self._breaker = _CircuitBreaker()
         self._queue = _HeadQueue()
         self._changed = asyncio.Event()
-        self._admitting = False
+        self._admitting: asyncio.Task[None] | None = None
         self._closed = False
         self.replicas = 1
 
@@ -167,9 +167,8 @@ class Admission:
         head = _WaitingHead(loop.time() if since is None else since, loop.create_future(), notified=since is not None)
         self._queue.add(lane, head)
         metrics.WAITING.inc()
-        if not self._admitting:
-            self._admitting = True
-            self._tasks.start(self._admit_heads(), "admission")
+        if self._admitting is None or self._admitting.done():
+            self._admitting = self._tasks.keep(self._admit_heads, "admission")
         try:
             return await head.admitted
         except asyncio.CancelledError:
@@ -246,22 +245,19 @@ class Admission:
 
     async def _admit_heads(self) -> None:
         """Admit the queue's heads in order, until the queue is empty."""
-        try:
-            while self._queue.first() is not None:
-                self._changed.clear()
-                pause = await self._pause_before_first()
-                head = self._queue.first()
-                if pause == 0.0 and head is not None:
-                    self._running += 1
-                    self._breaker.trial_under_way = self._breaker.down_since is not None
-                    head.admitted.set_result(None)
-                elif pause == 0.0:
-                    self._running += 1  # all heads left meanwhile: give the rate limit its token back
-                    await self.free_slot(used=False)
-                else:
-                    await self._until_changed(pause)
-        finally:
-            self._admitting = False
+        while self._queue.first() is not None:
+            self._changed.clear()
+            pause = await self._pause_before_first()
+            head = self._queue.first()
+            if pause == 0.0 and head is not None:
+                self._running += 1
+                self._breaker.trial_under_way = self._breaker.down_since is not None
+                head.admitted.set_result(None)
+            elif pause == 0.0:
+                self._running += 1  # all heads left meanwhile: the token taken from the rate limit is given back
+                await self.free_slot(used=False)
+            else:
+                await self._until_changed(pause)
 
     async def _until_changed(self, seconds: float | None) -> None:
         """Wait for a change, at most `seconds` (None: without limit)."""

@@ -36,7 +36,7 @@ from bridge.engine.edits import Edits
 from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.runners import Runners
-from bridge.engine.store_retry import with_retry
+from bridge.engine.store_retry import in_time, with_retry
 from bridge.engine.waiting import WaitingNotes
 from bridge.tasks import Tasks
 
@@ -87,7 +87,7 @@ class Dispatcher:
         self._clock = clock
         self._tasks = tasks
         self._limits = limits
-        self._housekeeping = Tasks()
+        self._housekeeping = tasks.beside()
         self._admission = Admission(
             store=store, tasks=tasks, running=limits.running, rate=limits.rate, patience=limits.patience
         )
@@ -120,6 +120,11 @@ class Dispatcher:
         return self._replica.alive and not self._replica.failing and not self._runners.closing
 
     @property
+    def store_state(self) -> str:
+        """`ok`, or why the store cannot be used; for operators."""
+        return self._replica.failure or ("ok" if self._replica.alive else "not open")
+
+    @property
     def paused(self) -> bool:
         """Whether an operator has paused all turns."""
         return self._admission.paused
@@ -127,7 +132,7 @@ class Dispatcher:
     async def start(self) -> None:
         """Join the turn table, take over orphans, keep the heartbeat. Raises: StoreUnavailable."""
         await self._replica.start()
-        self._housekeeping.start(self._retain(), "retention")
+        self._housekeeping.keep(self._retain, "retention")
 
     async def accept(self, new: NewTurn, *, bounded: bool = True) -> Accepted:
         """Commit the turn, then run it or leave it to the lane's runner. After an error the turn may be stored or not.
@@ -235,11 +240,10 @@ class Dispatcher:
 
     async def _commit(self, new: NewTurn, *, claim: bool, room: int | None) -> Accepted:
         try:
-            return await self._store.accept(new, self._runners.owner, claim=claim, room=room)
-        except StoreUnavailable:
-            self._replica.failing = (
-                True  # until the next heartbeat, further activities go to replicas with a working store
-            )
+            return await in_time(self._store.accept(new, self._runners.owner, claim=claim, room=room))
+        except StoreUnavailable as error:
+            # until the next heartbeat, further activities go to replicas with a working store
+            self._replica.failure = self._replica.failure or error.label
             raise
 
     def _may_run(self, lane: Lane) -> bool:

@@ -19,7 +19,7 @@ from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import Heartbeat, TurnStore
 from bridge.core.turn import State
 from bridge.engine.runners import Runners
-from bridge.engine.store_retry import with_retry
+from bridge.engine.store_retry import in_time, with_retry
 from bridge.tasks import Tasks
 
 _log = structlog.get_logger()
@@ -34,7 +34,8 @@ class Replica:
     """This process's membership in the turn table. `new_owner` gives an owner id for each time the replica joins.
 
     `on_heartbeat` gets the result of each heartbeat. `work` holds the runners' tasks, which are cancelled when the
-    lease is lost. `alive`: the replica has joined and holds its lease. `failing`: the last store call failed.
+    lease is lost. `alive`: the replica has joined and holds its lease. `failure`: why the last store call failed, "" if
+    the call succeeded.
     """
 
     def __init__(
@@ -57,17 +58,22 @@ class Replica:
         self._monotonic = monotonic
         self._new_owner = new_owner
         self._on_heartbeat = on_heartbeat
-        self._watching = Tasks()
+        self._watching = work.beside()
         self.alive = False
-        self.failing = False
+        self.failure = ""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last call of the store failed."""
+        return bool(self.failure)
 
     async def start(self) -> None:
         """Join, take over the turns of expired replicas, then keep the heartbeat. Raises: StoreUnavailable."""
         await self._join()
         self._store.on_stop(self._on_stop_request)
-        self._watching.start(self._keep_heartbeat(), "heartbeat")
+        self._watching.keep(self._keep_heartbeat, "heartbeat")
         if self._store.shared:
-            self._watching.start(self._watch_lease(), "watchdog")
+            self._watching.keep(self._watch_lease, "watchdog")
 
     async def stop(self) -> None:
         """End the heartbeat and leave the turn table, so open turns may be taken over at once."""
@@ -92,25 +98,25 @@ class Replica:
             try:
                 await self._count_heartbeat()
             except StoreUnavailable as error:
-                if not self.failing:
+                if self.failure != error.detail:
                     _log.error("store_unavailable", error=error.detail)
-                self.failing = True
+                self.failure = error.detail or error.label
             except Exception as error:  # noqa: BLE001  without a heartbeat no turn is taken over or recovered
                 _log.error("heartbeat_failed", error=type(error).__name__, exc_info=error)
-                self.failing = True
+                self.failure = "heartbeat failed"
 
     async def _count_heartbeat(self) -> None:
         if not self.alive:
             await self._rejoin()
             return
         began, owner = self._monotonic(), self._runners.owner
-        heartbeat = await self._store.heartbeat(owner, len(self._runners))
+        heartbeat = await in_time(self._store.heartbeat(owner, len(self._runners)))
         if self._lost(owner):
             return  # the watchdog gave the lease up during the heartbeat
         if not heartbeat.alive:
             await self._stop_own_work("declared expired")
             return
-        self.failing = False
+        self.failure = ""
         expired = self._lease.renewed(began, self._monotonic(), owner, heartbeat.counters)
         if (expired and self._store.shared) or heartbeat.orphans:
             await self._take_over(expired)
@@ -139,7 +145,7 @@ class Replica:
         lost_owner = self._runners.owner
         await self._store.leave(lost_owner)
         await self._join()
-        self.failing = False
+        self.failure = ""
         _log.info("rejoined", owner=self._runners.owner, before=lost_owner)
 
     async def _take_over(self, expired: frozenset[str]) -> None:

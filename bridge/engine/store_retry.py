@@ -1,4 +1,4 @@
-"""Retries of store calls: a finished answer is held in memory until the store has taken the answer."""
+"""Time limit and retries of store calls: a finished answer is held in memory until the store has taken the answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from bridge.core.errors import StoreUnavailable
 
 _log = structlog.get_logger()
+
+ANSWER_SECONDS = 8.0
+"""Longest wait of an activity and of a heartbeat for the store: Teams waits 15 s for its answer
+(docs/reference/teams.md, "Time to answer, and repeats"), and a store that is gone must be noticed within 10 s."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -29,6 +33,18 @@ _WHILE_UNAVAILABLE = AsyncRetrying(
     sleep=asyncio.sleep,
     reraise=True,
 )
+
+
+async def in_time(call: Awaitable[_T]) -> _T:
+    """The call's result within ANSWER_SECONDS; the store may carry the call out all the same. Raises: StoreUnavailable.
+
+    A disk that hangs (a network drive whose server is gone) gives no error, and would hold the caller for ever.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await call
+    except TimeoutError:
+        raise StoreUnavailable("the store does not answer") from None
 
 
 async def with_retry(call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:

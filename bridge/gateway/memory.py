@@ -9,8 +9,8 @@ import structlog
 
 from bridge.core.errors import TurnFailure
 from bridge.core.ports.agent import Agent, AgentEvent, Answer, Question
+from bridge.gateway.frames import RpcError
 from bridge.gateway.probe import PERSISTS, Check, not_checked, persistence_by
-from bridge.gateway.rpc import RpcError
 from bridge.gateway.sessions import GatewaySessions
 from bridge.tasks import Tasks
 

@@ -18,7 +18,8 @@ import structlog
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
 from bridge.core.files.answer_links import AgentFile
 from bridge.core.ports.agent import END_WITHIN, AgentEvent, RunEnded
-from bridge.gateway.rpc import ADMINS, RpcError, connected
+from bridge.gateway.frames import RpcError
+from bridge.gateway.rpc import ADMINS, connected
 from bridge.gateway.run_events import Ending, FollowedRun, RunEvent, run_event
 
 _log = structlog.get_logger()

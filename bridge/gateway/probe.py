@@ -21,7 +21,8 @@ from yarl import URL
 from bridge.core.errors import AnswerEmpty, GatewayTokenRejected, TurnFailure
 from bridge.core.ports.agent import Agent, Question
 from bridge.gateway.connection import read_up_to
-from bridge.gateway.rpc import ADMINS, RpcError
+from bridge.gateway.frames import RpcError
+from bridge.gateway.rpc import ADMINS
 from bridge.gateway.sessions import GatewaySessions, session_key
 from bridge.gateway.wire import CHAT_PATH
 

@@ -15,25 +15,13 @@ import aiohttp
 import orjson
 
 from bridge.core.errors import GatewayDown, GatewayTokenRejected
+from bridge.gateway.frames import RpcError, answer_in, identity_in, payload_in
 
 ADMINS = frozenset({"admin", "owner"})
 """The roles that receive the events of all users (docs/reference/goclaw.md, "Agent events")."""
 
 _MAX_FRAME = 8 * 1024 * 1024  # a preview holds a whole history
 _CLOSE_SECONDS = 1.0
-_CODES = frozenset({"NOT_FOUND", "UNAUTHORIZED", "INVALID_REQUEST", "INTERNAL"})
-
-
-class RpcError(Exception):
-    """A call that got no payload.
-
-    `code` is a code of the gateway, or `handshake`, `closed`, `timeout`, `frame`, `other`. The gateway's words are
-    left out, since words of the gateway name sessions and so users.
-    """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class Rpc:
@@ -52,12 +40,12 @@ class Rpc:
         Raises: GatewayTokenRejected (wrong token, or a pairing is offered instead of a role), RpcError.
         """
         try:
-            payload = await self.call("connect", token=token, user_id=user)
+            identity = identity_in(await self.call("connect", token=token, user_id=user))
         except RpcError as error:
             if error.code == "UNAUTHORIZED":
                 raise GatewayTokenRejected("WebSocket connect") from None
             raise
-        self.user, self.role = str(payload.get("user_id", "")), str(payload.get("role", ""))
+        self.user, self.role = identity.user, identity.role
         if not self.role:
             raise GatewayTokenRejected("WebSocket connect gave no role")
 
@@ -73,7 +61,7 @@ class Rpc:
             raise RpcError("timeout") from None
         except (aiohttp.ClientError, ConnectionError):
             raise RpcError("closed") from None
-        return _payload(answer)
+        return payload_in(answer)
 
     async def frames(self) -> AsyncIterator[str]:
         """The text of each frame, until the socket is closed."""
@@ -92,21 +80,8 @@ class Rpc:
             message = await self._socket.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:
                 raise RpcError("closed")
-            try:
-                frame = orjson.loads(message.data)
-            except orjson.JSONDecodeError:
-                raise RpcError("frame") from None
-            if isinstance(frame, dict) and frame.get("type") == "res" and frame.get("id") == id_:
+            if (frame := answer_in(message.data, id_)) is not None:
                 return frame
-
-
-def _payload(answer: dict[str, Any]) -> dict[str, Any]:
-    if answer.get("ok") is True:
-        payload = answer.get("payload")
-        return payload if isinstance(payload, dict) else {}
-    error = answer.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    raise RpcError(code if code in _CODES else "other")
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from bridge.core.errors import GatewayForbidden, GatewayMergesUsers, SessionNotDeleted
-from bridge.gateway.rpc import Rpc, RpcError, connected
+from bridge.gateway.frames import RpcError, has_messages, session_keys_in
+from bridge.gateway.rpc import Rpc, connected
 
 _NEWEST = 100
 """Number of sessions that are listed, newest first. An admin's list holds all users' sessions; ours was used last."""
@@ -105,19 +106,9 @@ async def _remembers(rpc: Rpc, key: str) -> bool:
         if error.code == "NOT_FOUND":
             return False
         raise
-    return bool(preview.get("messages"))  # null for an admin if the session does not exist
+    return has_messages(preview)
 
 
 async def _keys(rpc: Rpc, agent: str, user: str) -> frozenset[str]:
     payload = await rpc.call("sessions.list", agentId=agent, limit=_NEWEST)
-    rows = payload.get("sessions")
-    if not isinstance(rows, list):  # Go writes an empty slice as null
-        return frozenset()
-    return frozenset(
-        key
-        for row in rows
-        if isinstance(row, dict)
-        and row.get("userID") == user
-        and isinstance(key := row.get("key"), str)
-        and key.startswith(f"agent:{agent}:http")
-    )
+    return frozenset(key for key in session_keys_in(payload, user) if key.startswith(f"agent:{agent}:http"))

@@ -52,6 +52,7 @@ class GatewayWatch:
         self._merging = ""
         self._seen = False
         self._probing = asyncio.Lock()
+        self._checked = asyncio.Event()
 
     @property
     def state(self) -> WatchState:
@@ -81,6 +82,10 @@ class GatewayWatch:
             if not self._seen:
                 await self.check()
 
+    async def checked(self) -> None:
+        """Wait until the gateway was probed once, with whatever result."""
+        await self._checked.wait()
+
     async def check(self) -> WatchState:
         """Probe the gateway with at most 5 requests, and update `state` and `refusal`."""
         checks = await self._probe.without_model_call()
@@ -92,6 +97,7 @@ class GatewayWatch:
         if before.failing != self._state.failing or before.checked_at is None:
             unknown = [check.name for check in checks if check.verdict == "not_checked"]
             _log.info("gateway_checked", failing=self._state.failing, not_checked=unknown, ok=self._state.ok)
+        self._checked.set()
         return self._state
 
     @property

@@ -136,6 +136,13 @@ class Settings(BaseModel):
         "BRIDGE_STORE_CONNECTIONS", about="The most connections of one replica to PostgreSQL.", default=10
     )
 
+    store_create: bool = _setting(
+        "BRIDGE_STORE_CREATE",
+        about="Whether a missing or empty store is made anew. Set `false` after the first start: then a store that is "
+        "lost is reported, and not replaced by an empty one.",
+        default=True,
+    )
+
     max_running: Annotated[int, Field(ge=1)] = _setting(
         "BRIDGE_MAX_RUNNING", about="Turns that one replica runs in the gateway at once; more wait.", default=10_000
     )

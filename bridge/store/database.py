@@ -13,6 +13,9 @@ from bridge.store.codec import Row
 T = TypeVar("T")
 Rows = Sequence[Row]
 
+CREATION_FORBIDDEN = "and BRIDGE_STORE_CREATE=false forbids to make a new, empty store"
+"""The end of the sentence that refuses to create a store."""
+
 Operation = Generator[tuple[str, dict[str, Any]], Rows, T]
 
 
@@ -27,6 +30,16 @@ class Database(Protocol):
     @property
     def failing(self) -> bool:
         """Whether the last write failed. Only the next write shows whether writing works again."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The name of the store for operators: the file or the schema."""
+        ...
+
+    @property
+    def created(self) -> bool:
+        """Whether `open` made a new, empty store."""
         ...
 
     async def open(self) -> None:

@@ -39,6 +39,7 @@ _NO_LIMIT = {"unlimited": True, "room": 0}
 ALWAYS = {"hold": True, "anyway": True, **_NO_LIMIT}
 _LAST = 2**62
 NAMED_WAITING = 5
+_CLOCKS_APART = 60.0  # seconds; the clocks of replicas differ by less, so later times are from before a clock's setback
 
 
 def accept(new: NewTurn, owner: str, *, claim: bool, room: int | None, now: float) -> Operation[Accepted]:
@@ -186,8 +187,9 @@ def take_over(owner: str, expired: frozenset[str], now: float) -> Operation[Orph
 
 def stalled(owner: str, claimed_before: float, queued_before: float) -> Operation[Stalled]:
     """See `TurnStore.stalled`."""
-    claimed = yield "own_before", {"owner": owner, "before": claimed_before}
-    lanes = yield "waiting_lanes", {"owner": owner, "before": queued_before}
+    ahead = max(claimed_before, queued_before) + _CLOCKS_APART
+    claimed = yield "own_before", {"owner": owner, "before": claimed_before, "ahead": ahead}
+    lanes = yield "waiting_lanes", {"owner": owner, "before": queued_before, "ahead": ahead}
     return Stalled(tuple((row["n"], Lane(row["lane"])) for row in claimed), tuple(Lane(row["lane"]) for row in lanes))
 
 

@@ -52,9 +52,15 @@ def postgres_store(
     schema: str = "teams_bridge",
     connections: int = 10,
     waits: Waits | None = None,
+    create: bool = True,
 ) -> TurnTable:
-    """The store in a PostgreSQL database. `dsn`: a libpq connection URI with TLS options; `connections`: at most."""
-    database = PostgresDatabase(dsn, password=password, schema=schema, connections=connections, waits=waits or Waits())
+    """The store in a PostgreSQL database. `dsn`: a libpq connection URI with TLS options; `connections`: at most.
+
+    Without `create`, a schema without a store is an error instead of a new store.
+    """
+    database = PostgresDatabase(
+        dsn, password=password, schema=schema, connections=connections, waits=waits or Waits(), create=create
+    )
     return TurnTable(database)
 
 
@@ -78,7 +84,12 @@ class PostgresDatabase:
     shared = True
     failing = False
 
-    def __init__(self, dsn: str, *, password: str | None, schema: str, connections: int, waits: Waits) -> None:
+    def __init__(
+        self, dsn: str, *, password: str | None, schema: str, connections: int, waits: Waits, create: bool
+    ) -> None:
+        self._create = create
+        self.name = f"schema {schema}"
+        self.created = False
         self._waits = waits
         self._schema = schema
         self._channel = f"{schema}_stop"
@@ -119,7 +130,7 @@ class PostgresDatabase:
             open=False,
         )
         await self._pool.open()
-        self._tasks.start(self._listen(), "listen")
+        self._tasks.keep(self._listen, "listen")
 
     async def close(self) -> None:
         """Close all connections."""
@@ -174,7 +185,7 @@ class PostgresDatabase:
 
     async def _migrate(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._info, autocommit=True) as connection:
-            await migrate(connection, self._schema, POSTGRES)
+            self.created = await migrate(connection, self._schema, POSTGRES, create=self._create)
 
     async def _listen(self) -> None:
         while True:

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from bridge.core.errors import StoreUnavailable
+from bridge.store.database import CREATION_FORBIDDEN
 from bridge.store.statements import Dialect, load_migrations
 
 _AHEAD = 1
@@ -16,8 +17,13 @@ _AHEAD = 1
 _LOCK = 7_221_405_530_912_841
 
 
-async def migrate(connection: psycopg.AsyncConnection[Any], schema: str, dialect: Dialect) -> None:
-    """Bring the schema up to date. Raises: StoreUnavailable (schema too new, or the role may not change the schema)."""
+async def migrate(
+    connection: psycopg.AsyncConnection[Any], schema: str, dialect: Dialect, *, create: bool = True
+) -> bool:
+    """Bring the schema up to date. True if the schema held no store before; without `create` that is an error.
+
+    Raises: StoreUnavailable (also: schema too new, or the role may not change the schema).
+    """
     steps = load_migrations(dialect)
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
@@ -30,7 +36,9 @@ async def migrate(connection: psycopg.AsyncConnection[Any], schema: str, dialect
                 f"{len(steps) + _AHEAD}"
             )
         if version >= len(steps):
-            return
+            return False
+        if version == 0 and not create:
+            raise StoreUnavailable(f"the schema {schema} holds no store, {CREATION_FORBIDDEN}")
         try:
             await _grow(connection, schema, version, steps)
         except psycopg.errors.InsufficientPrivilege:
@@ -38,6 +46,7 @@ async def migrate(connection: psycopg.AsyncConnection[Any], schema: str, dialect
                 f"the schema {schema} has version {version}, this version needs {len(steps)}, and the role may not "
                 f"change it: CREATE SCHEMA {schema} AUTHORIZATION <role>"
             ) from None
+        return version == 0
 
 
 async def _version(connection: psycopg.AsyncConnection[Any], schema: str) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.core.errors import StoreInUse, StoreUnavailable
-from bridge.store.database import Operation
+from bridge.store.database import CREATION_FORBIDDEN, Operation
+from bridge.store.file_guard import FileGuard
 from bridge.store.statements import Dialect, load_migrations, load_statements
 from bridge.store.table import TurnTable
 from bridge.store.writer import Writer
@@ -25,9 +26,12 @@ SQLITE = Dialect(folder="sqlite", now="((julianday('now') - 2440587.5) * 86400.0
 _AHEAD = 1
 
 
-def sqlite_store(path: Path, *, patience: float = 2.0) -> TurnTable:
-    """The store in the file `path`. `patience`: seconds to wait for a process that is just closing the file."""
-    return TurnTable(SqliteDatabase(path, patience=patience))
+def sqlite_store(path: Path, *, patience: float = 2.0, create: bool = True) -> TurnTable:
+    """The store in the file `path`. `patience`: seconds to wait for a process that is just closing the file.
+
+    Without `create`, a missing or empty file is an error instead of a new store.
+    """
+    return TurnTable(SqliteDatabase(path, patience=patience, create=create))
 
 
 class SqliteDatabase:
@@ -35,11 +39,15 @@ class SqliteDatabase:
 
     shared = False
 
-    def __init__(self, path: Path, *, patience: float) -> None:
+    def __init__(self, path: Path, *, patience: float, create: bool) -> None:
         self._path = path
+        self.name = path.name
         self._patience = patience
+        self._create = create
         self._sql = load_statements(SQLITE)
-        self._writer = Writer(self._connect)
+        self._writer = Writer(self._connect, self._check_file)
+        self._guard: FileGuard | None = None
+        self.created = False
 
     @property
     def failing(self) -> bool:
@@ -53,6 +61,9 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Commit the waiting writes, and close the file."""
         await self._writer.stop()
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.close()
 
     async def run(self, operation: Callable[[], Operation[T]], *, atomic: bool = False) -> T:  # noqa: ARG002  each operation is atomic
         """Run an operation and return its result after the commit. Raises: StoreUnavailable, Interfered."""
@@ -79,12 +90,15 @@ class SqliteDatabase:
 
     def _connect(self) -> sqlite3.Connection:
         try:
+            if not self._create:
+                self._refuse_to_create()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # conversations are private: only the service account may read the file
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=self._patience)
             try:
-                _prepare(connection)
+                self.created = _prepare(connection, create=self._create)
+                self._guard = FileGuard(self._path, connection)
             except BaseException:
                 connection.close()
                 raise
@@ -95,18 +109,30 @@ class SqliteDatabase:
             raise StoreUnavailable(f"cannot open {self._path.name}: {error}") from error
         return connection
 
+    def _refuse_to_create(self) -> None:
+        """Leave a missing or empty file as it is. Raises: StoreUnavailable."""
+        if not self._path.exists():
+            raise StoreUnavailable(f"{self._path.name} does not exist, {CREATION_FORBIDDEN}")
+        if self._path.stat().st_size == 0:
+            raise StoreUnavailable(f"{self._path.name} is empty, {CREATION_FORBIDDEN}")
 
-def _prepare(connection: sqlite3.Connection) -> None:
+    def _check_file(self) -> None:
+        if self._guard is not None:
+            self._guard.check()
+
+
+def _prepare(connection: sqlite3.Connection, *, create: bool) -> bool:
+    """Set the connection up, and bring the schema up to date. True if the store is new."""
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     # blanked texts must not stay readable in free pages: https://www.sqlite.org/pragma.html#pragma_secure_delete
     connection.execute("PRAGMA secure_delete = FAST")
-    _migrate(connection)
+    return _migrate(connection, create=create)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, *, create: bool) -> bool:
     steps = load_migrations(SQLITE)
     connection.execute("BEGIN EXCLUSIVE")
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -115,8 +141,12 @@ def _migrate(connection: sqlite3.Connection) -> None:
         raise StoreUnavailable(
             f"the store has schema {version}; this version works with schemas up to {len(steps) + _AHEAD}"
         )
+    if version == 0 and not create:
+        connection.execute("ROLLBACK")
+        raise StoreUnavailable(f"the file holds no store, {CREATION_FORBIDDEN}")
     for step in steps[version:]:
         for statement in step.split(";\n"):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {max(version, len(steps))}")
     connection.execute("COMMIT")
+    return version == 0

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
+from bridge import metrics
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
@@ -29,6 +32,8 @@ from bridge.store.codec import clean, dump_ids, dump_payload, dump_reply, step, 
 from bridge.store.database import Database
 from bridge.store.files import FileTable
 
+_log = structlog.get_logger()
+
 
 class TurnTable:
     """Implements `core.ports.store.TurnStore`. `now`: clock in epoch seconds, for the rows' history."""
@@ -38,13 +43,25 @@ class TurnTable:
         self.files = FileTable(database)
         self._now = now
         self._owner = ""
+        self._made_at: float | None = None
 
     @property
     def shared(self) -> bool:
         return self._database.shared
 
+    @property
+    def made_at(self) -> float | None:
+        return self._made_at
+
     async def open(self) -> None:
         await self._database.open()
+        if self._database.created and self._made_at is None:
+            metrics.STORES_CREATED.inc()
+            hint = "expected at the first start only; then set BRIDGE_STORE_CREATE=false"
+            _log.warning("store_created", store=self._database.name, hint=hint)
+            await self._first_row("keep_creation", {"minutes": int(self._now() / 60)})
+        row = await self._first_row("creation", {})
+        self._made_at = row["value"] * 60.0 if row else None
 
     async def close(self) -> None:
         await self._database.close()

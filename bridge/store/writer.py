@@ -27,11 +27,19 @@ _LONGEST_QUEUE = 20_000
 _LARGEST_GROUP = 512
 
 
-class Writer:
-    """Runs jobs in groups on the connection made by `connect`. `failing`: a job of the last group failed."""
+def _no_check() -> None:
+    """The check of a connection without a file to watch."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+
+class Writer:
+    """Runs jobs in groups on the connection made by `connect`. `failing`: a job of the last group failed.
+
+    `check` runs before and after each group; while `check` raises StoreUnavailable, no job succeeds.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], check: Callable[[], None] = _no_check) -> None:
         self._connect = connect
+        self._check = check
         self._waiting: list[_Waiting] = []
         self._groups: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._committing = False
@@ -107,13 +115,24 @@ class Writer:
         done: _Result = (opened, None, None)
         loop.call_soon_threadsafe(self._done, [done])
         while (group := self._groups.get()) is not None:
-            results = _commit(connection, group)
+            results = self._checked(connection, group)
             self.failing = any(isinstance(error, StoreUnavailable) for _, _, error in results)
             try:
                 loop.call_soon_threadsafe(self._done, results)
             except RuntimeError:  # the loop is closed: no caller waits any more, the commit stands
                 break
         connection.close()
+
+    def _checked(self, connection: sqlite3.Connection, group: list[_Waiting]) -> list[_Result]:
+        """The results of a group; all fail if the store's file is gone before the group or at its end."""
+        try:
+            self._check()
+            results = _commit(connection, group)
+            self._check()
+        except Exception as error:  # noqa: BLE001  an error of the disk must not end the thread
+            detail = error.detail if isinstance(error, StoreUnavailable) else f"the file: {type(error).__name__}"
+            return [(future, None, StoreUnavailable(detail)) for _, future in group]
+        return results
 
 
 _Result = tuple[asyncio.Future[Any], Any, Exception | None]

@@ -24,6 +24,7 @@ from bridge.core.errors import (
 
 Answer = dict[str, Any]
 
+_LONGEST_ID = 1024  # characters; ids of messages have about 20, of conversations up to 200
 LONGEST_ANSWER = 64 * 1024  # bytes; an answer holds an id or a code, so the rest is not read
 
 # Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to another cloud.
@@ -48,9 +49,9 @@ async def read_answer(response: aiohttp.ClientResponse) -> Answer:
 
 
 def id_in(answer: Answer) -> str:
-    """The `id` of an answer; "" where there is none."""
+    """The `id` of an answer; "" where there is none, or none that can be stored and written into an address."""
     id_ = answer.get("id")
-    return id_ if isinstance(id_, str) else ""
+    return id_ if isinstance(id_, str) and len(id_) <= _LONGEST_ID and id_.isprintable() else ""
 
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
@@ -122,6 +123,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a year or an offset of twenty digits
         return None
     return max(0.0, until.total_seconds())

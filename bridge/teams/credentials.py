@@ -235,7 +235,7 @@ def _token(answer: dict[str, Any], asked: float) -> _Token:
         raise CredentialsRefused(_reason(answer))
     try:
         seconds = float(answer.get("expires_in", 0))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = 0.0
     if not math.isfinite(seconds) or seconds <= 0:
         raise CredentialsRefused("Entra ID gave a token without a life")

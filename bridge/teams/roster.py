@@ -47,11 +47,13 @@ class TeamsRoster:
         member = await self._channel.look_up(where, path)
         if member.get("id") != person.teams_id:
             raise DeliveryRejected("the roster names nobody")  # an unknown person counts as no member
-        if not any(isinstance(member.get(key), str) and member[key] for key in _TELLING_FIELDS):
+        role, home, name = (member.get(key) for key in _TELLING_FIELDS)
+        # a field of a wrong type tells nothing, and a person of whom nothing is known is not let in
+        texts = [value for value in (role, home, name) if value is not None]
+        if not any(texts) or not all(isinstance(value, str) for value in texts):
             raise DeliveryRejected("the roster does not say who it is")
-        home = member.get("tenantId")
         return (
-            str(member.get("userRole")).lower() in _GUEST_ROLES
-            or "#ext#" in str(member.get("userPrincipalName")).lower()
-            or (isinstance(home, str) and home.lower() != where.tenant.lower())
+            (role is not None and role.lower() in _GUEST_ROLES)
+            or (name is not None and "#ext#" in name.lower())
+            or (home is not None and home.lower() != where.tenant.lower())
         )

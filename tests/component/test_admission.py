@@ -151,6 +151,32 @@ async def test_a_turn_refused_by_the_gateway_stays_before_later_turns_of_its_lan
 
 
 @virtual_time
+async def test_questions_are_asked_at_once_after_the_clock_was_set_back() -> None:
+    """The store's bucket is full of times that lie an hour ahead, as after a clock that went an hour too fast."""
+    async with World(limits=Limits(rate=RATE)) as world:
+        world.memory.budgets["gateway"] = asyncio.get_running_loop().time() + 3600.0
+        names = await _ask_all(world, 6)
+        await world.closed(*names, seconds=20)
+        assert max(world.agent.times.values()) <= 4.0
+
+
+@virtual_time
+async def test_admission_goes_on_after_an_error_that_no_rule_foresees() -> None:
+    async with World(limits=Limits(rate=RATE)) as world:
+        spend, broken = world.memory.spend, [TypeError("unforeseen")]
+
+        async def breaking(budget: str, interval: float, burst: int) -> float:
+            if broken:
+                raise broken.pop()
+            return await spend(budget, interval, burst)
+
+        world.memory.spend = breaking  # type: ignore[method-assign]
+        names = await _ask_all(world, 1)
+        await world.closed(*names, seconds=20)
+        assert world.agent.asked == names
+
+
+@virtual_time
 async def test_a_long_wait_has_one_note_with_position_and_time() -> None:
     async with World(limits=Limits(rate=RATE)) as world:
         names = await _ask_all(world, 12)

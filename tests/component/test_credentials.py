@@ -204,6 +204,10 @@ async def test_callers_get_the_last_refusal_during_the_pause_after_a_refusal() -
             "Entra ID gave no token",
         ),
         (
+            {"status": 200, "text": f'{{"access_token":"a","expires_in":1{"0" * 400},"token_type":"Bearer"}}'},
+            "Entra ID gave a token without a life",
+        ),
+        (
             {"status": 200, "text": '{"access_token":"a","expires_in":0,"token_type":"Bearer"}'},
             "Entra ID gave a token without a life",
         ),

@@ -575,3 +575,23 @@ async def test_a_note_never_waits_behind_a_run() -> None:
         await world.dispatcher.accept(note)
         await world.closed("n", seconds=2)
         assert world.row("q").state is State.RUNNING
+
+
+@virtual_time
+async def test_a_store_that_does_not_answer_is_noticed_within_ten_seconds() -> None:
+    """The disk hangs: no call fails, and none ends."""
+    async with World() as world:
+        loop = asyncio.get_running_loop()
+        assert world.dispatcher.ready
+        world.memory.latency = 1e6
+        began = loop.time()
+        await until(lambda: not world.dispatcher.ready, 10)
+        assert world.dispatcher.store_state == "the store does not answer"
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await world.ask("a")
+        assert loop.time() - began < 20
+
+        world.memory.latency = 0.0
+        await until(lambda: world.dispatcher.ready, 20)
+        await world.ask("b")
+        await world.closed("b")

@@ -14,7 +14,7 @@ from support.postgres_server import dsn, fresh_schema
 from support.simulator_world import stage
 
 from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
-from bridge.app import connected
+from bridge.app import connected, made_on
 from bridge.gateway.probe import AGENT, EVENTS, PERSISTS, REACHABLE, USERS, Check
 from bridge.gateway.probe import TOKEN as GATEWAY_TOKEN
 from bridge.settings.load import load
@@ -140,11 +140,78 @@ async def test_a_store_in_use_by_a_running_bridge_is_ok(tmp_path: Path) -> None:
     assert "running" in found[STORE].detail
 
 
+async def test_a_store_that_will_be_made_is_said_to_be_new_and_empty(tmp_path: Path) -> None:
+    async with chain(tmp_path) as environment:
+        missing = await lines(environment)
+        (tmp_path / "turns.db").touch()
+        empty = await lines(environment)
+
+    assert "will be made" in missing[STORE].detail
+    assert "is empty" in empty[STORE].detail
+    assert all("new and empty" in found[STORE].detail for found in (missing, empty))
+    assert all("BRIDGE_STORE_CREATE=false" in found[STORE].detail for found in (missing, empty))
+    assert (tmp_path / "turns.db").stat().st_size == 0
+
+
+@pytest.mark.parametrize("empty", [False, True])
+async def test_a_missing_or_empty_store_that_may_not_be_made_fails_its_check(empty: bool, tmp_path: Path) -> None:
+    if empty:
+        (tmp_path / "turns.db").touch()
+    async with chain(tmp_path) as environment:
+        found = await lines({**environment, "BRIDGE_STORE_CREATE": "false"})
+
+    assert failed(found) == [STORE]
+    assert "put the store back" in found[STORE].fix
+
+
+async def test_the_day_on_which_the_store_was_made_is_shown(tmp_path: Path) -> None:
+    store = sqlite_store(tmp_path / "turns.db")
+    await store.open()
+    made = made_on(store.made_at)
+    await store.close()
+    async with chain(tmp_path) as environment:
+        found = await lines({**environment, "BRIDGE_STORE_CREATE": "false"})
+
+    assert found[STORE] == Check(STORE, "ok", f"can be opened and written; made, new and empty: {made}")
+
+
+@pytest.mark.parametrize(
+    ("page", "verdict", "words"),
+    [
+        ({"store": "ok", "store_made": "2026-11-28 10:00 UTC"}, "ok", "new and empty: 2026-11-28 10:00 UTC"),
+        ({"store": "turns.db was deleted while the bridge was running"}, "failed", "turns.db was deleted"),
+        ({"store": ["x"], "store_made": {}}, "ok", "in use by a running bridge"),
+        ([], "ok", "in use by a running bridge"),
+    ],
+)
+async def test_of_a_store_in_use_the_running_bridge_is_asked(
+    page: object, verdict: str, words: str, tmp_path: Path
+) -> None:
+    async def health(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer the-admin-token"
+        return web.json_response(page, status=503)
+
+    app = web.Application()
+    app.router.add_get("/readyz", health)
+    running = sqlite_store(tmp_path / "turns.db")
+    await running.open()
+    try:
+        async with chain(tmp_path) as environment, TestServer(app) as admin:
+            more = {"BRIDGE_ADMIN_PORT": str(admin.port), "BRIDGE_ADMIN_TOKEN": "the-admin-token"}
+            found = await lines({**environment, **more})
+    finally:
+        await running.close()
+
+    assert found[STORE].verdict == verdict
+    assert words in found[STORE].detail
+
+
 async def test_a_database_that_accepts_the_role_is_ok(tmp_path: Path) -> None:
     async with chain(tmp_path) as environment:
         found = await lines({**environment, "BRIDGE_STORE": dsn(), "BRIDGE_STORE_SCHEMA": fresh_schema()})
 
-        assert found[STORE] == Check(STORE, "ok", "can be opened and written")
+        assert found[STORE].verdict == "ok"
+        assert found[STORE].detail.startswith("can be opened and written; made, new and empty: 20")
 
 
 @pytest.mark.parametrize("where", ["nobody@/postgres?host={server}", "postgres@127.0.0.1:{port}/postgres"])

@@ -21,7 +21,7 @@ from bridge.core.errors import (
     SessionNotDeleted,
     TurnFailure,
 )
-from bridge.gateway.rpc import RpcError
+from bridge.gateway.frames import RpcError
 from bridge.gateway.sessions import GatewaySessions, session_key
 
 OWN = session_key("sales", "u1")

@@ -32,6 +32,7 @@ TESTS = Path(__file__).parent.parent
 ACKNOWLEDGING = """
 import asyncio, itertools, sys
 from pathlib import Path
+import structlog
 from support.engine_world import new_turn
 from bridge.store.sqlite import sqlite_store
 
@@ -42,6 +43,7 @@ async def one(store, count):
         print(id_, flush=True)
 
 async def main():
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     store = sqlite_store(Path(sys.argv[1]))
     await store.open()
     count = itertools.count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ async def test_metrics_have_the_format_of_prometheus() -> None:
 
 
 def test_no_metric_has_a_label_for_people_conversations_or_turns() -> None:
-    allowed = {"verdict", "kind", "outcome", "error", "reaction", "le"}
+    allowed = {"verdict", "kind", "outcome", "error", "reaction", "task", "le"}
     labels = {name for family in metrics.REGISTRY.collect() for sample in family.samples for name in sample.labels}
 
     assert labels <= allowed
@@ -162,14 +163,18 @@ def test_no_metric_has_a_label_for_people_conversations_or_turns() -> None:
 
 
 async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path) -> None:
-    """The faults: Entra ID refuses the secret, and the gateway is down."""
+    """The faults: Entra ID refuses the secret, the gateway is down, and a task fails."""
 
     async def nothing(_: Event) -> None:
         return None
 
+    async def broken() -> None:
+        raise TypeError("the-gateway-token")
+
     @dataclass
     class Opened:
         ready: bool = True
+        store_state: str = "ok"
 
     async with stage(tmp_path, listening=False) as teams:
         environment = {
@@ -184,12 +189,15 @@ async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path)
             with pytest.raises(CredentialsRefused):
                 await edges.token.header()
             agent = MemoryCheckingAgent(edges.agent, sessions=edges.sessions, tasks=Tasks())
-            bridge = Bridge(
-                edges, agent, cast("Dispatcher", Opened()), Inbound(edges.verifier, nothing), NOBODY, NO_FILES
-            )
+            tasks = Tasks()
+            tasks.keep(broken, "gateway watch")
+            await asyncio.sleep(0)
+            inbound = Inbound(edges.verifier, nothing)
+            bridge = Bridge(edges, agent, cast("Dispatcher", Opened()), tasks, inbound, NOBODY, NO_FILES)
             app = admin_app(operator=NOBODY, details=bridge.details, token="")
             async with client(app) as http, http.get("/healthz") as answer:
                 body = await answer.read()
+            await tasks.cancel()
 
         report = orjson.loads(body)
         assert (answer.status, report["ready"], report["signing_keys"]) == (503, False, "not loaded")
@@ -197,5 +205,6 @@ async def test_health_details_name_the_faults_and_hold_no_secret(tmp_path: Path)
         assert report["gateway"]["sessions persist"].startswith("not_checked: ")
         assert report["outbound_token"] not in ("ok", "not fetched yet")
         assert report["events"] == "no: not connected yet"
+        assert report["tasks"] == {"gateway watch": "failed with TypeError (1 in a row), started again after 1 s"}
         for secret in ("not-the-app-password", "the-gateway-token", "the-admin-token"):
             assert secret.encode() not in body

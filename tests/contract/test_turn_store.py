@@ -296,6 +296,10 @@ async def test_stalled_names_only_the_owners_old_claims_and_old_heads(store: Tur
     await accept("just-came", ME, EPOCH + 10, claim=False)
     await closed(store, "done")
     assert await store.stalled(ME, EPOCH + 5, EPOCH + 8) == Stalled(((old, Lane("old")),), (Lane("waits"),))
+    # the clock was set back by an hour: all rows are from before
+    set_back = await store.stalled(ME, EPOCH - 3595, EPOCH - 3592)
+    assert (old, Lane("old")) in set_back.claimed
+    assert Lane("waits") in set_back.lanes
 
 
 async def test_a_turn_is_asked_again_at_most_once(store: TurnStore) -> None:
@@ -596,6 +600,24 @@ async def test_a_budget_gives_a_burst_and_then_a_slot_each_interval(store: TurnS
     assert await store.spend("b", 60.0, 3) == 0.0
     assert await store.spend("b", 60.0, 3) > 0.0
     assert await store.spend("other", 60.0, 3) < 1.0
+
+
+@pytest.mark.parametrize("jump", [16.0, 60.0, 3600.0, 400 * 86400.0])
+async def test_a_clock_set_back_holds_no_budget_for_longer_than_it_takes_to_fill(store: TurnStore, jump: float) -> None:
+    """An exhausted budget of a larger burst leaves the same row as a clock that was set back by `jump` seconds."""
+    await store.exhaust("b", 1.0, 3)
+    await store.exhaust("b", jump + 3.0, 1)
+    waits = [await store.spend("b", 1.0, 3) for _ in range(4)]
+    assert waits[:3] == [0.0] * 3
+    assert 0.0 < waits[3] <= 1.0
+    await store.refund("b", 1.0)
+    assert await store.spend("b", 1.0, 3) == 0.0
+
+
+async def test_a_budget_refunded_after_a_clock_was_set_back_is_a_full_budget(store: TurnStore) -> None:
+    await store.exhaust("b", 3600.0, 1)
+    await store.refund("b", 1.0)
+    assert [wait for wait in [await store.spend("b", 1.0, 2) for _ in range(3)] if wait == 0.0] == [0.0] * 2
 
 
 async def test_an_exhausted_budget_gives_the_next_slot_after_an_interval(store: TurnStore) -> None:

@@ -53,6 +53,7 @@ class MemoryStore:
 
     def __init__(self, *, latency: float = 0.0, shared: bool = False) -> None:
         self.shared = shared
+        self.made_at: float | None = None
         self.deaf = False
         self.replicas: dict[str, tuple[int, int]] = {}
         self.budgets: dict[str, float] = {}
@@ -300,9 +301,12 @@ class MemoryStore:
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
         self._enter("stalled")
+        ahead = max(claimed_before, queued_before) + 60.0
         own = [row for row in self.rows.values() if row.owner == owner]
-        claimed = [(row.n, row.lane) for row in own if row.state in _CLAIMED and row.accepted < claimed_before]
-        queued = {row.lane: None for row in own if row.state is State.QUEUED and row.accepted < queued_before}
+        before = dict.fromkeys(_CLAIMED, claimed_before) | {State.QUEUED: queued_before}
+        old = [row for row in own if row.state in before and not before[row.state] <= row.accepted <= ahead]
+        claimed = [(row.n, row.lane) for row in old if row.state in _CLAIMED]
+        queued = {row.lane: None for row in old if row.state is State.QUEUED}
         await self._commit()
         free = [lane for lane in queued if all(row.state is State.QUEUED for row in self._open(lane))]
         return Stalled(tuple(claimed), tuple(free))
@@ -330,7 +334,8 @@ class MemoryStore:
     async def spend(self, budget: str, interval: float, burst: int) -> float:
         self._enter("spend")
         now = asyncio.get_running_loop().time()
-        after = max(self.budgets.get(budget, 0.0), now) + interval
+        kept = self.budgets.get(budget, 0.0)
+        after = (kept if now < kept <= now + burst * interval + 5 else now) + interval
         wait = after - now - burst * interval
         if wait <= 1e-6:
             self.budgets[budget] = after

@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bridge.store.sqlite
 from bridge.store.sqlite import SQLITE
@@ -71,13 +73,35 @@ def test_the_read_of_each_heartbeat_takes_two_columns_only(database: sqlite3.Con
     assert [column[0] for column in cursor.description] == ["n", "lane"]
 
 
+SECONDS = st.floats(0.01, 3600.0)
+
+
+@given(offset=st.floats(-1e8, 1e8) | st.floats(-10.0, 10.0), interval=SECONDS, burst=st.integers(1, 20))
+def test_a_budget_left_by_any_clock_holds_no_question_for_longer_than_the_bucket_takes_to_fill(
+    offset: float, interval: float, burst: int
+) -> None:
+    """The row's time lies `offset` seconds ahead of now: more than the bucket allows after a clock was set back."""
+    most = burst * interval
+    parameters = {"name": "b", "interval": interval, "most": most}
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE budgets (name TEXT PRIMARY KEY, tat REAL NOT NULL)")
+        connection.execute(STATEMENTS["exhaust"], {"name": "b", "most": offset})
+        spent = [bool(connection.execute(STATEMENTS["spend"], parameters).fetchall()) for _ in range(burst + 1)]
+        wait = connection.execute(STATEMENTS["budget_wait"], parameters).fetchone()[0]
+    assert wait <= most + 5.01
+    if offset > most + 5.1 or offset < 0:
+        assert spent[:burst] == [True] * burst
+    elif interval > 1.0:
+        assert sum(spent) <= burst
+
+
 def test_the_schema_grows_from_nothing_step_by_step() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        bridge.store.sqlite._migrate(connection)  # noqa: SLF001  the step that `open` takes, without a file
+        bridge.store.sqlite._migrate(connection, create=True)  # noqa: SLF001  the step of `open`, without a file
         assert connection.execute("PRAGMA user_version").fetchone() == (len(load_migrations(SQLITE)),)
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1").fetchall()
         assert ("turns",) in tables
-        bridge.store.sqlite._migrate(connection)  # noqa: SLF001  a second start changes nothing
+        bridge.store.sqlite._migrate(connection, create=True)  # noqa: SLF001  a second start changes nothing
 
 
 def test_the_database_refuses_a_second_claimed_row_of_a_lane(database: sqlite3.Connection) -> None:

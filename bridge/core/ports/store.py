@@ -107,6 +107,11 @@ class TurnStore(Protocol):
         """
         ...
 
+    @property
+    def made_at(self) -> float | None:
+        """When the store was made, new and empty; None before `open`, and for stores made by version 0.1."""
+        ...
+
     async def close(self) -> None:
         """Write all pending changes, then close."""
         ...
@@ -266,7 +271,10 @@ class TurnStore(Protocol):
         ...
 
     async def stalled(self, owner: str, claimed_before: float, queued_before: float) -> Stalled:
-        """The owner's open rows accepted before the two times; cheap, since called every second."""
+        """The owner's open rows accepted before the two times; cheap, since called every second.
+
+        Rows accepted over a minute after both times are old too: the clock was set back since.
+        """
         ...
 
     async def find(self, n: int) -> Turn | None:
@@ -285,6 +293,7 @@ class TurnStore(Protocol):
         """Take one token of a budget shared by all replicas; returns 0.0, or the seconds to wait, with nothing taken.
 
         The budget holds at most `burst` tokens and gains one each `interval` seconds.
+        A time on disk that lies further ahead than the budget holds, from before the clock was set back, counts as now.
         """
         ...
 

@@ -243,12 +243,13 @@ RETURNING lane;
 
 -- name: own_before
 -- Two columns only: the statement runs every second, also while thousands of answers wait for Teams to come back.
+-- Rows accepted after :ahead were accepted before the clock was set back, and are old too; the same in waiting_lanes.
 SELECT n, lane FROM turns
-WHERE state IN ('running', 'answered') AND owner = :owner AND accepted < :before;
+WHERE state IN ('running', 'answered') AND owner = :owner AND (accepted < :before OR accepted > :ahead);
 
 -- name: waiting_lanes
 SELECT DISTINCT lane FROM turns AS waiting
-WHERE state <> 'closed' AND state = 'queued' AND owner = :owner AND accepted < :before
+WHERE state <> 'closed' AND state = 'queued' AND owner = :owner AND (accepted < :before OR accepted > :ahead)
   AND NOT EXISTS (SELECT 1 FROM turns AS claimed
                   WHERE claimed.lane = waiting.lane AND claimed.state IN ('running', 'answered'));
 
@@ -274,10 +275,14 @@ SELECT max(n) AS n FROM turns WHERE lane = :lane AND state = 'closed' AND kind =
 INSERT INTO budgets (name, tat) VALUES (:name, 0) ON CONFLICT DO NOTHING;
 
 -- name: spend
--- The generic cell rate algorithm: `tat` moves on by an interval for each slot spent, at most a burst ahead of now.
-UPDATE budgets SET tat = CASE WHEN tat > <now> THEN tat ELSE <now> END + :interval
+-- The generic cell rate algorithm: `tat` moves on by an interval for each slot spent, at most a burst ahead of now. A
+-- `tat` further ahead was written before the clock was set back, and counts as now: else no question would be asked for
+-- as long as the jump. Five seconds more are no jump: a statement of PostgreSQL may wait so long for the row, and keeps
+-- the time of its beginning. The millionths of a second are for rounding: epoch seconds as double are exact to 0.0000002.
+UPDATE budgets SET tat = CASE WHEN tat > <now> AND tat <= <now> + :most + 5 THEN tat ELSE <now> END + :interval
 WHERE name = :name
-  AND CASE WHEN tat > <now> THEN tat ELSE <now> END + :interval - <now> <= :most + 0.000001
+  AND CASE WHEN tat > <now> AND tat <= <now> + :most + 5 THEN tat ELSE <now> END + :interval - <now>
+      <= :most + 0.000005
 RETURNING tat;
 
 -- name: budget_wait
@@ -293,6 +298,13 @@ ON CONFLICT (name) DO UPDATE SET tat = excluded.tat;
 -- name: switch
 INSERT INTO switches (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: keep_creation
+-- Minutes since the epoch: an INTEGER of PostgreSQL has no room for seconds after 2038.
+INSERT INTO switches (name, value) VALUES ('created', :minutes) ON CONFLICT DO NOTHING;
+
+-- name: creation
+SELECT value FROM switches WHERE name = 'created';
 
 -- name: blank
 UPDATE turns SET payload = NULL, reply = NULL, edit = NULL, stopped_by = ''
