@@ -54,6 +54,14 @@ class BotMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionDeleted:
+    """A session deleted in the gateway on the bridge's request; `lane` is the session's lane."""
+
+    lane: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayRun:
     """A run in the gateway, from `began` to `ended`; `ended` includes a tool still at work after a hang-up.
 
@@ -147,12 +155,17 @@ class History:
     actions: list[PersonAction] = field(default_factory=list)
     live_messages: list[LiveMessage] = field(default_factory=list)
     refusals: list[StreamRefusal] = field(default_factory=list)
+    visible: list[BotMessage] = field(default_factory=list)
+    """All texts that Teams ever showed: progress, words on cards, and texts replaced later."""
+    deleted_sessions: list[SessionDeleted] = field(default_factory=list)
     claims: dict[str, list[float]] = field(default_factory=dict)
     """When each message's turn was claimed: text and deletion count as they were at the claim."""
     unfetched: frozenset[str] = frozenset()
     """Tokens of files whose download failed by an injected fault."""
     certain_seconds: float = CERTAIN_SECONDS
     """How long an owner goes on sending without a heartbeat."""
+    latest_seconds: float = 120.0
+    """How long a message may wait for its outcome without a recorded reason."""
     outcome_notes: tuple[str, ...] = ()
     """First words of notes that are an outcome of a question."""
     stopped_early_note: str = "Stopped before"

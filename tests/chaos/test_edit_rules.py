@@ -215,11 +215,12 @@ def test_a_note_below_the_agents_partial_text_is_an_outcome() -> None:
     history = History([Q], [stopped], [replace(RUN, result="closed")])
     assert kinds(history) == []
     # not an outcome: unknown words above the line, words of a different run, no line, no run, a waiting note
-    assert kinds(replace(history, bot_messages=[replace(stopped, text=f"what{LINE}{STOPPED.text}")])) == ["lost"]
+    unknown = replace(history, bot_messages=[replace(stopped, text=f"what{LINE}{STOPPED.text}")])
+    assert kinds(unknown) == ["lost", "raw words"]
     assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re [t2]{LINE}{STOPPED.text}")])) == ["lost"]
     assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re\n\n{STOPPED.text}")])) == ["lost"]
     assert kinds(replace(history, runs=[])) == ["lost"]
-    assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re{LINE}Please wait.")])) == ["lost"]
+    assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re{LINE}I'm still busy …")])) == ["lost"]
     # the answer and the note together are an outcome too many
     assert kinds(replace(history, bot_messages=[ANSWER, replace(stopped, at=4.0)])) == ["two outcomes"]
 
