@@ -28,7 +28,7 @@ from support.simulator_world import Bot, Stage
 from bridge.simulator.gateway.app import GatewayOptions
 from bridge.simulator.gateway.app import build_app as gateway_app
 from bridge.simulator.gateway.events import Events
-from bridge.simulator.gateway.sessions import Sessions
+from bridge.simulator.gateway.sessions import Session
 from bridge.simulator.gateway.state import GATEWAY
 from bridge.simulator.teams import TeamsOptions, build_app
 from bridge.simulator.teams.activities import Envelope
@@ -171,6 +171,8 @@ class OutsideWorld:
                     return web.Response(status=503)
             if request.path.startswith("/files/"):
                 return await self._file(request)
+            if "/members/" in request.path:
+                return self._member(request)
             if "/v3/conversations/" not in request.path or request.method == "GET":
                 return await handler(request)
             try:
@@ -179,6 +181,13 @@ class OutsideWorld:
                 self.last_request_at = time.monotonic()
 
         return answer
+
+    def _member(self, request: web.Request) -> web.Response:
+        """Each person asked for is a member of the organisation."""
+        assert self.stage is not None
+        id_ = request.path.rpartition("/")[2]
+        tenant = self.stage.identity.app.tenant_id
+        return web.json_response({"id": id_, "tenantId": tenant, "userRole": "user", "userPrincipalName": f"{id_}@x"})
 
     async def _take(self, request: web.Request, activity: dict[str, Any]) -> web.Response:
         if "/reactions/" in request.path:
@@ -262,16 +271,10 @@ class OutsideWorld:
             ended = time.monotonic() + tail
             self.runs.append(GatewayRun(lane_of_user(user), tokens, began, ended, result, edited, files))
 
-    def record_deletions(self, sessions: Sessions) -> None:
-        """Record each deletion of a session, under the session's lane."""
-        delete = sessions.delete
-
-        def recorded(key: str) -> None:
-            lane = lane_of_user(key.removeprefix(f"agent:{AGENT}:http:direct:"))
-            self.deleted_sessions.append(SessionDeleted(lane, time.monotonic()))
-            delete(key)
-
-        sessions.delete = recorded  # type: ignore[method-assign]
+    def record_deletion(self, key: str) -> None:
+        """Record the deletion of the session with this key, under the session's lane."""
+        lane = lane_of_user(key.removeprefix(f"agent:{AGENT}:http:direct:"))
+        self.deleted_sessions.append(SessionDeleted(lane, time.monotonic()))
 
     async def _file(self, request: web.Request) -> web.Response:
         """Give out a person's file, or a fault where the dice say so."""
@@ -308,6 +311,18 @@ _GATEWAY_FAULTS = ("429", "500", "closed")
 _FILE_FAULTS = ("503",)
 
 
+class _Watched(dict[str, Session]):
+    """Sessions by key; calls `on_deletion` with the key of each deletion, also of a session that was not there."""
+
+    def __init__(self, on_deletion: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_deletion = on_deletion
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self._on_deletion(key)
+        return super().pop(key, *default)
+
+
 @asynccontextmanager
 async def open_outside_world(data: Path, dice: random.Random) -> AsyncIterator[OutsideWorld]:
     """Serve Teams, Entra ID and the gateway on free ports, with records and faults from `dice`."""
@@ -328,7 +343,8 @@ async def open_outside_world(data: Path, dice: random.Random) -> AsyncIterator[O
     agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
     agent.middlewares.append(world.gateway_middleware())
     world.events = agent[GATEWAY].events
-    world.record_deletions(agent[GATEWAY].sessions)
+    # The stand-in's own table of sessions, whose class has no way to be told of a deletion.
+    agent[GATEWAY].sessions._sessions = _Watched(world.record_deletion)  # noqa: SLF001
     runner, world.gateway_port = web.AppRunner(teams, shutdown_timeout=0.2), GatewayPort(agent, port)
     try:
         await runner.setup()

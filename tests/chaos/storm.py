@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import aiohttp
 from support.postgres_server import Database
-from support.process_world import BridgeProcess, bridge_environment, free_port
+from support.process_world import BridgeProcess, bridge_environment, eventually, free_port
 
 from bridge.core.lease import CERTAIN_SECONDS
 from bridge.core.texts import ENGLISH
@@ -33,8 +33,16 @@ from chaos.turn_table_log import facts_of, rows
 OUTCOMES = tuple(
     ENGLISH[key].partition("{")[0]
     for key in (
-        *("interrupted", "stopped", "stopped_early", "new_done", "session_not_deleted", "overloaded"),
-        *("gateway_down", "gateway_busy", "provider_failed", "run_lost", "gateway_unavailable", "internal_error"),
+        *("interrupted", "stopped", "stopped_by", "stopped_early", "new_done", "session_not_deleted", "overloaded"),
+        *(
+            "membership_unknown",
+            "gateway_down",
+            "gateway_busy",
+            "provider_failed",
+            "run_lost",
+            "gateway_unavailable",
+            "internal_error",
+        ),
     )
 )
 # Seconds to add to an epoch time of the turn table for this process's monotonic time.
@@ -68,6 +76,7 @@ class Storm:
     server: Database | None = None
     patches: tuple[str, ...] = ()
     kills: int = 0
+    latest_seconds: float = 120.0
     _away: list[Replica] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -188,6 +197,15 @@ class Storm:
             elif time.monotonic() - max(quiet_since, self.outside.last_request_at) > silence:
                 return
 
+    async def answered(self, lane: str) -> None:
+        """Wait until Teams shows as many messages of the bridge in the lane as people wrote there."""
+
+        def shown() -> bool:
+            asked = sum(message.lane == lane for message in self.outside.person_messages.values())
+            return sum(message.lane == lane for message in self.outside.bot_messages) >= asked
+
+        await eventually(shown, f"answers in {lane}")
+
     async def close(self) -> None:
         """End all replicas by SIGTERM; the store may be read afterwards."""
         for replica in self.replicas:
@@ -223,6 +241,7 @@ class Storm:
             stopped_early={id_: at + EPOCH for id_, at in facts.stopped_early.items()},
             claims={id_: [at + EPOCH for at in claims] for id_, claims in facts.claims.items()},
             certain_seconds=_SHORT_LEASE_CERTAIN if "short_lease" in self.patches else CERTAIN_SECONDS,
+            latest_seconds=self.latest_seconds,
             outcome_notes=OUTCOMES,
         )
 
