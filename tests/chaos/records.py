@@ -85,8 +85,9 @@ class GatewayRun:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An injected failure from `at` to `until`: `kill`, `term` or `freeze` of a replica, or `outage` of the database.
+    """An injected failure from `at` to `until`.
 
+    `kind`: `kill`, `term` or `freeze` of a replica, `cut` of its way to the database, or `outage` of the database.
     `ended`: exit of the process after a `kill` or `term`.
     """
 

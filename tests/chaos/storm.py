@@ -12,14 +12,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
-from support.postgres_server import Database
-from support.process_world import BridgeProcess, bridge_environment, eventually, free_port
+from support.postgres_proxy import PostgresProxy
+from support.postgres_server import Database, socket_of
+from support.process_world import bridge_environment, eventually, free_port
 
 from bridge.core.lease import CERTAIN_SECONDS
 from bridge.core.texts import ENGLISH
@@ -27,6 +28,7 @@ from chaos.checker import Verdict, check
 from chaos.outside_world import OutsideWorld, open_outside_world
 from chaos.people import People
 from chaos.records import History, Trouble
+from chaos.replica import Replica
 from chaos.turn_table_log import facts_of, rows
 
 # First words of notes that end a question; waiting notes and "nothing to stop" end none.
@@ -47,21 +49,14 @@ OUTCOMES = tuple(
 )
 # Seconds to add to an epoch time of the turn table for this process's monotonic time.
 EPOCH = time.monotonic() - time.time()
+# Seconds; clocks are wrong by multiples, so that the turn table's times can be put right afterwards. A clock that is
+# half an hour fast still finds Teams' tokens valid, which hold for an hour.
+_JUMP = 1800.0
 # Seconds without a heartbeat under mutants.short_lease.
 _SHORT_LEASE_CERTAIN = 3.0
 # Seconds of silence after all work, so that a forbidden late message is still recorded; and while a live message is
 # open, which ends later, since two requests of a stream are a second apart.
 LATE, PROGRESS_ENDS = 1.0, 2.5
-
-
-class Replica(BridgeProcess):
-    """A replica: `teams-bridge run`, or the same command with `patches` of mutants.py."""
-
-    def __init__(self, environment: dict[str, str], log: Path, patches: tuple[str, ...]) -> None:
-        super().__init__(environment, log)
-        if patches:
-            mutants = Path(__file__).parent / "mutants.py"
-            self._command = [str(mutants), ",".join(patches), "run"]
 
 
 @dataclass
@@ -83,6 +78,10 @@ class Storm:
         self.people = People(self.outside, list(self.replicas))
 
     @property
+    def fault_counts(self) -> Counter[str]:
+        return self.outside.fault_counts
+
+    @property
     def dice(self) -> random.Random:
         return self.outside.dice
 
@@ -92,16 +91,26 @@ class Storm:
     # trouble
 
     async def trouble(self, every: float, *, longest_freeze: float) -> None:
-        """Kill, end or freeze a random replica about every `every` seconds, until cancelled."""
+        """Trouble a random replica about every `every` seconds, until cancelled.
+
+        The replica is killed, ended, frozen or cut off from its database, and sometimes its clock is set.
+        """
         while True:
             await asyncio.sleep(self.dice.uniform(0.5, 1.5) * every)
             replica = self.dice.choice(self.replicas)
             if replica in self._away:
                 continue
             self._away.append(replica)
-            kind = self.dice.choices(["kill", "term", "freeze"], [6, 2, 2 if longest_freeze else 0])[0]
+            if self.dice.random() < 0.3:
+                self.fault_counts["clock set"] += 1
+                replica.set_clock(self.dice.randint(-2, 1) * _JUMP)
+            weights = [6, 2, 2 if longest_freeze else 0, 2 if longest_freeze and replica.proxy else 0]
+            kind = self.dice.choices(["kill", "term", "freeze", "cut"], weights)[0]
             if kind == "freeze":
                 async with self.frozen(replica):
+                    await asyncio.sleep(self.dice.uniform(0.3, longest_freeze))
+            elif kind == "cut":
+                async with self.cut_off(replica):
                     await asyncio.sleep(self.dice.uniform(0.3, longest_freeze))
             else:
                 await self.end(replica, kind, self.dice.uniform(0.0, 2.0))
@@ -121,7 +130,9 @@ class Storm:
             replica.kill()
             self.outside.troubles.append(Trouble(kind, at, ended + away, ended))
         await asyncio.sleep(away)
-        await asyncio.shield(replica.start(self.outside.http))
+        full_log = self.dice.random() < 0.2
+        self.fault_counts["full log"] += full_log
+        await asyncio.shield(replica.start(self.outside.http, full_log=full_log))
 
     @asynccontextmanager
     async def frozen(self, replica: Replica) -> AsyncIterator[None]:
@@ -134,6 +145,14 @@ class Storm:
             os.kill(replica.pid, signal.SIGCONT)
             self.outside.troubles.append(Trouble("freeze", at, time.monotonic()))
 
+    @asynccontextmanager
+    async def cut_off(self, replica: Replica) -> AsyncIterator[None]:
+        """Cut the replica off from its database for the time of the block."""
+        at = time.monotonic()
+        async with replica.cut_off(self.dice.choice(("silent", "refused"))):
+            yield
+        self.outside.troubles.append(Trouble("cut", at, time.monotonic()))
+
     async def play(self, *, messages: int, seconds: float, every: float, longest_freeze: float) -> None:
         """Let each lane's user write `messages` messages in about `seconds` seconds, amid faults and troubles."""
         faults = self.outside.faults
@@ -143,7 +162,7 @@ class Storm:
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
         troubles.append(asyncio.ensure_future(self.people.press_buttons(0.8 * every / self.lanes**0.5)))
-        await asyncio.gather(*(self.people.write_at_random(f"lane-{n}", messages, pause) for n in range(self.lanes)))
+        await asyncio.gather(*(self.people.write_at_random(_place(n), messages, pause) for n in range(self.lanes)))
         for trouble in troubles:
             trouble.cancel()
         await asyncio.gather(*troubles, return_exceptions=True)
@@ -153,7 +172,7 @@ class Storm:
         while True:
             await asyncio.sleep(self.dice.uniform(0.1, 0.4) * min(seconds, 40.0))
             service = self.dice.choice(["identity", "gateway", *(["database"] if self.server else [])])
-            self.outside.fault_counts[f"{service} away"] += 1
+            self.fault_counts[f"{service} away"] += 1
             if service == "database" and self.server is not None:
                 async with self.outage(self.server):
                     await asyncio.sleep(self.dice.uniform(0.5, 3.0))
@@ -238,8 +257,8 @@ class Storm:
         return replace(
             self.outside.history(),
             merged=facts.merged,
-            stopped_early={id_: at + EPOCH for id_, at in facts.stopped_early.items()},
-            claims={id_: [at + EPOCH for at in claims] for id_, claims in facts.claims.items()},
+            stopped_early={id_: _true_time(at) for id_, at in facts.stopped_early.items()},
+            claims={id_: [_true_time(at) for at in claims] for id_, claims in facts.claims.items()},
             certain_seconds=_SHORT_LEASE_CERTAIN if "short_lease" in self.patches else CERTAIN_SECONDS,
             latest_seconds=self.latest_seconds,
             outcome_notes=OUTCOMES,
@@ -265,6 +284,17 @@ class Storm:
             f"{sum(self.outside.fault_counts.values())} faults, {done}, exceptions by window {verdict.windows}, "
             f"{len(verdict.violations)} violations"
         )
+
+
+def _place(number: int) -> str:
+    """Where the user with this number writes: one in eight in a group, one in eight in a channel."""
+    return f"{ {6: 'group', 7: 'channel'}.get(number % 8, 'lane') }-{number}"
+
+
+def _true_time(at: float) -> float:
+    """A time of the turn table in monotonic time; clocks are wrong by multiples of `_JUMP`, a storm is shorter."""
+    wrong_by = round((at - time.time()) / _JUMP) * _JUMP
+    return at - wrong_by + EPOCH
 
 
 def _around(timeline: list[str], words: set[str]) -> list[str]:
@@ -296,13 +326,20 @@ async def storm(
         if schema:
             own["BRIDGE_STORE_SCHEMA"] = schema
         processes = []
-        for number in range(replicas):
-            environment = bridge_environment(data, outside.page, outside.gateway, free_port(), **{**own, **settings})
-            processes.append(Replica(environment, data / f"bridge-{number}.log", patches))
-        try:
-            yield Storm(outside, processes, store, schema, lanes, server, patches)
-        finally:
-            for process in processes:
-                if process.alive:
-                    os.kill(process.pid, signal.SIGCONT)
-                process.kill()
+        async with AsyncExitStack() as proxies:
+            for number in range(replicas):
+                way = dict(own)
+                proxy = PostgresProxy(socket_of(store)) if schema else None
+                if proxy is not None:
+                    way["BRIDGE_STORE"] = await proxies.enter_async_context(proxy.listening())
+                environment = bridge_environment(
+                    data, outside.page, outside.gateway, free_port(), **{**way, **settings}
+                )
+                processes.append(Replica(environment, data / f"bridge-{number}.log", patches, proxy))
+            try:
+                yield Storm(outside, processes, store, schema, lanes, server, patches)
+            finally:
+                for process in processes:
+                    if process.alive:
+                        os.kill(process.pid, signal.SIGCONT)
+                    process.kill()

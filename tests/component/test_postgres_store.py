@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.engine_world import new_turn
+from support.postgres_proxy import PostgresProxy
 from support.postgres_server import database, dsn, fresh_schema, socket_path
 
 from bridge.core.edits import EditVerdict, MessageEdit
@@ -195,59 +196,11 @@ async def test_an_expired_replica_learns_from_its_heartbeat_that_it_was_taken_ov
 # lost connections
 
 
-class _Proxy:
-    """A connection to the server that can be cut, or turn silent: bytes are taken and not passed on."""
-
-    def __init__(self) -> None:
-        self._target = socket_path()
-        self._writers: list[asyncio.StreamWriter] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.silent = False
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/postgres"
-        finally:
-            server.close()
-            self.cut()
-            for task in self._tasks:
-                task.cancel()
-
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        there, back = await asyncio.open_unix_connection(self._target)
-        self._writers += [writer, back]
-        other = asyncio.ensure_future(self._pass(there, writer))
-        self._tasks.add(other)
-        await self._pass(reader, back)
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        silent_from_now_on = False
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while data := await reader.read(65536):
-                # once silent, a connection stays silent, as behind a firewall that dropped the flow
-                silent_from_now_on = silent_from_now_on or self.silent
-                if not silent_from_now_on:
-                    writer.write(data)
-                    await writer.drain()
-        with contextlib.suppress(ConnectionError):
-            writer.close()
-
-
 HASTY = Waits(answer=1.0, connection=0.5)
 
 
 async def test_a_cut_connection_fails_no_call() -> None:
-    proxy = _Proxy()
+    proxy = PostgresProxy(socket_path())
     async with proxy.listening() as through, two(through, HASTY) as (a, _):
         for n in range(5):
             await asyncio.gather(*(a.accept(new_turn(f"q{n}-{k}", lane=f"l{n}-{k}"), A, claim=True) for k in range(5)))
@@ -256,7 +209,7 @@ async def test_a_cut_connection_fails_no_call() -> None:
 
 
 async def test_a_silent_connection_is_given_up_at_the_time_limit_and_replaced() -> None:
-    proxy = _Proxy()
+    proxy = PostgresProxy(socket_path())
     async with proxy.listening() as through, two(through, HASTY) as (a, _):
         await a.accept(new_turn("before"), A, claim=True)
         proxy.silent = True
@@ -420,7 +373,7 @@ async def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(role: str)
 
 async def test_a_server_without_tls_is_refused_in_a_sentence_where_tls_is_demanded() -> None:
     """Over a TCP port: libpq asks for no TLS on a Unix socket."""
-    proxy, sentence = _Proxy(), "the server speaks no TLS, which sslmode in BRIDGE_STORE demands"
+    proxy, sentence = PostgresProxy(socket_path()), "the server speaks no TLS, which sslmode in BRIDGE_STORE demands"
     async with proxy.listening() as through:
         for mode in ("require", "verify-full"):
             with pytest.raises(StoreUnavailable, match=sentence):
