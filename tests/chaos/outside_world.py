@@ -73,6 +73,8 @@ class Faults:
     """The longest run in seconds."""
     identity: float = 0.0
     """Probability of a token request that takes 3 to 10 seconds."""
+    slow_seconds: float = 1.5
+    """How long Teams takes to show a message under the fault "slow"."""
     bucket: tuple[float, int] | None = None
     """The gateway's rate limit: seconds per question, and questions at once; None: no limit."""
     identity_down: bool = False
@@ -201,7 +203,7 @@ class OutsideWorld:
         if fault in ("429", "412", "503"):
             return web.Response(status=int(fault), headers={"Retry-After": "1"} if fault == "429" else {})
         if fault == "slow":
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(self.faults.slow_seconds)
         unknown = fault if fault in ("502", "504", "closed") else ""
         source = found[0] if (found := _SOURCE.search(text)) else card_turn(activity)
         # Activities in channels name no message: the only question of the thread is its first message.

@@ -138,6 +138,16 @@ async def the_gateway_fails(here: Storm, lane: str) -> None:
     await here.answered(lane)
 
 
+async def killed_during_a_slow_send(here: Storm, lane: str) -> None:
+    """The replica is killed while Teams is slow to show an answer: the answer sent after the restart is shown first."""
+    here.outside.faults.slow_seconds = 8.0
+    here.outside.forced["connector"] = "slow"
+    id_ = await here.people.say(lane)
+    await eventually(lambda: here.fault_counts["connector slow"], "the answer is on its way")
+    await here.end(here.replicas[0], "kill", 0.0)
+    await eventually(lambda: sum(shown.reply_to == id_ for shown in here.outside.bot_messages) == 2, "both are shown")
+
+
 ON_ONE_REPLICA: list[tuple[str, Scenario, str]] = [
     ("no_dedupe", delivered_three_times, "asked twice"),
     ("claim_out_of_order", two_waiting, "out of order"),
@@ -204,7 +214,8 @@ async def _two_replicas(folder: Path, patches: tuple[str, ...], database: str) -
 async def _unbroken(folder: Path) -> Found:
     async with storm(folder / "w", 1, settings=NO_MERGING) as here:
         await here.start()
-        for number, scenario in enumerate(dict.fromkeys(scenario for _, scenario, _ in ON_ONE_REPLICA)):
+        scenarios = [*(scenario for _, scenario, _ in ON_ONE_REPLICA), killed_during_a_slow_send]
+        for number, scenario in enumerate(dict.fromkeys(scenarios)):
             await scenario(here, f"lane-{number}")
         return await _judge(here, 20.0)
 
