@@ -254,7 +254,7 @@ class _Check:
             trouble.kind == "freeze"
             and trouble.at < second.began
             and first.began < trouble.until
-            and second.began < trouble.until + AFTER_A_FREEZE
+            and second.began < self._history.slowed(trouble.until, AFTER_A_FREEZE)
             for trouble in self._history.troubles
         )
 

@@ -107,12 +107,13 @@ def may_be_unwritten(history: History, trouble: Trouble, shown: float, arrived: 
     if trouble.kind in ("freeze", *NO_DATABASE) and not _ends_owners(history, trouble):
         return False
     if trouble.kind in NO_DATABASE:
-        return trouble.at - COMMIT_SECONDS <= shown <= trouble.at + history.certain_seconds + HEARTBEAT_SECONDS
-    committed = shown + COMMIT_SECONDS
+        last = history.slowed(trouble.at, history.certain_seconds + HEARTBEAT_SECONDS)
+        return trouble.at <= history.slowed(shown, COMMIT_SECONDS) and shown <= last
+    committed = history.slowed(shown, COMMIT_SECONDS)
     outages = (other for other in history.troubles if other.kind in NO_DATABASE)
     for outage in sorted(outages, key=lambda outage: outage.at):
         if outage.at <= committed <= outage.until + COMMIT_SECONDS:
-            committed = outage.until + RETRY_SECONDS + COMMIT_SECONDS
+            committed = history.slowed(outage.until, RETRY_SECONDS + COMMIT_SECONDS)
     lost = (trouble.at, trouble.until) if trouble.kind == "freeze" else (trouble.memory_lost,)
     return any((shown if arrived is None else arrived) - ARRIVAL_SECONDS <= at <= committed for at in lost)
 

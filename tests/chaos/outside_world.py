@@ -45,6 +45,7 @@ from chaos.records import (
     History,
     PersonAction,
     PersonMessage,
+    ProcessorWait,
     SessionDeleted,
     Trouble,
     beginning,
@@ -106,6 +107,7 @@ class OutsideWorld:
     run_seconds: dict[str, float] = field(default_factory=dict)
     forced: dict[str, str] = field(default_factory=dict)
     deleted_sessions: list[SessionDeleted] = field(default_factory=list)
+    processor_waits: list[ProcessorWait] = field(default_factory=list)
     stage: Stage | None = None
     gateway_port: GatewayPort | None = None
     events: Events = field(default_factory=Events)
@@ -130,6 +132,7 @@ class OutsideWorld:
             refusals=self.screen.refusals,
             visible=list(self.screen.visible),
             deleted_sessions=self.deleted_sessions,
+            processor_waits=self.processor_waits,
             unfetched=frozenset(self.unfetched),
         )
 

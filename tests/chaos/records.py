@@ -54,6 +54,14 @@ class BotMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessorWait:
+    """A replica that was ready to run waited `seconds` for a processor, in the moments before `at`."""
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SessionDeleted:
     """A session deleted in the gateway on the bridge's request; `lane` is the session's lane."""
 
@@ -159,6 +167,8 @@ class History:
     visible: list[BotMessage] = field(default_factory=list)
     """All texts that Teams ever showed: progress, words on cards, and texts replaced later."""
     deleted_sessions: list[SessionDeleted] = field(default_factory=list)
+    processor_waits: list[ProcessorWait] = field(default_factory=list)
+    """A busy machine: time that replicas lost, and that no limit of the checker counts."""
     claims: dict[str, list[float]] = field(default_factory=dict)
     """When each message's turn was claimed: text and deletion count as they were at the claim."""
     unfetched: frozenset[str] = frozenset()
@@ -173,6 +183,14 @@ class History:
     """First words of the note after a stop before the agent was asked."""
     refused_note: str = "Too many messages"
     """First words of the note that a message was not accepted because the queue was full."""
+
+    def slowed(self, since: float, seconds: float) -> float:
+        """A limit of `seconds` after `since`, longer by all waits for a processor from `since` to the limit's end."""
+        end = since + seconds
+        for wait in sorted(self.processor_waits, key=lambda wait: wait.at):
+            if since <= wait.at <= end + wait.seconds:
+                end += wait.seconds
+        return end
 
     def asking_message(self, id_: str) -> str:
         """The id of the message whose turn asked for the merged group of message `id_`."""

@@ -41,6 +41,14 @@ class Replica(BridgeProcess):
         """Set the replica's wall clock to the true time plus `seconds`."""
         set_clock(self._clock, seconds)
 
+    def processor_wait(self) -> float:
+        """Seconds for which the process's main thread was ready to run and waited for a processor; Linux only."""
+        try:
+            # https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        except OSError:
+            return 0.0
+
     async def start(self, http: aiohttp.ClientSession, *, full_log: bool = False) -> None:
         """Start the replica and wait until it is ready. `full_log`: each line of the log fails to be written."""
         if full_log and sys.platform == "linux":

@@ -27,7 +27,7 @@ from bridge.core.texts import ENGLISH
 from chaos.checker import Verdict, check
 from chaos.outside_world import OutsideWorld, open_outside_world
 from chaos.people import People
-from chaos.records import History, Trouble
+from chaos.records import History, ProcessorWait, Trouble
 from chaos.replica import Replica
 from chaos.turn_table_log import facts_of, rows
 
@@ -54,6 +54,8 @@ EPOCH = time.monotonic() - time.time()
 _JUMP = 1800.0
 # Seconds without a heartbeat under mutants.short_lease.
 _SHORT_LEASE_CERTAIN = 3.0
+# Seconds between two measurements of the replicas' waits for a processor.
+_MEASURE_SECONDS = 0.2
 # Seconds of silence after all work, so that a forbidden late message is still recorded; and while a live message is
 # open, which ends later, since two requests of a stream are a second apart.
 LATE, PROGRESS_ENDS = 1.0, 2.5
@@ -134,6 +136,19 @@ class Storm:
         self.fault_counts["full log"] += full_log
         await asyncio.shield(replica.start(self.outside.http, full_log=full_log))
 
+    async def measure_waits(self) -> None:
+        """Record how long each replica waits for a processor, until cancelled."""
+        before = dict[int, float]()
+        while True:
+            await asyncio.sleep(_MEASURE_SECONDS)
+            for replica in self.replicas:
+                if replica.alive:
+                    waited = replica.processor_wait()
+                    lost = waited - before.get(replica.pid, waited)
+                    before[replica.pid] = waited
+                    if lost > _MEASURE_SECONDS / 10:
+                        self.outside.processor_waits.append(ProcessorWait(time.monotonic(), lost))
+
     @asynccontextmanager
     async def frozen(self, replica: Replica) -> AsyncIterator[None]:
         """Freeze the replica's process (SIGSTOP) for the time of the block."""
@@ -161,6 +176,7 @@ class Storm:
         pause = seconds / messages
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
+        troubles.append(asyncio.ensure_future(self.measure_waits()))
         troubles.append(asyncio.ensure_future(self.people.press_buttons(0.8 * every / self.lanes**0.5)))
         await asyncio.gather(*(self.people.write_at_random(_place(n), messages, pause) for n in range(self.lanes)))
         for trouble in troubles:

@@ -15,6 +15,7 @@ from chaos.records import (
     LiveMessage,
     PersonAction,
     PersonMessage,
+    ProcessorWait,
     StreamRefusal,
     Trouble,
 )
@@ -263,3 +264,12 @@ def test_a_kill_soon_after_an_outage_explains_a_message_id_not_yet_committed() -
     assert kinds(replace(twice, troubles=[outage, Trouble("kill", 20.0, 21.0)])) == ["doubled"]
     late = replace(outage, at=5.0)
     assert kinds(replace(twice, troubles=[late, Trouble("kill", 12.0, 13.0)])) == ["doubled"]
+
+
+def test_time_for_which_a_replica_waited_for_a_processor_is_not_counted() -> None:
+    twice = History([Q], [ANSWER, replace(ANSWER, at=60.0)], [RUN], troubles=[Trouble("kill", 6.0, 7.0)])
+    assert kinds(twice) == ["doubled"]
+    waits = [ProcessorWait(3.5, 0.4), ProcessorWait(4.3, 0.9), ProcessorWait(5.2, 0.9)]
+    assert kinds(replace(twice, processor_waits=waits)) == []
+    assert kinds(replace(twice, processor_waits=waits[1:])) == ["doubled"]
+    assert kinds(replace(twice, processor_waits=[ProcessorWait(2.9, 9.0), ProcessorWait(20.0, 9.0)])) == ["doubled"]
