@@ -23,6 +23,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 from support.process_world import AGENT, TOKEN, free_port
+from support.servers import stop_server
 from support.simulator_world import Bot, Stage
 
 from bridge.simulator.gateway.app import GatewayOptions
@@ -361,5 +362,5 @@ async def open_outside_world(data: Path, dice: random.Random) -> AsyncIterator[O
             world.stage = Stage(teams, world.page, session, Bot())
             yield world
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
         await world.gateway_port.remove()

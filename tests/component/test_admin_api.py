@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from support.engine_world import World
 from support.listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
+from support.servers import client_on_test_port
 
 from bridge.core.feedback import Rating, Reaction
 from bridge.core.turn import Kind, Lane, Outcome
@@ -62,7 +63,7 @@ async def admin_application(token: str = "") -> AsyncIterator[tuple[World, web.A
 
 @asynccontextmanager
 async def admin_http(token: str = "") -> AsyncIterator[AdminHttp]:
-    async with admin_application(token) as (world, app), TestClient(TestServer(app)) as http:
+    async with admin_application(token) as (world, app), client_on_test_port(app) as http:
         yield AdminHttp(world, http)
 
 

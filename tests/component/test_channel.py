@@ -8,8 +8,9 @@ from dataclasses import replace
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 from support.connector_world import HANG_UP, NO_ANSWER, Answer, bench
+from support.servers import serving_on_test_port
 
 from bridge.core.errors import (
     ConnectorUnreachable,
@@ -362,7 +363,7 @@ async def test_an_id_in_a_chunked_answer_is_read() -> None:
 
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", chunked)
-        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        async with serving_on_test_port(app) as server, aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{server.port}"
             cloud = custom(f"{url}/openid", url, [f"127.0.0.1:{server.port}"])
             channel = TeamsChannel(session, b.token, cloud, lambda: None)
