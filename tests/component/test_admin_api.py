@@ -260,7 +260,7 @@ async def test_a_token_that_is_not_utf_8_is_refused() -> None:
     async with admin_http("token") as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.http.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: bridge\r\nAuthorization: Bearer t\xff\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readline() == b"HTTP/1.1 401 Unauthorized\r\n"
         writer.close()
 

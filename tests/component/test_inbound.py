@@ -113,7 +113,7 @@ class Endpoint:
             head = "\r\n".join(["POST /api/messages HTTP/1.1", f"Host: {host}", *lines, "", ""])
             writer.write(head.encode() + body)
             await writer.drain()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await reader.readline()
         finally:
             writer.close()
