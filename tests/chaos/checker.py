@@ -119,7 +119,8 @@ class _Check:
             or (shown.reply_to in ids and self._note(message, shown.text).startswith(self._history.outcome_notes))
         ]
         early = self._early_notes.get((message.lane, self._history.stopped_early.get(message.id, 0.0)))
-        return own if early is None else sorted([*own, early], key=_came)
+        # in a thread the note of a stop names no message but the thread's first, and so is found in both ways
+        return own if early is None or early in own else sorted([*own, early], key=_came)
 
     def _note(self, message: PersonMessage, text: str) -> str:
         """The bridge's note within a text: below the line, if the agent's words above belong to this message's run."""

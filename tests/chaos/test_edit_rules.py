@@ -273,3 +273,9 @@ def test_time_for_which_a_replica_waited_for_a_processor_is_not_counted() -> Non
     assert kinds(replace(twice, processor_waits=waits)) == []
     assert kinds(replace(twice, processor_waits=waits[1:])) == ["doubled"]
     assert kinds(replace(twice, processor_waits=[ProcessorWait(2.9, 9.0), ProcessorWait(20.0, 9.0)])) == ["doubled"]
+
+
+def test_the_note_of_an_early_stop_in_a_thread_counts_once() -> None:
+    early = BotMessage(4.6, "ann", "Stopped before the agent …", "m1")
+    history = History([Q], [early], stopped_early={"m1": 4.5}, outcome_notes=(*NOTES, "Stopped before"))
+    assert check(history).violations == ()
