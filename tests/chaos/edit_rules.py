@@ -115,7 +115,8 @@ def may_be_unwritten(history: History, trouble: Trouble, shown: float, arrived: 
         if outage.at <= committed <= outage.until + COMMIT_SECONDS:
             committed = history.slowed(outage.until, RETRY_SECONDS + COMMIT_SECONDS)
     lost = (trouble.at, trouble.until) if trouble.kind == "freeze" else (trouble.memory_lost,)
-    return any((shown if arrived is None else arrived) - ARRIVAL_SECONDS <= at <= committed for at in lost)
+    sent = history.sent_from(shown if arrived is None else arrived, ARRIVAL_SECONDS)
+    return any(sent <= at <= committed for at in lost)
 
 
 def _ends_owners(history: History, trouble: Trouble) -> bool:
@@ -165,7 +166,7 @@ def _why_refused(history: History, refusal: StreamRefusal, began: float, faults:
         return "what was shown before was not told"
     for trouble in history.troubles:
         if trouble.kind not in NO_DATABASE:
-            explained = began - ARRIVAL_SECONDS <= trouble.memory_lost and trouble.at <= refusal.at
+            explained = history.sent_from(began, ARRIVAL_SECONDS) <= trouble.memory_lost and trouble.at <= refusal.at
         else:
             owner_ends = trouble.at + history.certain_seconds - 2 * HEARTBEAT_SECONDS
             explained = _ends_owners(history, trouble) and began <= owner_ends <= refusal.at

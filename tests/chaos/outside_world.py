@@ -109,6 +109,7 @@ class OutsideWorld:
     forced: dict[str, str] = field(default_factory=dict)
     deleted_sessions: list[SessionDeleted] = field(default_factory=list)
     processor_waits: list[ProcessorWait] = field(default_factory=list)
+    observer_lags: list[ProcessorWait] = field(default_factory=list)
     stage: Stage | None = None
     gateway_port: GatewayPort | None = None
     events: Events = field(default_factory=Events)
@@ -134,6 +135,7 @@ class OutsideWorld:
             visible=list(self.screen.visible),
             deleted_sessions=self.deleted_sessions,
             processor_waits=self.processor_waits,
+            observer_lags=self.observer_lags,
             unfetched=frozenset(self.unfetched),
         )
 

@@ -169,6 +169,8 @@ class History:
     deleted_sessions: list[SessionDeleted] = field(default_factory=list)
     processor_waits: list[ProcessorWait] = field(default_factory=list)
     """A busy machine: time that replicas lost, and that no limit of the checker counts."""
+    observer_lags: list[ProcessorWait] = field(default_factory=list)
+    """Time for which this process, which records all arrivals, was behind with its work."""
     claims: dict[str, list[float]] = field(default_factory=dict)
     """When each message's turn was claimed: text and deletion count as they were at the claim."""
     unfetched: frozenset[str] = frozenset()
@@ -191,6 +193,14 @@ class History:
             if since <= wait.at <= end + wait.seconds:
                 end += wait.seconds
         return end
+
+    def sent_from(self, arrived: float, seconds: float) -> float:
+        """The earliest sending of a request recorded at `arrived`: `seconds` before, and all lags of this process."""
+        start = arrived - seconds
+        for lag in sorted(self.observer_lags, key=lambda lag: lag.at, reverse=True):
+            if lag.at - lag.seconds <= arrived and start <= lag.at:
+                start -= lag.seconds
+        return start
 
     def asking_message(self, id_: str) -> str:
         """The id of the message whose turn asked for the merged group of message `id_`."""

@@ -56,6 +56,8 @@ _JUMP = 1800.0
 _SHORT_LEASE_CERTAIN = 3.0
 # Seconds between two measurements of the replicas' waits for a processor.
 _MEASURE_SECONDS = 0.2
+# Seconds between two measurements of this process's own lag.
+_LAG_SECONDS = 0.05
 # Seconds of silence after all work, so that a forbidden late message is still recorded; and while a live message is
 # open, which ends later, since two requests of a stream are a second apart.
 LATE, PROGRESS_ENDS = 1.0, 2.5
@@ -149,6 +151,15 @@ class Storm:
                     if lost > _MEASURE_SECONDS / 10:
                         self.outside.processor_waits.append(ProcessorWait(time.monotonic(), lost))
 
+    async def measure_lag(self) -> None:
+        """Record how far this process is behind with its work, until cancelled."""
+        while True:
+            at = time.monotonic()
+            await asyncio.sleep(_LAG_SECONDS)
+            now = time.monotonic()
+            if now - at > 1.4 * _LAG_SECONDS:
+                self.outside.observer_lags.append(ProcessorWait(now, now - at - _LAG_SECONDS))
+
     @asynccontextmanager
     async def frozen(self, replica: Replica) -> AsyncIterator[None]:
         """Freeze the replica's process (SIGSTOP) for the time of the block."""
@@ -176,7 +187,7 @@ class Storm:
         pause = seconds / messages
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
-        troubles.append(asyncio.ensure_future(self.measure_waits()))
+        troubles += [asyncio.ensure_future(self.measure_waits()), asyncio.ensure_future(self.measure_lag())]
         troubles.append(asyncio.ensure_future(self.people.press_buttons(0.8 * every / self.lanes**0.5)))
         await asyncio.gather(*(self.people.write_at_random(_place(n), messages, pause) for n in range(self.lanes)))
         for trouble in troubles:

@@ -279,3 +279,13 @@ def test_the_note_of_an_early_stop_in_a_thread_counts_once() -> None:
     early = BotMessage(4.6, "ann", "Stopped before the agent …", "m1")
     history = History([Q], [early], stopped_early={"m1": 4.5}, outcome_notes=(*NOTES, "Stopped before"))
     assert check(history).violations == ()
+
+
+def test_an_arrival_recorded_late_by_a_busy_test_process_was_sent_before_a_kill() -> None:
+    twice = History([Q], [ANSWER, replace(ANSWER, at=60.0)], [RUN], troubles=[Trouble("kill", 2.1, 4.0)])
+    assert kinds(twice) == ["doubled"]
+    lags = [ProcessorWait(2.9, 0.3), ProcessorWait(2.4, 0.2)]
+    assert kinds(replace(twice, observer_lags=lags)) == []
+    assert kinds(replace(twice, observer_lags=lags[1:])) == ["doubled"]
+    assert kinds(replace(twice, observer_lags=[ProcessorWait(2.9, 0.3), ProcessorWait(1.9, 0.4)])) == ["doubled"]
+    assert kinds(replace(twice, observer_lags=[ProcessorWait(3.9, 0.3)])) == ["doubled"]
