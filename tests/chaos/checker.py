@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from chaos.allowed_words import undecorated
 from chaos.edit_rules import CLOCK_SKEW, check_edits_and_streams, may_be_unwritten
+from chaos.leak_rules import check_leaks
 from chaos.records import (
     LINE,
     BotMessage,
@@ -49,7 +51,7 @@ class _Check:
         self._history = history
         self._windows: Counter[str] = Counter()
         self._bot_messages: dict[str, list[BotMessage]] = defaultdict(list)
-        for shown in sorted(history.bot_messages, key=lambda shown: shown.at):
+        for shown in sorted(history.bot_messages, key=_came):
             self._bot_messages[shown.lane].append(shown)
         self._actions: dict[str, list[PersonAction]] = defaultdict(list)
         for action in history.actions:
@@ -59,6 +61,7 @@ class _Check:
 
     def verdict(self) -> Verdict:
         found = [*self._lost(), *self._too_many(), *self._out_of_order(), *self._two_at_once(), *self._asked_twice()]
+        found += [*self._late(), *check_leaks(self._history)]
         found += check_edits_and_streams(self._history, self._windows)
         return Verdict(tuple(found), dict(self._windows))
 
@@ -103,7 +106,7 @@ class _Check:
         return matched
 
     def _outcomes_of(self, message: PersonMessage) -> list[BotMessage]:
-        """The outcomes of a message, in order of time.
+        """The outcomes of a message, in the order in which their requests came to Teams.
 
         Outcomes are answers with the message's token, outcome notes in reply to the message or its merged group, and
         the note of an early `/stop`.
@@ -116,11 +119,12 @@ class _Check:
             or (shown.reply_to in ids and self._note(message, shown.text).startswith(self._history.outcome_notes))
         ]
         early = self._early_notes.get((message.lane, self._history.stopped_early.get(message.id, 0.0)))
-        return own if early is None else sorted([*own, early], key=lambda shown: shown.at)
+        # in a thread the note of a stop names no message but the thread's first, and so is found in both ways
+        return own if early is None or early in own else sorted([*own, early], key=_came)
 
     def _note(self, message: PersonMessage, text: str) -> str:
         """The bridge's note within a text: below the line, if the agent's words above belong to this message's run."""
-        said, line, note = text.partition(LINE)
+        said, line, note = undecorated(text).partition(LINE)
         runs = (run for run in self._history.runs if run.lane == message.lane and message.token in run.tokens)
         begun = (beginning(run.tokens) for run in runs)
         return note if line and any(words.startswith(said) or said.startswith(words) for words in begun) else text
@@ -145,7 +149,7 @@ class _Check:
                 yield Violation("lost", message.lane, f"{message.id} {message.token}")
             elif stopped is not None and (message.lane, stopped) not in self._early_notes:
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, stopped without a note")
-            elif clicks and not self._deleted(message) and outcomes[-1].at < min(clicks):
+            elif clicks and not self._deleted(message) and _came(outcomes[-1]) < min(clicks):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, asked once more")
 
     def _too_many(self) -> Iterator[Violation]:
@@ -165,7 +169,7 @@ class _Check:
                 if first is not None and window:
                     self._windows[window] += 1
                     allowed[allowed.index(first)] = shown
-                elif new_source and len(allowed) <= sum(click.at < shown.at for click in clicks):
+                elif new_source and len(allowed) <= sum(click.at < _came(shown) for click in clicks):
                     allowed.append(shown)  # the outcome of asking again
                 elif first is None:
                     yield Violation("two outcomes", message.lane, f"{message.id} {[s.text[:40] for s in outcomes]}")
@@ -187,7 +191,7 @@ class _Check:
         return ""
 
     def _out_of_order(self) -> Iterator[Violation]:
-        """Guarantee 3: if X got its 200 before Y was first sent, X's first outcome was shown before Y's.
+        """Guarantee 3: if X got its 200 before Y was first sent, X's first outcome came to Teams before Y's.
 
         Not judged: early stops and refused messages, whose notes come at once, and messages with a click before their
         first outcome, since a question asked again goes to the end of the lane.
@@ -197,14 +201,36 @@ class _Check:
             outcomes = self._outcomes[message.id]
             early = bool(outcomes) and outcomes[0].text.startswith(self._history.stopped_early_note)
             at_once = early or any(s.text.startswith(self._history.refused_note) for s in outcomes)
-            again = any(outcomes and click.at < outcomes[0].at for click in self._clicks(message))
+            again = any(outcomes and click.at < _came(outcomes[0]) for click in self._clicks(message))
             if outcomes and not at_once and not again:
-                lanes[message.lane].append((message, outcomes[0].at))
+                lanes[message.lane].append((message, _came(outcomes[0])))
         for lane, messages in lanes.items():
             for x, x_at in messages:
                 late = [y for y, y_at in messages if x.acked is not None and x.acked < y.sent and y_at < x_at]
                 for y in late:
                     yield Violation("out of order", lane, f"{x.id} acknowledged before {y.id} was sent")
+
+    def _late(self) -> Iterator[Violation]:
+        """Guarantee 4, no silence: an outcome comes within `latest_seconds` after the last recorded reason to wait.
+
+        Reasons: the 200 of the message or of a click, the end of a run of the message, the outcome of a different
+        message of the lane, and the end of a trouble. Judged: the first outcome, and the first after each click.
+        """
+        firsts = defaultdict[str, list[float]](list)
+        for message in self._history.person_messages:
+            firsts[message.lane] += [_came(shown) for shown in self._outcomes[message.id][:1]]
+        for message in self._history.person_messages:
+            clicks = [click.acked for click in self._clicks(message) if click.acked is not None]
+            runs = (run for run in self._history.runs if run.lane == message.lane and message.token in run.tokens)
+            reasons = [*clicks, *(run.ended for run in runs), *firsts[message.lane]]
+            reasons += [trouble.until for trouble in self._history.troubles]
+            for since in [message.acked, *clicks]:
+                came = next((_came(s) for s in self._outcomes[message.id] if since and _came(s) > since), None)
+                if since is None or came is None:
+                    continue
+                waited = came - max([since, *(at for at in reasons if at < came)])
+                if waited > self._history.latest_seconds:
+                    yield Violation("late", message.lane, f"{message.id} {message.token} after {waited:.0f} s")
 
     def _two_at_once(self) -> Iterator[Violation]:
         """Guarantee 3: a run of a lane begins after the lane's run before has ended in the gateway.
@@ -229,7 +255,7 @@ class _Check:
             trouble.kind == "freeze"
             and trouble.at < second.began
             and first.began < trouble.until
-            and second.began < trouble.until + AFTER_A_FREEZE
+            and second.began < self._history.slowed(trouble.until, AFTER_A_FREEZE)
             for trouble in self._history.troubles
         )
 
@@ -245,3 +271,8 @@ class _Check:
         for (lane, token), times in runs.items():
             if times > allowed.get((lane, token), 1):
                 yield Violation("asked twice", lane, token)
+
+
+def _came(shown: BotMessage) -> float:
+    """When the request of a message came to Teams: a slow Teams may show an earlier message after a later one."""
+    return shown.at if shown.arrived is None else shown.arrived

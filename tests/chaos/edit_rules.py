@@ -21,6 +21,8 @@ from chaos.records import (
     Violation,
 )
 
+# Troubles during which a replica writes nothing to its database.
+NO_DATABASE = ("outage", "cut")
 # Seconds within which a shown message's id is committed while the store works.
 COMMIT_SECONDS = 1.0
 # Seconds after an outage within which a failed commit was retried (bridge/engine/store_retry.py: waits of 5 s at most).
@@ -99,20 +101,22 @@ def may_be_unwritten(history: History, trouble: Trouble, shown: float, arrived: 
 
     `shown`: when Teams showed the message; `arrived`: when its request came, if earlier. A kill or end explains the
     loss from the request's arrival until a second after the showing, or until the retries after an outage have ended.
-    A freeze or outage explains the loss only when an owner loses its lease in the meantime; a request prepared before
-    a freeze leaves as the owner wakes, before the owner notices the takeover.
+    A freeze, outage or cut explains the loss only when an owner loses its lease in the meantime; a request prepared
+    before a freeze leaves as the owner wakes, before the owner notices the takeover.
     """
-    if trouble.kind in ("freeze", "outage") and not _ends_owners(history, trouble):
+    if trouble.kind in ("freeze", *NO_DATABASE) and not _ends_owners(history, trouble):
         return False
-    if trouble.kind == "outage":
-        return trouble.at - COMMIT_SECONDS <= shown <= trouble.at + history.certain_seconds + HEARTBEAT_SECONDS
-    committed = shown + COMMIT_SECONDS
-    outages = (other for other in history.troubles if other.kind == "outage")
+    if trouble.kind in NO_DATABASE:
+        last = history.slowed(trouble.at, history.certain_seconds + HEARTBEAT_SECONDS)
+        return trouble.at <= history.slowed(shown, COMMIT_SECONDS) and shown <= last
+    committed = history.slowed(shown, COMMIT_SECONDS)
+    outages = (other for other in history.troubles if other.kind in NO_DATABASE)
     for outage in sorted(outages, key=lambda outage: outage.at):
         if outage.at <= committed <= outage.until + COMMIT_SECONDS:
-            committed = outage.until + RETRY_SECONDS + COMMIT_SECONDS
+            committed = history.slowed(outage.until, RETRY_SECONDS + COMMIT_SECONDS)
     lost = (trouble.at, trouble.until) if trouble.kind == "freeze" else (trouble.memory_lost,)
-    return any((shown if arrived is None else arrived) - ARRIVAL_SECONDS <= at <= committed for at in lost)
+    sent = history.sent_from(shown if arrived is None else arrived, ARRIVAL_SECONDS)
+    return any(sent <= at <= committed for at in lost)
 
 
 def _ends_owners(history: History, trouble: Trouble) -> bool:
@@ -161,8 +165,8 @@ def _why_refused(history: History, refusal: StreamRefusal, began: float, faults:
     if any(at <= refusal.at for at in faults):
         return "what was shown before was not told"
     for trouble in history.troubles:
-        if trouble.kind != "outage":
-            explained = began - ARRIVAL_SECONDS <= trouble.memory_lost and trouble.at <= refusal.at
+        if trouble.kind not in NO_DATABASE:
+            explained = history.sent_from(began, ARRIVAL_SECONDS) <= trouble.memory_lost and trouble.at <= refusal.at
         else:
             owner_ends = trouble.at + history.certain_seconds - 2 * HEARTBEAT_SECONDS
             explained = _ends_owners(history, trouble) and began <= owner_ends <= refusal.at

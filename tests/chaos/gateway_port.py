@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from support.servers import stop_server
 
 # Seconds until an idle connection is closed: a kept connection would still work while the port is shut.
 _KEEPALIVE_SECONDS = 0.3
@@ -40,7 +41,7 @@ class GatewayPort:
             await self.open()
 
     async def remove(self) -> None:
-        await self._runner.cleanup()
+        await stop_server(self._runner)
 
     @web.middleware
     async def _close_while_shut(

@@ -15,16 +15,25 @@ from typing import Any
 
 from bridge import tasks
 from bridge.cli import main as cli
-from bridge.core import lease
+from bridge.core import decide, lease
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit
+from bridge.core.errors import TurnFailure
+from bridge.core.live_message import LiveMessage
+from bridge.core.outbound import cards
+from bridge.core.outbound.answers_and_notes import note
+from bridge.core.ports.agent import Answer, Question
 from bridge.core.ports.channel import Chunk
-from bridge.core.turn import Accepted, Activity, Edit, NewTurn, Reference, Reply, Turn
+from bridge.core.texts import say
+from bridge.core.turn import Accepted, Activity, Edit, Kind, NewTurn, Reference, Reply, Turn
 from bridge.engine import delivery, dispatcher, heartbeat, pipeline, runners
 from bridge.engine.edits import Edits
 from bridge.engine.run_control import RunControl
+from bridge.gateway import chat
 from bridge.store import operations, postgres, sqlite, statements
 from bridge.teams import channel
 
+LATE_SECONDS = 8.0
+"""Seconds by which `answer_too_late` delays each answer."""
 _count = itertools.count()
 
 
@@ -173,6 +182,103 @@ def only_new_text_streamed() -> None:
     channel.TeamsChannel.stream = news  # type: ignore[method-assign]
 
 
+def answer_also_elsewhere() -> None:
+    """An answer is also shown in the conversation of the turn delivered before."""
+    original, places = delivery.Delivery.deliver, list[Reference]()
+
+    async def spread(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
+        await original(self, turn, reply, control)
+        here = turn.payload.reference
+        for place in places:
+            if place.conversation != here.conversation and turn.kind is Kind.ASK:
+                await self._channel.send(place, reply.activities[0])
+        places[:] = [here]
+
+    delivery.Delivery.deliver = spread  # type: ignore[method-assign]
+
+
+def answer_first_shown_elsewhere() -> None:
+    """An answer is first shown in the conversation of the turn before, and replaced there by a harmless sentence."""
+    original, places = delivery.Delivery.deliver, list[Reference]()
+
+    async def astray(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
+        here = turn.payload.reference
+        for place in places:
+            if place.conversation != here.conversation and turn.kind is Kind.ASK:
+                wrong = await self._channel.send(place, reply.activities[0])
+                await self._channel.replace(place, LiveMessage(wrong), note(say("stop_nothing")))
+        places[:] = [here]
+        await original(self, turn, reply, control)
+
+    delivery.Delivery.deliver = astray  # type: ignore[method-assign]
+
+
+def also_asked_elsewhere() -> None:
+    """A question is also asked in the session of the question before."""
+    original, users = chat.GatewayAgent.ask, list[str]()
+
+    async def spread(self: chat.GatewayAgent, question: Question, on_event: Any = None) -> Answer:
+        for user in users:
+            if user != question.user:
+                await original(self, replace(question, user=user))
+        users[:] = [question.user]
+        return await original(self, question, on_event)
+
+    chat.GatewayAgent.ask = spread  # type: ignore[method-assign]
+
+
+def group_in_the_senders_session() -> None:
+    """Questions of groups and channels are asked in the session of the person who writes."""
+    target: Any = decide
+    target.session_user = lambda _reference, aad_id, _group, _prefix="": aad_id
+
+
+def session_of_a_different_person_deleted() -> None:
+    """`/new` also deletes the sessions of all people who asked before."""
+    ask, delete, users = chat.GatewayAgent.ask, chat.GatewayAgent.delete_session, set[str]()
+
+    async def remembered(self: chat.GatewayAgent, question: Question, on_event: Any = None) -> Answer:
+        users.add(question.user)
+        return await ask(self, question, on_event)
+
+    async def spread(self: chat.GatewayAgent, agent: str, user: str) -> None:
+        for each in (user, *users):
+            await delete(self, agent, each)
+
+    chat.GatewayAgent.ask = remembered  # type: ignore[method-assign]
+    chat.GatewayAgent.delete_session = spread  # type: ignore[method-assign]
+
+
+def raw_words_of_a_failure() -> None:
+    """The note of a failure shows the provider's words."""
+    original = cards.failed
+
+    def talkative(turn: Turn, failure: TurnFailure) -> Activity:
+        made = original(turn, failure)
+        key = "text" if made.get("text") else "summary"
+        return made | {key: f"{made[key]} {type(failure).__name__}: {failure.detail or 'upstream'}"}
+
+    cards.failed = talkative
+
+
+def raw_words_beside_an_answer() -> None:
+    """An answer ends with a provider's words."""
+    target: Any = pipeline
+    original = target.answer
+    target.answer = lambda text, *of, **how: original(f"{text}\n\nupstream: HTTP 429 rate_limit_error", *of, **how)
+
+
+def answer_too_late() -> None:
+    """An answer lies for a while before its delivery."""
+    original = delivery.Delivery.deliver
+
+    async def later(self: delivery.Delivery, turn: Turn, reply: Reply, control: RunControl) -> None:
+        await asyncio.sleep(LATE_SECONDS)
+        await original(self, turn, reply, control)
+
+    delivery.Delivery.deliver = later  # type: ignore[method-assign]
+
+
 def _statements(change: Callable[[str], str], *names: str) -> None:
     original = statements.load_statements
 
@@ -201,6 +307,14 @@ PATCHES: dict[str, Callable[[], None]] = {
         deletions_ignored,
         live_message_ignored,
         only_new_text_streamed,
+        answer_also_elsewhere,
+        answer_first_shown_elsewhere,
+        also_asked_elsewhere,
+        group_in_the_senders_session,
+        session_of_a_different_person_deleted,
+        raw_words_of_a_failure,
+        raw_words_beside_an_answer,
+        answer_too_late,
     )
 }
 

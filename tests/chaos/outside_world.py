@@ -23,21 +23,36 @@ import aiohttp
 import orjson
 from aiohttp import web
 from support.process_world import AGENT, TOKEN, free_port
+from support.servers import stop_server
 from support.simulator_world import Bot, Stage
 
 from bridge.simulator.gateway.app import GatewayOptions
 from bridge.simulator.gateway.app import build_app as gateway_app
 from bridge.simulator.gateway.events import Events
+from bridge.simulator.gateway.sessions import Session
 from bridge.simulator.gateway.state import GATEWAY
 from bridge.simulator.teams import TeamsOptions, build_app
 from bridge.simulator.teams.activities import Envelope
 from bridge.simulator.teams.json_http import error_answer
 from bridge.simulator.teams.rules import Refused
 from bridge.simulator.teams.stream_rules import is_streamed
-from bridge.simulator.teams.world import PEOPLE, Conversation
+from bridge.simulator.teams.typed_text import Mention
+from bridge.simulator.teams.world import BOT_NAME, PEOPLE, Conversation, teams_bot_id
 from chaos.gateway_port import GatewayPort
-from chaos.records import LINE, BotMessage, GatewayRun, History, PersonAction, PersonMessage, Trouble, beginning
+from chaos.records import (
+    LINE,
+    BotMessage,
+    GatewayRun,
+    History,
+    PersonAction,
+    PersonMessage,
+    ProcessorWait,
+    SessionDeleted,
+    Trouble,
+    beginning,
+)
 from chaos.runs import Run
+from chaos.scopes import chat_of, conversation_of, is_personal, lane_of_conversation, lane_of_user, sender_of
 from chaos.screen import Screen, card_turn
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,6 +75,8 @@ class Faults:
     """The longest run in seconds."""
     identity: float = 0.0
     """Probability of a token request that takes 3 to 10 seconds."""
+    slow_seconds: float = 1.5
+    """How long Teams takes to show a message under the fault "slow"."""
     bucket: tuple[float, int] | None = None
     """The gateway's rate limit: seconds per question, and questions at once; None: no limit."""
     identity_down: bool = False
@@ -70,7 +87,8 @@ class OutsideWorld:
     """The records of a storm, and the faults to inject.
 
     `fault_counts`: injected faults by kind. `running`: runs at work by lane. `last_request_at`: the bridge's last
-    request to Teams. `run_seconds`: how long the run of a token's question takes. Times are monotonic seconds.
+    request to Teams. `run_seconds`: how long the run of a token's question takes. `forced`: the fault of the next
+    request to a place ("connector", "gateway", "files"). Times are monotonic seconds.
     """
 
     dice: random.Random
@@ -88,6 +106,10 @@ class OutsideWorld:
     gateway: str = ""
     data: Path = Path()
     run_seconds: dict[str, float] = field(default_factory=dict)
+    forced: dict[str, str] = field(default_factory=dict)
+    deleted_sessions: list[SessionDeleted] = field(default_factory=list)
+    processor_waits: list[ProcessorWait] = field(default_factory=list)
+    observer_lags: list[ProcessorWait] = field(default_factory=list)
     stage: Stage | None = None
     gateway_port: GatewayPort | None = None
     events: Events = field(default_factory=Events)
@@ -110,6 +132,10 @@ class OutsideWorld:
             actions=self.actions,
             live_messages=list(self.screen.live_messages.values()),
             refusals=self.screen.refusals,
+            visible=list(self.screen.visible),
+            deleted_sessions=self.deleted_sessions,
+            processor_waits=self.processor_waits,
+            observer_lags=self.observer_lags,
             unfetched=frozenset(self.unfetched),
         )
 
@@ -117,17 +143,21 @@ class OutsideWorld:
     def bot_messages(self) -> list[BotMessage]:
         return self.screen.bot_messages
 
-    def activity(self, lane: str, make: Callable[[Envelope], dict[str, Any]]) -> dict[str, Any]:
-        """Make an activity of the lane's person in their personal chat."""
+    def activity(self, lane: str, about: str, make: Callable[[Envelope], dict[str, Any]]) -> dict[str, Any]:
+        """Make an activity in the lane's conversation, of the person who wrote the message `about`."""
         assert self.stage is not None
         identity, who = self.stage.identity, PEOPLE["alice"]
-        conversation = Conversation(self.stage.tenant.chats["personal-alice"])
+        conversation = Conversation(self.stage.tenant.chats[chat_of(lane)])
         app = identity.app
         made = make(Envelope(app.app_id, app.tenant_id, identity.service_url, who, conversation, datetime.now(UTC)))
-        number = int(lane.rpartition("-")[2])
-        made["from"] = {"id": f"29:{lane}", "name": lane, "aadObjectId": user_of(number)}
-        made["conversation"]["id"] = f"a:{lane}"
+        name, aad_id = sender_of(lane, about)
+        made["from"] = {"id": f"29:{name.replace(' ', '-')}", "name": name, "aadObjectId": aad_id}
+        made["conversation"]["id"] = conversation_of(lane)
         return made
+
+    def mention_of_bot(self) -> Mention:
+        assert self.stage is not None
+        return Mention(teams_bot_id(self.stage.identity.app.app_id), BOT_NAME)
 
     def bearer(self) -> str:
         assert self.stage is not None
@@ -149,6 +179,8 @@ class OutsideWorld:
                     return web.Response(status=503)
             if request.path.startswith("/files/"):
                 return await self._file(request)
+            if "/members/" in request.path:
+                return self._member(request)
             if "/v3/conversations/" not in request.path or request.method == "GET":
                 return await handler(request)
             try:
@@ -158,22 +190,31 @@ class OutsideWorld:
 
         return answer
 
+    def _member(self, request: web.Request) -> web.Response:
+        """Each person asked for is a member of the organisation."""
+        assert self.stage is not None
+        id_ = request.path.rpartition("/")[2]
+        tenant = self.stage.identity.app.tenant_id
+        return web.json_response({"id": id_, "tenantId": tenant, "userRole": "user", "userPrincipalName": f"{id_}@x"})
+
     async def _take(self, request: web.Request, activity: dict[str, Any]) -> web.Response:
         if "/reactions/" in request.path:
             return web.json_response({})
         part = is_streamed(activity)
         if activity["type"] == "typing" and not part:
             return web.json_response({"id": self.screen.new_id()}, status=201)
-        lane, arrived = activity["conversation"]["id"].removeprefix("a:"), time.monotonic()
+        lane, arrived = lane_of_conversation(activity["conversation"]["id"]), time.monotonic()
         text = LINE.join(filter(None, (activity.get("text"), activity.get("summary"))))
         fault = self._draw("connector", f"{lane} {text} {activity.get('replyToId')}", _CONNECTOR_FAULTS)
         if fault in ("429", "412", "503"):
             return web.Response(status=int(fault), headers={"Retry-After": "1"} if fault == "429" else {})
         if fault == "slow":
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(self.faults.slow_seconds)
         unknown = fault if fault in ("502", "504", "closed") else ""
         source = found[0] if (found := _SOURCE.search(text)) else card_turn(activity)
-        shown = BotMessage(time.monotonic(), lane, text, activity.get("replyToId", ""), unknown, arrived, source)
+        # Activities in channels name no message: the only question of the thread is its first message.
+        about = activity.get("replyToId", "") or (lane.removeprefix("thread-") if not is_personal(lane) else "")
+        shown = BotMessage(time.monotonic(), lane, text, about, unknown, arrived, source)
         message = request.path.rpartition("/")[2] if request.method == "PUT" else ""
         try:
             id_ = self.screen.take(activity, message, shown)
@@ -238,6 +279,11 @@ class OutsideWorld:
             ended = time.monotonic() + tail
             self.runs.append(GatewayRun(lane_of_user(user), tokens, began, ended, result, edited, files))
 
+    def record_deletion(self, key: str) -> None:
+        """Record the deletion of the session with this key, under the session's lane."""
+        lane = lane_of_user(key.removeprefix(f"agent:{AGENT}:http:direct:"))
+        self.deleted_sessions.append(SessionDeleted(lane, time.monotonic()))
+
     async def _file(self, request: web.Request) -> web.Response:
         """Give out a person's file, or a fault where the dice say so."""
         token = request.path.rpartition("/")[2]
@@ -259,10 +305,11 @@ class OutsideWorld:
 
     def _draw(self, place: str, text: str, kinds: tuple[str, ...]) -> str:
         """A fault for the request about `text`, "" for none; `place` names the probability in `Faults`."""
-        if text in self._hit or self.dice.random() >= getattr(self.faults, place):
+        forced = self.forced.pop(place, "")
+        if not forced and (text in self._hit or self.dice.random() >= getattr(self.faults, place)):
             return ""
         self._hit.add(text)
-        fault = self.dice.choice(kinds)
+        fault = forced or self.dice.choice(kinds)
         self.fault_counts[f"{place} {fault}"] += 1
         return fault
 
@@ -272,13 +319,16 @@ _GATEWAY_FAULTS = ("429", "500", "closed")
 _FILE_FAULTS = ("503",)
 
 
-def user_of(number: int) -> str:
-    """The AAD object id of a lane's person."""
-    return f"00000000-0000-4000-8000-{number:012d}"
+class _Watched(dict[str, Session]):
+    """Sessions by key; calls `on_deletion` with the key of each deletion, also of a session that was not there."""
 
+    def __init__(self, on_deletion: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_deletion = on_deletion
 
-def lane_of_user(user: str) -> str:
-    return f"lane-{int(user.rpartition('-')[2])}"
+    def pop(self, key: str, *default: Any) -> Any:
+        self._on_deletion(key)
+        return super().pop(key, *default)
 
 
 @asynccontextmanager
@@ -301,6 +351,8 @@ async def open_outside_world(data: Path, dice: random.Random) -> AsyncIterator[O
     agent = gateway_app(GatewayOptions(token=TOKEN, agent=AGENT, data=data / "gateway", persistent=True))
     agent.middlewares.append(world.gateway_middleware())
     world.events = agent[GATEWAY].events
+    # The stand-in's own table of sessions, whose class has no way to be told of a deletion.
+    agent[GATEWAY].sessions._sessions = _Watched(world.record_deletion)  # noqa: SLF001
     runner, world.gateway_port = web.AppRunner(teams, shutdown_timeout=0.2), GatewayPort(agent, port)
     try:
         await runner.setup()
@@ -312,5 +364,5 @@ async def open_outside_world(data: Path, dice: random.Random) -> AsyncIterator[O
             world.stage = Stage(teams, world.page, session, Bot())
             yield world
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
         await world.gateway_port.remove()

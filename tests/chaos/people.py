@@ -16,8 +16,10 @@ import orjson
 from bridge.core.inbound.attachments import DOWNLOAD_TYPE
 from bridge.core.texts import ENGLISH
 from bridge.simulator.teams.activities import Envelope, card_execute, delete, edit, message
+from bridge.simulator.teams.typed_text import Mention
 from chaos.outside_world import OutsideWorld
 from chaos.records import PersonAction, PersonMessage
+from chaos.scopes import is_personal
 from chaos.screen import Card
 
 _RESEND_SECONDS = 90.0
@@ -38,6 +40,7 @@ class People:
     replicas: list[Listening]
     acked: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     _seen: int = 0
+    _threads: dict[str, str] = dataclasses.field(default_factory=dict)
 
     async def say(
         self,
@@ -57,7 +60,8 @@ class People:
         id_, token = named or self.name(text)
         if takes:
             self.outside.run_seconds[token] = takes
-        activity = self.outside.activity(lane, lambda by: message(by, id_, text or f"question [{token}]"))
+        words = text or f"question [{token}]"
+        activity = self._written(lane, id_, lambda by, to, mentions: message(by, id_, f"{to}{words}", mentions))
         if file:
             content = {"downloadUrl": f"{self.outside.page}/files/{token}", "uniqueId": token, "fileType": "txt"}
             attached = {"contentType": DOWNLOAD_TYPE, "name": f"{token}.txt", "content": content}
@@ -80,18 +84,27 @@ class People:
     async def edit(self, id_: str) -> None:
         """The person edits the message's text."""
         sent = self.outside.person_messages[id_]
-        await self._change("edit", sent, lambda by: edit(by, id_, f"question [{sent.token}] edited"))
+        words = f"question [{sent.token}] edited"
+        activity = self._written(sent.lane, id_, lambda by, to, mentions: edit(by, id_, f"{to}{words}", mentions))
+        await self._change("edit", sent, activity)
 
     async def delete(self, id_: str) -> None:
         """The person deletes the message."""
-        await self._change("delete", self.outside.person_messages[id_], lambda by: delete(by, id_))
+        sent = self.outside.person_messages[id_]
+        await self._change("delete", sent, self.outside.activity(sent.lane, id_, lambda by: delete(by, id_)))
 
-    async def _change(
-        self, kind: Literal["edit", "delete"], sent: PersonMessage, make: Callable[[Envelope], dict[str, Any]]
-    ) -> None:
+    def _written(
+        self, lane: str, id_: str, make: Callable[[Envelope, str, list[Mention]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """An activity with text, which in groups and channels begins with a mention of the bot."""
+        bot = self.outside.mention_of_bot()
+        to, mentions = ("", []) if is_personal(lane) else (f"@{bot.name} ", [bot])
+        return self.outside.activity(lane, id_, lambda by: make(by, to, mentions))
+
+    async def _change(self, kind: Literal["edit", "delete"], sent: PersonMessage, activity: dict[str, Any]) -> None:
         at = len(self.outside.actions)
         self.outside.actions.append(PersonAction(kind, sent.id, time.monotonic()))
-        taken = await self._until_taken(self.outside.activity(sent.lane, make), None)
+        taken = await self._until_taken(activity, None)
         self.outside.actions[at] = replace(self.outside.actions[at], acked=taken)
 
     async def click(self, card: Card) -> None:
@@ -99,7 +112,7 @@ class People:
         id_, _ = self.name("click")
         at = len(self.outside.actions)
         self.outside.actions.append(PersonAction("click", card.about, time.monotonic()))
-        activity = self.outside.activity(card.lane, lambda by: card_execute(by, id_, card.id, card.action))
+        activity = self.outside.activity(card.lane, card.about, lambda by: card_execute(by, id_, card.id, card.action))
         status, body = await self._deliver(activity, None)
         # Without a 200 the bridge may still have acted on the click.
         worked = status != 200 or _asks_again(body)
@@ -132,7 +145,8 @@ class People:
     async def write_at_random(self, lane: str, messages: int, pause: float) -> None:
         """Send `messages` messages at random intervals of about `pause` seconds.
 
-        Most are questions, some edited or deleted; the rest are `/stop`, `/new` and repeated deliveries by Teams.
+        Most are questions, some edited or deleted; the rest are `/stop`, `/new` and repeated deliveries by Teams. In
+        `channel-7` each question begins a thread. In groups `/new` asks the people first, so none is sent.
         """
         dice, doing = self.outside.dice, set[asyncio.Future[Any]]()
         for _ in range(messages):
@@ -141,8 +155,10 @@ class People:
             if act < 0.84:
                 doing.add(asyncio.ensure_future(self._ask(lane)))
             elif act < 0.89:
-                await self.say(lane, "/stop")
-            elif act < 0.93:
+                if (where := self._threads.get(lane, lane)).startswith("channel-"):
+                    continue
+                await self.say(where, "/stop")
+            elif act < 0.93 and is_personal(lane):
                 doing.add(asyncio.ensure_future(self.say(lane, "/new")))
             elif self.acked:
                 again = dice.choice(self.acked[-200:])
@@ -152,8 +168,11 @@ class People:
     async def _ask(self, lane: str) -> None:
         """Ask a question, sometimes with a file; sometimes edit or delete the question, even before its 200."""
         dice = self.outside.dice
-        file, second = dice.random() < 0.15, dice.random()
+        file, second = dice.random() < 0.15 and is_personal(lane), dice.random()
         named = self.name()
+        if lane.startswith("channel-"):
+            self._threads[lane] = f"thread-{named[0]}"
+            lane = self._threads[lane]
         asking = asyncio.ensure_future(self.say(lane, file=file, named=named))
         if second < 0.30:
             await asyncio.sleep(dice.choice([0.01, dice.uniform(0.01, 2.5)]))

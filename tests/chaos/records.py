@@ -54,6 +54,22 @@ class BotMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessorWait:
+    """A replica that was ready to run waited `seconds` for a processor, in the moments before `at`."""
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDeleted:
+    """A session deleted in the gateway on the bridge's request; `lane` is the session's lane."""
+
+    lane: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayRun:
     """A run in the gateway, from `began` to `ended`; `ended` includes a tool still at work after a hang-up.
 
@@ -77,8 +93,9 @@ class GatewayRun:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An injected failure from `at` to `until`: `kill`, `term` or `freeze` of a replica, or `outage` of the database.
+    """An injected failure from `at` to `until`.
 
+    `kind`: `kill`, `term` or `freeze` of a replica, `cut` of its way to the database, or `outage` of the database.
     `ended`: exit of the process after a `kill` or `term`.
     """
 
@@ -147,18 +164,43 @@ class History:
     actions: list[PersonAction] = field(default_factory=list)
     live_messages: list[LiveMessage] = field(default_factory=list)
     refusals: list[StreamRefusal] = field(default_factory=list)
+    visible: list[BotMessage] = field(default_factory=list)
+    """All texts that Teams ever showed: progress, words on cards, and texts replaced later."""
+    deleted_sessions: list[SessionDeleted] = field(default_factory=list)
+    processor_waits: list[ProcessorWait] = field(default_factory=list)
+    """A busy machine: time that replicas lost, and that no limit of the checker counts."""
+    observer_lags: list[ProcessorWait] = field(default_factory=list)
+    """Time for which this process, which records all arrivals, was behind with its work."""
     claims: dict[str, list[float]] = field(default_factory=dict)
     """When each message's turn was claimed: text and deletion count as they were at the claim."""
     unfetched: frozenset[str] = frozenset()
     """Tokens of files whose download failed by an injected fault."""
     certain_seconds: float = CERTAIN_SECONDS
     """How long an owner goes on sending without a heartbeat."""
+    latest_seconds: float = 120.0
+    """How long a message may wait for its outcome without a recorded reason."""
     outcome_notes: tuple[str, ...] = ()
     """First words of notes that are an outcome of a question."""
     stopped_early_note: str = "Stopped before"
     """First words of the note after a stop before the agent was asked."""
     refused_note: str = "Too many messages"
     """First words of the note that a message was not accepted because the queue was full."""
+
+    def slowed(self, since: float, seconds: float) -> float:
+        """A limit of `seconds` after `since`, longer by all waits for a processor from `since` to the limit's end."""
+        end = since + seconds
+        for wait in sorted(self.processor_waits, key=lambda wait: wait.at):
+            if since <= wait.at <= end + wait.seconds:
+                end += wait.seconds
+        return end
+
+    def sent_from(self, arrived: float, seconds: float) -> float:
+        """The earliest sending of a request recorded at `arrived`: `seconds` before, and all lags of this process."""
+        start = arrived - seconds
+        for lag in sorted(self.observer_lags, key=lambda lag: lag.at, reverse=True):
+            if lag.at - lag.seconds <= arrived and start <= lag.at:
+                start -= lag.seconds
+        return start
 
     def asking_message(self, id_: str) -> str:
         """The id of the message whose turn asked for the merged group of message `id_`."""

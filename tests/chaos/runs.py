@@ -14,11 +14,12 @@ from aiohttp import web
 from support.process_world import AGENT
 
 from bridge.simulator.gateway.events import Events
+from chaos.allowed_words import MORE
 
 # Seconds from which on a run sends its text piece by piece.
 _SPEAKS_AFTER = 1.2
 # Whole paragraphs, since the bridge holds back an unfinished paragraph.
-_MORE = ("\n\nIt goes on.", "\n\nAnd on.", "\n\nPiece by piece.", "\n\nAnd ends.")
+_MORE = tuple(f"\n\n{paragraph}" for paragraph in MORE)
 
 
 class Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.core.outbound.cards import ASK_AGAIN, ASK_INSTEAD, STOP
@@ -32,11 +32,15 @@ class Card:
 
 @dataclass
 class Screen:
-    """All chats of a storm. `stopped`: how many streams were ended by a person's Stop."""
+    """All chats of a storm. `stopped`: how many streams were ended by a person's Stop.
+
+    `visible`: every text ever shown, also progress, words on cards, and texts replaced later.
+    """
 
     bot_messages: list[BotMessage] = field(default_factory=list)
     live_messages: dict[str, LiveMessage] = field(default_factory=dict)
     refusals: list[StreamRefusal] = field(default_factory=list)
+    visible: dict[BotMessage, None] = field(default_factory=dict)
     cards: list[Card] = field(default_factory=list)
     streams: Streams = field(default_factory=lambda: Streams(seconds=STREAM_SECONDS))
     stopped: int = 0
@@ -53,10 +57,13 @@ class Screen:
         Gives the new message's id, "" where Teams answers without an id. Raises: Refused.
         """
         if is_streamed(activity):
-            return self._part(activity, shown)
+            id_ = self._part(activity, shown)
+            self._record_visible(activity, shown)
+            return id_
         if message:
             self._end_stream_by_edit(message, shown)
         id_ = message or self.new_id()
+        self._record_visible(activity, shown)
         if _shows_progress(activity):
             self._record_progress(id_, shown)
         else:
@@ -104,6 +111,12 @@ class Screen:
         if self.streams.open_in(shown.lane) == message:
             self.streams.end(shown.lane, "replaced")
 
+    def _record_visible(self, activity: dict[str, Any], shown: BotMessage) -> None:
+        self.visible[shown] = None
+        for attachment in activity.get("attachments") or ():
+            for block in attachment.get("content", {}).get("body", ()):
+                self.visible[replace(shown, text=str(block.get("text", "")))] = None
+
     def _record_progress(self, id_: str, shown: BotMessage) -> None:
         live = self.live_messages.setdefault(id_, LiveMessage(id_, shown.lane, shown.at))
         if shown.fault:
@@ -124,8 +137,7 @@ class Screen:
 
 
 def _shows_progress(activity: dict[str, Any]) -> bool:
-    text = activity.get("text")
-    return _ACTIVITY_LINE.search(text) is not None if text else _action(activity).get("verb") == STOP
+    return _ACTIVITY_LINE.search(activity.get("text") or "") is not None or _action(activity).get("verb") == STOP
 
 
 def card_turn(activity: dict[str, Any]) -> str:

@@ -12,48 +12,55 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
-from support.postgres_server import Database
-from support.process_world import BridgeProcess, bridge_environment, free_port
+from support.postgres_proxy import PostgresProxy
+from support.postgres_server import Database, socket_of
+from support.process_world import bridge_environment, eventually, free_port
 
 from bridge.core.lease import CERTAIN_SECONDS
 from bridge.core.texts import ENGLISH
 from chaos.checker import Verdict, check
 from chaos.outside_world import OutsideWorld, open_outside_world
 from chaos.people import People
-from chaos.records import History, Trouble
+from chaos.records import History, ProcessorWait, Trouble
+from chaos.replica import Replica
 from chaos.turn_table_log import facts_of, rows
 
 # First words of notes that end a question; waiting notes and "nothing to stop" end none.
 OUTCOMES = tuple(
     ENGLISH[key].partition("{")[0]
     for key in (
-        *("interrupted", "stopped", "stopped_early", "new_done", "session_not_deleted", "overloaded"),
-        *("gateway_down", "gateway_busy", "provider_failed", "run_lost", "gateway_unavailable", "internal_error"),
+        *("interrupted", "stopped", "stopped_by", "stopped_early", "new_done", "session_not_deleted", "overloaded"),
+        *(
+            "membership_unknown",
+            "gateway_down",
+            "gateway_busy",
+            "provider_failed",
+            "run_lost",
+            "gateway_unavailable",
+            "internal_error",
+        ),
     )
 )
 # Seconds to add to an epoch time of the turn table for this process's monotonic time.
 EPOCH = time.monotonic() - time.time()
+# Seconds; clocks are wrong by multiples, so that the turn table's times can be put right afterwards. A clock that is
+# half an hour fast still finds Teams' tokens valid, which hold for an hour.
+_JUMP = 1800.0
 # Seconds without a heartbeat under mutants.short_lease.
 _SHORT_LEASE_CERTAIN = 3.0
+# Seconds between two measurements of the replicas' waits for a processor.
+_MEASURE_SECONDS = 0.2
+# Seconds between two measurements of this process's own lag.
+_LAG_SECONDS = 0.05
 # Seconds of silence after all work, so that a forbidden late message is still recorded; and while a live message is
 # open, which ends later, since two requests of a stream are a second apart.
 LATE, PROGRESS_ENDS = 1.0, 2.5
-
-
-class Replica(BridgeProcess):
-    """A replica: `teams-bridge run`, or the same command with `patches` of mutants.py."""
-
-    def __init__(self, environment: dict[str, str], log: Path, patches: tuple[str, ...]) -> None:
-        super().__init__(environment, log)
-        if patches:
-            mutants = Path(__file__).parent / "mutants.py"
-            self._command = [str(mutants), ",".join(patches), "run"]
 
 
 @dataclass
@@ -68,10 +75,15 @@ class Storm:
     server: Database | None = None
     patches: tuple[str, ...] = ()
     kills: int = 0
+    latest_seconds: float = 120.0
     _away: list[Replica] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.people = People(self.outside, list(self.replicas))
+
+    @property
+    def fault_counts(self) -> Counter[str]:
+        return self.outside.fault_counts
 
     @property
     def dice(self) -> random.Random:
@@ -83,16 +95,26 @@ class Storm:
     # trouble
 
     async def trouble(self, every: float, *, longest_freeze: float) -> None:
-        """Kill, end or freeze a random replica about every `every` seconds, until cancelled."""
+        """Trouble a random replica about every `every` seconds, until cancelled.
+
+        The replica is killed, ended, frozen or cut off from its database, and sometimes its clock is set.
+        """
         while True:
             await asyncio.sleep(self.dice.uniform(0.5, 1.5) * every)
             replica = self.dice.choice(self.replicas)
             if replica in self._away:
                 continue
             self._away.append(replica)
-            kind = self.dice.choices(["kill", "term", "freeze"], [6, 2, 2 if longest_freeze else 0])[0]
+            if self.dice.random() < 0.3:
+                self.fault_counts["clock set"] += 1
+                replica.set_clock(self.dice.randint(-2, 1) * _JUMP)
+            weights = [6, 2, 2 if longest_freeze else 0, 2 if longest_freeze and replica.proxy else 0]
+            kind = self.dice.choices(["kill", "term", "freeze", "cut"], weights)[0]
             if kind == "freeze":
                 async with self.frozen(replica):
+                    await asyncio.sleep(self.dice.uniform(0.3, longest_freeze))
+            elif kind == "cut":
+                async with self.cut_off(replica):
                     await asyncio.sleep(self.dice.uniform(0.3, longest_freeze))
             else:
                 await self.end(replica, kind, self.dice.uniform(0.0, 2.0))
@@ -112,7 +134,31 @@ class Storm:
             replica.kill()
             self.outside.troubles.append(Trouble(kind, at, ended + away, ended))
         await asyncio.sleep(away)
-        await asyncio.shield(replica.start(self.outside.http))
+        full_log = self.dice.random() < 0.2
+        self.fault_counts["full log"] += full_log
+        await asyncio.shield(replica.start(self.outside.http, full_log=full_log))
+
+    async def measure_waits(self) -> None:
+        """Record how long each replica waits for a processor, until cancelled."""
+        before = dict[int, float]()
+        while True:
+            await asyncio.sleep(_MEASURE_SECONDS)
+            for replica in self.replicas:
+                if replica.alive:
+                    waited = replica.processor_wait()
+                    lost = waited - before.get(replica.pid, waited)
+                    before[replica.pid] = waited
+                    if lost > _MEASURE_SECONDS / 10:
+                        self.outside.processor_waits.append(ProcessorWait(time.monotonic(), lost))
+
+    async def measure_lag(self) -> None:
+        """Record how far this process is behind with its work, until cancelled."""
+        while True:
+            at = time.monotonic()
+            await asyncio.sleep(_LAG_SECONDS)
+            now = time.monotonic()
+            if now - at > 1.4 * _LAG_SECONDS:
+                self.outside.observer_lags.append(ProcessorWait(now, now - at - _LAG_SECONDS))
 
     @asynccontextmanager
     async def frozen(self, replica: Replica) -> AsyncIterator[None]:
@@ -125,6 +171,14 @@ class Storm:
             os.kill(replica.pid, signal.SIGCONT)
             self.outside.troubles.append(Trouble("freeze", at, time.monotonic()))
 
+    @asynccontextmanager
+    async def cut_off(self, replica: Replica) -> AsyncIterator[None]:
+        """Cut the replica off from its database for the time of the block."""
+        at = time.monotonic()
+        async with replica.cut_off(self.dice.choice(("silent", "refused"))):
+            yield
+        self.outside.troubles.append(Trouble("cut", at, time.monotonic()))
+
     async def play(self, *, messages: int, seconds: float, every: float, longest_freeze: float) -> None:
         """Let each lane's user write `messages` messages in about `seconds` seconds, amid faults and troubles."""
         faults = self.outside.faults
@@ -133,8 +187,9 @@ class Storm:
         pause = seconds / messages
         troubles = [asyncio.ensure_future(self.trouble(every, longest_freeze=longest_freeze)) for _ in self.replicas]
         troubles.append(asyncio.ensure_future(self.outages(seconds)))
+        troubles += [asyncio.ensure_future(self.measure_waits()), asyncio.ensure_future(self.measure_lag())]
         troubles.append(asyncio.ensure_future(self.people.press_buttons(0.8 * every / self.lanes**0.5)))
-        await asyncio.gather(*(self.people.write_at_random(f"lane-{n}", messages, pause) for n in range(self.lanes)))
+        await asyncio.gather(*(self.people.write_at_random(_place(n), messages, pause) for n in range(self.lanes)))
         for trouble in troubles:
             trouble.cancel()
         await asyncio.gather(*troubles, return_exceptions=True)
@@ -144,7 +199,7 @@ class Storm:
         while True:
             await asyncio.sleep(self.dice.uniform(0.1, 0.4) * min(seconds, 40.0))
             service = self.dice.choice(["identity", "gateway", *(["database"] if self.server else [])])
-            self.outside.fault_counts[f"{service} away"] += 1
+            self.fault_counts[f"{service} away"] += 1
             if service == "database" and self.server is not None:
                 async with self.outage(self.server):
                     await asyncio.sleep(self.dice.uniform(0.5, 3.0))
@@ -188,6 +243,15 @@ class Storm:
             elif time.monotonic() - max(quiet_since, self.outside.last_request_at) > silence:
                 return
 
+    async def answered(self, lane: str) -> None:
+        """Wait until Teams shows as many messages of the bridge in the lane as people wrote there."""
+
+        def shown() -> bool:
+            asked = sum(message.lane == lane for message in self.outside.person_messages.values())
+            return sum(message.lane == lane for message in self.outside.bot_messages) >= asked
+
+        await eventually(shown, f"answers in {lane}")
+
     async def close(self) -> None:
         """End all replicas by SIGTERM; the store may be read afterwards."""
         for replica in self.replicas:
@@ -220,9 +284,10 @@ class Storm:
         return replace(
             self.outside.history(),
             merged=facts.merged,
-            stopped_early={id_: at + EPOCH for id_, at in facts.stopped_early.items()},
-            claims={id_: [at + EPOCH for at in claims] for id_, claims in facts.claims.items()},
+            stopped_early={id_: _true_time(at) for id_, at in facts.stopped_early.items()},
+            claims={id_: [_true_time(at) for at in claims] for id_, claims in facts.claims.items()},
             certain_seconds=_SHORT_LEASE_CERTAIN if "short_lease" in self.patches else CERTAIN_SECONDS,
+            latest_seconds=self.latest_seconds,
             outcome_notes=OUTCOMES,
         )
 
@@ -246,6 +311,17 @@ class Storm:
             f"{sum(self.outside.fault_counts.values())} faults, {done}, exceptions by window {verdict.windows}, "
             f"{len(verdict.violations)} violations"
         )
+
+
+def _place(number: int) -> str:
+    """Where the user with this number writes: one in eight in a group, one in eight in a channel."""
+    return f"{ {6: 'group', 7: 'channel'}.get(number % 8, 'lane') }-{number}"
+
+
+def _true_time(at: float) -> float:
+    """A time of the turn table in monotonic time; clocks are wrong by multiples of `_JUMP`, a storm is shorter."""
+    wrong_by = round((at - time.time()) / _JUMP) * _JUMP
+    return at - wrong_by + EPOCH
 
 
 def _around(timeline: list[str], words: set[str]) -> list[str]:
@@ -277,13 +353,20 @@ async def storm(
         if schema:
             own["BRIDGE_STORE_SCHEMA"] = schema
         processes = []
-        for number in range(replicas):
-            environment = bridge_environment(data, outside.page, outside.gateway, free_port(), **{**own, **settings})
-            processes.append(Replica(environment, data / f"bridge-{number}.log", patches))
-        try:
-            yield Storm(outside, processes, store, schema, lanes, server, patches)
-        finally:
-            for process in processes:
-                if process.alive:
-                    os.kill(process.pid, signal.SIGCONT)
-                process.kill()
+        async with AsyncExitStack() as proxies:
+            for number in range(replicas):
+                way = dict(own)
+                proxy = PostgresProxy(socket_of(store)) if schema else None
+                if proxy is not None:
+                    way["BRIDGE_STORE"] = await proxies.enter_async_context(proxy.listening())
+                environment = bridge_environment(
+                    data, outside.page, outside.gateway, free_port(), **{**way, **settings}
+                )
+                processes.append(Replica(environment, data / f"bridge-{number}.log", patches, proxy))
+            try:
+                yield Storm(outside, processes, store, schema, lanes, server, patches)
+            finally:
+                for process in processes:
+                    if process.alive:
+                        os.kill(process.pid, signal.SIGCONT)
+                    process.kill()

@@ -15,6 +15,7 @@ from chaos.records import (
     LiveMessage,
     PersonAction,
     PersonMessage,
+    ProcessorWait,
     StreamRefusal,
     Trouble,
 )
@@ -215,11 +216,12 @@ def test_a_note_below_the_agents_partial_text_is_an_outcome() -> None:
     history = History([Q], [stopped], [replace(RUN, result="closed")])
     assert kinds(history) == []
     # not an outcome: unknown words above the line, words of a different run, no line, no run, a waiting note
-    assert kinds(replace(history, bot_messages=[replace(stopped, text=f"what{LINE}{STOPPED.text}")])) == ["lost"]
+    unknown = replace(history, bot_messages=[replace(stopped, text=f"what{LINE}{STOPPED.text}")])
+    assert kinds(unknown) == ["lost", "raw words"]
     assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re [t2]{LINE}{STOPPED.text}")])) == ["lost"]
     assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re\n\n{STOPPED.text}")])) == ["lost"]
     assert kinds(replace(history, runs=[])) == ["lost"]
-    assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re{LINE}Please wait.")])) == ["lost"]
+    assert kinds(replace(history, bot_messages=[replace(stopped, text=f"re{LINE}I'm still busy …")])) == ["lost"]
     # the answer and the note together are an outcome too many
     assert kinds(replace(history, bot_messages=[ANSWER, replace(stopped, at=4.0)])) == ["two outcomes"]
 
@@ -262,3 +264,28 @@ def test_a_kill_soon_after_an_outage_explains_a_message_id_not_yet_committed() -
     assert kinds(replace(twice, troubles=[outage, Trouble("kill", 20.0, 21.0)])) == ["doubled"]
     late = replace(outage, at=5.0)
     assert kinds(replace(twice, troubles=[late, Trouble("kill", 12.0, 13.0)])) == ["doubled"]
+
+
+def test_time_for_which_a_replica_waited_for_a_processor_is_not_counted() -> None:
+    twice = History([Q], [ANSWER, replace(ANSWER, at=60.0)], [RUN], troubles=[Trouble("kill", 6.0, 7.0)])
+    assert kinds(twice) == ["doubled"]
+    waits = [ProcessorWait(3.5, 0.4), ProcessorWait(4.3, 0.9), ProcessorWait(5.2, 0.9)]
+    assert kinds(replace(twice, processor_waits=waits)) == []
+    assert kinds(replace(twice, processor_waits=waits[1:])) == ["doubled"]
+    assert kinds(replace(twice, processor_waits=[ProcessorWait(2.9, 9.0), ProcessorWait(20.0, 9.0)])) == ["doubled"]
+
+
+def test_the_note_of_an_early_stop_in_a_thread_counts_once() -> None:
+    early = BotMessage(4.6, "ann", "Stopped before the agent …", "m1")
+    history = History([Q], [early], stopped_early={"m1": 4.5}, outcome_notes=(*NOTES, "Stopped before"))
+    assert check(history).violations == ()
+
+
+def test_an_arrival_recorded_late_by_a_busy_test_process_was_sent_before_a_kill() -> None:
+    twice = History([Q], [ANSWER, replace(ANSWER, at=60.0)], [RUN], troubles=[Trouble("kill", 2.1, 4.0)])
+    assert kinds(twice) == ["doubled"]
+    lags = [ProcessorWait(2.9, 0.3), ProcessorWait(2.4, 0.2)]
+    assert kinds(replace(twice, observer_lags=lags)) == []
+    assert kinds(replace(twice, observer_lags=lags[1:])) == ["doubled"]
+    assert kinds(replace(twice, observer_lags=[ProcessorWait(2.9, 0.3), ProcessorWait(1.9, 0.4)])) == ["doubled"]
+    assert kinds(replace(twice, observer_lags=[ProcessorWait(3.9, 0.3)])) == ["doubled"]

@@ -13,6 +13,7 @@ import pytest_asyncio
 from support.postgres_server import dsn, fresh_schema
 from support.process_world import eventually
 
+from chaos.mutants import LATE_SECONDS, answer_too_late
 from chaos.parallel import in_parallel
 from chaos.storm import Storm, storm
 
@@ -105,6 +106,48 @@ async def frozen_owner(here: Storm, lane: str) -> None:
         )
 
 
+async def two_people_ask(here: Storm, lane: str) -> None:
+    """Two people ask, the second after the answer to the first."""
+    await here.people.say(lane)
+    await here.answered(lane)
+    await here.people.say(f"{lane}0")
+    await here.answered(f"{lane}0")
+
+
+async def one_of_two_starts_anew(here: Storm, lane: str) -> None:
+    """Two people ask, then one of the two starts a new conversation."""
+    await two_people_ask(here, lane)
+    await here.people.say(lane, "/new")
+    await here.answered(lane)
+
+
+async def a_group_and_a_channel_ask(here: Storm, lane: str) -> None:
+    """Two people ask in a group, a third in a channel."""
+    group, named = lane.replace("lane", "group"), here.people.name()
+    for _ in range(2):
+        await here.people.say(group)
+    await here.people.say(f"thread-{named[0]}", named=named)
+    await here.answered(group)
+    await here.answered(f"thread-{named[0]}")
+
+
+async def the_gateway_fails(here: Storm, lane: str) -> None:
+    """The gateway answers with a provider's error."""
+    here.outside.forced["gateway"] = "500"
+    await here.people.say(lane)
+    await here.answered(lane)
+
+
+async def killed_during_a_slow_send(here: Storm, lane: str) -> None:
+    """The replica is killed while Teams is slow to show an answer: the answer sent after the restart is shown first."""
+    here.outside.faults.slow_seconds = 8.0
+    here.outside.forced["connector"] = "slow"
+    id_ = await here.people.say(lane)
+    await eventually(lambda: here.fault_counts["connector slow"], "the answer is on its way")
+    await here.end(here.replicas[0], "kill", 0.0)
+    await eventually(lambda: sum(shown.reply_to == id_ for shown in here.outside.bot_messages) == 2, "both are shown")
+
+
 ON_ONE_REPLICA: list[tuple[str, Scenario, str]] = [
     ("no_dedupe", delivered_three_times, "asked twice"),
     ("claim_out_of_order", two_waiting, "out of order"),
@@ -118,6 +161,14 @@ ON_ONE_REPLICA: list[tuple[str, Scenario, str]] = [
     ("live_message_ignored", long_answer, "progress left"),
     ("live_message_ignored", deleted_while_it_streams, "progress left"),
     ("only_new_text_streamed", long_answer, "stream rule"),
+    ("answer_also_elsewhere", two_people_ask, "another's answer"),
+    ("answer_first_shown_elsewhere", two_people_ask, "another's answer"),
+    ("also_asked_elsewhere", two_people_ask, "another's session"),
+    ("group_in_the_senders_session", a_group_and_a_channel_ask, "another's session"),
+    ("session_of_a_different_person_deleted", one_of_two_starts_anew, "another's session"),
+    ("raw_words_of_a_failure", the_gateway_fails, "raw words"),
+    ("raw_words_beside_an_answer", one_question, "raw words"),
+    ("answer_too_late", one_question, "late"),
 ]
 
 
@@ -147,8 +198,10 @@ async def _judge(here: Storm, seconds: float) -> Found:
 async def _one_replica(folder: Path, mutant: str, scenario: Scenario) -> Found:
     async with storm(folder / "w", 1, patches=(mutant,), settings=NO_MERGING) as here:
         await here.start()
+        if mutant == answer_too_late.__name__:
+            here.latest_seconds = LATE_SECONDS - 2
         await scenario(here, "lane-1")
-        return await _judge(here, 6.0)
+        return await _judge(here, 2 * LATE_SECONDS if mutant == answer_too_late.__name__ else 6.0)
 
 
 async def _two_replicas(folder: Path, patches: tuple[str, ...], database: str) -> Found:
@@ -161,7 +214,8 @@ async def _two_replicas(folder: Path, patches: tuple[str, ...], database: str) -
 async def _unbroken(folder: Path) -> Found:
     async with storm(folder / "w", 1, settings=NO_MERGING) as here:
         await here.start()
-        for number, scenario in enumerate(dict.fromkeys(scenario for _, scenario, _ in ON_ONE_REPLICA)):
+        scenarios = [*(scenario for _, scenario, _ in ON_ONE_REPLICA), killed_during_a_slow_send]
+        for number, scenario in enumerate(dict.fromkeys(scenarios)):
             await scenario(here, f"lane-{number}")
         return await _judge(here, 20.0)
 

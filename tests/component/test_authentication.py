@@ -17,10 +17,10 @@ import httpx
 import jwt
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+from support.servers import serving_on_test_port
 
 from bridge.teams.authentication import CACHED_TOKENS, Refused, Verifier
 from bridge.teams.clouds import custom
@@ -126,7 +126,7 @@ async def bench(microsoft: Microsoft | None = None) -> AsyncIterator[Bench]:
     app = web.Application()
     app.router.add_get("/openid", microsoft.openid)
     app.router.add_get("/keys", microsoft.jwks)
-    async with TestServer(app) as server, httpx.AsyncClient() as http:
+    async with serving_on_test_port(app) as server, httpx.AsyncClient() as http:
         microsoft.url = f"http://127.0.0.1:{server.port}"
         cloud = custom(f"{microsoft.url}/openid", microsoft.url, [f"127.0.0.1:{server.port}"])
         times = Times()
@@ -154,7 +154,7 @@ async def running(verifier: Verifier) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
+from support.servers import serving_on_test_port
 
 from bridge.core.errors import CredentialsRefused
 from bridge.teams.clouds import custom
@@ -96,7 +97,7 @@ async def bench(*, secret: str = SECRET, tenant: str = TENANT, scheme: str = "ht
     app = web.Application()
     app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", entra.discovery)
     app.router.add_post("/{tenant}/oauth2/v2.0/token", entra.token)
-    async with TestServer(app) as server:
+    async with serving_on_test_port(app) as server:
         entra.url = f"http://127.0.0.1:{server.port}"
         times = Times()
         yield Bench(entra, outbound(entra.url, times, secret=secret, tenant=tenant), times)
@@ -119,7 +120,7 @@ async def running(token: OutboundToken) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

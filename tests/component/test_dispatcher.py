@@ -72,7 +72,7 @@ async def _ask_200(world: World, seed: int, seconds: float) -> None:
         acknowledged.append(f"q{n}")
 
     await asyncio.gather(*(ask(n) for n in range(200)))
-    await until(lambda: len(world.channel.sent) >= 200, seconds=20 * seconds + 10)
+    await until(lambda: len(world.channel.sent) >= 200, seconds=20 * seconds + 60)
     assert world.agent.overlaps == []
     for lane in range(20):
         expected = [f"echo {id_}" for id_ in acknowledged if int(id_[1:]) % 20 == lane]

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 from support.postgres_server import dsn, fresh_schema
+from support.servers import serving_on_test_port
 from support.simulator_world import stage
 
 from bridge.admin.doctor import KEYS, PUBLIC, STORE, TOKEN, examine
@@ -30,7 +31,7 @@ SECRETS = ("the-gateway-token", "not-the-app-password")
 async def chain(data: Path, *, persistent: bool = True) -> AsyncIterator[dict[str, str]]:
     """A working tenant and a working gateway; yields fitting settings."""
     options = GatewayOptions(token=SECRETS[0], agent="demo", data=data / "gateway", persistent=persistent)
-    async with stage(data, listening=False) as teams, TestServer(build_app(options)) as gateway:
+    async with stage(data, listening=False) as teams, serving_on_test_port(build_app(options)) as gateway:
         yield {
             **bot_settings(data, teams.base),
             "GOCLAW_URL": f"http://127.0.0.1:{gateway.port}",
@@ -250,7 +251,7 @@ async def test_the_public_address_must_answer_an_unsigned_post_with_an_empty_401
 ) -> None:
     app = web.Application()
     app.router.add_post("/base/api/messages", handler)
-    async with chain(tmp_path) as environment, TestServer(app) as public:
+    async with chain(tmp_path) as environment, serving_on_test_port(app) as public:
         found = await lines({**environment, "BRIDGE_PUBLIC_URL": f"http://127.0.0.1:{public.port}/base/"})
 
         assert found[PUBLIC].verdict == verdict

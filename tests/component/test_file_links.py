@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
+from support.servers import client_on_test_port
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.files.kept import FileState, KeptFile
@@ -42,7 +43,7 @@ async def refuse(_: Post) -> Reply:
 
 @asynccontextmanager
 async def listener(stored: StoredFile) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(public_app(refuse, ready=lambda: True, open_file=stored.open))) as http:
+    async with client_on_test_port(public_app(refuse, ready=lambda: True, open_file=stored.open)) as http:
         yield http
 
 
@@ -106,5 +107,5 @@ async def test_many_downloads_at_once_are_all_served() -> None:
 
 
 async def test_without_kept_files_the_path_of_files_is_404() -> None:
-    async with TestClient(TestServer(public_app(refuse, ready=lambda: True))) as http, http.get("/files/f1") as answer:
+    async with client_on_test_port(public_app(refuse, ready=lambda: True)) as http, http.get("/files/f1") as answer:
         assert answer.status == 404

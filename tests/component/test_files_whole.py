@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from support.engine_world import until
+from support.servers import serving_on_test_port
 from support.simulator_world import Stage, stage
 
 from bridge.app import Bridge, compose, connected
@@ -62,7 +62,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     async with AsyncExitStack() as stack:
         teams = await stack.enter_async_context(stage(tmp_path, listening=False))
         options = GatewayOptions(token="gateway-token", agent="default", data=tmp_path / "gateway")
-        gateway = await stack.enter_async_context(TestServer(build_app(options)))
+        gateway = await stack.enter_async_context(serving_on_test_port(build_app(options)))
         settings = load(
             {
                 **bot_settings(tmp_path, teams.base),

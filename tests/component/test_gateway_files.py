@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
+from support.servers import serving_on_test_port
 
 from bridge.core.errors import FileExpired, FileFailure, FileRefused, FileTooLarge, FileUnreachable
 from bridge.gateway.files import MOST_BYTES, GatewayFiles
@@ -38,7 +39,7 @@ async def gateway(answer: Handler, *, seconds: float = 5.0) -> AsyncIterator[Gat
     here = Gateway(answer)
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", here.any)
-    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+    async with serving_on_test_port(app) as server, aiohttp.ClientSession() as http:
         base = f"http://127.0.0.1:{server.port}/goclaw/"
         here.files = GatewayFiles(http=http, base_url=base, seconds=seconds)
         yield here

@@ -212,7 +212,7 @@ async def test_a_failed_run_is_known_by_its_last_event_or_else_by_the_wording(
     frames: list[str | bytes], text: str, failed: bool
 ) -> None:
     gateway = Scripted(frames_of_a_run=frames, stream=[piece(""), piece(text, "stop"), DONE])
-    async with scripted(gateway, verdict=0.5) as client:
+    async with scripted(gateway, verdict=2.0) as client:
         if failed:
             with pytest.raises(ProviderFailed) as caught:
                 await client.says("hello")

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from support.servers import stop_server
 
 from bridge.core.errors import ProviderFailed
 from bridge.core.ports.agent import AgentEvent, Answer, Question
@@ -51,7 +52,7 @@ async def edge(options: GatewayOptions, *, token: str = "", pause: float = 300.0
             yield Edge(MemoryCheckingAgent(agent, sessions=sessions, tasks=tasks, pause=pause), tasks)
             await tasks.cancel()
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 @pytest.fixture

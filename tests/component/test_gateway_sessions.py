@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from support.servers import stop_server
 
 from bridge.core.errors import (
     GatewayDown,
@@ -136,7 +137,7 @@ async def running(app: web.Application) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 @pytest.mark.parametrize("role", ["operator", "admin"])

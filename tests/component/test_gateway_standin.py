@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from support.servers import stop_server
 
 from bridge.core.errors import (
     AgentUnknown,
@@ -71,7 +72,7 @@ async def edge(options: GatewayOptions, token: str = "", agent: str = "sales") -
             )
             yield Edge(chat, watch, probe, sessions, http, url)
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 @pytest.fixture

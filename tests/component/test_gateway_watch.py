@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from aiohttp import web
+from support.servers import stop_server
 
 from bridge.core.errors import AnswerEmpty, GatewayMergesUsers, ProviderFailed, SessionNotDeleted, TurnFailure
 from bridge.core.ports.agent import AgentEvent, Answer, Question
@@ -89,7 +90,7 @@ async def probing(gateway: Gateway, agent: str = "sales") -> AsyncIterator[Gatew
             sessions = GatewaySessions(http=http, base_url=url, token="t0ken", step=2.0)
             yield GatewayProbe(http=http, base_url=url, token="t0ken", agent=agent, sessions=sessions, step=2.0)
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 async def verdicts(gateway: Gateway) -> dict[str, str]:

@@ -20,10 +20,10 @@ import jwt
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from support.listener import COMPRESSED, UNCOMPRESSED, ZEROS, Lines, Listener, listening, request
+from support.servers import serving_on_test_port
 
 from bridge import metrics
 from bridge.core.errors import StoreInUse, StoreUnavailable
@@ -113,7 +113,7 @@ class Endpoint:
             head = "\r\n".join(["POST /api/messages HTTP/1.1", f"Host: {host}", *lines, "", ""])
             writer.write(head.encode() + body)
             await writer.drain()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await reader.readline()
         finally:
             writer.close()
@@ -132,7 +132,7 @@ async def endpoint(read_seconds: float = 5.0) -> AsyncIterator[Endpoint]:
     microsoft = web.Application()
     microsoft.add_routes([web.get("/openid", openid), web.get("/keys", keys)])
     async with (
-        TestServer(microsoft) as theirs,
+        serving_on_test_port(microsoft) as theirs,
         httpx.AsyncClient(verify=NO_ROOTS) as client,
         aiohttp.ClientSession() as http,
     ):

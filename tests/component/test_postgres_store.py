@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.engine_world import new_turn
+from support.postgres_proxy import PostgresProxy
 from support.postgres_server import database, dsn, fresh_schema, socket_path
 
 from bridge.core.edits import EditVerdict, MessageEdit
@@ -195,60 +196,13 @@ async def test_an_expired_replica_learns_from_its_heartbeat_that_it_was_taken_ov
 # lost connections
 
 
-class _Proxy:
-    """A connection to the server that can be cut, or turn silent: bytes are taken and not passed on."""
-
-    def __init__(self) -> None:
-        self._target = socket_path()
-        self._writers: list[asyncio.StreamWriter] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.silent = False
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/postgres"
-        finally:
-            server.close()
-            self.cut()
-            for task in self._tasks:
-                task.cancel()
-
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        there, back = await asyncio.open_unix_connection(self._target)
-        self._writers += [writer, back]
-        other = asyncio.ensure_future(self._pass(there, writer))
-        self._tasks.add(other)
-        await self._pass(reader, back)
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        silent_from_now_on = False
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while data := await reader.read(65536):
-                # once silent, a connection stays silent, as behind a firewall that dropped the flow
-                silent_from_now_on = silent_from_now_on or self.silent
-                if not silent_from_now_on:
-                    writer.write(data)
-                    await writer.drain()
-        with contextlib.suppress(ConnectionError):
-            writer.close()
-
-
-HASTY = Waits(answer=1.0, connection=0.5)
+# short, and long enough for a busy machine to answer the calls on sound connections
+HASTY = Waits(answer=2.0, connection=2.0)
 
 
 async def test_a_cut_connection_fails_no_call() -> None:
-    proxy = _Proxy()
-    async with proxy.listening() as through, two(through, HASTY) as (a, _):
+    proxy = PostgresProxy(socket_path())
+    async with proxy.listening() as through, two(through) as (a, _):
         for n in range(5):
             await asyncio.gather(*(a.accept(new_turn(f"q{n}-{k}", lane=f"l{n}-{k}"), A, claim=True) for k in range(5)))
             proxy.cut()
@@ -256,22 +210,20 @@ async def test_a_cut_connection_fails_no_call() -> None:
 
 
 async def test_a_silent_connection_is_given_up_at_the_time_limit_and_replaced() -> None:
-    proxy = _Proxy()
+    proxy = PostgresProxy(socket_path())
     async with proxy.listening() as through, two(through, HASTY) as (a, _):
         await a.accept(new_turn("before"), A, claim=True)
         proxy.silent = True
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(StoreUnavailable):
-            await a.accept(new_turn("during", lane="d"), A, claim=True)
-        assert asyncio.get_running_loop().time() - began < 5
+        async with asyncio.timeout(30):  # TCP itself would wait for minutes
+            with pytest.raises(StoreUnavailable):
+                await a.accept(new_turn("during", lane="d"), A, claim=True)
         proxy.silent = False
         for _ in range(40):
             with contextlib.suppress(StoreUnavailable):
                 await a.accept(new_turn("after", lane="e"), A, claim=True)
                 break
-        began = asyncio.get_running_loop().time()
-        await a.accept(new_turn("then", lane="f"), A, claim=True)
-        assert asyncio.get_running_loop().time() - began < 0.9  # no call waits for a dead connection any more
+        for n in range(20):  # a call on a dead connection would fail
+            await a.accept(new_turn(f"then{n}", lane=f"f{n}"), A, claim=True)
 
 
 async def test_the_store_works_again_after_a_restart_of_the_server() -> None:
@@ -371,10 +323,10 @@ async def another_replica_migrates() -> AsyncIterator[None]:
 
 
 async def test_bringing_the_schema_up_to_date_may_take_longer_than_a_statement() -> None:
-    store = postgres_store(dsn(), schema=fresh_schema(), waits=Waits(answer=0.2))
+    store = postgres_store(dsn(), schema=fresh_schema(), waits=Waits(answer=1.0))
     async with another_replica_migrates():
         opening = asyncio.create_task(store.open())
-        await asyncio.wait({opening}, timeout=1.0)
+        await asyncio.wait({opening}, timeout=3.0)
         assert not opening.done()
     await opening
     await store.close()
@@ -421,7 +373,7 @@ async def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(role: str)
 
 async def test_a_server_without_tls_is_refused_in_a_sentence_where_tls_is_demanded() -> None:
     """Over a TCP port: libpq asks for no TLS on a Unix socket."""
-    proxy, sentence = _Proxy(), "the server speaks no TLS, which sslmode in BRIDGE_STORE demands"
+    proxy, sentence = PostgresProxy(socket_path()), "the server speaks no TLS, which sslmode in BRIDGE_STORE demands"
     async with proxy.listening() as through:
         for mode in ("require", "verify-full"):
             with pytest.raises(StoreUnavailable, match=sentence):

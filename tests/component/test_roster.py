@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from support.servers import serving_on_test_port
 
 from bridge.core.errors import DeliveryFailure, DeliveryRefused, DeliveryRejected
 from bridge.core.turn import Person, Reference, Scope
@@ -66,7 +66,7 @@ async def world(**changes: Any) -> AsyncIterator[World]:
     app.router.add_get("/t/v2.0/.well-known/openid-configuration", discovery)
     app.router.add_post("/t/token", token)
     app.router.add_get("/emea/{tail:.*}", made.answer)
-    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+    async with serving_on_test_port(app) as server, aiohttp.ClientSession() as http:
         address = f"127.0.0.1:{server.port}"
         cloud = custom(f"http://{address}/openid", f"http://{address}", [address])
         outbound = OutboundToken(cloud, "app", "secret", "t")

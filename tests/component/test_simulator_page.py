@@ -96,7 +96,7 @@ async def test_waiting_for_an_event_gives_none_after_the_patience() -> None:
 async def test_open_pages_do_not_delay_the_servers_end(tmp_path: Path) -> None:
     async with stage(tmp_path) as teams, teams.session.get(f"{teams.base}/api/events") as stream:
         await stream.content.readline()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await teams.app.shutdown()
             assert await stream.content.read() == b"\n"
 

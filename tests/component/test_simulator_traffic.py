@@ -20,7 +20,7 @@ CHAT = "personal-alice"
 
 @pytest.fixture
 async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(tmp_path, send_limits=False, resend_after=1.0) as running:
+    async with stage(tmp_path, send_limits=False) as running:
         await running.people.open(CHAT, "alice")
         await until(lambda: len(running.bot.received) == 2)
         yield running
@@ -95,9 +95,10 @@ async def test_activities_to_the_bot_are_recorded_with_the_bots_answer(teams: St
         return web.Response()
 
     teams.bot.answer = sleep
+    teams.courier.resend_after = 1.0
     await teams.people.edit(CHAT, "alice", message_id, "again!")
     await until(lambda: teams.bot.of_type("messageUpdate"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await record(teams))[-1]["status"] != 0:
             await asyncio.sleep(0.02)
     assert (await last(teams))[4:6] == ("editMessage of Alice Nguyen: again!", "No answer within 1 s.")

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from support.servers import stop_server
 
 from bridge.simulator.gateway.app import GatewayOptions, build_app
 from bridge.simulator.gateway.model import Model, ProviderFailure
@@ -56,7 +57,7 @@ async def served(app: web.Application) -> AsyncIterator[str]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 @asynccontextmanager

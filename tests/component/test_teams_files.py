@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
+from support.servers import serving_on_test_port
 
 from bridge.core.errors import FileExpired, FileFailure, FileRefused, FileTooLarge, FileUnreachable
 from bridge.core.files.shared import FileKind, SharedFile
@@ -66,7 +67,7 @@ async def bench(*, seconds: float = 5.0) -> AsyncIterator[Bench]:
         for host in hosts:
             app = web.Application(client_max_size=2**26)
             app.router.add_route("*", "/{tail:.*}", host.any)
-            server = await stack.enter_async_context(TestServer(app))
+            server = await stack.enter_async_context(serving_on_test_port(app))
             host.url = f"http://127.0.0.1:{server.port}"
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         connector, sharepoint, stranger = hosts
@@ -78,7 +79,7 @@ async def bench(*, seconds: float = 5.0) -> AsyncIterator[Bench]:
         )
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", login.any)
-        server = await stack.enter_async_context(TestServer(app))
+        server = await stack.enter_async_context(serving_on_test_port(app))
         login.url = f"http://127.0.0.1:{server.port}"
         named = [host.url.removeprefix("http://") for host in hosts]
         file_hosts = [named[1], f"127.0.0.1:{unused_port()}", "*.files.example"]

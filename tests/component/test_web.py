@@ -12,7 +12,8 @@ from typing import Any, cast
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.test_utils import TestClient, unused_port
+from support.servers import client_on_test_port
 from support.simulator_world import stage
 
 from bridge import metrics
@@ -38,7 +39,7 @@ NO_FILES = cast("FilesOut", None)
 
 @asynccontextmanager
 async def client(app: web.Application) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(app)) as made:
+    async with client_on_test_port(app) as made:
         yield made
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from support.gateway_contract import Gateway, Socket, StandIn
+from support.servers import stop_server
 
 
 async def history(socket: Socket, key: str) -> list[tuple[str, str]]:
@@ -51,7 +52,7 @@ async def test_a_plain_gateway_makes_a_session_per_request_and_forgets(stand_in:
 async def test_a_session_survives_a_restart(stand_in: StandIn) -> None:
     first, runner = await stand_in.start()
     await first.chat("I'm Alice")
-    await runner.cleanup()
+    await stop_server(runner)
     second, _ = await stand_in.start()
     second.user = first.user
     assert b"Your name is Alice." in (await second.chat("What's my name?")).body
@@ -60,14 +61,14 @@ async def test_a_session_survives_a_restart(stand_in: StandIn) -> None:
 async def test_a_row_cut_by_a_crash_costs_nothing_but_itself(stand_in: StandIn) -> None:
     first, runner = await stand_in.start()
     await first.chat("I'm Alice")
-    await runner.cleanup()
+    await stop_server(runner)
     (path,) = (stand_in.data / "sessions").iterdir()
     path.write_bytes(path.read_bytes() + b'{"key": "agent:sa')
     for _ in range(2):
         again, runner = await stand_in.start()
         again.user = first.user
         assert b"Your name is Alice." in (await again.chat("What's my name?")).body
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 async def test_an_owner_bound_key_makes_all_users_one(scripted: Gateway, api_key: Callable[..., Any]) -> None:

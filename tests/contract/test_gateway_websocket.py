@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.gateway_contract import Gateway, StandIn
 from support.gateway_world import count
+from support.servers import stop_server
 
 from bridge.core.files.answer_links import AgentFile
 from bridge.gateway.run_events import delivered
@@ -159,7 +160,7 @@ async def test_a_reset_is_undone_by_a_restart_unless_a_turn_followed(
     await (await open_socket(first, first.user)).call("sessions.reset", key=first.key())
     if turn_follows:
         assert b"I do not know your name" in (await first.chat("What's my name?")).body
-    await runner.cleanup()
+    await stop_server(runner)
     second, _ = await stand_in.start()
     second.user = first.user
     answer = await second.chat("What's my name?")

@@ -20,6 +20,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from support.listener import Listener, request
 from support.process_world import World, eventually, free_port, world
+from support.servers import stop_server
 
 from bridge.simulator.teams import activities
 from bridge.simulator.teams.identity import ISSUER, SigningKey
@@ -54,7 +55,7 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hostil
         await made.start()
         await made.teams.call("POST", "/api/chats/personal-alice/open", {"as": "alice"})
         yield Hostile(made, unendorsed, stranger)
-        await runner.cleanup()
+        await stop_server(runner)
 
 
 def _metadata(made: World, unendorsed: SigningKey) -> web.Application:

@@ -28,7 +28,7 @@ BOB = "1f0c0f3e-0000-4000-8000-000000000002"
 RUN = "b742eb2f-0000-4000-8000-000000000001"
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until the condition holds. Raises: TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():

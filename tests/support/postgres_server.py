@@ -32,7 +32,12 @@ def fresh_schema() -> str:
 
 def socket_path() -> Path:
     """The server's Unix socket, for a test with a proxy before the server."""
-    return Path(parse_qs(urlsplit(dsn()).query)["host"][0]) / ".s.PGSQL.5432"
+    return socket_of(dsn())
+
+
+def socket_of(uri: str) -> Path:
+    """The Unix socket in a connection URI of a test server."""
+    return Path(parse_qs(urlsplit(uri).query)["host"][0]) / ".s.PGSQL.5432"
 
 
 class Database:

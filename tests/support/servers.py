@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 
 CLOSED_WITHIN = 10.0  # seconds; two busy cores
 
@@ -50,3 +50,16 @@ async def serving_on_test_port(app: web.Application) -> AsyncIterator[TestServer
     finally:
         async with all_connections_closed(server.runner):
             await server.close()
+
+
+@asynccontextmanager
+async def client_on_test_port(app: web.Application) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """Serve `app` on a free port of 127.0.0.1; gives a client for the server."""
+    client = TestClient(TestServer(app))
+    await client.start_server()
+    assert client.server.runner is not None
+    try:
+        yield client
+    finally:
+        async with all_connections_closed(client.server.runner):
+            await client.close()

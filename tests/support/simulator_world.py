@@ -18,6 +18,7 @@ from aiohttp import web
 
 from bridge.simulator.teams import (
     CONNECTOR_LOG,
+    COURIER,
     FAULTS,
     IDENTITY,
     PEOPLE,
@@ -32,7 +33,7 @@ from support.servers import stop_server
 CONNECTOR_SCOPE = "https://api.botframework.com/.default"
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait at most `seconds` until the condition holds. Raises: TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -92,7 +93,7 @@ class Bot:
 async def news(response: aiohttp.ClientResponse, count: int, *, kind: str = "") -> list[dict[str, Any]]:
     """The next `count` events of an open event stream: of type `kind`, or of all types but `traffic`."""
     events: list[dict[str, Any]] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(events) < count:
             line = await response.content.readline()
             assert line, "the stream has ended"
@@ -117,6 +118,7 @@ class Stage:
         self.identity = app[IDENTITY]
         self.faults = app[FAULTS]
         self.log = app[CONNECTOR_LOG]
+        self.courier = app[COURIER]
         self._token = ""
 
     def conversation(self, chat: str) -> str:

@@ -85,10 +85,10 @@ def test_a_tag_of_another_name_stays_in_the_final_answer(tag: str) -> None:
 @pytest.mark.parametrize("piece", ["<think ", "<think>", "</think ", "<think></think", "<think>" + " " * 50])
 def test_hostile_tags_are_searched_in_linear_time(piece: str) -> None:
     raw = "x" + piece * (400_000 // len(piece))
-    began = time.perf_counter()
+    began = time.process_time()
     final_answer(raw)
     visible_prefix(raw)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 def test_merged_questions_stay_below_the_gateways_limit() -> None:

@@ -101,11 +101,11 @@ HOSTILE = [
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_html_takes_linear_time(piece: str) -> None:
     """Quadratic parsing of 4,000 pieces takes up to 3 s with html.parser."""
-    started = time.perf_counter()
+    started = time.process_time()
 
     html_to_markdown(piece * 4_000)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_character_reference_of_thousands_of_digits_is_replaced() -> None:

@@ -192,8 +192,8 @@ def test_the_visible_part_ends_before_a_possible_adaptive_card() -> None:
 )
 def test_hostile_text_takes_bearable_time(piece: str) -> None:
     raw = piece * (100_000 // len(piece))
-    started = time.perf_counter()
+    started = time.process_time()
 
     visible_prefix(raw)
 
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

@@ -258,11 +258,11 @@ def test_very_deep_nesting_is_shown_as_written() -> None:
 )
 def test_hostile_markdown_takes_bearable_time(piece: str) -> None:
     """10,000 "![" took 5 s before brackets of such paragraphs were escaped."""
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert render_answer(piece * 2_000)
 
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("piece", ["[a](", "[a][", "[1] ", "[a](b)", "[a](<b c", "[a](\\(", '[a](b "\\"'])

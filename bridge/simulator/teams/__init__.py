@@ -2,6 +2,7 @@
 
 from bridge.simulator.teams.app import (
     CONNECTOR_LOG,
+    COURIER,
     FAULTS,
     IDENTITY,
     PEOPLE,
@@ -14,6 +15,7 @@ from bridge.simulator.teams.identity import Credentials, credentials
 
 __all__ = [
     "CONNECTOR_LOG",
+    "COURIER",
     "FAULTS",
     "IDENTITY",
     "PEOPLE",

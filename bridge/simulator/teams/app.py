@@ -33,6 +33,7 @@ TENANT = web.AppKey("tenant", Tenant)
 PEOPLE = web.AppKey("people", People)
 IDENTITY = web.AppKey("identity", Identity)
 FAULTS = web.AppKey("faults", Faults)
+COURIER = web.AppKey("courier", Courier)
 CONNECTOR_LOG = web.AppKey("connector_log", deque[BotRequest])
 
 # bytes, above every activity accepted by Teams: 100 KB as UTF-16 may be 150 KB as UTF-8, cards add escapes, and a
@@ -109,7 +110,7 @@ def build_app(options: TeamsOptions, *, bridge_control: BridgeControl | None = N
 
     app = web.Application(middlewares=[guard], client_max_size=_LARGEST_BODY)
     app[TENANT], app[PEOPLE], app[IDENTITY] = tenant, people, identity
-    app[FAULTS], app[CONNECTOR_LOG] = faults, access.log
+    app[FAULTS], app[CONNECTOR_LOG], app[COURIER] = faults, access.log, courier
     app.add_routes([web.get("/", _page), web.static("/static", _STATIC)])
     app.add_routes(IdentityApi(identity, faults, base).routes())
     app.add_routes(connector.routes())

@@ -65,7 +65,8 @@ class Courier:
     """Delivers to one bot endpoint. Times in seconds; `bearer` gives the channel's token.
 
     `on_attempt` is called after every attempt with the activity, the bot's answer and the time limit.
-    `resend_after` limits an attempt, `retry_for` all attempts for a message, `invoke_limit` an invoke.
+    `resend_after` limits an attempt and may be changed at any time; `retry_for` limits all attempts for a message,
+    `invoke_limit` an invoke.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Courier:
         self._endpoint = endpoint
         self._bearer = bearer
         self._on_attempt = on_attempt
-        self._resend_after = resend_after
+        self.resend_after = resend_after
         self._retry_for = retry_for
         self._invoke_limit = invoke_limit
         self.reachable = True
@@ -148,7 +149,7 @@ class Courier:
         waiting = self._waiting.setdefault(conversation, asyncio.Lock())
         answer = BotAnswer(None)
         if not waiting.locked():
-            answer = await self.attempt(activity, self._resend_after)
+            answer = await self.attempt(activity, self.resend_after)
         if not answer.final:
             await report("retrying")
             async with waiting:  # asyncio's lock is fair: the oldest message is retried first
@@ -160,7 +161,7 @@ class Courier:
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE
         while True:
-            answer = await self.attempt(activity, self._resend_after)
+            answer = await self.attempt(activity, self.resend_after)
             if answer.final or loop.time() + pause > until:
                 return answer
             if answer.status != 0:  # 0, no answer in time: repeat at once; bot down: repeat after a pause
