@@ -197,7 +197,7 @@ async def test_of_a_store_in_use_the_running_bridge_is_asked(
     running = sqlite_store(tmp_path / "turns.db")
     await running.open()
     try:
-        async with chain(tmp_path) as environment, TestServer(app) as admin:
+        async with chain(tmp_path) as environment, serving_on_test_port(app) as admin:
             more = {"BRIDGE_ADMIN_PORT": str(admin.port), "BRIDGE_ADMIN_TOKEN": "the-admin-token"}
             found = await lines({**environment, **more})
     finally:
