@@ -9,6 +9,7 @@ import hashlib
 import string
 import zlib
 from enum import StrEnum
+from functools import lru_cache
 
 from bridge.core.speakers import is_blank, unforged, without_brackets
 from bridge.core.turn import Lane, Reference, Scope
@@ -19,6 +20,8 @@ _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="
 WELCOME_LANES = 10
+# Characters of a name; a hostile name of a megabyte may be meant by each of thousands of mentions.
+_LONGEST_READ = 1000
 
 
 class GroupSession(StrEnum):
@@ -75,6 +78,11 @@ def welcome_lane(reference: Reference) -> Lane:
 
 def display_name(name: str) -> str:
     """A display name without square brackets, line breaks or invisible characters, at most 80 long; may be empty."""
+    return _cleaned(name[:_LONGEST_READ])
+
+
+@lru_cache(maxsize=256)
+def _cleaned(name: str) -> str:
     words = " ".join(without_brackets(name).split())
     flat = "".join(character for character in words if character.isprintable() and not is_blank(character))
     return flat[:80].strip()

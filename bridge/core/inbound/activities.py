@@ -16,13 +16,13 @@ import orjson
 from bridge.core.access import Facts
 from bridge.core.files.kept import Consent
 from bridge.core.files.shared import SharedFile
-from bridge.core.identity import speaker_name
 from bridge.core.inbound.attachments import shared_files
 from bridge.core.inbound.feedback import SUBMIT, Rated, rated_by_button, rated_by_reaction
 from bridge.core.inbound.html_to_markdown import html_to_markdown, is_plain_echo
 from bridge.core.inbound.json_values import mapping as _dict
 from bridge.core.inbound.json_values import objects
 from bridge.core.inbound.json_values import text as _str
+from bridge.core.inbound.mentions import Mention, mentions_in, with_names, words_of
 from bridge.core.inbound.quotes import with_quotes
 from bridge.core.inbound.sender import address
 from bridge.core.turn import Reference, Scope
@@ -160,7 +160,7 @@ def parse_activity(activity: dict[str, Any]) -> Event:
 def _message(activity: dict[str, Any], reference: Reference, facts: Facts) -> UserMessage | Ignored:
     if not reference.activity:
         return Ignored("malformed")
-    mentions = _mentions(activity, reference.bot)
+    mentions = mentions_in(activity, reference.bot)
     text, files = _text_and_files(activity, mentions)
     text = with_quotes(activity, text)
     mentioned = any(mention.own for mention in mentions)
@@ -246,33 +246,7 @@ def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts
     return Installed(_key("installed", reference, ""), reference, facts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Mention:
-    """A mention entity: `text` is the mention in the message (`<at>Name</at>`), `own` is true for the bot."""
-
-    text: str
-    name: str
-    own: bool
-
-    @property
-    def display_name(self) -> str:
-        return "" if self.own else f"@{speaker_name(self.name)}"
-
-
-def _mentions(activity: dict[str, Any], bot: str) -> list[_Mention]:
-    """Return the mention entities, in order. The id decides who is mentioned, never the name."""
-    entities = activity.get("entities")
-    found = []
-    for entity in entities if isinstance(entities, list) else ():
-        if isinstance(entity, dict) and entity.get("type") == "mention":
-            mentioned = _dict(entity.get("mentioned"))
-            found.append(
-                _Mention(_str(entity.get("text")), _str(mentioned.get("name")), own=mentioned.get("id") == bot)
-            )
-    return found
-
-
-def _text_and_files(activity: dict[str, Any], mentions: list[_Mention]) -> tuple[str, tuple[SharedFile, ...]]:
+def _text_and_files(activity: dict[str, Any], mentions: list[Mention]) -> tuple[str, tuple[SharedFile, ...]]:
     """Return the message as Markdown, and the files. Rich text comes twice: plain, and as a text/html attachment."""
     text = _str(activity.get("text"))
     html = ""
@@ -283,21 +257,11 @@ def _text_and_files(activity: dict[str, Any], mentions: list[_Mention]) -> tuple
             html = _str(_dict(attachment).get("content"))
     files = shared_files(attachments, html)
     if html and not is_plain_echo(html, text):
-        rich = html_to_markdown(html, lambda ident, name: _readable(mentions, ident, name)).strip()
+        own = {mention.name for mention in mentions if mention.own}
+        rich = html_to_markdown(html, lambda ident, name: words_of(mentions, own, ident, name)).strip()
         if rich or not text.strip():
             return rich, files
-    for mention in mentions:
-        if mention.text:
-            text = text.replace(mention.text, mention.display_name, 1)
-    return text.strip(), files
-
-
-def _readable(mentions: list[_Mention], ident: str, name: str) -> str:
-    """Return the words for a mention in HTML: `ident` is the entity's position; without a position, names decide."""
-    if ident.isdecimal() and len(ident) < 4 and int(ident) < len(mentions):
-        return mentions[int(ident)].display_name
-    own = any(mention.own and mention.name == name for mention in mentions)
-    return "" if own else f"@{speaker_name(name)}"
+    return with_names(text, mentions).strip(), files
 
 
 def _key(kind: str, reference: Reference, suffix: str) -> str:
