@@ -14,6 +14,7 @@ from aiohttp import web
 from bridge.core.errors import StoreUnavailable
 from bridge.core.files.content_type import TEXT
 from bridge.core.files.kept import KeptFile
+from bridge.web.sockets import SERVER_NAME
 
 # Files held in memory at the same time; all downloads of a file share the file.
 _FILES_AT_ONCE = 4
@@ -31,6 +32,7 @@ _FILE_HEADERS = {
     "Cache-Control": "private, no-store",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
+    "Server": SERVER_NAME,
 }
 
 

@@ -17,6 +17,7 @@ BACKLOG: Final = 1024
 HEAD_SECONDS: Final = 15.0  # a client sends the head of a request at once
 # Longer than the usual 60 seconds of proxies, so that no proxy sends a request into a connection that is being closed.
 KEEP_ALIVE_SECONDS: Final = 75.0
+SERVER_NAME: Final = "teams-bridge"
 _LINGERING_SECONDS = 2.0  # how long a refused request's body is still read
 
 
@@ -107,6 +108,33 @@ class _Connection(web.RequestHandler):
         if self._head_timer is not None:
             self._head_timer.cancel()
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Log as aiohttp does, and answer without words: aiohttp's quote the request, and name a parser."""
+        super().handle_error(request, status, exc, message)
+        refusal = web.Response(status=status)
+        refusal.force_close()
+        return refusal
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send `resp` without the versions of Python and aiohttp, and aiohttp's own refusals without words.
+
+        Some refusals come before the application's check of the sender, such as 417 for an unknown `Expect`.
+        """
+        if isinstance(resp, web.HTTPException):
+            allow = resp.headers.getall("Allow", [])
+            resp = web.Response(status=resp.status, headers=[("Allow", value) for value in allow])
+        if not resp.prepared:
+            resp.headers["Server"] = SERVER_NAME
+        return await super().finish_response(request, resp, start_time)
 
     def _no_head(self) -> None:
         if not self._request_count:
