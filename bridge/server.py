@@ -30,7 +30,7 @@ _FIRST_CHECK_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
-    """Run the bridge until SIGTERM or SIGINT. OSError: a port is taken. Raises: StoreInUse, OSError, ValueError."""
+    """Run the bridge until SIGTERM or SIGINT. Raises: CannotListen, StoreInUse, ValueError."""
     stop, second_signal = _signals()
     async with connected(settings) as edges:
         bridge = compose(settings, edges)

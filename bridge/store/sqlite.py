@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -80,8 +82,7 @@ class SqliteDatabase:
     def _connect(self) -> sqlite3.Connection:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # conversations are private: only the service account may read the file
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            _make_private(self._path)
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=self._patience)
             try:
                 _prepare(connection)
@@ -94,6 +95,19 @@ class SqliteDatabase:
                 raise StoreInUse(f"another process uses {self._path.name}") from error
             raise StoreUnavailable(f"cannot open {self._path.name}: {error}") from error
         return connection
+
+
+def _make_private(path: Path) -> None:
+    """Create the file if missing; only the service account may read the file and its log, since chats are private.
+
+    An earlier file may be open to all. Files of a different account keep their rights: only the owner may change them.
+    Raises: OSError.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))):
+        with suppress(FileNotFoundError, PermissionError):
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(0o600)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

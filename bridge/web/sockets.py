@@ -6,6 +6,7 @@ A process that cannot listen must not begin people's turns.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,21 +22,32 @@ SERVER_NAME: Final = "teams-bridge"
 _LINGERING_SECONDS = 2.0  # how long a refused request's body is still read
 
 
+class CannotListen(Exception):
+    """A listener's address cannot be bound; the message names the address and the system's reason."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(f"cannot listen on {host} port {port}: {error.strerror or error}")
+        self.taken = error.errno == errno.EADDRINUSE
+
+
 @contextmanager
 def bound(*addresses: tuple[str, int]) -> Iterator[tuple[socket.socket, ...]]:
     """A listening socket for each host and port; connections wait in the backlog until a site serves the socket.
 
-    Raises: OSError.
+    Raises: CannotListen.
     """
     with ExitStack() as stack:
         yield tuple([stack.enter_context(_bind(host, port)) for host, port in addresses])
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    # "::" means all addresses of the machine, so IPv4 as well.
-    both = address[0] == "::" and socket.has_dualstack_ipv6()
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        # "::" means all addresses of the machine, so IPv4 as well.
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except OSError as error:
+        raise CannotListen(host, port, error) from error
 
 
 class BoundSite(web.BaseSite):

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -16,7 +16,7 @@ from support.listener import COMPRESSED, ZEROS, Lines, listening, request
 from typer.testing import CliRunner
 
 from bridge.cli.main import app as command_line
-from bridge.web.sockets import HEAD_SECONDS
+from bridge.web.sockets import HEAD_SECONDS, CannotListen, bound
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 REQUEST = b"GET / HTTP/1.1\r\nHost: bridge\r\n\r\n"
@@ -148,6 +148,23 @@ async def test_no_answer_names_a_version() -> None:
         async with asyncio.timeout(5):
             head = await reader.readuntil(b"hello")
     assert b"Server: teams-bridge\r\n" in head
+
+
+def test_an_address_that_cannot_be_bound_is_named_and_only_a_taken_port_counts_as_taken() -> None:
+    with bound(("127.0.0.1", 0)) as (sock,):
+        port = sock.getsockname()[1]
+        with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1 port {port}: ") as taken, _bound(port):
+            pass
+    with (
+        pytest.raises(CannotListen, match=r"cannot listen on 203\.0\.113\.1 port 1") as elsewhere,
+        bound(("203.0.113.1", 1)),
+    ):
+        pass
+    assert (taken.value.taken, elsewhere.value.taken) == (True, False)
+
+
+def _bound(port: int) -> AbstractContextManager[tuple[socket.socket, ...]]:
+    return bound(("127.0.0.1", port))
 
 
 @pytest.mark.skipif(

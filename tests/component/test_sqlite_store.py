@@ -87,6 +87,22 @@ async def test_acknowledged_turns_survive_kill_9(tmp_path: Path) -> None:
     assert {turn.id for turn in orphans.turns} >= set(acknowledged)
 
 
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o640, 0o604])
+async def test_an_earlier_file_open_to_other_accounts_becomes_private(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "turns.db"
+    store = sqlite_store(path)
+    await store.open()
+    await store.close()
+    wal = path.with_name("turns.db-wal")
+    wal.touch()
+    for file in (path, wal):
+        file.chmod(mode)
+
+    await store.open()
+    assert [_file_mode(file) for file in (path, wal)] == [0o600, 0o600]
+    await store.close()
+
+
 async def test_a_second_process_is_refused_in_clear_words(tmp_path: Path) -> None:
     path = tmp_path / "turns.db"
     with _child(path) as child:
