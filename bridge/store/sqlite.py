@@ -18,7 +18,7 @@ from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.store.database import Operation
 from bridge.store.statements import Dialect, load_migrations, load_statements
 from bridge.store.table import TurnTable
-from bridge.store.writer import Writer
+from bridge.store.writer import Writer, truncate_log
 
 T = TypeVar("T")
 
@@ -73,6 +73,10 @@ class SqliteDatabase:
         result: T = await self._writer.submit(job)
         return result
 
+    async def forget_log(self) -> None:
+        """Empty the write-ahead log, which holds earlier versions of rows. Raises: StoreUnavailable."""
+        await self._writer.submit(truncate_log)
+
     async def announce_stop(self, n: int) -> None:
         """Does nothing: no second process uses the file."""
 
@@ -115,8 +119,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    # blanked texts must not stay readable in free pages: https://www.sqlite.org/pragma.html#pragma_secure_delete
-    connection.execute("PRAGMA secure_delete = FAST")
+    # Blanked texts must not stay readable in free pages, and FAST leaves free pages as they were:
+    # https://www.sqlite.org/pragma.html#pragma_secure_delete
+    connection.execute("PRAGMA secure_delete = ON")
     _migrate(connection)
 
 
