@@ -30,7 +30,7 @@ _FIRST_CHECK_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
-    """Run the bridge until SIGTERM or SIGINT. OSError: a port is taken. Raises: StoreInUse, OSError, ValueError."""
+    """Run the bridge until SIGTERM or SIGINT. Raises: CannotListen, StoreInUse, ValueError."""
     stop, second_signal = _signals()
     async with connected(settings) as edges:
         bridge = compose(settings, edges)
@@ -96,7 +96,7 @@ async def _open_later(bridge: Bridge) -> None:
 @asynccontextmanager
 async def _listening(bridge: Bridge, settings: Settings, sockets: tuple[socket.socket, ...]) -> AsyncIterator[None]:
     public = web.AppRunner(
-        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body, open_file=bridge.files_out.open)
+        public_app(bridge.inbound.post, ready=bridge.ready, max_body=settings.max_body, files=bridge.files_out)
     )
     admin = web.AppRunner(
         admin_app(details=bridge.details, token=settings.admin_token.get_secret_value(), operator=bridge.operator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Coroutine
@@ -40,8 +41,18 @@ app.add_typer(cli_turns.turns, name="turns")
 
 
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script. An error of the system that no command expects, such as a full disk, becomes a sentence."""
+    try:
+        app()
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        # what waits in a full standard output must not be written once more at the interpreter's end
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  open until the process ends
+        with contextlib.suppress(OSError):
+            ERR.print(
+                f"The system refused an operation: {error.strerror or type(error).__name__}{where}.", markup=False
+            )
+        sys.exit(1)
 
 
 @app.callback()
@@ -57,6 +68,7 @@ def run() -> None:
 
     output.detach()
     from bridge import logs, server  # noqa: PLC0415  imported libraries may print warnings
+    from bridge.web.sockets import CannotListen  # noqa: PLC0415  as above
 
     settings = _settings()
     logs.configure(settings.log, settings.log_level)
@@ -66,8 +78,8 @@ def run() -> None:
         fail(f"BRIDGE_STORE: {error.detail}. Stop the other process, or give this one a file of its own.", 1)
     except ValueError as error:
         fail(str(error), 2)
-    except OSError as error:
-        fail(f"cannot listen: {error.strerror or error}. Is another process using the port?", 1)
+    except CannotListen as error:
+        fail(f"{error}. Is another process using the port?" if error.taken else f"{error}.", 1)
 
 
 @app.command()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import string
-import unicodedata
 import zlib
 from enum import StrEnum
+from functools import lru_cache
 
+from bridge.core.speakers import is_blank, unforged, without_brackets
 from bridge.core.turn import Lane, Reference, Scope
 
 # The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when naming the user's
@@ -18,9 +19,9 @@ from bridge.core.turn import Lane, Reference, Scope
 _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="
-_BRACKETS = "[\uff3b"
-_LOOK_AHEAD = 40
 WELCOME_LANES = 10
+# Characters of a name; a hostile name of a megabyte may be meant by each of thousands of mentions.
+_LONGEST_READ = 1000
 
 
 class GroupSession(StrEnum):
@@ -76,9 +77,14 @@ def welcome_lane(reference: Reference) -> Lane:
 
 
 def display_name(name: str) -> str:
-    """A display name without brackets, line breaks or invisible characters, at most 80 long; may be empty."""
-    words = name.replace("[", "(").replace("]", ")").split()
-    flat = "".join(character for character in " ".join(words) if character.isprintable())
+    """A display name without square brackets, line breaks or invisible characters, at most 80 long; may be empty."""
+    return _cleaned(name[:_LONGEST_READ])
+
+
+@lru_cache(maxsize=256)
+def _cleaned(name: str) -> str:
+    words = " ".join(without_brackets(name).split())
+    flat = "".join(character for character in words if character.isprintable() and not is_blank(character))
     return flat[:80].strip()
 
 
@@ -89,20 +95,4 @@ def speaker_name(name: str) -> str:
 
 def prompt_text(scope: Scope, name: str, text: str) -> str:
     """The text for the agent: as typed in a personal chat, elsewhere with `[From: <name>] ` in front."""
-    return text if scope is Scope.PERSONAL else f"[From: {speaker_name(name)}] {_unforged(text)}"
-
-
-def _unforged(text: str) -> str:
-    """The text with a round bracket in every forged `[From: …]`, so that no text can speak for another person."""
-    if not any(bracket in text for bracket in _BRACKETS):
-        return text
-    return "".join(
-        "(" if character in _BRACKETS and _names_a_speaker(text[at + 1 : at + 1 + _LOOK_AHEAD]) else character
-        for at, character in enumerate(text)
-    )
-
-
-def _names_a_speaker(words: str) -> bool:
-    # blanks and invisible characters (category Cf) between the letters deceive a reader, so skip them
-    letters = "".join(c for c in words if not c.isspace() and unicodedata.category(c) != "Cf")
-    return letters.casefold().startswith(("from:", "from\uff1a"))
+    return text if scope is Scope.PERSONAL else f"[From: {speaker_name(name)}] {unforged(text)}"

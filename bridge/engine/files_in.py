@@ -68,8 +68,9 @@ class FilesIn:
             else:
                 missing.append(file.name)
                 lines.append(_line(file.name, read))
-        words = payload.text or prompt_text(payload.reference.scope, payload.person.name, say("files_alone"))
-        inlined = with_files(words, texts, missing)
+        scope = payload.reference.scope
+        words = payload.text or prompt_text(scope, payload.person.name, say("files_alone"))
+        inlined = with_files(words, texts, missing, named=scope is not Scope.PERSONAL)
         no_room = say("file_no_room", locale)
         lines += [_line(name, no_room) for name in inlined.left_out]
         for name, kept, size in inlined.cut:

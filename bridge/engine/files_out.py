@@ -112,12 +112,15 @@ class FilesOut:
         metrics.FILES_OUT.labels("saved").inc()
         return _reply_replacing_card(turn, consent, "file_saved", kept.name)
 
+    def is_signed(self, id_: str, expires: str, signature: str) -> bool:
+        """Whether the bridge signed the link, and the link has not expired."""
+        return self._links is not None and self._links.opens(id_, expires, signature, self._clock.now())
+
     async def open(self, id_: str, expires: str, signature: str) -> KeptFile | None:
         """The file behind a signed link; None for a wrong or expired link. Raises: StoreUnavailable."""
-        now = self._clock.now()
-        if self._links is None or not self._links.opens(id_, expires, signature, now):
+        if not self.is_signed(id_, expires, signature):
             return None
-        kept = await self._store.find(id_, now)
+        kept = await self._store.find(id_, self._clock.now())
         return kept if kept is not None and kept.state is FileState.LINKED else None
 
     async def _publish(self, turn: Turn, answer: Answer) -> tuple[str, tuple[Activity, ...]]:

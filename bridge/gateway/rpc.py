@@ -105,20 +105,31 @@ async def connected(
 async def _open(
     http: aiohttp.ClientSession, base_url: str, within: float, heartbeat: float | None
 ) -> aiohttp.ClientWebSocketResponse:
+    # `ws_connect` follows redirects without a switch: to internal addresses, and the token is sent next. A session on
+    # the same connections refuses the first redirect; a socket needs its session only until the socket is open.
+    opening = aiohttp.ClientSession(
+        connector=http.connector,
+        connector_owner=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(_no_redirect,),
+    )
     try:
-        async with asyncio.timeout(within):
-            socket = await http.ws_connect(
+        async with asyncio.timeout(within), opening:
+            return await opening.ws_connect(
                 base_url.rstrip("/") + "/ws",
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 max_msg_size=_MAX_FRAME,
                 heartbeat=heartbeat,
             )
-            # ws_connect follows redirects without a switch; the token, sent next, would reach a foreign host
-            if socket._response.history:  # noqa: SLF001  no public way to the handshake's response
-                await socket.close()
-                raise RpcError("handshake")
-            return socket
     except aiohttp.WSServerHandshakeError:
         raise RpcError("handshake") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise GatewayDown(type(error).__name__) from error
+
+
+async def _no_redirect(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    response = await send(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise RpcError("handshake")
+    return response

@@ -16,6 +16,11 @@ from bridge.settings.describe import describe, secret_names
 from bridge.settings.model import Settings, is_postgres
 from bridge.settings.sources import Names, own_texts, read
 
+# Off loopback strangers may try tokens: 20 characters of a random token cannot be tried out. A word repeated to that
+# length has few different characters, 16 random bytes in hexadecimal have more than 8 nearly always.
+_LEAST_TOKEN = 20
+_LEAST_DIFFERENT = 8
+
 
 def load(environment: Mapping[str, str]) -> Settings:
     """The settings from environment variables, else from the TOML file named by BRIDGE_CONFIG, else the defaults.
@@ -58,8 +63,15 @@ def _conflicts(given: Mapping[str, Any]) -> Iterator[str]:
     port = given.get("BRIDGE_PORT", given.get("PORT", fields["port"].default))
     if str(port) == str(given.get("BRIDGE_ADMIN_PORT", fields["admin_port"].default)) != "0":
         yield "BRIDGE_ADMIN_PORT: is the public listener's port too; give each one of its own"
-    if not _is_loopback(str(given.get("BRIDGE_ADMIN_HOST", "127.0.0.1"))) and not given.get("BRIDGE_ADMIN_TOKEN"):
-        yield "BRIDGE_ADMIN_TOKEN: is needed when BRIDGE_ADMIN_HOST is not a loopback address"
+    if not _is_loopback(str(given.get("BRIDGE_ADMIN_HOST", "127.0.0.1"))):
+        token = str(given.get("BRIDGE_ADMIN_TOKEN", "")).strip()
+        if not token:
+            yield "BRIDGE_ADMIN_TOKEN: is needed when BRIDGE_ADMIN_HOST is not a loopback address"
+        elif len(token) < _LEAST_TOKEN or len(set(token)) < _LEAST_DIFFERENT:
+            yield (
+                f"BRIDGE_ADMIN_TOKEN: can be guessed; off loopback it needs {_LEAST_TOKEN} characters, "
+                f"{_LEAST_DIFFERENT} of them different, as from `openssl rand -hex 16`"
+            )
     store = str(given.get("BRIDGE_STORE", ""))
     login = store.partition("://")[2].rpartition("@")[0]
     if is_postgres(store) and (login.partition(":")[2] or "password=" in store):

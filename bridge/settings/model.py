@@ -119,7 +119,9 @@ class Settings(BaseModel):
     admin_host: str = _setting("BRIDGE_ADMIN_HOST", about="Address the admin listener binds to.", default="127.0.0.1")
     admin_port: Port = _setting("BRIDGE_ADMIN_PORT", about="Port of the admin listener.", default=3979)
     admin_token: Secret = _setting(
-        "BRIDGE_ADMIN_TOKEN", about="Bearer the admin listener asks for; needed off loopback.", default=SecretStr("")
+        "BRIDGE_ADMIN_TOKEN",
+        about="Bearer the admin listener asks for; off loopback needed, with 20 characters at least.",
+        default=SecretStr(""),
     )
     store: str = _setting(
         "BRIDGE_STORE",

@@ -58,6 +58,10 @@ class Database(Protocol):
         """
         ...
 
+    async def forget_log(self) -> None:
+        """Take earlier versions of rows, which hold blanked texts, out of the log of writes, as far as possible."""
+        ...
+
     async def announce_stop(self, n: int) -> None:
         """Announce to all processes that turn `n` is marked to stop."""
         ...

@@ -149,6 +149,9 @@ class PostgresDatabase:
         except _ConnectionLost:
             return await self._within(self._run(operation, atomic=atomic))
 
+    async def forget_log(self) -> None:
+        """Does nothing: the server's own vacuum removes earlier versions of rows (docs/operations.md)."""
+
     async def announce_stop(self, n: int) -> None:
         """Announce the stop of turn `n` by NOTIFY. If NOTIFY fails, the heartbeats of the replicas see the stop."""
         try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +19,7 @@ from bridge.store.database import CREATION_FORBIDDEN, Operation
 from bridge.store.file_guard import FileGuard
 from bridge.store.statements import Dialect, load_migrations, load_statements
 from bridge.store.table import TurnTable
-from bridge.store.writer import Writer
+from bridge.store.writer import Writer, truncate_log
 
 T = TypeVar("T")
 
@@ -82,6 +84,10 @@ class SqliteDatabase:
         result: T = await self._writer.submit(job)
         return result
 
+    async def forget_log(self) -> None:
+        """Empty the write-ahead log, which holds earlier versions of rows. Raises: StoreUnavailable."""
+        await self._writer.submit(truncate_log)
+
     async def announce_stop(self, n: int) -> None:
         """Does nothing: no second process uses the file."""
 
@@ -93,8 +99,7 @@ class SqliteDatabase:
             if not self._create:
                 self._refuse_to_create()
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # conversations are private: only the service account may read the file
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            _make_private(self._path)
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=self._patience)
             try:
                 self.created = _prepare(connection, create=self._create)
@@ -121,14 +126,28 @@ class SqliteDatabase:
             self._guard.check()
 
 
+def _make_private(path: Path) -> None:
+    """Create the file if missing; only the service account may read the file and its log, since chats are private.
+
+    An earlier file may be open to all. Files of a different account keep their rights: only the owner may change them.
+    Raises: OSError.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))):
+        with suppress(FileNotFoundError, PermissionError):
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(0o600)
+
+
 def _prepare(connection: sqlite3.Connection, *, create: bool) -> bool:
     """Set the connection up, and bring the schema up to date. True if the store is new."""
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    # blanked texts must not stay readable in free pages: https://www.sqlite.org/pragma.html#pragma_secure_delete
-    connection.execute("PRAGMA secure_delete = FAST")
+    # Blanked texts must not stay readable in free pages, and FAST leaves free pages as they were:
+    # https://www.sqlite.org/pragma.html#pragma_secure_delete
+    connection.execute("PRAGMA secure_delete = ON")
     return _migrate(connection, create=create)
 
 

@@ -198,7 +198,10 @@ class TurnTable:
         await self._first_row("switch", {"name": "paused", "value": int(paused)})
 
     async def forget_old(self, blank_before: float, delete_before: float, now: float = 0.0) -> int:
-        return await self._database.run(lambda: operations.forget_old(blank_before, delete_before, now))
+        done = await self._database.run(lambda: operations.forget_old(blank_before, delete_before, now))
+        if not done:  # the last batch is through
+            await self._database.forget_log()
+        return done
 
     async def _announced(self, result: EditResult) -> EditResult:
         if result.verdict is EditVerdict.STOPPING:

@@ -144,6 +144,12 @@ def _commit(connection: sqlite3.Connection, group: list[_Waiting]) -> list[_Resu
     A savepoint for each job would do the same, but triple the statements in the ordinary case, and each statement
     hands the interpreter lock over twice.
     """
+    if truncations := [future for job, future in group if job is truncate_log]:
+        jobs = [waiting for waiting in group if waiting[0] is not truncate_log]
+        return [
+            *(_commit(connection, jobs) if jobs else ()),
+            *(_truncate(connection, future) for future in truncations),
+        ]
     try:
         with _transaction(connection):
             results = [job(connection) for job, _ in group]
@@ -152,13 +158,33 @@ def _commit(connection: sqlite3.Connection, group: list[_Waiting]) -> list[_Resu
     return [(future, result, None) for (_, future), result in zip(group, results, strict=True)]
 
 
+def truncate_log(connection: sqlite3.Connection) -> None:
+    """A job outside of any transaction: move the write-ahead log into the file, and empty the log.
+
+    The log keeps earlier versions of rows, also of blanked rows, until the log is written over.
+    https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
+    """
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _truncate(connection: sqlite3.Connection, future: asyncio.Future[Any]) -> _Result:
+    try:
+        truncate_log(connection)
+    except sqlite3.Error as error:
+        return future, None, _unavailable(error)
+    return future, None, None
+
+
+def _unavailable(error: sqlite3.Error) -> StoreUnavailable:
+    return StoreUnavailable(f"sqlite: {getattr(error, 'sqlite_errorname', type(error).__name__)}")
+
+
 def _run_alone(connection: sqlite3.Connection, job: Job, future: asyncio.Future[Any]) -> _Result:
     try:
         with _transaction(connection):
             result = job(connection)
     except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        return future, None, StoreUnavailable(f"sqlite: {name}")
+        return future, None, _unavailable(error)
     except Exception as error:  # noqa: BLE001  a value that SQLite cannot bind must not end the thread
         return future, None, error
     return future, result, None

@@ -6,6 +6,7 @@ A process that cannot listen must not begin people's turns.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,24 +18,36 @@ BACKLOG: Final = 1024
 HEAD_SECONDS: Final = 15.0  # a client sends the head of a request at once
 # Longer than the usual 60 seconds of proxies, so that no proxy sends a request into a connection that is being closed.
 KEEP_ALIVE_SECONDS: Final = 75.0
+SERVER_NAME: Final = "teams-bridge"
 _LINGERING_SECONDS = 2.0  # how long a refused request's body is still read
+
+
+class CannotListen(Exception):
+    """A listener's address cannot be bound; the message names the address and the system's reason."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(f"cannot listen on {host} port {port}: {error.strerror or error}")
+        self.taken = error.errno == errno.EADDRINUSE
 
 
 @contextmanager
 def bound(*addresses: tuple[str, int]) -> Iterator[tuple[socket.socket, ...]]:
     """A listening socket for each host and port; connections wait in the backlog until a site serves the socket.
 
-    Raises: OSError.
+    Raises: CannotListen.
     """
     with ExitStack() as stack:
         yield tuple([stack.enter_context(_bind(host, port)) for host, port in addresses])
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    # "::" means all addresses of the machine, so IPv4 as well.
-    both = address[0] == "::" and socket.has_dualstack_ipv6()
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        # "::" means all addresses of the machine, so IPv4 as well.
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except OSError as error:
+        raise CannotListen(host, port, error) from error
 
 
 class BoundSite(web.BaseSite):
@@ -107,6 +120,33 @@ class _Connection(web.RequestHandler):
         if self._head_timer is not None:
             self._head_timer.cancel()
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Log as aiohttp does, and answer without words: aiohttp's quote the request, and name a parser."""
+        super().handle_error(request, status, exc, message)
+        refusal = web.Response(status=status)
+        refusal.force_close()
+        return refusal
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send `resp` without the versions of Python and aiohttp, and aiohttp's own refusals without words.
+
+        Some refusals come before the application's check of the sender, such as 417 for an unknown `Expect`.
+        """
+        if isinstance(resp, web.HTTPException):
+            allow = resp.headers.getall("Allow", [])
+            resp = web.Response(status=resp.status, headers=[("Allow", value) for value in allow])
+        if not resp.prepared:
+            resp.headers["Server"] = SERVER_NAME
+        return await super().finish_response(request, resp, start_time)
 
     def _no_head(self) -> None:
         if not self._request_count:

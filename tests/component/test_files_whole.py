@@ -85,7 +85,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
         await until(bridge.ready)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         here = Whole(teams, bridge, http)
-        public = public_app(bridge.inbound.post, ready=bridge.ready, open_file=bridge.files_out.open)
+        public = public_app(bridge.inbound.post, ready=bridge.ready, files=bridge.files_out)
         runner = web.AppRunner(public, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

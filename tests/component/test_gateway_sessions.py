@@ -243,10 +243,12 @@ async def test_a_proxy_without_websocket_is_named() -> None:
             await sessions.effective_user("u1")
 
 
-async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed_to_another_host(status: int) -> None:
     received: list[str] = []
 
     async def elsewhere(request: web.Request) -> web.WebSocketResponse:
+        received.append("a request")
         taken = web.WebSocketResponse()
         await taken.prepare(request)
         received.extend([str(message.data) async for message in taken])
@@ -257,7 +259,7 @@ async def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
     async with running(other) as there:
 
         async def away(_: web.Request) -> web.Response:
-            return web.Response(status=302, headers={"Location": f"{there}/ws"})
+            return web.Response(status=status, headers={"Location": f"{there}/ws"})
 
         app = web.Application()
         app.router.add_get("/ws", away)

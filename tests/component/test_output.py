@@ -292,3 +292,15 @@ gc.collect()
     done = subprocess.run([sys.executable, "-c", DETACHED + code], capture_output=True, timeout=20, check=True)
     assert sorted({line[:9] for line in done.stdout.splitlines()}) == [b'{"event":', b'{"number"']
     assert (done.stdout.count(b"\n"), done.stderr) == (1000, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("command", [["version"], ["--help"], ["texts", "vi"]])
+def test_a_command_with_a_full_disk_behind_its_output_ends_with_a_sentence(command: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bridge", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == "The system refused an operation: No space left on device."

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -15,7 +16,7 @@ from support.listener import COMPRESSED, ZEROS, Lines, listening, request
 from typer.testing import CliRunner
 
 from bridge.cli.main import app as command_line
-from bridge.web.sockets import HEAD_SECONDS
+from bridge.web.sockets import HEAD_SECONDS, CannotListen, bound
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 REQUEST = b"GET / HTTP/1.1\r\nHost: bridge\r\n\r\n"
@@ -93,6 +94,77 @@ async def test_a_compressed_body_reaches_the_handler_without_being_inflated(codi
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n" + ZEROS)
+
+
+SECRET = "Secret1234"
+MALFORMED = {
+    "no HTTP": b"%s\r\n\r\n",
+    "a method of signs": b"{%s} / HTTP/1.1\r\n\r\n",
+    "a version": b"GET /%s HTTP/9.9\r\n\r\n",
+    "a target": b"GET %s\x7f\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization %s\r\n\r\n",
+    "a header with a control": b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\x00\r\n\r\n",
+    "a header's name": b"GET / HTTP/1.1\r\nHost: x\r\nA(%s): x\r\n\r\n",
+    "a long header": b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s" + b"x" * 20_000 + b"\r\n\r\n",
+    "a long target": b"GET /%s" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\n",
+    "two lengths": b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: %s\r\nContent-Length: 1\r\n\r\na",
+    "a chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n%s\r\n",
+    "an expectation": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: %s\r\n\r\n",
+    "an expectation elsewhere": b"GET /no HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: %s\r\n\r\n",
+    "an unknown path": b"GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "a wrong method": b"PUT /?%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "a fault of the handler": b"GET /fault?%s HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n",
+    "an upgrade": b"GET /no HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: %s\r\n\r\n\x00\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
+async def test_no_refusal_of_the_http_layer_carries_words_or_versions(sent: bytes) -> None:
+    async def fault(_: web.Request) -> web.Response:
+        raise ValueError(SECRET)
+
+    async def read(asked: web.Request) -> web.Response:
+        await asked.read()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", greet)
+    app.router.add_post("/", read)
+    app.router.add_get("/fault", fault)
+    async with listening(app) as listener:
+        answer = await listener.exchange(sent.replace(b"%s", SECRET.encode(), 1))
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] [45]\d\d ", head), answer
+    assert body == b""
+    assert not re.search(rb"Secret|aiohttp|Python|\d\.\d+\.\d", answer), answer
+
+
+async def test_no_answer_names_a_version() -> None:
+    async with site() as port, connection(port) as (reader, writer):
+        writer.write(REQUEST)
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"hello")
+    assert b"Server: teams-bridge\r\n" in head
+
+
+def test_an_address_that_cannot_be_bound_is_named_and_only_a_taken_port_counts_as_taken() -> None:
+    with bound(("127.0.0.1", 0)) as (sock,):
+        port = sock.getsockname()[1]
+        with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1 port {port}: ") as taken, _bound(port):
+            pass
+    with (
+        pytest.raises(CannotListen, match=r"cannot listen on 203\.0\.113\.1 port 1") as elsewhere,
+        bound(("203.0.113.1", 1)),
+    ):
+        pass
+    assert (taken.value.taken, elsewhere.value.taken) == (True, False)
+
+
+def _bound(port: int) -> AbstractContextManager[tuple[socket.socket, ...]]:
+    return bound(("127.0.0.1", port))
 
 
 @pytest.mark.skipif(

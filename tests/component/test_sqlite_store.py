@@ -19,6 +19,7 @@ from support.engine_world import EPOCH, new_turn, until
 
 from bridge.core.edits import EditVerdict, MessageEdit
 from bridge.core.errors import StoreInUse, StoreUnavailable
+from bridge.core.files.kept import FileState, KeptFile
 from bridge.core.turn import Edit, Outcome, Reply, State
 from bridge.store.sqlite import SQLITE, sqlite_store
 from bridge.store.statements import load_migrations
@@ -87,6 +88,69 @@ async def test_acknowledged_turns_survive_kill_9(tmp_path: Path) -> None:
     assert len(set(acknowledged)) >= 300
     assert all(accepted.duplicate for accepted in again)
     assert {turn.id for turn in orphans.turns} >= set(acknowledged)
+
+
+def _copies(path: Path, secret: str) -> int:
+    """How often the secret stands in the store's file and its log."""
+    files = (path, path.with_name(path.name + "-wal"))
+    return sum(file.read_bytes().count(secret.encode()) for file in files if file.exists())
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_forgotten_texts_stand_neither_in_the_file_nor_in_its_log(tmp_path: Path, deleted: bool) -> None:
+    path, secret = tmp_path / "turns.db", "Confidential words"
+    store = sqlite_store(path)
+    await store.open()
+    for n in range(40):
+        accepted = await store.accept(new_turn(f"id-{n}", f"{secret} " * (n * n)), ME, claim=True)
+        assert accepted.claimed is not None
+        answer = Reply(Outcome.DELIVERED, ({"text": f"{secret} " * (1600 - n * n)},))
+        await store.record_answer(accepted.claimed, answer)
+        await store.close_turn(accepted.claimed, Outcome.DELIVERED, ("m",), EPOCH)
+        await store.edit(MessageEdit(f"id-{n}", Edit(f"{secret}, edited", 5.0)), EPOCH)
+        file = KeptFile(
+            f"f{n}", accepted.n, secret, "x", secret.encode() * 900, FileState.LINKED, "c", "p", EPOCH, EPOCH
+        )
+        await store.files.keep(file, 10**9)
+    assert _copies(path, secret) > 1000
+
+    late = EPOCH + 7200
+    while await store.forget_old(late, late if deleted else 0, late):
+        pass
+
+    assert _copies(path, secret) == 0
+    assert (await store.accept(new_turn("next"), ME, claim=True)).n == 41
+    await store.close()
+    assert _copies(path, secret) == 0
+
+
+async def test_a_deleted_question_leaves_the_log_with_the_next_retention(tmp_path: Path) -> None:
+    path, secret = tmp_path / "turns.db", "Confidential words"
+    store = sqlite_store(path)
+    await store.open()
+    await store.accept(new_turn("first"), ME, claim=True)
+    await store.accept(new_turn("a", secret), ME, claim=False)
+    await store.edit(MessageEdit("a", Edit("other words", 5.0)), EPOCH)
+    assert _copies(path, secret) > 0
+    assert await store.forget_old(0, 0) == 0
+    assert _copies(path, secret) == 0
+    await store.close()
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o640, 0o604])
+async def test_an_earlier_file_open_to_other_accounts_becomes_private(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "turns.db"
+    store = sqlite_store(path)
+    await store.open()
+    await store.close()
+    wal = path.with_name("turns.db-wal")
+    wal.touch()
+    for file in (path, wal):
+        file.chmod(mode)
+
+    await store.open()
+    assert [_file_mode(file) for file in (path, wal)] == [0o600, 0o600]
+    await store.close()
 
 
 async def test_a_second_process_is_refused_in_clear_words(tmp_path: Path) -> None:

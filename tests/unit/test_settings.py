@@ -289,7 +289,19 @@ def test_on_loopback_the_admin_listener_needs_no_token(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "admin.example.com", "localhost.example.com"])  # noqa: S104  not bound
 def test_off_loopback_the_admin_listener_needs_a_token(host: str) -> None:
     assert names(problems(BRIDGE_ADMIN_HOST=host)) == ["BRIDGE_ADMIN_TOKEN"]
-    assert load(with_minimum(BRIDGE_ADMIN_HOST=host, BRIDGE_ADMIN_TOKEN="t")).admin_host == host
+    token = "9f86d081884c7d659a2feaa0c55ad015"
+    assert load(with_minimum(BRIDGE_ADMIN_HOST=host, BRIDGE_ADMIN_TOKEN=token)).admin_host == host
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "x" * 40, "passwordpasswordpassword"[:19], "abcabcabcabcabcabcabcabc", " t "]
+)
+def test_off_loopback_a_token_that_can_be_guessed_is_refused(token: str) -> None:
+    found = problems(BRIDGE_ADMIN_HOST="0.0.0.0", BRIDGE_ADMIN_TOKEN=token)  # noqa: S104  not bound
+
+    assert names(found) == ["BRIDGE_ADMIN_TOKEN"]
+    assert token not in found[0]
+    assert load(with_minimum(BRIDGE_ADMIN_TOKEN=token)).admin_token.get_secret_value() == token.strip()
 
 
 # -- starters, an admin's sentences --

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bridge.core.files.content_type import text_of
 from bridge.core.gateway_facts import QUESTION_BYTES
+from bridge.core.speakers import unforged
 from bridge.core.texts import say
 
 # A shorter beginning of a file would not help the agent; such a file is left out.
@@ -46,12 +47,16 @@ def text_file(name: str, content: bytes) -> TextFile | None:
     return TextFile(name, text[:QUESTION_BYTES], len(text.encode()))
 
 
-def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = QUESTION_BYTES) -> Inlined:
+def with_files(
+    text: str, files: Sequence[TextFile], missing: Sequence[str], most: int = QUESTION_BYTES, *, named: bool = False
+) -> Inlined:
     """Return the question `text` with each file as a fenced block, in order, while there is room in `most` bytes.
 
     A last sentence tells the agent the names of the `missing` files, which could not be fetched or are no text, and of
-    files without room.
+    files without room. `named`: the question names its speaker, so no file may imitate such a name.
     """
+    if named:
+        files, missing = [_unforged(file) for file in files], [unforged(name) for name in missing]
     room = most - _bytes(text) - _bytes(_dropped_note([*missing, *(file.name for file in files)]))
     blocks: list[str] = []
     cut: list[tuple[str, int, int]] = []
@@ -69,6 +74,11 @@ def with_files(text: str, files: Sequence[TextFile], missing: Sequence[str], mos
     # A question without room even for the note stays as written; `bridge.gateway` refuses questions over the limit.
     fits = _bytes(whole) <= most
     return Inlined(whole if fits else text, tuple(cut), tuple(left_out), tuple(blocks) if fits else ("",) * len(files))
+
+
+def _unforged(file: TextFile) -> TextFile:
+    text = unforged(file.text)
+    return TextFile(unforged(file.name), text, file.size - _bytes(file.text) + _bytes(text))
 
 
 def _block(file: TextFile, room: int) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -30,6 +31,9 @@ _MAX_BRACKETS = 50  # in a paragraph; the time of markdown-it grows with the squ
 # Only a picture's own bytes (`data:`) are longer than the latter.
 _MOST_READ = 400_000
 _LEAST_READ = 4_000
+# Cells that a table may lack in all rows together; the table ends there. markdown-it's own limit of 65,536 lets 3 KB of
+# bare pipes take a second.
+_MOST_MISSING_CELLS = 250
 _MAX_NESTING = 30  # deeper blocks are shown as written; markdown-it would drop deeper blocks silently
 # Definitions are for web addresses only: "[Note]: see" is prose.
 _DEFINITION = re.compile(
@@ -44,7 +48,7 @@ _FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
 # A bracket neither closed soon nor the start of a link closed soon.
 _SOON = r"[^\s()<>\[\]\\]"
 _ADDRESS = rf"\({_SOON}{{0,2000}}+(?:\({_SOON}{{0,200}}+\){_SOON}{{0,200}}+)?(?: \"[^\"\\\n]{{0,300}}+\")?\)"
-_BRACKET = re.compile(rf"(\\*+)\[(?![^\[\]\\`<\n]{{0,200}}\](?:(?!\()|{_ADDRESS}))")
+_BRACKET = re.compile(rf"(?<!\\)(\\*+)\[(?![^\[\]\\`<\n]{{0,200}}\](?:(?!\()|{_ADDRESS}))")
 _DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _LONGEST_FORMULA = 2_000  # characters, so the search for the end stays short
@@ -95,6 +99,7 @@ class _Parser(MarkdownIt):
 @cache
 def _parser() -> MarkdownIt:
     # Without `text_join` an escape or entity stays a separate token, to be written back as the source.
+    vars(import_module("markdown_it.rules_block.table"))["MAX_AUTOCOMPLETED_CELLS"] = _MOST_MISSING_CELLS
     parser = _Parser("commonmark", {"html": False, "maxNesting": 2 * _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable("text_join")
     parser.disable("reference")

@@ -34,6 +34,7 @@ _BORDER = re.compile(rf"^{_ITEM}.*+\n(?!{_ITEM}|\n)|^(?!{_ITEM}).++\n(?={_ITEM})
 
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFDD0])
 _CARD = "\ufdd0"  # stands for a card while the text is cut; a code point without character, removed from the input
+_CARD_WITH_LINES = re.compile(rf"(?<!\n)\n*+{_CARD}")  # read from the first line break on only: linear time
 _MOST_CARDS = 10
 _UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -85,7 +86,7 @@ def render_with_cards(markdown: str) -> tuple[tuple[str, tuple[AgentCard, ...]],
         rendered.append(_CARD if card else render_block(block, definitions))
     in_order = iter(cards)
     return tuple(
-        (re.sub(rf"\n*{_CARD}", "", part).strip("\n"), tuple(islice(in_order, part.count(_CARD))))
+        (_CARD_WITH_LINES.sub("", part).strip("\n"), tuple(islice(in_order, part.count(_CARD))))
         for part in cut("\n\n".join(filter(None, rendered)))
     )
 

@@ -30,7 +30,7 @@ _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\{([^{}]*)\}")
 _SCRIPT = re.compile(r"([\^_])(?:\{([^{}]*)\}|(\w))")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
-_LINE_END = re.compile(r" *\\\\ *\n?")
+_LINE_END = re.compile(r"(?<! ) *+\\\\ *\n?")
 _LEVELS = 6  # of nested fractions, roots and exponents
 
 
