@@ -33,9 +33,9 @@ from bridge.engine.pipeline import Pipeline
 from bridge.from_settings import cloud_of, limits_of, links_of, policy_of, switches_of
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
-from bridge.gateway.events import GatewayObserver
 from bridge.gateway.files import GatewayFiles
 from bridge.gateway.memory import MemoryCheckingAgent
+from bridge.gateway.observer import GatewayObserver
 from bridge.gateway.probe import GatewayProbe
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.watch import GatewayWatch

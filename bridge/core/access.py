@@ -9,7 +9,7 @@ from bridge.core.turn import Person, Scope
 
 
 class Denial(StrEnum):
-    """The reason for which a message does not reach the agent; the value is the text key and the metric's label."""
+    """Why a message does not reach the agent; the value is the text key and the metric's label."""
 
     NO_AAD_ID = "denied_no_aad_id"
     MEETING = "denied_meeting"
@@ -31,7 +31,7 @@ class AccessPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Facts about a message from the verified activity; guests are known to the roster only (`ports.Roster`)."""
+    """Facts about a message from the verified activity; only the roster knows guests (`ports.channel.Roster`)."""
 
     person: Person
     scope: Scope

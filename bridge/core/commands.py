@@ -53,7 +53,7 @@ MOST_STARTERS: Final = 8
 
 
 def starters_beside(commands: int) -> int:
-    """The number of example questions for which a command list with so many commands has room, 0 or more.
+    """How many example questions fit into a command list beside so many commands.
 
     Commands go first: a person can read the questions in the greeting as well.
     """
@@ -78,9 +78,8 @@ def parse_command(text: str) -> Command | Unknown | None:
     """The command a message consists of; None: a message for the agent.
 
     Case and surrounding blanks do not matter, further words do: `/new idea for the launch` and the path `/etc/hosts`
-    go to the agent. `/new?` is a question about the command, so `Unknown`. Skipped are quoted lines (`>`) at the
-    beginning of a reply, written by `inbound.html_to_markdown`; docs/reference/teams.md, "What breaks in comparable
-    bridges".
+    go to the agent. `/new?` is a question about the command, so `Unknown`. Quoted lines (`>`) at the beginning of a
+    reply are skipped (docs/reference/teams.md, "What breaks in comparable bridges"); `inbound` has written them.
     """
     if not any(slash in text for slash in _SLASHES):  # saves almost every message the loop over its characters
         return None

@@ -65,9 +65,9 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the lane's question; `turn` is the note for a question that was still waiting, `by` the person's name.
+    """Stop the lane's question. `turn`: the note if the question was still waiting. `by`: the person's name.
 
-    `n`: if not 0, only this turn, whose button was pressed; then the click itself is answered with the result.
+    `n`: the only turn that may be stopped, whose *Stop* button was pressed; 0 for the command `/stop`.
     """
 
     lane: Lane
@@ -101,7 +101,7 @@ class AskAgain:
 class ApplyEdit:
     """Apply the edit of a message; `about`: conversation and person for an offer, None after a deletion.
 
-    `anew`: the turn to accept where an undeleted message had been deleted unasked.
+    `anew`: the turn to accept if the person undid a deletion, and the question had not been asked before.
     """
 
     edit: MessageEdit
@@ -181,7 +181,7 @@ def _edited(event: Edited, policy: Policy, now: float) -> Decision:
     if refused is not None:
         return Ignored("denied_edit")
     if message.files:
-        # the stored question holds file contents as well, so a change of the words cannot be told
+        # the stored question holds file contents as well, so the bridge cannot see whether the words changed
         return Ignored("edit_with_files")
     turn = _ask(message, policy, now)
     # Text edited into a command is no question any more, and the command is not run: Teams also reports edits without
@@ -190,9 +190,9 @@ def _edited(event: Edited, policy: Policy, now: float) -> Decision:
     edit = Edit(turn.payload.text if asks else "", event.stamp or now)
     # in groups, a message without a mention of the bot is not for the bot
     ours = message.reference.scope is Scope.PERSONAL or message.mentioned
-    change = MessageEdit(message.id, edit, message.facts.person.aad_id, keep=ours)
+    wanted = MessageEdit(message.id, edit, message.facts.person.aad_id, keep=ours)
     anew = replace(turn, id=event.id) if event.undeleted and asks and ours else None
-    return ApplyEdit(change, replace(turn.payload, text=""), anew)
+    return ApplyEdit(wanted, replace(turn.payload, text=""), anew)
 
 
 def _rated(event: Rated, policy: Policy, now: float) -> Decision:

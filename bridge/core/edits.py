@@ -18,7 +18,7 @@ from bridge.core.texts import say
 from bridge.core.turn import Edit, LaneStatus, Outcome, State, Turn
 
 FRESH_SECONDS: Final = 600.0
-"""Seconds after a turn's close in which an edit still counts as a question; a later edit is housekeeping."""
+"""Seconds after a turn's close in which the bridge offers to ask an edited question again."""
 _NOT_WANTED: Final = (Outcome.WITHDRAWN, Outcome.DROPPED)
 
 
@@ -73,7 +73,7 @@ class Offer(StrEnum):
 
 
 def reworded(group: Sequence[Turn]) -> str:
-    """The question's text by now for a group of merged turns, the asking turn last.
+    """The text of a merged question after all edits; `group`: the merged turns, the asking turn last.
 
     File contents in the text belong to their messages: an edited or deleted message loses its file contents.
     """
@@ -96,7 +96,7 @@ def reworded(group: Sequence[Turn]) -> str:
 
 
 def files_left(group: Sequence[Turn]) -> tuple[SharedFile, ...]:
-    """The unread files of a group of merged turns, without the files of deleted messages; the asking turn last."""
+    """The unread files of a merged question, without those of deleted messages; `group` as in `reworded`."""
     *members, asks = group
     unread = Counter(asks.payload.files)
     if _is_deleted(asks):
@@ -107,7 +107,7 @@ def files_left(group: Sequence[Turn]) -> tuple[SharedFile, ...]:
 
 
 def emptied(group: Sequence[Turn]) -> bool:
-    """Whether a group of merged turns has neither text nor files left, so that there is no question any more."""
+    """Whether edits left a merged question without text and files, so that there is nothing to ask."""
     return not files_left(group) and not reworded(group)
 
 

@@ -43,7 +43,7 @@
         ├── FileRefused
         └── FileUnreachable
 
-Every leaf fixes whether a repeat is allowed (`retryable`) and the metric label (`label`). For a `TurnFailure` the label
+Every leaf says whether a repeat is allowed (`retryable`) and the metric label (`label`). For a `TurnFailure` the label
 is also the text key of the user's sentence, and `again` says whether *Ask again* stands below the sentence.
 Provider words never reach users; `detail` is for operators and holds statuses and reasons, never message text.
 """
@@ -79,7 +79,7 @@ class SettingsInvalid(BridgeError):
 
 
 class StoreUnavailable(BridgeError):
-    """The turn cannot be written now: disk full, file gone, too many writes waiting."""
+    """The store cannot be used now: disk full, file gone, server unreachable, too many writes waiting."""
 
     retryable = True
     label = "store_unavailable"
@@ -95,7 +95,7 @@ class StoreInUse(StoreUnavailable):
 class TurnFailure(BridgeError):
     """The run ended without an answer; closes the turn as failed, with a sentence for the user.
 
-    `again`: asking the same question once more may help, without any repair before.
+    `again`: asking the same question again may help, without a repair first.
     """
 
     again: ClassVar[bool] = False
@@ -115,7 +115,7 @@ class GatewayDown(RunNotStarted):
 
 
 class GatewayBusy(RunNotStarted):
-    """The gateway answered 429: its rate limit, shared by all users of the token, refused the request."""
+    """429: the rate limit, shared by all users of the token, refused the request. Or admission took too long."""
 
     again = True
     label = "gateway_busy"
@@ -282,7 +282,7 @@ class DeliveryRefused(DeliveryFailure, label="delivery_refused"):
 
 
 class FileFailure(BridgeError):
-    """A file could not be fetched or saved; the label is the text key of people's sentence."""
+    """A file could not be fetched or saved; the label is the text key of the sentence for people."""
 
 
 class FileExpired(FileFailure, label="file_expired"):

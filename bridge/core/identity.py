@@ -14,7 +14,7 @@ from enum import StrEnum
 from bridge.core.turn import Lane, Reference, Scope
 
 # The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when naming the user's
-# folder, so an id with further characters could share files with a second id (docs/reference/goclaw.md, "User id").
+# folder, so an id with other characters could share a folder with another id (docs/reference/goclaw.md, "User id").
 _SAFE = frozenset(string.ascii_letters + string.digits + "-")
 _LONGEST = 200
 _THREAD = ";messageid="
@@ -24,7 +24,7 @@ WELCOME_LANES = 10
 
 
 class GroupSession(StrEnum):
-    """The session of a group chat or channel: the conversation's (or thread's), the whole channel's, the sender's."""
+    """Who shares a session in group chats and channels: the conversation (or thread), the whole channel, or no one."""
 
     CONVERSATION = "conversation"
     CHANNEL = "channel"
@@ -68,7 +68,7 @@ def notice_lane(reference: Reference) -> Lane:
 
 
 def welcome_lane(reference: Reference) -> Lane:
-    """A lane for greetings, which go out in a row, so that a roll-out to thousands is paced.
+    """The lane of a conversation's greeting: a lane sends one at a time, so that a roll-out to thousands is paced.
 
     There are several lanes, since a chat may refuse messages for minutes and hold up all greetings of a lane.
     """
@@ -93,7 +93,7 @@ def prompt_text(scope: Scope, name: str, text: str) -> str:
 
 
 def _unforged(text: str) -> str:
-    """The text with a round bracket in every forged `[From: …]`, so that no text can speak for a second person."""
+    """The text with a round bracket in every forged `[From: …]`, so that no text can speak for another person."""
     if not any(bracket in text for bracket in _BRACKETS):
         return text
     return "".join(

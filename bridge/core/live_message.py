@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ENDED = "✓"
-"""The text of a live message that has ended without a known activity."""
+"""The line a live message shrinks to if the activities of its run are not known any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ _MOST_FILES = 10
 
 
 def mergeable_count(queued: Sequence[Turn]) -> int:
-    """The number of turns from the head of a lane that are asked together; 0 for an empty lane, else 1 or more.
+    """How many turns from the head of a lane are asked together; 0 for an empty lane, else 1 or more.
 
     Questions are merged when the same person asked them in the same conversation, none by *Ask again*, and when text
     and files stay within the limits above.

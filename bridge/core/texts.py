@@ -65,7 +65,7 @@ def span(seconds: float, locale: str) -> str:
 
 
 def faults(own: Mapping[str, object]) -> Iterator[str]:
-    """The mistakes in an admin's sentences, a line each, with the remedy. A field may be left out, but not made up."""
+    """The mistakes in an admin's sentences, a line each, with the remedy. A sentence may drop fields, not add any."""
     for language, table in own.items():
         if not isinstance(table, Mapping):
             yield f"{language}: is not in a table; put the sentences under a heading such as [en]"

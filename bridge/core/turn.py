@@ -26,7 +26,7 @@ class Scope(StrEnum):
 
 
 class Kind(StrEnum):
-    """The purpose of a turn; only `ASK` asks the agent."""
+    """The purpose of a turn; only `ASK` asks the agent. At present no turn of kind `NOTIFY` is made."""
 
     ASK = "ask"
     NEW = "new"
@@ -46,7 +46,7 @@ class State(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The end of a turn; each accepted turn gets exactly one outcome."""
+    """How a turn ended; each accepted turn gets exactly one outcome."""
 
     DELIVERED = "delivered"
     SILENT = "silent"
@@ -159,11 +159,11 @@ class Reply:
 class Turn:
     """A row of the turn table; times in epoch seconds.
 
-    `owner`: holds the claimed row; wakes a queued row. `fence`: the number of claims and takeovers, see `Ticket`.
-    `stop`: the turn is marked to be stopped; `withdrawn`: because the asker withdrew the question. `attempts`: failed
-    deliveries. `delivered`: the ids of the parts already in Teams, in order. `live`: see `core.live_message`. `session`
-    and `history` (`core.history`) are for operators. `edit`: the text of the turn's own message, where the payload
-    has a different text.
+    `owner`: the replica that holds the claimed row, or shall claim the queued row. `fence`: the number of claims and
+    takeovers, see `Ticket`. `stop`: the turn is marked to be stopped; `withdrawn`: because the asker withdrew the
+    question. `attempts`: failed deliveries. `delivered`: the ids of the parts already in Teams, in order. `live`: see
+    `core.live_message`. `session` and `history` (`core.history`) are for operators. `edit`: the text of the turn's own
+    message, where the payload has another text.
     """
 
     n: int
@@ -198,7 +198,7 @@ class Turn:
 
     @property
     def words(self) -> str:
-        """The text of the turn's own message by now."""
+        """The present text of the turn's own message: as last edited, without the texts of merged messages."""
         return self.payload.text if self.edit is None else self.edit.text
 
     @property

@@ -181,7 +181,7 @@ class Admission:
             self._changed.set()
 
     async def free_slot(self, *, used: bool = True) -> None:
-        """Give the slot back; not `used`: the gateway was not called, so the rate limit gets its token back."""
+        """Give the slot back; without `used` (the gateway was not called) the rate limit also gets its token back."""
         self._running -= 1
         self._breaker.trial_under_way = False
         self._changed.set()
@@ -214,7 +214,7 @@ class Admission:
             head.admitted.cancel()
 
     def heads_to_notify(self, most: int) -> list[QueuePosition]:
-        """Give up to `most` heads with a long wait, each head once; end the waits longer than `Patience.queue`."""
+        """Return at most `most` heads with a long wait, each head once; end waits longer than `Patience.queue`."""
         now = asyncio.get_running_loop().time()
         positions: list[QueuePosition] = []
         heads = sorted(self._queue.waiting.items(), key=lambda item: item[1].since)
@@ -236,7 +236,7 @@ class Admission:
         return since is not None and now - since >= self._patience.gateway_down
 
     def _end_hopeless_waits(self, now: float) -> None:
-        """After a failed trial: heads in the queue do not wait for further trials of a gateway down for too long."""
+        """End all waits with GatewayDown once the gateway has been down for `Patience.gateway_down` seconds."""
         if not self._down_too_long(now):
             return
         for head in self._queue.waiting.values():

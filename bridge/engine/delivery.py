@@ -52,7 +52,7 @@ class _Tries:
 
 
 class Delivery:
-    """Delivers replies and closes their turns. `settle_seconds`: how long a lane rests after a request closed early.
+    """Delivers replies and closes their turns. `settle_seconds`: how long a lane rests after a run was cut short.
 
     `on_closed` is called with each turn that was closed.
     """

@@ -1,6 +1,6 @@
 """The dispatcher, the engine's public side: accepts turns, stops and drops turns, pauses, shuts down.
 
-A turn for an idle lane is claimed at acceptance if admission needs no wait. All further turns stay queued for the
+A turn for an idle lane is claimed at acceptance if admission needs no wait. Other turns stay queued for the
 lane's runner (`runners`), which waits for admission (`admission`). `heartbeat` keeps the replica's lease.
 docs/architecture.md, "Sessions and lanes"
 """
@@ -135,7 +135,7 @@ class Dispatcher:
         self._housekeeping.keep(self._retain, "retention")
 
     async def accept(self, new: NewTurn, *, bounded: bool = True) -> Accepted:
-        """Commit the turn, then run the turn or leave the turn to the lane's runner. On an error no turn is kept.
+        """Commit the turn, then run it or leave it to the lane's runner. After an error the turn may be stored or not.
 
         `bounded`: a turn beyond the limits of waiting turns is not kept (`full`). Greetings are always kept and do not
         count: thousands are accepted at once, and wait longest. Raises: StoreUnavailable.
@@ -173,7 +173,7 @@ class Dispatcher:
         return accepted
 
     async def stop(self, lane: Lane, note_: NewTurn, by: str, *, only: int = 0) -> StopVerdict:
-        """Stop the lane's first question for the command with the note's id; a queued question is closed with the note.
+        """Stop the lane's first question, once for each id of `note_`; a queued question is closed, and the note shown.
 
         `by`: the person's name. `only`: the number of the only turn that may be stopped, 0 for any.
         Raises: StoreUnavailable.

@@ -1,4 +1,4 @@
-"""Later actions of people on messages: edit or delete a question, rate an answer, remove the bot."""
+"""What people do after sending: edit or delete a question, rate an answer, remove the bot."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Edits:
         self._runners = runners
         self._clock = clock
 
-    async def edit(self, change: MessageEdit) -> EditResult:
+    async def edit(self, wanted: MessageEdit) -> EditResult:
         """Apply a person's edit or deletion of a message. Raises: StoreUnavailable."""
-        result = await self._store.edit(change, self._clock.now())
+        result = await self._store.edit(wanted, self._clock.now())
         if result.verdict is EditVerdict.KEPT and self._store.shared:
             # the message's own transaction may be under way: two transactions that begin together do not see each
             # other's rows, so the edit is applied again after the commit
             await asyncio.sleep(_COMMIT_SECONDS)
-            result = await self._store.edit(change, self._clock.now())
+            result = await self._store.edit(wanted, self._clock.now())
         return self._act_on(result)
 
     async def withdraw(self, seen: Turn) -> EditResult:

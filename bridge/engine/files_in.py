@@ -1,4 +1,4 @@
-"""The way of a question's files from Teams to the agent.
+"""Brings the files of a question from Teams to the agent.
 
 Files are fetched when the question runs, not at acceptance: the row holds each file's address, so a crash loses no
 file, and people are told of an expired link. Fetched text becomes part of the row's question, so a question asked again
@@ -49,7 +49,7 @@ class FilesIn:
         self._clock = clock
 
     async def prepare(self, turn: Turn) -> Payload | Reply:
-        """Put the files' text into a running question's payload; gives a reply where no question is left to ask.
+        """Put the files' text into a running question's payload; a reply instead if no question is left to ask.
 
         A question without files stays unchanged. A note tells people at once which files could not be passed on.
         Interrupted: the turn was taken over meanwhile. Raises: Interrupted.

@@ -1,7 +1,7 @@
-"""The way of an answer's files from the gateway to people.
+"""Brings the files of an answer from the gateway to people.
 
 Files are fetched before the reply is stored, since the gateway's links expire and open for the bridge only
-(docs/reference/goclaw.md, "Files"). A picture goes into the chat. All further files are kept for a day, behind a signed
+(docs/reference/goclaw.md, "Files"). A picture goes into the chat. Other files are kept for a day, behind a signed
 link in groups and channels, offered by a consent card in personal chats (docs/reference/teams.md, "Offering a file").
 A person's response to an offer is a turn, so the response survives a restart.
 """
@@ -41,7 +41,7 @@ _WHOLE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """A file as people get the file: the replacement of the link, and the activity beside the answer."""
+    """How people get a file: the replacement of the link, and the activity beside the answer."""
 
     replacement: Replacement
     activity: Activity | None = None
@@ -87,7 +87,7 @@ class FilesOut:
             return answer.text, ()
 
     async def hand_over(self, turn: Turn) -> Reply:
-        """Carry out a person's response to an offered file: save the file to OneDrive, or drop the file."""
+        """Carry out a person's response to an offered file: save the file to OneDrive, or drop it."""
         consent, reference = turn.payload.consent, turn.payload.reference
         if consent is None:
             return Reply(Outcome.DELIVERED, ())
@@ -167,7 +167,7 @@ class FilesOut:
         return await self._keep(turn, file, content)
 
     async def _keep(self, turn: Turn, file: AgentFile, content: bytes) -> _Passed:
-        """Keep the file, and offer the file in a personal chat or link the file."""
+        """Keep the file; offer it in a personal chat, link it elsewhere."""
         reference = turn.payload.reference
         offered = self._offers and reference.scope is Scope.PERSONAL
         if not offered and self._links is None:
@@ -212,7 +212,7 @@ class FilesOut:
 
 
 def _reply_replacing_card(turn: Turn, consent: Consent, key: str, name: str) -> Reply:
-    """Replace the consent card by a sentence, so the card is not clicked again; show a saved file below."""
+    """The reply that replaces the consent card by a sentence, so the card is not clicked again; a saved file below."""
     words = note(say(key, turn.locale, name=name))
     activities = (words, file_cards.saved(name, consent)) if key == "file_saved" else (words,)
     return Reply(Outcome.DELIVERED, activities, live=LiveMessage(consent.card) if consent.card else None)

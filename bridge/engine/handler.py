@@ -55,7 +55,7 @@ class Handler:
     async def receive(self, event: Event) -> ClickResponse | None:
         """Carry out the event; on return every accepted turn and edit is on disk. Raises: StoreUnavailable.
 
-        Gives the response to a click on a card, None for all further events.
+        Gives the response to a click on a card, None for other events.
         """
         decision = decide(event, self._policy, self._clock.now())
         match decision:
@@ -162,7 +162,7 @@ class Handler:
         return ClickResponse(f"{words} {asked.name}", replaces=True)
 
     async def _withdraw_replaced(self, asked: Turn, text: str) -> None:
-        """Withdraw a question asked anew; once claimed, only if the claimed turn still asks the same text."""
+        """Withdraw the old turn of a question asked anew; if meanwhile claimed, only if it asks the same text."""
         for _ in range(_WITHDRAW_TRIES):
             if (await self._edits.withdraw(asked)).verdict is not EditVerdict.NOTHING:
                 return
@@ -180,7 +180,7 @@ class Handler:
             await self._offer(result.n, decision.about)
 
     async def _offer(self, n: int, about: Payload) -> None:
-        """Offer the asker of a question edited too late to ask the new text; once for each kind of offer."""
+        """Show the asker of a question edited too late the button to ask the new text; each kind of offer once."""
         turn = await self._dispatcher.find(n)
         if turn is None:
             return

@@ -126,7 +126,7 @@ class Replica:
         await self._recover_orphans()
 
     async def _watch_lease(self) -> None:
-        """A task beside the heartbeat, since a heartbeat may hang in a dead connection for longer than the lease."""
+        """Stop all work once the lease is uncertain. A task of its own: a heartbeat may hang longer than the lease."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if self.alive and not self._lease.certain(self._monotonic()):

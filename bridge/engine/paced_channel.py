@@ -14,7 +14,8 @@ from bridge import metrics
 from bridge.core.errors import LeftOut, Throttled
 from bridge.core.live_message import LiveMessage
 from bridge.core.ports.channel import Channel, Chunk
-from bridge.core.progress.budgets import STREAM_INTERVAL, ConversationBudget, TenantBudget
+from bridge.core.progress.budgets import ConversationBudget, TenantBudget
+from bridge.core.teams_limits import STREAM_INTERVAL
 from bridge.core.turn import Activity, Reference
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ _THROTTLED_SECONDS = 5.0
 
 
 class PacedChannel:
-    """Implements `Channel` over a channel. `shared`: several replicas share the tenant's limits."""
+    """A `Channel` that paces the requests to `channel`. `shared`: several replicas share the tenant's limits."""
 
     def __init__(self, channel: Channel, *, monotonic: Callable[[], float], shared: bool) -> None:
         self._channel = channel

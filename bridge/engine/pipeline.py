@@ -63,7 +63,7 @@ _RENDERED_AT_ONCE = 8_000
 class Pipeline:
     """Runs claimed turns. `whole_turn`: the longest time for a run, in seconds. `roster`: None where guests may ask.
 
-    `files_in`, `files_out`: None passes no files that way. `rerun`: a question interrupted by a crash is asked again.
+    Without `files_in` or `files_out` no files go that way. `rerun`: a question interrupted by a crash is asked again.
     `agent_cards`: Adaptive Cards of answers are shown. `feedback`: answers have buttons.
     """
 
@@ -221,7 +221,9 @@ class Pipeline:
         except StopRequested:
             return progress.note_with_live_message(self._stopped(turn, control))
         except RunTimedOut as failure:
-            return progress.note_with_live_message(self._failed(turn, failure))
+            # Stop in the client may arrive with the progress request that was under way at the time limit
+            ended = self._stopped(turn, control) if control.stopped else self._failed(turn, failure)
+            return progress.note_with_live_message(ended)
         except TurnFailure as failure:
             control.gateway_responded = control.gateway_called and not isinstance(failure, _BEFORE_ANY_REQUEST)
             return progress.note_with_live_message(self._failed(turn, failure))
@@ -244,7 +246,7 @@ class Pipeline:
         return Reply(Outcome.DELIVERED, activities + files)
 
     async def _addressed(self, turn: Turn, reply: Reply) -> Reply:
-        """Make an answer among several people quote its question, and mention the asker where the answer is late."""
+        """In groups and channels: quote the question, and mention the asker if the answer is late."""
         if not reply.activities:
             return reply
         first, *rest = reply.activities
@@ -277,8 +279,8 @@ class Pipeline:
                 return
         await self._delivery.deliver(turn, reply, control)
 
-    def _note(self, turn: Turn, outcome: Outcome, key: str, error: str = "") -> Reply:
-        return Reply(outcome, (note(say(key, turn.locale)),), error)
+    def _note(self, turn: Turn, outcome: Outcome, key: str) -> Reply:
+        return Reply(outcome, (note(say(key, turn.locale)),))
 
     def _stopped(self, turn: Turn, control: RunControl) -> Reply:
         if control.withdrawn:

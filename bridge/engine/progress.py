@@ -58,7 +58,7 @@ class ProgressSwitches:
 
 
 def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> Reply:
-    """Give the bridge's note the live message's place, below the agent's text shown so far."""
+    """Let the bridge's note replace the live message; the agent's text shown so far stays above the note."""
     if live is None or live.shrinks_to:
         return replace(note_, live=live)
     if not note_.activities:  # withdrawn: no note is shown, but the live message must not look like work
@@ -69,7 +69,7 @@ def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> 
 
 
 class Progress:
-    """Makes each turn's TurnProgress, and slows all of them down as more turns run; `elsewhere`: in other replicas."""
+    """Makes each turn's TurnProgress. More running turns slow all down; `elsewhere`: running in other replicas."""
 
     def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: ProgressSwitches) -> None:
         self.channel = channel
@@ -150,7 +150,7 @@ class TurnProgress:
         return replace(reply, live=live)
 
     def note_with_live_message(self, reply: Reply) -> Reply:
-        """The bridge's note with the live message, below the agent's text shown so far."""
+        """The bridge's note as a replacement of the live message (`note_below_progress`)."""
         return note_below_progress(reply, self._state_machine.live_message(self._now(), notify=False), self._to.locale)
 
     def _on_event(self, event: AgentEvent) -> None:

@@ -11,7 +11,7 @@ from bridge.core.ports.agent import END_WITHIN
 
 
 class StopRequested(Exception):
-    """The run was ended because its turn is stopped or withdrawn."""
+    """The run was ended because the turn was stopped or withdrawn."""
 
 
 class RunControl:
@@ -68,7 +68,7 @@ class RunControl:
             raise StopRequested if self.stopped else RunTimedOut from None
 
     async def until_run_ended(self, seconds: float) -> None:
-        """Wait for the run's end, at most END_WITHIN; without events `seconds`: most tools notice a stop by then."""
+        """Wait for the run's end, at most END_WITHIN seconds; `seconds` if no events arrive to report the end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(END_WITHIN if self.receives_events else seconds):
                 await self.run_ended.wait()

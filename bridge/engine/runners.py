@@ -103,7 +103,7 @@ class Runners:
         runner = self._by_lane.get(lane)
         if runner is not None:
             runner.woken = True
-        elif self.alive and not self.closing:  # after a lost lease the rejoined owner wakes the lanes
+        elif self.alive and not self.closing:  # after a lost lease the replica wakes the lanes when it joins again
             self._start(lane, _Runner(woken=True))
 
     def runs(self, n: int) -> bool:

@@ -30,9 +30,9 @@ _LONG_WAIT = 30.0
 
 
 class WaitingReactions:
-    """Adds a reaction to each question behind a running turn, and removes the reaction when the question's turn ends.
+    """Adds a reaction to each question that must wait, and removes the reaction when the question's turn ends.
 
-    Reactions are cheap to lose: where the budget has no room or Teams refuses, the question stays without.
+    A lost reaction costs little: without room in the budget, or if Teams refuses, the question gets none.
     """
 
     def __init__(self, channel: Channel, tasks: Tasks, *, wanted: bool) -> None:
@@ -126,13 +126,13 @@ class WaitingNotes:
         head = await with_retry(self._store.head, position.lane)  # the question in the queue may have been withdrawn
         if head is None or head.kind not in NEEDS_ADMISSION:
             return
-        place, locale = position.ahead + 1, head.locale
+        rank, locale = position.ahead + 1, head.locale
         if position.paused:
             words = say("waiting_paused", locale)
         elif position.seconds is None:
-            words = say("waiting_place", locale, place=place)
+            words = say("waiting_place", locale, place=rank)
         else:
-            words = say("waiting_time", locale, place=place, time=span(position.seconds, locale))
+            words = say("waiting_time", locale, place=rank, time=span(position.seconds, locale))
         await self._notify(head, words)
 
     async def _notify_in_lane(self, question: NewTurn, n: int) -> None:

@@ -1,0 +1,1 @@
+"""The edge to the GoClaw gateway: runs, sessions, agent events, files, probes."""

@@ -1,7 +1,7 @@
 """The agent behind the gateway: each question is a `POST /v1/chat/completions`.
 
-The request is plain, since only a plain reply tells an error without doubt. The request is streamed where progress is
-watched and events come: only streamed runs send their text piece by piece as events (docs/reference/goclaw.md,
+A plain request is the rule, since only a plain reply shows an error without doubt. The request is streamed if progress
+is shown and events arrive: only streamed runs send their text piece by piece as events (docs/reference/goclaw.md,
 "Agent events"). The answer is the same both ways.
 
 A request is sent once. If the run provably did not start (no connection, or refused by the rate limit), RunNotStarted
@@ -24,7 +24,7 @@ from yarl import URL
 from bridge.core.errors import AnswerUnreadable, GatewayDown, ProviderFailed, RunLost, TurnFailure
 from bridge.core.ports.agent import AgentEvent, Answer, Question
 from bridge.gateway.connection import read_up_to
-from bridge.gateway.events import GatewayObserver, Listening
+from bridge.gateway.observer import GatewayObserver, Listening
 from bridge.gateway.sessions import GatewaySessions
 from bridge.gateway.sse import SseDecoder
 from bridge.gateway.wire import CHAT_PATH, USER_HEADER, StreamedAnswer, answer_from, failure_of, request_body
@@ -86,7 +86,7 @@ class GatewayAgent:
         start. Raises: TurnFailure.
         """
         plain = request_body(question)
-        await self._admit()
+        await self._check_gateway()
         observer = self._observer
         if on_event is None or observer is None:
             return answer_from(await self._post(question, plain, _whole))
@@ -147,10 +147,10 @@ class GatewayAgent:
 
         Raises: SessionNotDeleted, GatewayDown, GatewayTokenRejected, GatewayForbidden, GatewayMergesUsers.
         """
-        await self._admit()
+        await self._check_gateway()
         await self._sessions.delete_session(agent, user)
 
-    async def _admit(self) -> None:
+    async def _check_gateway(self) -> None:
         """Probe a gateway that was never probed, and refuse a gateway that merges users (docs/architecture.md,
         "Guarantees"). Raises: TurnFailure."""
         if self._ensure_probed is not None:

@@ -1,7 +1,7 @@
 """TCP connections for runs: a dead peer is noticed, and an idle connection is not used after the server's limit.
 
-A run may send no byte for nine minutes (docs/reference/goclaw.md, "Time limits"). A POST on a connection in
-closing is lost, and whether the server read the POST is unknown.
+A run may send no byte for nine minutes (docs/reference/goclaw.md, "Time limits"). A POST on a closing
+connection is lost, and whether the server read the POST is unknown.
 """
 
 from __future__ import annotations

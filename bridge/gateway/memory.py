@@ -1,4 +1,4 @@
-"""Learns whether the gateway remembers, by the session of the first answered question: no extra model call."""
+"""Checks, after the first answered question, whether the gateway kept the session: no extra model call."""
 
 from __future__ import annotations
 

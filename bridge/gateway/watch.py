@@ -72,9 +72,9 @@ class GatewayWatch:
         return self._seen and not self._merging
 
     async def ensure_probed(self) -> None:
-        """Probe a gateway that no probing has reached yet, before the first question.
+        """Before the first question, probe a gateway that was not reached yet.
 
-        If the gateway is still unreachable, `ensure_probed` raises no error: the question itself will fail.
+        Raises no error if the gateway is still unreachable: the question itself will fail.
         """
         if self._seen:
             return

@@ -73,7 +73,7 @@ def answer_from(body: bytes) -> Answer:
 
 
 def answer_in(content: str) -> Answer:
-    """The answer by the gateway's final text; "" is chosen silence. Raises: AnswerEmpty."""
+    """The answer for the gateway's final text; "" means that the agent chose silence. Raises: AnswerEmpty."""
     if content == "":
         return Answer("", silent=True)
     if content.strip() in ("", _EMPTY):

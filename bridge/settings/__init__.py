@@ -1,0 +1,1 @@
+"""The bridge's settings: names, types, sources, and the errors of wrong settings."""

@@ -1,4 +1,7 @@
-"""Every setting of the bridge with names, type, default, and the sentence that docs/settings.md shows."""
+"""Every setting (`BRIDGE_…`, `TEAMS_…`, `GOCLAW_…`) with names, type, default, and the sentence of docs/settings.md.
+
+A value reaches its part through `from_settings.py` (converted), or through `app.py` or `server.py` (as it is).
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from bridge.core.live_message import LiveMessage
 from bridge.core.turn import Edit, Kind, Lane, NewTurn, Outcome, Payload, Person, Reference, Reply, Scope, State, Turn
 
 WITHDRAWN = 2
-"""Value of the `stop` column if the asker withdrew the question; 1 stands for all other stops."""
+"""Value of the `stop` column if the asker withdrew the question; 1 stands for other stops."""
 
 
 class Row(Protocol):

@@ -29,7 +29,7 @@ class Database(Protocol):
 
     @property
     def failing(self) -> bool:
-        """Whether the last write failed, so that only a further write shows whether writing works again."""
+        """Whether the last write failed. Only the next write shows whether writing works again."""
         ...
 
     @property
@@ -63,5 +63,5 @@ class Database(Protocol):
         ...
 
     def on_stop(self, call: Callable[[int], None]) -> None:
-        """Call `call` with the number of each turn announced by a process."""
+        """Call `call` with the number of each turn that any process announces."""
         ...

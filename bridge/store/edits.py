@@ -1,6 +1,6 @@
 """Operations for messages that people edit or delete after sending, and for a conversation that loses the bot.
 
-Generators of statements, like `operations`. `release` is atomic; the rest may be begun again after each statement.
+Generators of statements, like `operations`. `release` is atomic; the others may be repeated after any statement.
 """
 
 from __future__ import annotations

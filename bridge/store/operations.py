@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from bridge.core.feedback import After, KeptRating, Rating, Reaction
-from bridge.core.merging import mergeable_count, merged, own_text
+from bridge.core.merging import MOST_TURNS, mergeable_count, merged, own_text
 from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
@@ -90,7 +90,7 @@ def merge(claimed: Turn, now: float) -> Operation[Turn]:
 
     Returns the claimed turn: the last of the merged turns, or the head alone. Raises: Interfered.
     """
-    rows = yield "queued_behind", {"lane": clean(claimed.lane), "n": claimed.n, "limit": 20}
+    rows = yield "queued_behind", {"lane": clean(claimed.lane), "n": claimed.n, "limit": MOST_TURNS}
     turns = [claimed, *(turn_of(row) for row in rows)]
     count = mergeable_count(turns)
     if count < 2:

@@ -115,8 +115,8 @@ class TurnTable:
     async def record_delivered(self, ticket: Ticket, ids: tuple[str, ...]) -> bool:
         return await self._write("record_delivered", ticket, "", {"delivery": dump_ids(ids), "sent": len(ids)})
 
-    async def record_live_message(self, ticket: Ticket, mark: str) -> bool:
-        return await self._write("record_live_message", ticket, "", {"live": mark})
+    async def record_live_message(self, ticket: Ticket, live: str) -> bool:
+        return await self._write("record_live_message", ticket, "", {"live": live})
 
     async def count_attempt(self, ticket: Ticket) -> int:
         row = await self._first_row("count_attempt", _claim_of(ticket) | {"step": step(self._now(), "attempted")})
@@ -148,8 +148,8 @@ class TurnTable:
             await self._database.announce_stop(n)
         return verdict
 
-    async def edit(self, change: MessageEdit, at: float) -> EditResult:
-        return await self._announced(await self._database.run(lambda: edits.edit(change, at)))
+    async def edit(self, wanted: MessageEdit, at: float) -> EditResult:
+        return await self._announced(await self._database.run(lambda: edits.edit(wanted, at)))
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
         return await self._announced(await self._database.run(lambda: edits.withdraw(seen, at)))

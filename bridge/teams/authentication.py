@@ -4,7 +4,7 @@ Rules: docs/reference/teams.md, "What an inbound token must prove";
 https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication#connector-to-bot.
 Order: docs/architecture.md, "Order of checks".
 
-A bad token always ends in `Refused`, never in a different exception. A request waits for the network only when
+A bad token always ends in `Refused`, never in another exception. A request waits for the network only when
 the token names a signing key that was not loaded yet.
 """
 
@@ -221,7 +221,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _seconds(value: object) -> float | None:
-    """A JSON number as finite seconds; None for all else."""
+    """A JSON number as finite seconds; None for other values."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     with suppress(OverflowError):

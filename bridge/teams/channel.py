@@ -57,14 +57,15 @@ from bridge.teams.streams import chunk_activity, final_activity, stream_failure
 
 CONNECT_LIMIT = 5.0  # seconds, TLS included
 CALL_LIMIT = 15.0  # seconds for a call
-# Seconds for retries of a call; after these the turn waits in its lane (docs/architecture.md, "A turn's states").
+# Seconds for retries of a call, also after 429; then the turn waits in its lane and `engine/delivery.py` tries again
+# (docs/architecture.md, "A turn's states").
 PATIENCE = 60.0
 
 _backoff = wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
 
 
 def _wait(state: RetryCallState) -> float:
-    """Seconds before the next try: the connector's `Retry-After` if present, else exponential backoff with jitter."""
+    """Seconds before the next try, after 429 or 5xx: `Retry-After` if present, else exponential backoff with jitter."""
     failure = state.outcome.exception() if state.outcome is not None else None
     if isinstance(failure, Throttled) and failure.retry_after is not None:
         return failure.retry_after + wait_random(0, 0.2)(state)
@@ -126,7 +127,7 @@ class TeamsChannel:
         self._sleep = sleep
 
     def wait_before_sending(self, may_send: Callable[[], Awaitable[None]]) -> None:
-        """Await `may_send` before every request, repeated requests included: a second replica may have taken over."""
+        """Await `may_send` before every request, repeated requests included: another replica may have taken over."""
         self._may_send = may_send
 
     async def send(self, to: Reference, activity: Activity) -> str:
@@ -236,7 +237,7 @@ class TeamsChannel:
         raise first  # not reached: the policies reraise the last error
 
     def _activities(self, to: Reference) -> URL:
-        # The token goes to the connector only, even if a stored reference names a different host.
+        # The token goes to the connector only, even if a stored reference names another host.
         if not self._cloud.allows(to.service_url):
             raise DeliveryRefused("serviceUrl is not a connector of this cloud")
         return activities_url(to.service_url, to.conversation)

@@ -80,7 +80,7 @@ PUBLIC = Cloud(
     openid_url="https://login.botframework.com/v1/.well-known/openidconfiguration",
     login_url="https://login.microsoftonline.com",
     scope="https://api.botframework.com/.default",
-    # The exact name: any Azure customer may own a different name under trafficmanager.net.
+    # The exact name: any Azure customer may own another name under trafficmanager.net.
     service_hosts=frozenset({"smba.trafficmanager.net"}),
     authority_fallback_tenant="botframework.com",
 )
@@ -125,7 +125,7 @@ CLOUDS: dict[str, Cloud] = {
 
 
 def named(name: str, service_hosts: Iterable[str] = (), file_hosts: Iterable[str] = ()) -> Cloud:
-    """The cloud called `name`, plus the operator's further hosts of the connector and of people's files.
+    """The cloud called `name`, plus the operator's own hosts of the connector and of people's files.
 
     An unknown name, a malformed host, or a cloud without any connector host is an error, with a sentence for the
     operator. Raises: ValueError.

@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 _LONGEST_ID = 1024  # characters; ids of messages have about 20, of conversations up to 200
 LONGEST_ANSWER = 64 * 1024  # bytes; an answer holds an id or a code, so the rest is not read
 
-# Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to a different cloud.
+# Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to another cloud.
 _CLOSED_CONVERSATION = frozenset(
     {
         "BotDisabledByAdmin",
@@ -76,7 +76,7 @@ def _json(answer: bytes) -> dict[str, Any]:
 
 
 def error_code(answer: bytes) -> str:
-    """`error.code` of the connector's error body; "" for any body of a different shape, such as a proxy's page."""
+    """`error.code` of the connector's error body; "" for other bodies, such as a proxy's page."""
     error = _json(answer).get("error")
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, str) and code.isascii() and code.isalnum() and len(code) <= 80 else ""

@@ -182,19 +182,19 @@ class _Bot(ActivityHandler):
         kind = CARD_TYPE if clicked.replaces else cards.MESSAGE_TYPE
         return InvokeResponse(status=200, body={"statusCode": 200, "type": kind, "value": value})
 
-    async def _counted(self, turn_context: TurnContext) -> None:
+    async def _without_response(self, turn_context: TurnContext) -> None:
         await self._event(turn_context)
 
-    on_message_activity = _counted
-    on_message_update_activity = _counted
-    on_message_delete_activity = _counted
-    on_message_reaction_activity = _counted
-    on_conversation_update_activity = _counted
-    on_installation_update = _counted
-    on_event_activity = _counted
-    on_end_of_conversation_activity = _counted
-    on_typing_activity = _counted
-    on_unrecognized_activity_type = _counted
+    on_message_activity = _without_response
+    on_message_update_activity = _without_response
+    on_message_delete_activity = _without_response
+    on_message_reaction_activity = _without_response
+    on_conversation_update_activity = _without_response
+    on_installation_update = _without_response
+    on_event_activity = _without_response
+    on_end_of_conversation_activity = _without_response
+    on_typing_activity = _without_response
+    on_unrecognized_activity_type = _without_response
 
 
 class _Adapter(CloudAdapterBase):

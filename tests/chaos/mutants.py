@@ -146,8 +146,8 @@ def deletions_ignored() -> None:
 def _ignore_edits(ignored: Callable[[Edit], bool]) -> None:
     original = Edits.edit
 
-    async def edit(self: Edits, change: MessageEdit) -> EditResult:
-        return EditResult(EditVerdict.NOTHING) if ignored(change.edit) else await original(self, change)
+    async def edit(self: Edits, wanted: MessageEdit) -> EditResult:
+        return EditResult(EditVerdict.NOTHING) if ignored(wanted.edit) else await original(self, wanted)
 
     Edits.edit = edit  # type: ignore[method-assign]
 

@@ -93,7 +93,7 @@ def test_an_error_is_logged_by_kind_and_place_without_its_words(statement: str, 
         (FORGOTTEN, "asyncio"),
     ],
 )
-def test_what_libraries_log_is_told_without_what_they_put_into_it(code: str, library: str) -> None:
+def test_log_lines_of_libraries_come_without_their_values(code: str, library: str) -> None:
     """aiohttp quotes headers that it cannot read, asyncio the words of an exception that nobody took."""
     printed = run(code)
 
@@ -133,7 +133,7 @@ def test_nobody_fills_the_log_by_making_a_library_complain() -> None:
 
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("value", ["'\\ud800'", "Broken()"])
-def test_what_cannot_be_rendered_costs_the_line_and_is_told(value: str, form: str) -> None:
+def test_a_line_that_cannot_be_rendered_is_replaced_by_a_report(value: str, form: str) -> None:
     code = f"""
 class Broken:
     def __repr__(self):

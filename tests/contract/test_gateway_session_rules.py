@@ -26,7 +26,7 @@ async def listed(gateway: Gateway, user: str) -> list[str]:
     return [row["key"] for row in json.loads(answer.body)["sessions"] if row.get("userID") == user]
 
 
-async def test_the_probe_tells_a_gateway_that_keeps_from_one_that_forgets(gateway: Gateway) -> None:
+async def test_the_probe_finds_out_whether_a_gateway_keeps_sessions(gateway: Gateway) -> None:
     assert (await gateway.chat("hello")).status == 200
     (key,) = await listed(gateway, gateway.user)
     assert key == gateway.key() or key.startswith(f"agent:{gateway.agent}:http-{gateway.user}-")

@@ -475,8 +475,8 @@ class Twin:
             return "released"
         return await self.store.close_turn(ticket, Outcome.DELIVERED, ("x",), AT)
 
-    async def changes(self, change: MessageEdit) -> object:
-        changed = await self.store.edit(change, AT)
+    async def changes(self, wanted: MessageEdit) -> object:
+        changed = await self.store.edit(wanted, AT)
         return changed.verdict, self.name(changed.n)
 
     async def withdraws(self, id_: str) -> object:

@@ -15,7 +15,7 @@ from aiohttp import web
 from bridge.core.ports.agent import AgentEvent, Answer, Question, TextCame
 from bridge.gateway.chat import GatewayAgent
 from bridge.gateway.connection import gateway_connector
-from bridge.gateway.events import GatewayObserver
+from bridge.gateway.observer import GatewayObserver
 from bridge.gateway.sessions import GatewaySessions
 from bridge.simulator.gateway.agent import counted
 from bridge.simulator.gateway.app import GatewayOptions, build_app

@@ -22,13 +22,13 @@ class MemoryEdits:
     kept: dict[str, tuple[Edit, float]] = field(default_factory=dict)
     feedback: dict[tuple[int, str], KeptRating] = field(default_factory=dict)
 
-    def edit(self, change: MessageEdit, now: float, at: float) -> EditResult:
-        own = next((row for row in self.rows.values() if row.id == change.message), None)
+    def edit(self, wanted: MessageEdit, now: float, at: float) -> EditResult:
+        own = next((row for row in self.rows.values() if row.id == wanted.message), None)
         if own is None:
-            return self._keep(change, now)
-        if not _counts(own, change):
+            return self._keep(wanted, now)
+        if not _counts(own, wanted):
             return EditResult(EditVerdict.NOTHING)
-        group = self.group(self.put(replace(own, edit=change.edit), ""))
+        group = self.group(self.put(replace(own, edit=wanted.edit), ""))
         standing = self._standing(group[-1])
         if standing.outcome is Outcome.WITHDRAWN and not standing.stop:
             return EditResult(EditVerdict.UNASKED, standing.n)
@@ -111,12 +111,12 @@ class MemoryEdits:
         self.kept = {id_: kept for id_, kept in self.kept.items() if now - kept[1] < _HOUR}
         self.feedback = {key: rating for key, rating in self.feedback.items() if rating.at >= before}
 
-    def _keep(self, change: MessageEdit, now: float) -> EditResult:
-        if not change.keep:
+    def _keep(self, wanted: MessageEdit, now: float) -> EditResult:
+        if not wanted.keep:
             return EditResult(EditVerdict.NOTHING)
-        before = self.kept.get(change.message)
-        if before is None or before[0].stamp <= change.edit.stamp:
-            self.kept[change.message] = change.edit, now
+        before = self.kept.get(wanted.message)
+        if before is None or before[0].stamp <= wanted.edit.stamp:
+            self.kept[wanted.message] = wanted.edit, now
         return EditResult(EditVerdict.KEPT)
 
     def _standing(self, row: Turn) -> Turn:
@@ -129,12 +129,12 @@ class MemoryEdits:
         return replace(rating, outcome=str(outcome), session=row.session if row is not None else "")
 
 
-def _counts(own: Turn, change: MessageEdit) -> bool:
+def _counts(own: Turn, wanted: MessageEdit) -> bool:
     if own.kind is Kind.NEW:
-        return change.person is None
+        return wanted.person is None
     asker = own.payload.person.aad_id.lower()
-    if own.kind is not Kind.ASK or (change.person is not None and change.person.lower() != asker):
+    if own.kind is not Kind.ASK or (wanted.person is not None and wanted.person.lower() != asker):
         return False
-    older = own.edit is not None and own.edit.stamp > change.edit.stamp
-    differs = change.person is None or own.words != change.edit.text or own.outcome is Outcome.WITHDRAWN
-    return (differs or own.edit == change.edit) and not older
+    older = own.edit is not None and own.edit.stamp > wanted.edit.stamp
+    differs = wanted.person is None or own.words != wanted.edit.text or own.outcome is Outcome.WITHDRAWN
+    return (differs or own.edit == wanted.edit) and not older

@@ -262,9 +262,9 @@ class MemoryStore:
         self._notify_owner(n if verdict is DropVerdict.STOPPING else 0)
         return verdict
 
-    async def edit(self, change: MessageEdit, at: float) -> EditResult:
+    async def edit(self, wanted: MessageEdit, at: float) -> EditResult:
         self._enter("edit")
-        return await self._notified(self.edits.edit(change, _now(), at))
+        return await self._notified(self.edits.edit(wanted, _now(), at))
 
     async def withdraw(self, seen: Turn, at: float) -> EditResult:
         self._enter("withdraw")

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.markdown.agent_cards import LONGEST_CARD, AgentCard, card_in
+from bridge.core.markdown.agent_cards import AgentCard, card_in
 from bridge.core.markdown.partial import visible_prefix
-from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.markdown.split import units
 from bridge.core.outbound.answers_and_notes import answer
+from bridge.core.teams_limits import CARD_BYTES, PART_UNITS
 
 GOOD: dict[str, Any] = {
     "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -122,7 +123,7 @@ def test_a_card_that_could_do_more_than_show_words_and_open_pages_is_refused(cha
     "source",
     [
         *("", "{", "[]", "null", '"AdaptiveCard"', "[" * 20_000, '{"type":' * 3_000, '{"type":"AdaptiveCard"}', "NaN"),
-        orjson.dumps({**GOOD, "body": [text(text="x" * LONGEST_CARD)]}).decode(),
+        orjson.dumps({**GOOD, "body": [text(text="x" * CARD_BYTES)]}).decode(),
     ],
 )
 def test_invalid_or_oversized_cards_are_refused(source: str) -> None:

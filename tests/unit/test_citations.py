@@ -1,9 +1,15 @@
-"""Each source named in code, tests and docs can be followed: page and heading exist, and so do linked files."""
+"""Each source named in code, tests and docs can be followed: pages, headings, linked files, modules and their names."""
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +28,10 @@ DANGLING = re.compile(
 )
 # A vendor's page, a link by name, or the words for an own observation.
 SOURCE = re.compile(r"https://|\]\[|\[\w[\w ]*\](?!\()|\b(?:observed|seen|measured|read)\b", re.IGNORECASE)
+
+# A module in prose (`core/errors.py`), and a name within a module, package or class (`core.history.steps`).
+MODULE_FILE = re.compile(r"(?<![\w/.-])[\w/-]+\.(?:py|sql)\b")
+DOTTED_NAME = re.compile(r"`((?:[A-Za-z_]\w*\.)+(?!(?:py|md|sql|env)`)\w+)(?:\(\))?`")
 
 
 def texts() -> list[Path]:
@@ -84,3 +94,92 @@ def test_every_section_of_a_reference_page_names_its_source(name: str) -> None:
 
     assert len(sections) > 10
     assert silent == []
+
+
+@cache
+def vendors_words() -> str:
+    """The reference pages, which name modules, methods and settings of the two platforms."""
+    return "".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "reference").glob("*.md")))
+
+
+@cache
+def members() -> dict[str, set[str]]:
+    """The names within each package, module and class, by the last part of the package's, module's or class's name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in [*(ROOT / "bridge").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        module = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        found[module.parent.name].add(module.name)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found[module.name] |= defined(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found[node.name] |= defined(node)
+    return found
+
+
+def defined(owner: ast.AST) -> set[str]:
+    """The functions, classes, variables and attributes that a module or class defines or sets, at any depth."""
+    names = set()
+    for node in ast.walk(owner):
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+                names.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                names.add(name)
+    return names
+
+
+def leads_nowhere(name: str) -> bool:
+    """Whether a dotted name begins with a package, module or class of ours, and then names a missing member."""
+    known = members()
+    return name.partition(".")[0] in known and any(
+        left in known and right not in known[left] for left, right in pairwise(name.split("."))
+    )
+
+
+def prose(path: Path) -> Iterator[str]:
+    """The comments and docstrings of a module, docstrings of variables included; the whole text of a page."""
+    source = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield source
+        return
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+
+
+@cache
+def described() -> tuple[tuple[Path, str], ...]:
+    """Each passage of prose about our own code, with the file of the passage."""
+    pages = [path for path in texts() if path.suffix in {".py", ".md"} and "reference" not in path.parts]
+    return tuple((path.relative_to(ROOT), passage) for path in pages for passage in prose(path))
+
+
+def test_every_module_named_in_prose_exists() -> None:
+    files = [f"/{path.relative_to(ROOT)}" for path in [*texts(), Path(__file__)]]
+
+    missing = [
+        f"{path}: {name}"
+        for path, passage in described()
+        for name in MODULE_FILE.findall(passage)
+        if not any(file.endswith(f"/{name}") for file in files) and name not in vendors_words()
+    ]
+
+    assert missing == []
+
+
+def test_every_dotted_name_in_prose_leads_to_a_definition() -> None:
+    names = [(path, name) for path, passage in described() for name in DOTTED_NAME.findall(passage)]
+
+    missing = [f"{path}: {name}" for path, name in names if leads_nowhere(name) and f"`{name}`" not in vendors_words()]
+
+    assert missing == []
+    assert len(names) > 100
+
+
+@pytest.mark.parametrize("name", ["core.history.stepz", "TurnStore.take_away", "bridge.core.histories", "ports.Agent"])
+def test_a_name_without_a_definition_is_noticed(name: str) -> None:
+    assert leads_nowhere(name)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.files.content_type import MOST_PICTURE_BYTES, TEXT, UNKNOWN, clean_name, is_showable, text_of, type_of
+from bridge.core.files.content_type import TEXT, UNKNOWN, clean_name, is_showable, text_of, type_of
+from bridge.core.teams_limits import PICTURE_BYTES
 
 
 def png(width: int, height: int, size: int = 0) -> bytes:
@@ -78,8 +79,8 @@ def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
         (png(10, 1025), False),
         (png(0, 10), False),
         (b"\x89PNG\r\n\x1a\n", False),
-        (png(10, 10, MOST_PICTURE_BYTES), True),
-        (png(10, 10, MOST_PICTURE_BYTES + 1), False),
+        (png(10, 10, PICTURE_BYTES), True),
+        (png(10, 10, PICTURE_BYTES + 1), False),
         (gif(1024, 768), True),
         (gif(1025, 768), False),
         (gif(10, 10, frames=2), False),

@@ -56,7 +56,7 @@ def test_each_hidden_tag_is_hidden_in_the_final_answer_and_in_the_preview(tag: s
 
 
 @given(st.lists(st.one_of(thoughts(), st.just(WORDS)), min_size=1, max_size=5))
-def test_the_final_answer_begins_with_every_preview_of_it_and_neither_tells_a_thought(pieces: list[str]) -> None:
+def test_previews_begin_the_final_answer_and_hold_no_thought(pieces: list[str]) -> None:
     raw = "".join([*pieces, WORDS])
     whole = render_whole(final_answer(raw))
 
@@ -70,7 +70,7 @@ def test_the_final_answer_begins_with_every_preview_of_it_and_neither_tells_a_th
 
 
 @given(TAGS, ATTRIBUTES)
-def test_a_thought_without_its_end_is_told_by_neither(tag: str, attributes: str) -> None:
+def test_a_thought_without_its_end_is_in_no_preview_and_no_answer(tag: str, attributes: str) -> None:
     raw = f"{WORDS}<{tag}{attributes}>{SECRET}"
 
     assert SECRET not in final_answer(raw)

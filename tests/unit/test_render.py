@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 from bridge.core.markdown.blocks import blocks
 from bridge.core.markdown.dialect import to_teams
 from bridge.core.markdown.render import render_answer, without_parsing
-from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.markdown.split import units
+from bridge.core.teams_limits import PART_UNITS
 
 PROSE = (
     "Thank you for the question. Here is what I found in the **knowledge base**: the request was received, "

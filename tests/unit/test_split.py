@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bridge.core.markdown.render import render_answer
-from bridge.core.markdown.split import PART_UNITS, beginning, cut, units
+from bridge.core.markdown.split import beginning, cut, units
+from bridge.core.teams_limits import PART_UNITS
 
 PARSER = MarkdownIt("commonmark")
 

@@ -1,7 +1,7 @@
 """Finds the gateway's files in the links of an answer, and replaces these links.
 
 The gateway signs the links of an answer with a ticket (`?ft=…`) and leaves them relative, so only the bridge can open
-them (docs/reference/goclaw.md, "Files"). Links to all further hosts are left to the renderer and never fetched.
+them (docs/reference/goclaw.md, "Files"). Links to other hosts are left to the renderer and never fetched.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tells the media type of a file by the bytes alone, and cleans file names."""
+"""Finds the media type of a file from its bytes alone, and cleans file names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import codecs
 import re
 import unicodedata
 from typing import Final
+
+from bridge.core.teams_limits import PICTURE_BYTES, PICTURE_SIDE
 
 TEXT: Final = "text/plain"
 UNKNOWN: Final = "application/octet-stream"
@@ -34,9 +36,6 @@ _LONGEST_ENDING = 12
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file#naming-conventions
 _UNSAFE = dict.fromkeys(map(ord, '<>:"|?*[]()`~#%{}'), "_")
 
-# Limits of pictures beside a message, in bytes and pixels: docs/reference/teams.md, "Pictures and cards".
-MOST_PICTURE_BYTES = 1024 * 1024
-MOST_PICTURE_SIDE = 1024
 # The header of a frame: GIF89a section 23. Teams does not show animated pictures.
 _GIF_FRAME = b"\x21\xf9\x04"
 # Markers of a start of frame; three markers in the same range begin tables: ITU-T T.81 table B.1.
@@ -66,7 +65,7 @@ def text_of(content: bytes) -> str | None:
 
 def is_showable(content: bytes) -> bool:
     """Tell whether Teams shows `content` as a picture beside a message."""
-    if len(content) > MOST_PICTURE_BYTES:
+    if len(content) > PICTURE_BYTES:
         return False
     match type_of(content):
         case "image/png":
@@ -77,7 +76,7 @@ def is_showable(content: bytes) -> bool:
             size = _jpeg_size(content)
         case _:
             return False
-    return all(0 < side <= MOST_PICTURE_SIDE for side in size)
+    return all(0 < side <= PICTURE_SIDE for side in size)
 
 
 def clean_name(name: str) -> str:

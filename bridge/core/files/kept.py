@@ -28,7 +28,7 @@ class FileState(StrEnum):
 class KeptFile:
     """A file fetched from the gateway for the people of a conversation.
 
-    `turn` is the id of the turn with the answer, `person` the asker's AAD object id. Times are seconds since the epoch.
+    `turn` is the number of the answer's turn, `person` the asker's AAD object id. Times are seconds since the epoch.
     """
 
     id: str
@@ -62,9 +62,9 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class FileLinks:
-    """Signed, expiring links below `base`, the bridge's public URL.
+    """Signs and checks expiring links below `base`, the bridge's public URL; `key` is the secret.
 
-    A link opens for all who know the link, since members of a group share links.
+    Everybody who has a link can open it, since members of a group share links.
     """
 
     base: str

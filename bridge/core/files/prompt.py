@@ -16,7 +16,7 @@ _LEAST_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A text file: the beginning, at most `MOST_BYTES` characters, and the size of the whole in bytes of UTF-8."""
+    """A text file: the beginning, at most `QUESTION_BYTES` characters, and the size of the whole in bytes of UTF-8."""
 
     name: str
     text: str
@@ -25,7 +25,7 @@ class TextFile:
 
 @dataclass(frozen=True, slots=True)
 class Inlined:
-    """The question with files: `text` is sent to the agent.
+    """A question with the text of its files: `text` is sent to the agent.
 
     `cut` has (name, bytes kept, bytes of the whole) of each file which was cut, `left_out` the names of files without
     room, `blocks` the text added for each file, "" for a file left out.

@@ -24,7 +24,7 @@ from bridge.core.inbound.json_values import mapping as _dict
 from bridge.core.inbound.json_values import objects
 from bridge.core.inbound.json_values import text as _str
 from bridge.core.inbound.quotes import with_quotes
-from bridge.core.inbound.sender import address
+from bridge.core.inbound.sender import reference_and_facts
 from bridge.core.turn import Reference, Scope
 
 BOT_PREFIX = "28:"
@@ -137,7 +137,7 @@ def parse_activity(activity: dict[str, Any]) -> Event:
     if kind not in _PARSED_TYPES:
         known = kind in ("typing", "event", "endOfConversation")
         return Ignored(f"type_{kind}" if known else "type_unknown")
-    reference, facts = address(activity)
+    reference, facts = reference_and_facts(activity)
     if reference is None or facts is None:
         return Ignored("malformed")
     if facts.person.teams_id.startswith(BOT_PREFIX):

@@ -178,7 +178,7 @@ class _Reader:
         return next((frame for frame in reversed(self._open) if frame.name == name), None)
 
     def _break(self, lines: int, *, add: bool = False) -> None:
-        """Note due line breaks, in the parents of an inline element too while the element has no words."""
+        """Note line breaks before the next words: of this element and, while without words, of its inline parents."""
         if self._code:
             return
         for frame in reversed(self._open):

@@ -1,4 +1,4 @@
-"""Reads from an activity the sender, and the conversation for an answer.
+"""Reads the sender of an activity, and the conversation to answer in.
 
 Fields: docs/reference/teams.md, "Fields of an activity".
 """
@@ -19,7 +19,7 @@ _SCOPES = {scope.value: scope for scope in Scope}
 _AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
-def address(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, None]:
+def reference_and_facts(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, None]:
     """Return the conversation and the facts about the sender; (None, None) if a needed field is missing."""
     sender, recipient = mapping(activity.get("from")), mapping(activity.get("recipient"))
     conversation, channel_data = mapping(activity.get("conversation")), mapping(activity.get("channelData"))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-LONGEST_CARD: Final = 28_000  # bytes of JSON (docs/reference/teams.md, "Size of a message")
+from bridge.core.teams_limits import CARD_BYTES
+
 _DEEPEST = 20  # levels of nested objects and lists
 _LONGEST_SUMMARY = 200
 
@@ -49,7 +50,7 @@ class AgentCard:
 def card_in(block: str) -> AgentCard | None:
     """Return the card if a block of Markdown is a fenced `adaptive-card` with a harmless card, else None."""
     fence = _FENCE.fullmatch(block)
-    if not fence or len(fence["json"].encode("utf-8", "replace")) > LONGEST_CARD:
+    if not fence or len(fence["json"].encode("utf-8", "replace")) > CARD_BYTES:
         return None
     try:
         card = orjson.loads(fence["json"])

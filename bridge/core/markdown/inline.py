@@ -99,7 +99,7 @@ def target(href: str) -> str:
 
 
 def _link(label: str, href: str, title: str) -> str:
-    """Return a link to the web or a mailbox; the label alone for all further schemes (`sandbox:`, files, scripts)."""
+    """Return a link to the web or a mailbox; the label alone for other schemes (`sandbox:`, files, scripts)."""
     if not href.casefold().startswith(_LINK_SCHEMES):
         return label
     quoted = f' "{_text(title, " ").replace(chr(34), "&quot;")}"' if title else ""

@@ -1,6 +1,6 @@
-"""Translates HTML tags for looks in an agent's Markdown: `<b>`, `<kbd>`, `<sup>`, `<p>`.
+"""Translates the HTML formatting tags in an agent's Markdown: `<b>`, `<kbd>`, `<sup>`, `<p>`.
 
-Teams would show the tags. A pair of tags around plain words becomes Markdown, a tag for layout is left out. All further
+Teams would show the tags. A pair of tags around plain words becomes Markdown, a tag for layout is left out. All other
 tags stay text, which `inline` makes harmless. So does a tag beside a sign of Markdown: signs on both sides of a removed
 tag could become markup together.
 """

@@ -1,8 +1,8 @@
 """Parses the agent's Markdown: markdown-it's CommonMark with GFM tables and strikethrough, and the bridge's own rules.
 
 The meaning of a line never depends on a later line, except for short lines (`blocks.HEAD_COLUMNS`), so an answer can be
-shown while growing (`partial`). Hence only short lines are underlined headings, and only a link `[words][label]` has
-the address in a later line.
+shown while growing (`partial`). Hence only short lines can be underlined headings, and only links
+`[words][label]` can have their address in a later line.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def _display_math(state: StateBlock, start: int, end: int, silent: bool) -> bool
 def _definitions(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Read lines with link definitions as a list of sources, to be shown.
 
-    `dialect` leaves out labels of words to which earlier links refer.
+    `dialect` leaves out definitions that links in the text have used.
     """
     lines = []
     for number in range(start, end):

@@ -14,7 +14,8 @@ from bridge.core.gateway_facts import HIDDEN_BEGINS, HIDDEN_THOUGHT, SILENCE
 from bridge.core.markdown.blocks import HEAD_COLUMNS, MARKER, blocks, offset
 from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.render import clean, render_block
-from bridge.core.markdown.split import PART_UNITS, beginning, units
+from bridge.core.markdown.split import beginning, units
+from bridge.core.teams_limits import PART_UNITS
 
 # UTF-16 units. Streamed text must stand in the first part of a long answer; `split` cuts in the second half of a part.
 VISIBLE_UNITS = PART_UNITS // 2 - 1000
@@ -133,7 +134,7 @@ def _item(line: str, *, inside: bool, blank: bool) -> re.Match[str] | None:
 
 
 def _safe_line(line: str, *, ended: bool) -> int:
-    """Return how many characters of a line are safe to show; -1 if lines below may be no lines of a list."""
+    """Return how many characters of a line are safe to show; -1 if the lines below may not belong to the list."""
     words = line.lstrip(" ")
     nested = MARKER.match(words)
     words = words[nested.end() :] if nested and nested["space"] else words

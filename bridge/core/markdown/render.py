@@ -43,7 +43,7 @@ def render_answer(markdown: str) -> tuple[str, ...]:
     """Return the texts of the messages to send for an answer, in order.
 
     `markdown` is CommonMark with GFM tables, task lists and strikethrough; the texts are in Teams' dialect (see
-    `dialect`), each at most `split.PART_UNITS` UTF-16 units. Several parts each end with a number such as "(1/3)". No
+    `dialect`), each at most `teams_limits.PART_UNITS` UTF-16 units. Several parts each end with a number: "(1/3)". No
     part is blank; a blank answer has no parts. An answer which needs no change is returned as the same string object.
     """
     whole = render_whole(markdown)
@@ -62,7 +62,7 @@ def render_whole(markdown: str) -> str:
 
 
 def without_parsing(markdown: str) -> str | None:
-    """Return the rendering of plain prose and flat lists, which need no parser; None for all further Markdown."""
+    """Return the rendering of plain prose and flat lists, which need no parser; None for other Markdown."""
     return _BORDER.sub(_with_blank_line, markdown) if _PLAIN.fullmatch(markdown) else None
 
 

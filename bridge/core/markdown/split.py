@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# 80 KB of UTF-16, so 40,000 units of two bytes: docs/reference/teams.md, "Size of a message".
-PART_UNITS = 40_000
+from bridge.core.teams_limits import PART_UNITS
 
 _NUMBER_UNITS = 20  # "\n\n(123/456)" and a reserve
 _LONGEST_CLUSTER = 64  # characters; a family emoji has 11, a hostile pile of accents may be torn

@@ -11,7 +11,8 @@ from bridge.core.identity import notice_lane
 from bridge.core.markdown.agent_cards import CARD_TYPE, AgentCard
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.markdown.render import render_answer, render_with_cards
-from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.markdown.split import units
+from bridge.core.teams_limits import PART_UNITS
 from bridge.core.texts import say
 from bridge.core.turn import Activity, Kind, NewTurn, Payload, Reference, Scope
 
@@ -98,10 +99,10 @@ def stopped(reference: Reference, by: str) -> Activity:
     return note(say("stopped", reference.locale))
 
 
-def below_text(shown: str, activity: Activity) -> Activity:
-    """The note below the agent's words in `shown`, with the AI label."""
+def below_text(above: str, activity: Activity) -> Activity:
+    """The note `activity` below the agent's words in `above`, with the AI label."""
     words = activity.get("text")
-    text = f"{shown}\n\n———\n\n{words}" if words else shown
+    text = f"{above}\n\n———\n\n{words}" if words else above
     return activity | {"textFormat": "markdown", "text": text, "entities": [AI_LABEL]}
 
 

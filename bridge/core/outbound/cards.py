@@ -65,7 +65,7 @@ def confirm_new(locale: str) -> Activity:
 
 
 def done(words: str) -> dict[str, Any]:
-    """The card without a button that replaces a card after its button was used."""
+    """The content of the card that replaces a used card: words, no button."""
     return _content([_words(words)], [])
 
 

@@ -37,7 +37,7 @@ def offer(id_: str, name: str, size: int, locale: str) -> Activity:
 
 
 def saved(name: str, consent: Consent) -> Activity:
-    """The card of a saved file, to be opened in Teams."""
+    """The card with which people open a saved file in Teams."""
     content = {"uniqueId": consent.unique_id, "fileType": consent.file_type}
     return _message(
         name, {"contentType": INFO_TYPE, "contentUrl": consent.content_url, "name": name, "content": content}

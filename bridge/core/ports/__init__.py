@@ -1,5 +1,5 @@
 """Protocols and values through which the engine reaches the outside world; no implementations.
 
-Each port has one real implementation, in an edge (`bridge.teams`, `bridge.gateway`, `bridge.store`), and stand-ins in
-the tests. All methods are coroutines unless declared otherwise, and may be cancelled at each await.
+Edges (`bridge.teams`, `bridge.gateway`, `bridge.store`) implement the ports; the tests have stand-ins. All
+methods are coroutines unless declared otherwise, and may be cancelled at each await.
 """

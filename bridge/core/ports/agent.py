@@ -72,7 +72,7 @@ AgentEvent = Thinking | TextCame | TextWithdrawn | ToolBegan | ToolEnded | RunEn
 END_WITHIN: Final = 15.0
 """Seconds in which a run usually ends after its request was closed, whatever a tool may be doing.
 
-So long the run's end is listened for, and the lane is kept from its next question.
+For so long the bridge listens for the run's end, and the lane's next question waits.
 """
 
 

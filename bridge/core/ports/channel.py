@@ -44,7 +44,7 @@ class Channel(Protocol):
     async def stream(self, to: Reference, chunk: Chunk) -> str:
         """Send one request of a stream; returns the stream's id.
 
-        `StreamEnded`: Teams accepts no further request of this stream. Raises: LeftOut, StreamEnded, DeliveryFailure.
+        `StreamEnded`: Teams accepts no more requests of this stream. Raises: LeftOut, StreamEnded, DeliveryFailure.
         """
         ...
 

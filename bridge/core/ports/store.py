@@ -92,7 +92,7 @@ class TurnStore(Protocol):
 
     @property
     def shared(self) -> bool:
-        """Whether further replicas may work on the same table: True for PostgreSQL, False for a SQLite file."""
+        """Whether other replicas may work on the same table: True for PostgreSQL, False for a SQLite file."""
         ...
 
     @property
@@ -224,7 +224,7 @@ class TurnStore(Protocol):
         """
         ...
 
-    async def edit(self, change: MessageEdit, at: float) -> EditResult:
+    async def edit(self, wanted: MessageEdit, at: float) -> EditResult:
         """Apply an edit or deletion of a message to the turn; a repeat has the same result.
 
         A question not asked yet is asked with the new text; without any text and files left, the question is
@@ -249,7 +249,7 @@ class TurnStore(Protocol):
         ...
 
     async def current_question(self, n: int) -> tuple[Turn, str] | None:
-        """The turn that asked the question of turn `n`, and the question's text by now ("": no longer kept).
+        """The turn that asked the question of turn `n`, and the question's present text ("": no longer kept).
 
         None: turn `n` is unknown.
         """
@@ -264,7 +264,7 @@ class TurnStore(Protocol):
         ...
 
     def on_stop(self, callback: Callable[[int], None]) -> None:
-        """Call `callback` with the number of each turn marked to be stopped by a different replica.
+        """Call `callback` with the number of each turn that any replica marks to be stopped; never on a SQLite file.
 
         The callback must be fast and must not raise. Calls may get lost; `Heartbeat.stops` names every marked turn.
         """

@@ -6,6 +6,7 @@ from typing import Final, assert_never
 
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.ports.agent import AgentEvent, RunEnded, TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
+from bridge.core.teams_limits import ACTIVITY_LINE
 from bridge.core.texts import say
 
 # Part of a tool's name, and the text key for such tools. Agents choose the names; the first match wins.
@@ -29,12 +30,10 @@ _TOOLS: Final = (
     ("agent", "doing_delegate"),
 )
 _MOST_DONE = 3
-# Teams allows 1,000 characters (docs/reference/teams.md, "What each request of a stream holds").
-_LONGEST_LINE = 200
 
 
 class ActivityLine:
-    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: the number of announcements."""
+    """The activities of one run so far. `text`: the raw answer so far; `withdrawn`: how often text was withdrawn."""
 
     __slots__ = ("_done", "_locale", "_now", "text", "withdrawn")
 
@@ -92,6 +91,6 @@ def _line(tool: ToolBegan, locale: str) -> str:
     key = next((key for part, key in _TOOLS if part in name), "")
     argument = plain_words(tool.argument)
     if not key:
-        return say("doing_tool", locale, tool=plain_words(tool.name))[:_LONGEST_LINE]
+        return say("doing_tool", locale, tool=plain_words(tool.name))[:ACTIVITY_LINE]
     words = say(key, locale)
-    return (f"{words}: {argument}" if argument else words)[:_LONGEST_LINE]
+    return (f"{words}: {argument}" if argument else words)[:ACTIVITY_LINE]

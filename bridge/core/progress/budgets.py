@@ -6,26 +6,19 @@ the room. Times are seconds of a monotonic clock (docs/architecture.md, "Progres
 
 from __future__ import annotations
 
-# (Seconds, requests) for a bot in one conversation, a tenth below Teams' limits: the server may split a message and
-# count more.
-# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-bot-per-thread-limit
-_SHORT = ((1.0, 6), (2.0, 7), (30.0, 54))
-_HOUR = 1620
+from bridge.core.teams_limits import (
+    CONVERSATION_REQUESTS,
+    CONVERSATION_REQUESTS_AN_HOUR,
+    PROGRESS_A_SECOND,
+    REACTIONS_A_SECOND,
+)
+
 _MINUTE = 60.0
 # Progress takes this share at most, the rest is for answers. With several replicas each counts its own requests only.
 _PROGRESS = 0.75
-# Teams allows an app in a tenant 50 requests a second, and 2 reactions a second; answers come first.
-# https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit#per-app-per-tenant-limit
-_PROGRESS_IN_A_SECOND = 30
-_REACTIONS_A_SECOND = 1.5
 _BURST_SECONDS = 0.25
-_PROGRESS_RATE = (_PROGRESS_IN_A_SECOND - 1) / (1.0 + _BURST_SECONDS)  # no second has more, a burst included
-STREAM_INTERVAL = 1.0
-"""Seconds between two requests of a stream, the last request included.
-
-https://learn.microsoft.com/microsoftteams/platform/bots/streaming-ux#rate-limits
-"""
-_LONGEST = max(limit for _, limit in _SHORT)
+_PROGRESS_RATE = (PROGRESS_A_SECOND - 1) / (1.0 + _BURST_SECONDS)  # no second has more, a burst included
+_LONGEST = max(limit for _, limit in CONVERSATION_REQUESTS)
 
 
 class ConversationBudget:
@@ -41,7 +34,7 @@ class ConversationBudget:
     def __init__(self, now: float, *, shared: bool = False, inherited: bool = False) -> None:
         self._share = _PROGRESS / 2 if shared else _PROGRESS
         self._recent: list[float] = []
-        before = int(_HOUR * (0.25 if shared else 0.5))
+        before = int(CONVERSATION_REQUESTS_AN_HOUR * (0.25 if shared else 0.5))
         self._minute = int(now // _MINUTE)
         self._minutes: dict[int, int] = {self._minute: before} if inherited else {}
         self._hour = before if inherited else 0
@@ -52,11 +45,11 @@ class ConversationBudget:
     def wait(self, now: float) -> float:
         """Seconds until there is room for an answer; 0.0: now."""
         recent, pause = self._recent, 0.0
-        for window, limit in _SHORT:
+        for window, limit in CONVERSATION_REQUESTS:
             if len(recent) < limit:
                 break
             pause = max(pause, recent[-limit] + window - now)
-        if self._this_hour(now) >= _HOUR:
+        if self._this_hour(now) >= CONVERSATION_REQUESTS_AN_HOUR:
             pause = max(pause, (min(self._minutes) + 61) * _MINUTE - now)
         return pause
 
@@ -65,7 +58,9 @@ class ConversationBudget:
         if now < self._held or self.wait(now) > 0.0:
             return False
         half_minute = sum(at > now - 30.0 for at in self._recent)
-        return half_minute < self._share * _LONGEST and self._this_hour(now) < self._share * _HOUR
+        return (
+            half_minute < self._share * _LONGEST and self._this_hour(now) < self._share * CONVERSATION_REQUESTS_AN_HOUR
+        )
 
     def spent(self, now: float) -> None:
         """Count a request that is sent now."""
@@ -112,7 +107,7 @@ class TenantBudget:
     @classmethod
     def of_reactions(cls, *, shared: bool) -> TenantBudget:
         """The budget of reactions added and removed; with several replicas each takes half."""
-        return cls(_REACTIONS_A_SECOND / 2 if shared else _REACTIONS_A_SECOND)
+        return cls(REACTIONS_A_SECOND / 2 if shared else REACTIONS_A_SECOND)
 
     def take(self, now: float) -> bool:
         """Take a token if there is one (generic cell rate algorithm); False: the budget is empty, nothing was taken."""

@@ -14,18 +14,17 @@ from enum import Enum, auto
 
 from bridge.core.live_message import LiveMessage
 from bridge.core.markdown.partial import visible_prefix
-from bridge.core.markdown.split import PART_UNITS, units
+from bridge.core.markdown.split import units
 from bridge.core.ports.agent import AgentEvent
 from bridge.core.ports.channel import Chunk
 from bridge.core.progress.activity_line import ActivityLine, duration
+from bridge.core.teams_limits import PART_UNITS, STREAM_SECONDS
 from bridge.core.turn import Scope
 
 # Seconds before the first progress; an answer ready earlier is shown without any progress before.
 STREAM_AFTER = 1.0
 PLACEHOLDER_AFTER = 3.0
-# Teams ends a stream after 120 s, so the closing request must be there before.
-STREAM_SECONDS = 110.0
-# So long people look at the chat; a later answer without any text before must notify people.
+# People look at the chat for so long; a later answer, if no text was visible before, must notify them.
 ATTENTION_SECONDS = 20.0
 # Seconds after which a stream without news repeats its last text: only a response tells that the user pressed Stop.
 LISTEN_SECONDS = 10.0
@@ -183,8 +182,8 @@ class ProgressMachine:
     def live_message(self, now: float, *, notify: bool, silent: bool = False) -> LiveMessage | None:
         """The message that the reply replaces; None: no progress was shown.
 
-        `silent`: the reply has no content. `notify`: an answer after a long time without any text goes into a new
-        message, which notifies people.
+        `silent`: the reply has no content. `notify`: an answer that comes late, with no text visible before, goes into
+        a new message, which notifies people.
         """
         if not self.message:
             return None
@@ -213,7 +212,7 @@ class ProgressMachine:
                 return edit if _content(edit) != self._last_sent else None
 
     def _text(self) -> str:
-        """All text for display; announcements before a tool stay, since the text of a stream may only grow."""
+        """All text to show. Announcements before a tool stay visible, since the text of a stream may only grow."""
         if self._activity_line.withdrawn != self._withdrawals:
             self._withdrawals = self._activity_line.withdrawn
             self._announced = f"{self.visible_text}\n\n" if self.visible_text else ""

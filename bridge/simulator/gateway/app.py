@@ -36,7 +36,7 @@ _SERVER = {
 
 
 def build_app(options: GatewayOptions) -> web.Application:
-    """The gateway as an application for ``web.AppRunner`` (the gateway's grace is ``shutdown_timeout=5``).
+    """The gateway as an application for `aiohttp.web.AppRunner` (the gateway's grace is ``shutdown_timeout=5``).
 
     At the start the application creates the folder ``options.data`` and reads the sessions in the folder.
     """

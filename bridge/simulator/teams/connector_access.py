@@ -1,7 +1,7 @@
 """Checks each request to the Bot Connector for bearer, tenant and rate limits, and records the request.
 
 Sources: https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication, "Bot to
-connector"; for the limits see limits.py.
+connector"; for the limits see rate_limits.py.
 """
 
 from __future__ import annotations

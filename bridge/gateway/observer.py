@@ -28,7 +28,7 @@ _PING_SECONDS = 30.0  # between our pings; the gateway pings as often (docs/refe
 
 
 class Listening:
-    """A run whose events are followed. `on_event` is called with each event, never after an exception of its own."""
+    """A run whose events are followed. `on_event` is called with each event, until a call raises an error."""
 
     def __init__(self, on_event: Callable[[AgentEvent], None]) -> None:
         self._on_event: Callable[[AgentEvent], None] | None = on_event
@@ -37,7 +37,7 @@ class Listening:
         self._only_end = False
 
     def only_end(self) -> bool:
-        """From now on pass on the run's end only. True if the run's end is still to come."""
+        """From now on pass on the run's end only. True if the run has begun and not ended."""
         self._only_end = True
         return self._run.under_way
 
