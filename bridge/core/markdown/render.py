@@ -12,6 +12,7 @@ from itertools import islice
 from bridge.core.markdown.agent_cards import AgentCard, card_in
 from bridge.core.markdown.blocks import blocks
 from bridge.core.markdown.dialect import to_teams
+from bridge.core.markdown.flanking import needs_parser
 from bridge.core.markdown.inline import literal
 from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.split import cut
@@ -63,7 +64,8 @@ def render_whole(markdown: str) -> str:
 
 def without_parsing(markdown: str) -> str | None:
     """Return the rendering of plain prose and flat lists, which need no parser; None for other Markdown."""
-    return _BORDER.sub(_with_blank_line, markdown) if _PLAIN.fullmatch(markdown) else None
+    is_plain = _PLAIN.fullmatch(markdown) and not needs_parser(markdown)
+    return _BORDER.sub(_with_blank_line, markdown) if is_plain else None
 
 
 def _with_blank_line(border: re.Match[str]) -> str:
