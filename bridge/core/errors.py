@@ -258,7 +258,12 @@ class DeliveryUnknown(DeliveryFailure):
 
 
 class DeliveryRejected(DeliveryFailure, label="delivery_rejected"):
-    """400, 413 and the like: the message in its present form is not accepted."""
+    """The message in its present form is not accepted. `too_large`: for its size; `content`: for what is in it."""
+
+    def __init__(self, detail: str = "", *, too_large: bool = False, content: bool = False) -> None:
+        super().__init__(detail)
+        self.too_large = too_large
+        self.content = content
 
 
 class LeftOut(DeliveryFailure, label="left_out"):

@@ -276,7 +276,7 @@ class TeamsChannel:
                 code = error_code(refusal)
                 if stream and (ended := stream_failure(status, code, error_message(refusal))) is not None:
                     raise ended
-                raise failure_of(status, code, retry_after(response.headers))
+                raise failure_of(status, code, retry_after(response.headers), error_message(refusal))
         except _NOT_CONNECTED as failure:
             raise ConnectorUnreachable(type(failure).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:

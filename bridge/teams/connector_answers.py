@@ -5,6 +5,7 @@ Codes and statuses: docs/reference/teams.md, "What each status means".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +27,8 @@ Answer = dict[str, Any]
 
 LONGEST_ANSWER = 64 * 1024  # bytes; an answer holds an id or a code, so the rest is not read
 
+# Words about a size, in codes (`MessageSizeTooBig`) and messages; docs/reference/teams.md, "Size of a message".
+_TOO_LARGE = re.compile(r"too ?(?:big|large|long)|size ?(?:limit|exceed)|exceeds? .{0,40}(?:size|limit)", re.IGNORECASE)
 # Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to another cloud.
 _CLOSED_CONVERSATION = frozenset(
     {
@@ -88,8 +91,8 @@ def error_message(answer: bytes) -> str:
     return words if isinstance(words, str) else ""
 
 
-def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
-    """The error for a refusal with this status and code; `wait` is the connector's `Retry-After` in seconds.
+def failure_of(status: int, code: str, wait: float | None, message: str = "") -> DeliveryFailure:
+    """The error for a refusal with this status, code and message; `wait`: `Retry-After` in seconds.
 
     Follows docs/reference/teams.md, "What each status means" and docs/architecture.md, "Guarantees".
     """
@@ -109,7 +112,8 @@ def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
     gone = status == 404 and code != "ActivityNotFoundInConversation"
     if gone or (status == 403 and code in _CLOSED_CONVERSATION):
         return DeliveryRefused(detail)
-    return DeliveryRejected(detail)
+    too_large = status == 413 or bool(_TOO_LARGE.search(f"{code} {message}"))
+    return DeliveryRejected(detail, too_large=too_large, content=status in (400, 422))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

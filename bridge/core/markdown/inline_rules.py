@@ -1,4 +1,4 @@
-"""The bridge's own rules for words within a line: formulas, products, footnotes, and signs beside scripts without spaces.
+"""The bridge's own rules for words within a line: formulas, products, footnotes, signs beside letters.
 
 `parser` puts the rules in markdown-it's chain.
 """
