@@ -118,13 +118,18 @@ class Delivery:
 
     async def _cut(
         self, turn: Turn, reply: Reply, failure: DeliveryRejected, activities: list[Activity], part: int
-    ) -> Outcome:
-        """Put activity number `part`, which Teams refused, in a smaller form; returns the turn's outcome now."""
+    ) -> Outcome | None:
+        """Put activity number `part`, which Teams refused, in a smaller form; returns the turn's outcome now.
+
+        None: the activity has no smaller form.
+        """
         to = turn.payload.reference
         cut = smaller(activities, part, too_large=failure.too_large, locale=to.locale)
+        if cut is None:
+            return None
         if cut.size and failure.too_large:
             self._sizes.remember(to.conversation, cut.size)
-        _log.warning("part_refused", turn=turn.name, detail=failure.detail, size=cut.size, given_up=cut.given_up)
+        _log.warning("part_cut", turn=turn.name, size=cut.size, given_up=cut.given_up)
         outcome = Outcome.UNDELIVERED if cut.given_up else reply.outcome
         await self._keep(turn, replace(reply, outcome=outcome), activities, cut.activities)
         return outcome
@@ -183,12 +188,16 @@ class Delivery:
         Waits, or changes `activities`: a part refused for its size or content becomes smaller, parts rejected again and
         again become plain text.
         """
-        tries.failed += 1
-        tries.since = tries.since or self._clock.now()
         metrics.DELIVERY_FAILURES.labels(failure.label).inc()
         _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
-        if isinstance(failure, DeliveryRejected) and _needs_smaller(failure, activities[part], part):
-            return await self._cut(turn, reply, failure, activities, part), True
+        if (
+            isinstance(failure, DeliveryRejected)
+            and _needs_smaller(failure, activities[part], part)
+            and (outcome := await self._cut(turn, reply, failure, activities, part))
+        ):
+            return outcome, True
+        tries.failed += 1
+        tries.since = tries.since or self._clock.now()
         if await self._wait_for_retry(turn, failure, tries, activities):
             return reply.outcome, True
         return Outcome.UNDELIVERED, False

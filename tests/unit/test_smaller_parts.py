@@ -29,6 +29,12 @@ def reply_of(words: int, *, feedback: bool = True) -> list[Activity]:
     return parts
 
 
+def next_form(activities: list[Activity], refused: int, *, too_large: bool) -> tuple[Activity, ...]:
+    cut = smaller(activities, refused, too_large=too_large, locale="en")
+    assert cut is not None
+    return cut.activities
+
+
 def words_in(activities: list[Activity]) -> list[str]:
     return [word for activity in activities for word in re.findall(r"w\d+x\d+", str(activity.get("text", "")))]
 
@@ -64,10 +70,9 @@ def test_every_refusal_makes_the_part_smaller_until_plain_text_and_the_note(
     if card:
         activities[delivered] |= {"attachments": [CARD], "summary": "a card"}
     refused, sizes = 0, []
-    while len(activities) > delivered:
-        before = activities
-        cut = smaller(activities, delivered, too_large=too_large, locale="en")
-        activities = list(cut.activities)
+    while cut := smaller(activities, delivered, too_large=too_large, locale="en"):
+        before, activities = activities, list(cut.activities)
+        given_up = cut.given_up
         sizes.append(units(str(before[delivered].get("text"))))
         refused += 1
         assert activities != before
@@ -76,9 +81,9 @@ def test_every_refusal_makes_the_part_smaller_until_plain_text_and_the_note(
             assert words_in(activities) == words_in(before)
 
     assert refused < 14
-    assert sizes[:-1] == sorted(sizes[:-1], reverse=True)
-    assert cut.given_up
-    assert before[delivered:] == [note(say("part_refused", "en"))]
+    assert sizes == sorted(sizes, reverse=True)
+    assert given_up
+    assert activities[delivered:] == [note(say("part_refused", "en"))]
 
 
 def test_the_first_text_keeps_quote_and_mention_and_the_last_the_buttons() -> None:
@@ -92,7 +97,7 @@ def test_the_first_text_keeps_quote_and_mention_and_the_last_the_buttons() -> No
 
 def test_cards_go_in_messages_of_their_own_before_a_text_is_cut() -> None:
     both: Activity = note("Words") | {"attachments": [CARD, CARD], "summary": "s", "entities": [AI_LABEL]}
-    words, *cards = smaller([both], 0, too_large=True, locale="en").activities
+    words, *cards = next_form([both], 0, too_large=True)
 
     assert words == {"type": "message", "textFormat": "markdown", "text": "Words", "entities": [AI_LABEL]}
     assert [card["attachments"] for card in cards] == [[CARD], [CARD]]
@@ -101,19 +106,19 @@ def test_cards_go_in_messages_of_their_own_before_a_text_is_cut() -> None:
 def test_a_card_refused_after_the_words_is_left_out() -> None:
     card: Activity = {"type": "message", "attachments": [CARD], "summary": "s"}
 
-    assert smaller([note("a"), card, note("b")], 1, too_large=False, locale="en").activities == (note("a"), note("b"))
+    assert next_form([note("a"), card, note("b")], 1, too_large=False) == (note("a"), note("b"))
 
 
 def test_a_refused_card_alone_becomes_its_words() -> None:
     card: Activity = {"type": "message", "attachments": [CARD], "summary": "The card"}
-    (words,) = smaller([card], 0, too_large=True, locale="en").activities
+    (words,) = next_form([card], 0, too_large=True)
 
     assert words == {"type": "message", "textFormat": "plain", "text": "The card"}
 
 
 def test_a_text_refused_for_its_content_is_cut_alone() -> None:
     parts = reply_of(20_000)
-    cut = smaller(parts, 1, too_large=False, locale="en").activities
+    cut = next_form(parts, 1, too_large=False)
 
     assert len(cut) > len(parts)
     assert units(cut[-2]["text"]) > units(cut[1]["text"])

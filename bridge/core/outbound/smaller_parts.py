@@ -27,9 +27,8 @@ _ATTACHED = ("attachments", "summary", "attachmentLayout")
 class Smaller:
     """A reply after a refusal.
 
-    `activities`: those delivered, then those to be sent; nothing is left to be sent if the note was refused, too.
-    `size`: of the texts that were cut, in UTF-16 units; 0: no text was cut. `given_up`: the note replaces all parts
-    that were not delivered.
+    `activities`: those delivered, then those to be sent. `size`: of the texts that were cut, in UTF-16 units; 0: no text
+    was cut. `given_up`: the note replaces all parts that were not delivered.
     """
 
     activities: tuple[Activity, ...]
@@ -37,8 +36,8 @@ class Smaller:
     given_up: bool = False
 
 
-def smaller(activities: Sequence[Activity], delivered: int, *, too_large: bool, locale: str) -> Smaller:
-    """Return the reply with the refused activity, number `delivered`, in the next smaller form.
+def smaller(activities: Sequence[Activity], delivered: int, *, too_large: bool, locale: str) -> Smaller | None:
+    """Return the reply with the refused activity, number `delivered`, in the next smaller form; None: is the note.
 
     `too_large`: the parts behind are cut to the same size.
     """
@@ -46,7 +45,7 @@ def smaller(activities: Sequence[Activity], delivered: int, *, too_large: bool, 
     size = units(str(refused.get("text") or ""))
     last_words = note(say("part_refused", locale))
     if refused == last_words:
-        return Smaller(tuple(shown), given_up=True)
+        return None
     if refused.get("attachments"):
         if not size and delivered:
             return Smaller((*shown, *behind))  # a card or a file must not cost people the words
