@@ -27,8 +27,8 @@ _ATTACHED = ("attachments", "summary", "attachmentLayout")
 class Smaller:
     """A reply after a refusal.
 
-    `activities`: those delivered, then those to be sent. `size`: of the texts that were cut, in UTF-16 units; 0: no text
-    was cut. `given_up`: the note replaces all parts that were not delivered.
+    `activities`: those delivered, then those to be sent. `size`: of the texts that were cut, in UTF-16 units, or 0.
+    `given_up`: the note replaces all parts that were not delivered.
     """
 
     activities: tuple[Activity, ...]
