@@ -30,7 +30,7 @@ LONGEST_ANSWER = 64 * 1024  # bytes; an answer holds an id or a code, so the res
 # Words about a size, in codes (`MessageSizeTooBig`) and messages; docs/reference/teams.md, "Size of a message".
 _TOO_LARGE = re.compile(r"too ?(?:big|large|long)|size ?(?:limit|exceed)|exceeds? .{0,40}(?:size|limit)", re.IGNORECASE)
 # Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to another cloud.
-_CLOSED_CONVERSATION = frozenset(
+CLOSED_CONVERSATION = frozenset(
     {
         "BotDisabledByAdmin",
         "BotNotInConversationRoster",
@@ -110,7 +110,7 @@ def failure_of(status: int, code: str, wait: float | None, message: str = "") ->
     # A deleted message cannot be edited, but the conversation goes on. A 403 with a code not listed above (a stream's
     # message size, a firewall's page) rejects the message only: DeliveryRefused would silence a chat that works.
     gone = status == 404 and code != "ActivityNotFoundInConversation"
-    if gone or (status == 403 and code in _CLOSED_CONVERSATION):
+    if gone or (status == 403 and code in CLOSED_CONVERSATION):
         return DeliveryRefused(detail)
     too_large = status == 413 or bool(_TOO_LARGE.search(f"{code} {message}"))
     return DeliveryRejected(detail, too_large=too_large, content=status in (400, 422))
