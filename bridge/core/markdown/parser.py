@@ -167,7 +167,17 @@ def _table_rule(
     """Take a line for the head of a table only if the first pipe stands near the start of the line."""
     pipe = state.src.find("|", state.bMarks[start] + state.tShift[start], state.eMarks[start])
     near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < HEAD_COLUMNS
-    return near and original(state, start, end, silent)
+    if not near:
+        return False
+    outer = pipe == state.bMarks[start] + state.tShift[start]
+    rows = (number for number in range(start + 2, end) if not _is_row(state, number, outer=outer))
+    return original(state, start, next(rows, end), silent)
+
+
+def _is_row(state: StateBlock, number: int, *, outer: bool) -> bool:
+    """Tell whether a line below a table is a row; GFM takes a sentence, too. `outer`: the head begins with "|"."""
+    line = state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
+    return line.startswith("|") if outer else "|" in line
 
 
 def _underlined_rule(

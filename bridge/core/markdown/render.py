@@ -13,6 +13,7 @@ from bridge.core.markdown.agent_cards import AgentCard, card_in
 from bridge.core.markdown.blocks import blocks
 from bridge.core.markdown.dialect import to_teams
 from bridge.core.markdown.flanking import needs_parser
+from bridge.core.markdown.html_blocks import without_html_blocks
 from bridge.core.markdown.inline import literal
 from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.split import cut
@@ -105,5 +106,5 @@ def render_block(block: str, definitions: Definitions) -> str:
     plain = without_parsing(block)
     if plain is not None:
         return plain
-    text = to_teams(block, definitions).strip("\n ")
+    text = to_teams(without_html_blocks(block), definitions).strip("\n ")
     return text if text.strip() else ""
