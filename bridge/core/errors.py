@@ -29,7 +29,8 @@
     │   ├── DeliveryDelayed         not shown: sending again is safe
     │   │   ├── Throttled
     │   │   ├── ConnectorUnreachable
-    │   │   └── CredentialsRefused
+    │   │   ├── CredentialsRefused
+    │   │   └── ConnectorForbids
     │   ├── DeliveryUnknown         perhaps shown
     │   ├── DeliveryRejected        the message in its present form is not accepted
     │   ├── LeftOut                 progress skipped: the budgets had no room
@@ -248,6 +249,10 @@ class ConnectorUnreachable(DeliveryDelayed, label="connector_unreachable"):
 
 class CredentialsRefused(DeliveryDelayed, label="credentials_refused"):
     """No outbound token, or the connector refused the token (401): an expired secret, a failing Entra ID."""
+
+
+class ConnectorForbids(DeliveryDelayed, label="connector_forbids"):
+    """403 with an empty body: nothing is said about the message or the conversation, so the bot itself is refused."""
 
 
 class DeliveryUnknown(DeliveryFailure):

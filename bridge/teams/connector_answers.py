@@ -14,8 +14,10 @@ import aiohttp
 import orjson
 
 from bridge.core.errors import (
+    ConnectorForbids,
     ConnectorUnreachable,
     CredentialsRefused,
+    DeliveryDelayed,
     DeliveryFailure,
     DeliveryRefused,
     DeliveryRejected,
@@ -40,6 +42,13 @@ CLOSED_CONVERSATION = frozenset(
         "NotEnoughPermissions",
     }
 )
+
+# Statuses that say that nothing was shown; 403 only with an empty body. 503 "unavailable": the request was not taken.
+_NOT_TAKEN: dict[int, type[DeliveryDelayed]] = {
+    401: CredentialsRefused,
+    403: ConnectorForbids,
+    503: ConnectorUnreachable,
+}
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
@@ -91,18 +100,18 @@ def error_message(answer: bytes) -> str:
     return words if isinstance(words, str) else ""
 
 
-def failure_of(status: int, code: str, wait: float | None, message: str = "") -> DeliveryFailure:
-    """The error for a refusal with this status, code and message; `wait`: `Retry-After` in seconds.
+def failure_of(
+    status: int, code: str, wait: float | None, message: str = "", *, empty: bool = False
+) -> DeliveryFailure:
+    """The error for a refusal with this status, code and message; `wait`: `Retry-After` in seconds; `empty`: no body.
 
     Follows docs/reference/teams.md, "What each status means" and docs/architecture.md, "Guarantees".
     """
     detail = f"HTTP {status} {code}".rstrip()
     if status in (412, 429):
         return Throttled(detail, wait)
-    if status == 401:
-        return CredentialsRefused(detail)
-    if status == 503:
-        return ConnectorUnreachable(detail)  # "unavailable" means that the request was not taken
+    if status in _NOT_TAKEN and (status != 403 or empty):
+        return _NOT_TAKEN[status](detail)
     # 500 too: Microsoft advises against a repeat, but does not say that the message was not shown, and a doubled
     # answer is better than a lost answer. 408 is a time-out as well.
     if status == 408 or status >= 500:
