@@ -29,7 +29,8 @@
     │   ├── DeliveryDelayed         not shown: sending again is safe
     │   │   ├── Throttled
     │   │   ├── ConnectorUnreachable
-    │   │   └── CredentialsRefused
+    │   │   ├── CredentialsRefused
+    │   │   └── ConnectorForbids
     │   ├── DeliveryUnknown         perhaps shown
     │   ├── DeliveryRejected        the message in its present form is not accepted
     │   ├── LeftOut                 progress skipped: the budgets had no room
@@ -250,6 +251,10 @@ class CredentialsRefused(DeliveryDelayed, label="credentials_refused"):
     """No outbound token, or the connector refused the token (401): an expired secret, a failing Entra ID."""
 
 
+class ConnectorForbids(DeliveryDelayed, label="connector_forbids"):
+    """403 with an empty body: nothing is said about the message or the conversation, so the bot itself is refused."""
+
+
 class DeliveryUnknown(DeliveryFailure):
     """Time-out, closed connection or 5xx after the request left: the message may have been shown."""
 
@@ -258,7 +263,12 @@ class DeliveryUnknown(DeliveryFailure):
 
 
 class DeliveryRejected(DeliveryFailure, label="delivery_rejected"):
-    """400, 413 and the like: the message in its present form is not accepted."""
+    """The message in its present form is not accepted. `too_large`: for its size; `content`: for what is in it."""
+
+    def __init__(self, detail: str = "", *, too_large: bool = False, content: bool = False) -> None:
+        super().__init__(detail)
+        self.too_large = too_large
+        self.content = content
 
 
 class LeftOut(DeliveryFailure, label="left_out"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -25,10 +25,12 @@ from bridge.core.errors import (
 )
 from bridge.core.live_message import ENDED, LiveMessage
 from bridge.core.outbound.answers_and_notes import note, plain, stopped
+from bridge.core.outbound.smaller_parts import smaller, within
 from bridge.core.ports.channel import Channel
 from bridge.core.ports.clock import Clock
 from bridge.core.ports.store import TurnStore
 from bridge.core.turn import Activity, Outcome, Reply, Turn
+from bridge.engine.part_sizes import PartSizes
 from bridge.engine.run_control import RunControl
 from bridge.engine.store_retry import with_retry
 
@@ -71,12 +73,15 @@ class Delivery:
         self._clock = clock
         self._settle_seconds = settle_seconds
         self._on_closed = on_closed
+        self._sizes = PartSizes()
         self._shutting_down = asyncio.Event()
 
     async def deliver(self, turn: Turn, reply: Reply, control: RunControl) -> None:
         """Send the parts of the reply not delivered yet, one after the other, then close the turn."""
         outcome, delivered, tries = reply.outcome, turn.delivered, _Tries()
         activities = list(reply.activities)
+        if not await self._fit(turn, reply, activities):
+            return
         live = reply.live
         if live is not None and live.shrinks_to and not delivered:
             await self.shrink(turn, live)
@@ -89,11 +94,14 @@ class Delivery:
             try:
                 delivered += (await self._send(turn, activities[len(delivered)], None if delivered else live),)
             except DeliveryFailure as failure:
-                if not await self._wait_for_retry(turn, failure, tries, activities, len(delivered)):
-                    outcome = Outcome.UNDELIVERED
+                seen = replace(reply, outcome=outcome)
+                outcome, retries = await self._after_failure(
+                    turn, seen, failure, tries, activities=activities, part=len(delivered)
+                )
+                if not retries:
                     break
                 if not await with_retry(self._store.record_delivered, turn.ticket, delivered):
-                    return  # during the wait an operator dropped the turn, or a replica took the turn over
+                    return  # meanwhile an operator dropped the turn, or a replica took the turn over
                 continue
             if (len(delivered) < len(activities) or control.must_settle) and not await with_retry(
                 self._store.record_delivered, turn.ticket, delivered
@@ -101,6 +109,37 @@ class Delivery:
                 return
         await self.settle(control)
         await self._close(turn, outcome, delivered, reply.error)
+
+    async def _fit(self, turn: Turn, reply: Reply, activities: list[Activity]) -> bool:
+        """Cut `activities` to the size that Teams takes in this conversation; False: the ticket is void."""
+        size = self._sizes.known(turn.payload.reference.conversation)
+        parts = () if size is None else within(activities, len(turn.delivered), size)
+        return len(parts) <= len(activities) or await self._keep(turn, reply, activities, parts)
+
+    async def _cut(
+        self, turn: Turn, reply: Reply, failure: DeliveryRejected, activities: list[Activity], part: int
+    ) -> Outcome | None:
+        """Put activity number `part`, which Teams refused, in a smaller form; returns the turn's outcome now.
+
+        None: the activity has no smaller form.
+        """
+        to = turn.payload.reference
+        cut = smaller(activities, part, too_large=failure.too_large, locale=to.locale)
+        if cut is None:
+            return None
+        if cut.size and failure.too_large:
+            self._sizes.remember(to.conversation, cut.size)
+        _log.warning("part_cut", turn=turn.name, size=cut.size, given_up=cut.given_up)
+        outcome = Outcome.UNDELIVERED if cut.given_up else reply.outcome
+        await self._keep(turn, replace(reply, outcome=outcome), activities, cut.activities)
+        return outcome
+
+    async def _keep(
+        self, turn: Turn, reply: Reply, activities: list[Activity], smaller_parts: tuple[Activity, ...]
+    ) -> bool:
+        """Put the smaller parts on disk, before the first of them leaves; False: the ticket is void."""
+        activities[:] = smaller_parts
+        return await with_retry(self._store.record_smaller_parts, turn.ticket, replace(reply, activities=smaller_parts))
 
     async def settle(self, control: RunControl) -> None:
         """Wait for the end of a run whose request was closed early: until then the lane's next turn must wait."""
@@ -124,6 +163,8 @@ class Delivery:
                 try:
                     return await self._channel.replace(to, live, activity)
                 except (StreamStopped, DeliveryRejected) as failure:  # the asker has stopped or deleted the message
+                    if isinstance(failure, DeliveryRejected) and failure.too_large:
+                        raise
                     _log.info("replace_refused", turn=turn.name, detail=failure.detail)
             return await self._channel.send(to, activity)
         except DeliveryFailure:
@@ -132,24 +173,43 @@ class Delivery:
             _log.error("delivery_broken", turn=turn.name, error=type(error).__name__, exc_info=error)
             raise DeliveryRejected(type(error).__name__) from error
 
-    async def _wait_for_retry(
-        self, turn: Turn, failure: DeliveryFailure, tries: _Tries, activities: list[Activity], part: int
-    ) -> bool:
-        """After a failed send of activity number `part`: wait, then True to retry; False gives the turn up.
+    async def _after_failure(
+        self,
+        turn: Turn,
+        reply: Reply,
+        failure: DeliveryFailure,
+        tries: _Tries,
+        *,
+        activities: list[Activity],
+        part: int,
+    ) -> tuple[Outcome, bool]:
+        """After activity number `part` was refused: the turn's outcome from now on, and whether to send again.
 
-        May change `activities`: a rejected attachment is dropped, a part rejected again and again becomes plain text.
+        Waits, or changes `activities`: a part refused for its size or content becomes smaller, parts rejected again and
+        again become plain text.
         """
-        tries.failed += 1
-        tries.since = tries.since or self._clock.now()
         metrics.DELIVERY_FAILURES.labels(failure.label).inc()
         _log.warning("delivery_failed", turn=turn.name, error=failure.label, detail=failure.detail)
+        if (
+            isinstance(failure, DeliveryRejected)
+            and _needs_smaller(failure, activities[part], part)
+            and (outcome := await self._cut(turn, reply, failure, activities, part))
+        ):
+            return outcome, True
+        tries.failed += 1
+        tries.since = tries.since or self._clock.now()
+        if await self._wait_for_retry(turn, failure, tries, activities):
+            return reply.outcome, True
+        return Outcome.UNDELIVERED, False
+
+    async def _wait_for_retry(
+        self, turn: Turn, failure: DeliveryFailure, tries: _Tries, activities: list[Activity]
+    ) -> bool:
+        """After a failed send: wait, then True to retry; False gives the turn up."""
         pause: float | None
         match failure:
             case DeliveryRefused():
                 return False
-            case DeliveryRejected() if part and not activities[part].get("text"):
-                del activities[part]  # a picture or a file refused by Teams must not cost people the answer
-                return True
             case DeliveryRejected():
                 pause = await self._pause_after_rejection(turn, tries, activities)
             case DeliveryUnknown():
@@ -211,6 +271,11 @@ class Delivery:
                 error=error,
                 seconds=round(at - turn.accepted, 3),
             )
+
+
+def _needs_smaller(failure: DeliveryRejected, activity: Activity, part: int) -> bool:
+    """Tell whether the refused activity number `part` is to be sent in a smaller form, at once."""
+    return failure.too_large or failure.content or (part > 0 and not activity.get("text"))
 
 
 def _backoff(tries: _Tries) -> float:

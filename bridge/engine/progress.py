@@ -41,6 +41,7 @@ _LONGEST_WAIT = 17.0
 # Teams shows typing for about 3 s (docs/reference/teams.md, "Typing"). Renewals each 4 s flicker, but take a quarter
 # less of the hour's send budget than renewals each 3 s.
 _TYPING_SECONDS = 4.0
+_MOST_NAMELESS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,21 @@ class Progress:
         self.switches = switches
         self.running = 0
         self.elsewhere = 0
+        self._nameless: set[str] = set()
 
     def of(self, turn: Turn, control: RunControl) -> TurnProgress:
         """The progress of a turn whose run begins now."""
         return TurnProgress(self, turn, control)
+
+    def may_post(self, conversation: str) -> bool:
+        """Whether a placeholder may be shown: not where Teams named no id for an earlier one, which then stayed."""
+        return conversation not in self._nameless
+
+    def note_nameless(self, conversation: str) -> None:
+        """Show no further placeholder in the conversation."""
+        if len(self._nameless) >= _MOST_NAMELESS:
+            self._nameless.clear()
+        self._nameless.add(conversation)
 
     def interval(self, least: float) -> float:
         """Seconds between two progress requests of one turn, `least` or more."""
@@ -107,6 +119,8 @@ class TurnProgress:
             earlier=live_message(turn.live),
             spread=turn.n * 0.618 % 1.0,
         )
+        if not self._state_machine.streaming and not shared.may_post(self._to.conversation):
+            self._state_machine.refused()
         self._event_came = asyncio.Event()
         self._ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -192,6 +206,10 @@ class TurnProgress:
             self._state_machine.refused(stream_over=isinstance(failure, StreamEnded))
             return
         self._state_machine.sent(step, id_, self._now())
+        if self._state_machine.nameless:
+            _log.warning("placeholder_without_id", turn=self._turn.name)
+            self._shared.note_nameless(self._to.conversation)
+            return
         if self._state_machine.message and (self._state_machine.message != before or isinstance(step, CloseStream)):
             live = live_column(self._state_machine.message, stream=self._state_machine.streams)
             if not await with_retry(self._shared.store.record_live_message, self._turn.ticket, live):

@@ -109,6 +109,10 @@ class TurnTable:
         more = {"reply": dump_reply(reply), "parts": len(reply.activities), "anyway": even_if_stopped}
         return await self._write("record_answer", ticket, "answered", more)
 
+    async def record_smaller_parts(self, ticket: Ticket, reply: Reply) -> bool:
+        more = {"reply": dump_reply(reply), "parts": len(reply.activities)}
+        return await self._write("record_smaller_parts", ticket, "", more)
+
     async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
         return await self._write("replace_payload", ticket, "", {"payload": dump_payload(payload)})
 

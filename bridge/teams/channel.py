@@ -276,7 +276,8 @@ class TeamsChannel:
                 code = error_code(refusal)
                 if stream and (ended := stream_failure(status, code, error_message(refusal))) is not None:
                     raise ended
-                raise failure_of(status, code, retry_after(response.headers))
+                wait, empty = retry_after(response.headers), not refusal.strip()
+                raise failure_of(status, code, wait, error_message(refusal), empty=empty)
         except _NOT_CONNECTED as failure:
             raise ConnectorUnreachable(type(failure).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:

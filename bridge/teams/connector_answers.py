@@ -5,6 +5,7 @@ Codes and statuses: docs/reference/teams.md, "What each status means".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,8 +14,10 @@ import aiohttp
 import orjson
 
 from bridge.core.errors import (
+    ConnectorForbids,
     ConnectorUnreachable,
     CredentialsRefused,
+    DeliveryDelayed,
     DeliveryFailure,
     DeliveryRefused,
     DeliveryRejected,
@@ -27,8 +30,10 @@ Answer = dict[str, Any]
 _LONGEST_ID = 1024  # characters; ids of messages have about 20, of conversations up to 200
 LONGEST_ANSWER = 64 * 1024  # bytes; an answer holds an id or a code, so the rest is not read
 
+# Words about a size, in codes (`MessageSizeTooBig`) and messages; docs/reference/teams.md, "Size of a message".
+_TOO_LARGE = re.compile(r"too ?(?:big|large|long)|size ?(?:limit|exceed)|exceeds? .{0,40}(?:size|limit)", re.IGNORECASE)
 # Codes of 403 answers that hold for the whole conversation. InvalidBotApiHost: the host belongs to another cloud.
-_CLOSED_CONVERSATION = frozenset(
+CLOSED_CONVERSATION = frozenset(
     {
         "BotDisabledByAdmin",
         "BotNotInConversationRoster",
@@ -38,6 +43,13 @@ _CLOSED_CONVERSATION = frozenset(
         "NotEnoughPermissions",
     }
 )
+
+# Statuses that say that nothing was shown; 403 only with an empty body. 503 "unavailable": the request was not taken.
+_NOT_TAKEN: dict[int, type[DeliveryDelayed]] = {
+    401: CredentialsRefused,
+    403: ConnectorForbids,
+    503: ConnectorUnreachable,
+}
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
@@ -89,18 +101,18 @@ def error_message(answer: bytes) -> str:
     return words if isinstance(words, str) else ""
 
 
-def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
-    """The error for a refusal with this status and code; `wait` is the connector's `Retry-After` in seconds.
+def failure_of(
+    status: int, code: str, wait: float | None, message: str = "", *, empty: bool = False
+) -> DeliveryFailure:
+    """The error for a refusal with this status, code and message; `wait`: `Retry-After` in seconds; `empty`: no body.
 
     Follows docs/reference/teams.md, "What each status means" and docs/architecture.md, "Guarantees".
     """
     detail = f"HTTP {status} {code}".rstrip()
     if status in (412, 429):
         return Throttled(detail, wait)
-    if status == 401:
-        return CredentialsRefused(detail)
-    if status == 503:
-        return ConnectorUnreachable(detail)  # "unavailable" means that the request was not taken
+    if status in _NOT_TAKEN and (status != 403 or empty):
+        return _NOT_TAKEN[status](detail)
     # 500 too: Microsoft advises against a repeat, but does not say that the message was not shown, and a doubled
     # answer is better than a lost answer. 408 is a time-out as well.
     if status == 408 or status >= 500:
@@ -108,9 +120,10 @@ def failure_of(status: int, code: str, wait: float | None) -> DeliveryFailure:
     # A deleted message cannot be edited, but the conversation goes on. A 403 with a code not listed above (a stream's
     # message size, a firewall's page) rejects the message only: DeliveryRefused would silence a chat that works.
     gone = status == 404 and code != "ActivityNotFoundInConversation"
-    if gone or (status == 403 and code in _CLOSED_CONVERSATION):
+    if gone or (status == 403 and code in CLOSED_CONVERSATION):
         return DeliveryRefused(detail)
-    return DeliveryRejected(detail)
+    too_large = status == 413 or bool(_TOO_LARGE.search(f"{code} {message}"))
+    return DeliveryRejected(detail, too_large=too_large, content=status in (400, 422))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -6,14 +6,20 @@ Microsoft's SDKs, the bridge writes the stream's values into an entity and into 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bridge.core.errors import DeliveryRejected, StreamEnded, StreamRefused, StreamStopped
 from bridge.core.ports.channel import Chunk
 from bridge.core.turn import Activity
+from bridge.teams.connector_answers import CLOSED_CONVERSATION
 
 # The code of all refusals of a stream; the error's message tells the reasons apart.
 NOT_ALLOWED = "ContentStreamNotAllowed"
+
+# Statuses that judge the request itself; 401, 408, 412, 429 and 5xx judge token, time and load.
+_REFUSALS = frozenset({400, 403, 404, 405, 409, 410, 413, 415, 422})
+_OWN_TIMEOUT = re.compile(r"\b(?:task|operation|request|connection) (?:was|has been|is) cancell?ed\b")
 
 
 def chunk_activity(chunk: Chunk) -> Activity:
@@ -44,12 +50,14 @@ def stream_failure(status: int, code: str, message: str) -> StreamEnded | Delive
     SDK 2.1.1 (http_stream.py).
     """
     words = message.casefold()
+    # "A task was canceled" is a server's own time-out. A person's Stop is told under several codes, in both spellings.
+    stopped = "cancel" in f"{code} {words}".casefold() and not _OWN_TIMEOUT.search(words)
+    if stopped and status in _REFUSALS and code not in CLOSED_CONVERSATION and "exceeded streaming time" not in words:
+        return StreamStopped("stopped by the user")
     if status == 405 or (status == 400 and "streaming api is not enabled" in words):
         return StreamRefused(f"HTTP {status}")
     if status != 403 or (code and code != NOT_ALLOWED):
         return None
-    if "cancel" in words and "exceeded streaming time" not in words:
-        return StreamStopped("stopped by the user")
     if "not allowed" in words and "completed streamed message" not in words:
         return StreamRefused("not allowed")
     reasons = ("exceeded streaming time", "completed", "size too large", "previously streamed")

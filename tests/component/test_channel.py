@@ -167,6 +167,39 @@ async def test_an_error_code_with_free_text_stays_out_of_the_error_detail() -> N
 
 
 @pytest.mark.parametrize(
+    ("answer", "too_large", "content"),
+    [
+        (Answer(413, "MessageSizeTooBig"), True, False),
+        (Answer(413, text="<html>proxy</html>"), True, False),
+        (Answer(413, text=""), True, False),
+        (Answer(403, "MessageSizeTooBig"), True, False),
+        (Answer(400, "RequestEntityTooLarge"), True, True),
+        (Answer(400, "BadRequest", message="The message is too long."), True, True),
+        (Answer(400, "BadArgument", message="Message size exceeded."), True, True),
+        (Answer(400, "BadSyntax"), False, True),
+        (Answer(422), False, True),
+        (Answer(403, "Forbidden"), False, False),
+        (Answer(404, "ActivityNotFoundInConversation"), False, False),
+    ],
+)
+async def test_a_refusal_says_whether_size_or_content_was_the_reason(
+    answer: Answer, *, too_large: bool, content: bool
+) -> None:
+    async with bench(answer) as b:
+        with pytest.raises(DeliveryRejected) as raised:
+            await b.channel.send(b.to, HELLO)
+
+        assert (raised.value.too_large, raised.value.content) == (too_large, content)
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+async def test_a_403_without_a_word_is_waited_out(text: str) -> None:
+    async with bench(Answer(403, text=text), Answer(403, text=text)) as b:
+        assert await b.channel.send(b.to, HELLO)
+        assert b.sent == 3
+
+
+@pytest.mark.parametrize(
     ("headers", "least", "most"),
     [
         ({"Retry-After": "7"}, 7.0, 7.3),

@@ -11,6 +11,7 @@ from support.engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virt
 
 from bridge.core.edits import EditVerdict
 from bridge.core.errors import (
+    ConnectorForbids,
     ConnectorUnreachable,
     CredentialsRefused,
     DeliveryDelayed,
@@ -279,7 +280,9 @@ async def test_typing_slows_down_as_more_people_wait() -> None:
 # delivery
 
 
-@pytest.mark.parametrize("failure", [Throttled(), ConnectorUnreachable(), CredentialsRefused()], ids=repr)
+@pytest.mark.parametrize(
+    "failure", [Throttled(), ConnectorUnreachable(), CredentialsRefused(), ConnectorForbids()], ids=repr
+)
 @virtual_time
 async def test_a_delayed_delivery_is_retried_with_growing_pauses(failure: DeliveryFailure) -> None:
     async with World() as world:
@@ -362,6 +365,19 @@ async def test_a_conversation_that_refuses_for_good_is_not_tried_again() -> None
         assert (await world.closed("q")).outcome is Outcome.UNDELIVERED
         assert len(world.channel.tries) == 1
         assert world.clock.now() < EPOCH + 1
+
+
+@virtual_time
+async def test_when_a_403_without_a_word_heals_people_get_what_waited() -> None:
+    async with World() as world:
+        world.channel.failures = [ConnectorForbids("HTTP 403")] * 1000
+        await world.ask("q")
+        await world.ask("next")
+        await asyncio.sleep(3 * 3600)
+        assert (world.channel.texts(), world.agent.asked) == ([], ["q"])
+        world.channel.failures.clear()
+        await world.closed("q", "next", seconds=600)
+        assert world.channel.texts() == ["echo q", "echo next"]
 
 
 @virtual_time
@@ -608,4 +624,9 @@ async def test_dropped_parts_stay_dropped_after_a_restart() -> None:
 
 
 def test_the_retry_test_covers_every_delayed_delivery() -> None:
-    assert set(DeliveryDelayed.__subclasses__()) == {Throttled, ConnectorUnreachable, CredentialsRefused}
+    assert set(DeliveryDelayed.__subclasses__()) == {
+        Throttled,
+        ConnectorUnreachable,
+        CredentialsRefused,
+        ConnectorForbids,
+    }

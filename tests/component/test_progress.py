@@ -539,3 +539,47 @@ async def test_the_live_message_of_a_question_withdrawn_before_a_crash_shrinks_t
         await world.restart()
         assert (await world.closed("q")).outcome is Outcome.WITHDRAWN
         assert world.channel.texts() == [say("stopped")]
+
+
+class _Nameless(ScriptedChannel):
+    """Names no id for the first `silences` progress messages."""
+
+    silences = 1
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        return self._named(await super().stream(to, chunk), chunk.stream)
+
+    async def post_placeholder(self, to: Reference, activity: Activity) -> str:
+        return self._named(await super().post_placeholder(to, activity), "")
+
+    def _named(self, id_: str, known: str) -> str:
+        self.silences -= 1
+        return known if self.silences >= 0 else id_
+
+
+@virtual_time
+async def test_a_stream_without_id_in_its_first_answer_goes_on() -> None:
+    async with World(switches=ALL, channel=_Nameless()) as world:
+        world.agent.takes["q"] = 8.0
+        await world.ask("q")
+        await world.closed("q")
+        chunks = [request.activity["chunk"] for request in world.channel.progress]
+        assert [(chunk.sequence, chunk.stream) for chunk in chunks] == [(1, ""), (1, "")]
+        assert world.channel.replaced[0][0] == LiveMessage("stream-2", stream=True)
+        assert world.channel.texts() == ["echo q"]
+
+
+@virtual_time
+async def test_after_a_placeholder_without_id_the_conversation_has_no_further_placeholder() -> None:
+    async with World(switches=ALL, channel=_Nameless()) as world:
+        for question in ("q", "r"):
+            world.agent.takes[question] = 8.0
+            await world.ask(question, scope=Scope.GROUP)
+            await world.closed(question)
+        assert len(world.channel.progress) == 1
+        assert world.channel.replaced == []
+        assert len(world.channel.texts()) == 2
+        world.agent.takes["s"] = 8.0
+        await world.ask("s", lane="elsewhere", scope=Scope.GROUP)
+        await world.closed("s")
+        assert len(world.channel.replaced) == 1

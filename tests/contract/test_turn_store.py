@@ -135,6 +135,7 @@ async def test_writes_with_an_old_ticket_are_refused(store: TurnStore, how: str,
     for void in (old, replace(now.ticket, owner="nobody"), replace(now.ticket, fence=now.fence + 1)):
         assert not await store.record_answer(void, reply())
         assert not await store.record_answer(void, reply(), even_if_stopped=True)
+        assert not await store.record_smaller_parts(void, reply())
         assert not await store.record_delivered(void, ("stolen",))
         assert await store.count_attempt(void) == 0
         assert not await store.close_turn(void, Outcome.DELIVERED, ("stolen",), AT)
@@ -157,6 +158,19 @@ async def test_an_answer_is_stored_once(store: TurnStore) -> None:
     # a repetition, since the caller may not have got the result: true, and the first answer stays
     assert await store.record_answer(ticket, reply(1))
     assert (await row(store, ticket.n)).reply == reply(2)
+
+
+async def test_smaller_parts_replace_the_answer_during_delivery(store: TurnStore) -> None:
+    ticket = await running(store)
+    assert not await store.record_smaller_parts(ticket, reply(3))
+    await store.record_answer(ticket, reply(1))
+    for _ in range(2):
+        assert await store.record_smaller_parts(ticket, reply(3))
+    found = await row(store, ticket.n)
+    assert (found.reply, found.state) == (reply(3), State.ANSWERED)
+    # a reply with parts still to be sent can be stopped: the number of parts counts
+    assert await store.record_delivered(ticket, ("m1",))
+    assert (await stop(store)).verdict is StopVerdict.STOPPING
 
 
 async def test_delivered_parts_and_failed_attempts_are_recorded_during_delivery(store: TurnStore) -> None:

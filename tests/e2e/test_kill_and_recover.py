@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 from support.process_world import World, eventually, told, world
 
 from bridge.simulator.gateway.agent import counted
+from bridge.simulator.gateway.script import Say
 from bridge.simulator.teams.faults import Fault
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -189,6 +191,27 @@ async def test_kills_during_the_start_lose_and_double_no_message(running: World)
     words = await all_texts(running, chat, 2, first)
     assert [word[:16] for word in words] == [INTERRUPTED[:16], "Noted: the third"]
     assert running.gateway.times_asked("Remember: the third secret") == 1
+
+
+async def test_a_kill_between_parts_that_were_cut_smaller_shows_none_twice_and_loses_none(running: World) -> None:
+    chat, question = "personal-chen", "Tell me all of it"
+    paragraphs = [f"Paragraph {number}. " + "word " * 100 for number in range(70)]
+    running.gateway.scripts = {question: (Say("\n\n".join(paragraphs)),)}
+    for fault in (Fault(413, "MessageSizeTooBig", "Message size too large."), Fault(), Fault(503, delay=HELD)):
+        running.teams.faults.order("message", fault)
+    first = await running.say(chat, "chen", question)
+    await eventually(
+        lambda: sum("Paragraph" in str(entry.get("text")) for entry in running.arrived) >= 3,
+        "the second of the smaller parts is under way",
+    )
+    running.bridge.kill()
+    (parts,) = [row["parts"] for row in running.rows() if row["state"] == "answered"]
+    assert parts >= 2
+    await running.start()
+
+    words = "\n".join(await all_texts(running, chat, parts, first))
+    assert re.findall(r"Paragraph \d+\.", words) == [f"Paragraph {number}." for number in range(70)]
+    assert running.gateway.times_asked(question) == 1
 
 
 async def test_an_activity_that_teams_sends_again_after_the_restart_runs_once(running: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -42,6 +43,14 @@ SO_FAR = Say("So far I know this much, and I am looking for more. \n\n")
 SCRIPTS = {
     "wide": (Say(WIDE_TABLE),),
     "hostile": (Say(HOSTILE),),
+    "html": (
+        Say(
+            "<ol>\n<li>First<ul><li>Inner</li></ul></li>\n\n<li>Second</li>\n</ol>\n"
+            "<table><tr><th>Name</th><th>Sum</th></tr><tr><td>Ann</td><td>12</td></tr></table>\n\n"
+            "| a | b |\n|---|---|\n| 1 | 2 |\nThat was the table.\n"
+        ),
+    ),
+    "重要": (Say("**提醒：**请在周五之前交报告。これは**「大切」**な点です。**중요(필독):**내용을 확인하세요。"),),
     "card": (Say(f"Here is a card:\n\n```adaptive-card\n{CARD}\n```"),),
     "picture": (Say("![a dot](/v1/files/workspace/dot.png) and [lost](/v1/files/workspace/lost.txt)"),),
     "search": (UseTool("web_search", {"query": "chim"}, "", 1.5), Say("It is done.")),
@@ -188,6 +197,25 @@ async def test_tables_and_code_are_aligned_and_wide_tables_become_rows(bob: Onlo
     answer = await bob.ask("wide", "Where to read more of it: its page")
     await expect(answer.locator("pre")).to_have_count(0)
     await expect(answer.get_by_role("link", name="its page")).to_have_attribute("href", "https://example.com/tokyo")
+
+
+async def test_bold_text_beside_chinese_japanese_and_korean_is_bold(bob: Onlooker) -> None:
+    answer = await bob.ask("重要", "내용을")
+
+    await expect(answer.locator("strong")).to_have_text(
+        [re.compile("提醒："), re.compile("「大切」"), re.compile("중요")]
+    )
+    assert "*" not in await answer.locator(".rich").inner_text()
+
+
+async def test_lists_and_tables_in_html_are_shown_as_such(bob: Onlooker) -> None:
+    answer = await bob.ask("html", "That was the table.")
+
+    await expect(answer.locator("ol > li")).to_have_count(2)
+    await expect(answer.locator("ol ul li")).to_have_text("Inner")
+    await expect(answer.locator("pre")).to_have_text([re.compile(r"Name\s+Sum"), re.compile(r"a\s+b")])
+    await expect(answer.locator("p").filter(has_text="That was the table.")).to_be_visible()
+    assert "<" not in await answer.locator(".rich").inner_text()
 
 
 async def test_a_models_text_is_shown_complete_and_harmless(bob: Onlooker) -> None:

@@ -196,6 +196,14 @@ class MemoryStore:
         await self._commit()
         return done
 
+    async def record_smaller_parts(self, ticket: Ticket, reply: Reply) -> bool:
+        self._enter("record_smaller_parts")
+        row = self._held(ticket, State.ANSWERED)
+        if row is not None:
+            self._put(replace(row, reply=reply))
+        await self._commit()
+        return row is not None
+
     async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
         self._enter("replace_payload")
         row = self._held(ticket, State.RUNNING)

@@ -242,3 +242,38 @@ def test_many_announcements_do_not_make_a_message_too_long() -> None:
         now += 8.0
         assert len(machine.visible_text) <= 40_000, number
     assert len(machine.visible_text) > 30_000
+
+
+def test_a_stream_whose_first_answer_names_no_id_is_begun_once_more() -> None:
+    machine = progress()
+    first = machine.step(1.0)
+    assert first is not None
+    machine.sent(first, "", 1.0)
+    (at, again), *later = play(machine, 6.0, {2.5: ToolBegan("exec", "")}, now=1.0)
+
+    assert at <= 2.5
+    assert (again, first) == (first, Chunk("Working on it …", 1, "", informative=True))
+    assert all(isinstance(step, Chunk) and step.stream == "m1" for _, step in later)
+    assert machine.live_message(6.0, notify=False) == LiveMessage("m1", stream=True)
+
+
+def test_a_stream_that_is_never_named_gives_way_to_a_placeholder() -> None:
+    machine = progress()
+    for now in (1.0, 2.0):
+        step = machine.step(now)
+        assert isinstance(step, Chunk)
+        machine.sent(step, "", now)
+    (at, step), *_ = play(machine, 4.0, now=2.0)
+
+    assert (at, step) == (3.0, PostPlaceholder("Working on it …"))
+
+
+def test_a_placeholder_without_id_is_neither_edited_nor_posted_again() -> None:
+    machine = progress(Scope.GROUP)
+    step = machine.step(3.0)
+    assert isinstance(step, PostPlaceholder)
+    machine.sent(step, "", 3.0)
+
+    assert machine.nameless
+    assert machine.wait(3.0) is None
+    assert machine.live_message(9.0, notify=True) is None

@@ -50,6 +50,7 @@ TEXTS: Final[dict[str, str]] = {
     "stopped_early": "Stopped before the agent was asked.",
     "stop_nothing": "Nothing is running right now, so there is nothing to stop.",
     "answer_cut": "*The answer was longer than what a chat can show; its rest is left out.*",
+    "part_refused": "*Teams refused the words that belong here, even as plain text in small parts. Please ask for them in a different form, such as a file; if this happens often, tell your IT team.*",
     "silent": "*The agent chose not to reply.*",
     # files in: for the agent, and for people
     "files_alone": "[The user sent the following without a word.]",

@@ -50,6 +50,7 @@ TEXTS: Final[dict[str, str]] = {
     "stopped_early": "Đã dừng trước khi hỏi trợ lý.",
     "stop_nothing": "Hiện không có việc gì đang chạy nên không có gì để dừng.",
     "answer_cut": "*Câu trả lời dài hơn mức mà cuộc trò chuyện có thể hiển thị; phần còn lại đã được lược bỏ.*",
+    "part_refused": "*Teams từ chối phần nội dung lẽ ra ở đây, kể cả khi chia nhỏ thành văn bản thuần. Vui lòng yêu cầu ở dạng khác, chẳng hạn dưới dạng tệp; nếu việc này hay xảy ra, hãy báo cho bộ phận IT.*",
     "silent": "*Trợ lý chọn không trả lời.*",
     # files in: for the agent, and for people
     "files_alone": "[The user sent the following without a word.]",

@@ -50,6 +50,7 @@ TEXTS: Final[dict[str, str]] = {
     "stopped_early": "在询问智能体之前已停止。",
     "stop_nothing": "现在没有任何任务在运行，所以没有什么可以停止。",
     "answer_cut": "*回答超出了聊天能显示的长度，其余部分已省略。*",
+    "part_refused": "*Teams 拒绝了这里应有的内容，即使拆成小段的纯文本也不行。请要求换一种形式，例如文件；如果经常这样，请告知 IT 部门。*",
     "silent": "*智能体选择不回复。*",
     # files in: for the agent, and for people
     "files_alone": "[The user sent the following without a word.]",

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from markdown_it.token import Token
 
+from bridge.core.markdown.flanking import BEGINS, ENDS, visible_signs
+
 BREAK = "  \n"  # Teams joins lines at a single line break
 _PICTURE = "🖼"
 _LINK_SCHEMES = ("https://", "http://", "mailto:")
@@ -34,8 +36,6 @@ def inline(tokens: Sequence[Token], *, in_bold: bool = False) -> str:
                 out.append(" " if in_bold else BREAK)
             case "code_inline":
                 out.append(_code(token.content))
-            case "strong_open" | "strong_close":
-                out.append("" if in_bold else token.markup)
             case "link_open":
                 link_at, href, title = len(out), str(token.attrGet("href")), str(token.attrGet("title") or "")
             case "link_close":
@@ -44,9 +44,18 @@ def inline(tokens: Sequence[Token], *, in_bold: bool = False) -> str:
             case "image":
                 alt = _text(plain(token.children or []))
                 out.append(alt if href else _image(alt, str(token.attrGet("src"))))
-            case _:  # emphasis and strikethrough
-                out.append(token.markup)
-    return _without_chance_links("".join(out)).strip(" ")
+            case _:
+                out.append(_sign(token, in_bold=in_bold))
+    return visible_signs(_without_chance_links("".join(out))).strip(" ")
+
+
+def _sign(token: Token, *, in_bold: bool) -> str:
+    """Return a sign of bold, italic or struck text, marked for `flanking.visible_signs`."""
+    if token.type == "unpaired":
+        return _text(token.content, in_bold=True) if in_bold else BEGINS + token.content
+    if in_bold and token.tag == "strong":
+        return ""
+    return BEGINS + token.markup if token.nesting > 0 else token.markup + ENDS
 
 
 def _without_chance_links(text: str) -> str:

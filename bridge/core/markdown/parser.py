@@ -24,6 +24,7 @@ from markdown_it.token import Token
 
 from bridge.core.markdown.blocks import HEAD_COLUMNS, UNDERLINE
 from bridge.core.markdown.inline_html import html
+from bridge.core.markdown.inline_rules import footnote, math, product, sign_rule, unpaired
 from bridge.core.markdown.tex import readable
 
 _MAX_BRACKETS = 50  # in a paragraph; the time of markdown-it grows with the square
@@ -43,8 +44,6 @@ _DEFINITION = re.compile(
 )
 
 
-_PRODUCT = re.compile(r"(?<=\d)\*(?=\d)")
-_FOOTNOTE = re.compile(r"\[\^(?P<label>[\w-]{1,30})\](?![(\[]):?")
 # A bracket neither closed soon nor the start of a link closed soon.
 _SOON = r"[^\s()<>\[\]\\]"
 _ADDRESS = rf"\({_SOON}{{0,2000}}+(?:\({_SOON}{{0,200}}+\){_SOON}{{0,200}}+)?(?: \"[^\"\\\n]{{0,300}}+\")?\)"
@@ -52,17 +51,6 @@ _BRACKET = re.compile(rf"(?<!\\)(\\*+)\[(?![^\[\]\\`<\n]{{0,200}}\](?:(?!\()|{_A
 _DISPLAY = {"$$": re.compile(r"\$\$[ \t]*$", re.MULTILINE), "\\[": re.compile(r"\\\][ \t]*$", re.MULTILINE)}
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _LONGEST_FORMULA = 2_000  # characters, so the search for the end stays short
-_FORMULA = re.compile(
-    r"(?<![\w$])\$(?![\s$])(?P<dollar>[^$`\n]{1,300})(?<![\s\\])\$(?![\w$])"
-    r"|\$\$(?P<double>[^$`\n]{1,300})\$\$|\\\((?P<round>[^`\n]{1,300}?)\\\)|\\\[(?P<square>[^`\n]{1,300}?)\\\]"
-)
-# Contents of formulas, by delimiter: "$5" is money and "\\[1\\]" a source, while "\\(" always begins a formula.
-_MATH = {
-    "dollar": re.compile(r"[\\^_{}=<>+*]|^[A-Za-z]{1,3}$|^-?\d+(?:\.\d+)?$"),
-    "double": re.compile(r"\S"),
-    "round": re.compile(r"\S"),
-    "square": re.compile(r"[\\^_{}=<>+*]"),
-}
 
 
 class Definitions(dict[str, dict[str, str]]):
@@ -112,9 +100,12 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before("hr", "double_rule", _double_rule, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.before("paragraph", "definitions", _definitions)
     parser.block.ruler.before("table", "display_math", _display_math, {"alt": ["paragraph", "blockquote", "list"]})
-    parser.inline.ruler.before("escape", "math", _math)
-    parser.inline.ruler.before("link", "footnote", _footnote)
-    parser.inline.ruler.before("emphasis", "product", _product)
+    parser.inline.ruler.before("escape", "math", math)
+    parser.inline.ruler.before("link", "footnote", footnote)
+    parser.inline.ruler.before("emphasis", "product", product)
+    for name in ("strikethrough", "emphasis"):
+        parser.inline.ruler.at(name, partial(sign_rule, _rule(parser.inline.ruler, name)))
+    parser.inline.ruler2.before("fragments_join", "unpaired", unpaired)
     parser.inline.ruler.after("autolink", "html", html)
     parser.core.ruler.after("block", "too_many_brackets", _too_many_brackets)
     return parser
@@ -181,7 +172,17 @@ def _table_rule(
     """Take a line for the head of a table only if the first pipe stands near the start of the line."""
     pipe = state.src.find("|", state.bMarks[start] + state.tShift[start], state.eMarks[start])
     near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < HEAD_COLUMNS
-    return near and original(state, start, end, silent)
+    if not near:
+        return False
+    outer = pipe == state.bMarks[start] + state.tShift[start]
+    rows = (number for number in range(start + 2, end) if not _is_row(state, number, outer=outer))
+    return original(state, start, next(rows, end), silent)
+
+
+def _is_row(state: StateBlock, number: int, *, outer: bool) -> bool:
+    """Tell whether a line below a table is a row; GFM takes a sentence, too. `outer`: the head begins with "|"."""
+    line = state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
+    return line.startswith("|") if outer else "|" in line
 
 
 def _underlined_rule(
@@ -203,42 +204,6 @@ def _double_rule(state: StateBlock, start: int, _end: int, silent: bool) -> bool
         state.line = start + 1
         token = state.push("hr", "hr", 0)
         token.map = [start, start + 1]
-    return True
-
-
-def _math(state: StateInline, silent: bool) -> bool:
-    r"""Read `$…$`, `$$…$$`, `\(…\)` and `\[…\]` within a line as code: no sign in a formula is markup."""
-    if state.src[state.pos] not in "$\\":
-        return False
-    found = _FORMULA.match(state.src, state.pos, state.posMax)
-    if not found or not found.lastgroup or not _MATH[found.lastgroup].search(found[found.lastgroup]):
-        return False
-    if not silent:
-        state.push("code_inline", "code", 0).content = readable(found[found.lastgroup]).replace("\n", " ")
-    state.pos = found.end()
-    return True
-
-
-def _product(state: StateInline, silent: bool) -> bool:
-    """Read the stars in 2*3*4 as text, not as emphasis."""
-    if not _PRODUCT.match(state.src, state.pos, state.posMax):
-        return False
-    if not silent:
-        token = state.push("text_special", "", 0)
-        token.content, token.markup = "*", r"\*"
-    state.pos += 1
-    return True
-
-
-def _footnote(state: StateInline, silent: bool) -> bool:
-    """Read `[^1]`, and `[^1]:` before the words of a footnote, as the text "[1]"."""
-    found = _FOOTNOTE.match(state.src, state.pos, state.posMax)
-    if not found or state.linkLevel:
-        return False
-    begins_line = state.pos == 0 or state.src[state.pos - 1] == "\n"
-    if not silent:
-        state.push("text", "", 0).content = f"[{found['label']}]"
-    state.pos = found.end() if begins_line else found.end("label") + 1
     return True
 
 

@@ -38,8 +38,9 @@ _WORDS = re.compile(rf"(?:{_WORD}++(?=[ \t\n])[ \t]*+)*+(?:{_WORD}*(?<={_WIDE}))
 # In a line with "$" or "\" only the end of the line tells formulas from prices and paths.
 _MATH_LINE = re.compile(r"(?:[^\n`<&|\[\]\\~!]|\\[^\s`<&|\[\]\\~!])*+")
 # Neither the start of a new block nor signs which may still become the start of a block.
-_NO_BLOCK = r"(?![#>=+_|~\s-]|`{2}|`\Z|\*(?!\*?[^\s*])|\d{1,9}(?:[.)](?:\s|\Z)|\Z)|\Z)"
-_ORDINARY = re.compile(_NO_BLOCK)
+_HTML = r"<(?:\Z|[uod](?:\Z|l\b)|t(?:\Z|a(?:\Z|b(?:\Z|l(?:\Z|e\b)))))"  # a list or table, perhaps
+_NO_BLOCK = rf"(?![#>=+_|~\s-]|{_HTML}|`{{2}}|`\Z|\*(?!\*?[^\s*])|\d{{1,9}}(?:[.)](?:\s|\Z)|\Z)|\Z)"
+_ORDINARY = re.compile(_NO_BLOCK, re.IGNORECASE)
 # Also the box of a task, and no start of a formula.
 _START = re.compile(rf"(?:\[[ xX]\] (?=\S))?(?!\[[ xX]\]|\$(?:\$|\Z)|\\(?:\[|\Z)){_NO_BLOCK}")
 

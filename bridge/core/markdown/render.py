@@ -12,6 +12,8 @@ from itertools import islice
 from bridge.core.markdown.agent_cards import AgentCard, card_in
 from bridge.core.markdown.blocks import blocks
 from bridge.core.markdown.dialect import to_teams
+from bridge.core.markdown.flanking import needs_parser
+from bridge.core.markdown.html_blocks import without_html_blocks
 from bridge.core.markdown.inline import literal
 from bridge.core.markdown.parser import Definitions
 from bridge.core.markdown.split import cut
@@ -64,7 +66,8 @@ def render_whole(markdown: str) -> str:
 
 def without_parsing(markdown: str) -> str | None:
     """Return the rendering of plain prose and flat lists, which need no parser; None for other Markdown."""
-    return _BORDER.sub(_with_blank_line, markdown) if _PLAIN.fullmatch(markdown) else None
+    is_plain = _PLAIN.fullmatch(markdown) and not needs_parser(markdown)
+    return _BORDER.sub(_with_blank_line, markdown) if is_plain else None
 
 
 def _with_blank_line(border: re.Match[str]) -> str:
@@ -104,5 +107,5 @@ def render_block(block: str, definitions: Definitions) -> str:
     plain = without_parsing(block)
     if plain is not None:
         return plain
-    text = to_teams(block, definitions).strip("\n ")
+    text = to_teams(without_html_blocks(block), definitions).strip("\n ")
     return text if text.strip() else ""

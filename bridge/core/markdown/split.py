@@ -11,7 +11,7 @@ import unicodedata
 
 from bridge.core.teams_limits import PART_UNITS
 
-_NUMBER_UNITS = 20  # "\n\n(123/456)" and a reserve
+NUMBER_UNITS = 20  # "\n\n(123/456)" and a reserve
 _LONGEST_CLUSTER = 64  # characters; a family emoji has 11, a hostile pile of accents may be torn
 
 _FENCE = re.compile(
@@ -38,15 +38,21 @@ def cut(text: str, limit: int = PART_UNITS) -> tuple[str, ...]:
     """
     if len(text) * 2 <= limit or units(text) <= limit:
         return (text,)
+    parts = pieces(text, limit)
+    return tuple(f"{part}\n\n({number}/{len(parts)})" for number, part in enumerate(parts, 1))
+
+
+def pieces(text: str, limit: int) -> list[str]:
+    """Cut `text` like `cut`, without numbers; each piece leaves room for a number."""
     longest_fence = max((len(match[0]) for match in _FENCE.finditer(text)), default=0)
-    room = limit - _NUMBER_UNITS - longest_fence - 1
+    room = limit - NUMBER_UNITS - longest_fence - 1
     parts: list[str] = []
     while len(text) > room or units(text) > room:
         head, text = _split(text, room)
         parts.append(head)
     if text.strip():
         parts.append(text.rstrip("\n"))
-    return tuple(f"{part}\n\n({number}/{len(parts)})" for number, part in enumerate(parts, 1))
+    return parts
 
 
 def _split(text: str, room: int) -> tuple[str, str]:

@@ -172,6 +172,13 @@ class TurnStore(Protocol):
         """
         ...
 
+    async def record_smaller_parts(self, ticket: Ticket, reply: Reply) -> bool:
+        """Replace the reply of an answered turn by the same reply in smaller parts; delivered parts stay as they are.
+
+        False: the ticket is void.
+        """
+        ...
+
     async def replace_payload(self, ticket: Ticket, payload: Payload) -> bool:
         """Replace the payload of a running turn, for takeovers and *Ask again*.
 

@@ -72,11 +72,12 @@ class _Phase(Enum):
 class ProgressMachine:
     """The progress of one turn that began at `began`; times in seconds of a monotonic clock.
 
-    `streaming`: streams are allowed. `interval` returns the least seconds between two requests now, by the load of the
-    whole tenant. `earlier`: the live message of an earlier claim of the turn. `spread`, from 0 to 1, differs between
-    turns, so that turns begun together do not all send together.
+    `interval` returns the least seconds between two requests now, by the load of the whole tenant. `earlier`: the live
+    message of an earlier claim of the turn. `spread`, from 0 to 1, differs between turns, so that turns begun together
+    do not all send together.
 
     `message`: the id of the progress message, "" for none. `visible_text`: the agent's words visible in the message.
+    `streaming`: a stream is open or may be begun. `nameless`: a placeholder was shown whose id Teams did not name.
     """
 
     def __init__(
@@ -92,12 +93,12 @@ class ProgressMachine:
     ) -> None:
         self._began = began
         self._locale = locale
-        self._streaming = streaming and scope is Scope.PERSONAL
+        self.streaming = streaming and scope is Scope.PERSONAL
         self._interval = interval
         self._spread = spread
         self._activity_line = ActivityLine(locale)
         self._phase = _Phase.NOTHING
-        self._not_before = began + (STREAM_AFTER if self._streaming else PLACEHOLDER_AFTER)
+        self._not_before = began + (STREAM_AFTER if self.streaming else PLACEHOLDER_AFTER)
         self._sequence = 0
         self._last_sent = ""
         self._announced = ""
@@ -106,6 +107,8 @@ class ProgressMachine:
         self._opened = self._sent_at = began
         self.message = earlier.id if earlier is not None else ""
         self._unclosed_stream = earlier is not None and earlier.stream
+        self._begun_again = False
+        self.nameless = False
         self.visible_text = ""
         if earlier is not None:
             self._phase = _Phase.MESSAGE
@@ -141,6 +144,9 @@ class ProgressMachine:
     def sent(self, step: Step, id_: str, now: float) -> None:
         """Teams accepted the request; `id_`: the id of the message in the response, "" for none."""
         self.message = self.message or id_
+        if not self.message:
+            self._unnamed(now)
+            return
         match step:
             case Chunk():
                 self._opened = self._opened if self.streams else now
@@ -153,6 +159,20 @@ class ProgressMachine:
                 self.visible_text = step.text
         self._last_sent, self._sent_at = _content(step), now
         self._not_before = now + self._in_time(now, self._pace(now))
+
+    def _unnamed(self, now: float) -> None:
+        """Teams named no id for the message just sent: the message can neither grow nor be replaced.
+
+        A stream is begun once more; after that, and for a placeholder, no further request is sent.
+        """
+        again, self._begun_again = not self._begun_again and self.streaming, True
+        if again:
+            self._news, self._last_sent = True, ""
+            self._not_before = now + _TRY_AGAIN
+        elif self.streaming:
+            self.refused(stream_over=True)
+        else:
+            self.nameless, self._phase = True, _Phase.ENDED
 
     def skipped(self, now: float) -> None:
         """The budgets had no room for the request: try again later with newer content."""
@@ -167,8 +187,8 @@ class ProgressMachine:
         """
         if stream_over and self.message:
             self._phase = _Phase.MESSAGE
-        elif stream_over and self._streaming:
-            self._streaming, self._news = False, True
+        elif stream_over and self.streaming:
+            self.streaming, self._news = False, True
             self._not_before = self._began + PLACEHOLDER_AFTER
         else:
             # the stream may still be open, so the reply must close the stream
@@ -196,7 +216,7 @@ class ProgressMachine:
     def _next(self, now: float) -> Step | None:
         text, line = self._text(), self._line(now)
         match self._phase:
-            case _Phase.NOTHING if not self._streaming:
+            case _Phase.NOTHING if not self.streaming:
                 return PostPlaceholder(line)
             case _Phase.NOTHING | _Phase.STREAM:
                 if self.streams and now - self._opened >= STREAM_SECONDS:

@@ -72,6 +72,11 @@ WHERE n = :n AND owner = :owner AND fence = :fence
   AND (state = 'answered' OR state = 'running' AND (stop = 0 OR :anyway))
 RETURNING n;
 
+-- name: record_smaller_parts
+UPDATE turns SET reply = :reply, parts = :parts
+WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'answered'
+RETURNING n;
+
 -- name: replace_payload
 UPDATE turns SET payload = :payload
 WHERE n = :n AND owner = :owner AND fence = :fence AND state = 'running'
