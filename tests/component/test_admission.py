@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from support.engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, World, stop_command, until, virtual_time
 
 from bridge.core.errors import (
     GatewayBusy,
@@ -23,7 +23,7 @@ from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, Stat
 from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
 
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
+STOP = stop_command()
 RATE = Rate(interval=3.0, burst=5)
 
 

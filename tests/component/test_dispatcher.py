@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from support.engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, World, new_turn, stop_command, until, virtual_time
 from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable
@@ -19,7 +19,7 @@ from bridge.engine.dispatcher import Limits
 from bridge.store.sqlite import sqlite_store
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
+STOP = stop_command()
 INTERRUPTED = say("interrupted")
 # Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from support.engine_world import ScriptedAgent, ScriptedChannel, World, new_turn, until, virtual_time
+from support.engine_world import ScriptedAgent, ScriptedChannel, World, new_turn, stop_command, until, virtual_time
 from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable
@@ -19,7 +19,7 @@ from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
+STOP = stop_command()
 INTERRUPTED = say("interrupted")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from support.engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, WHOLE_TURN, World, stop_command, until, virtual_time
 
 from bridge.core.edits import EditVerdict
 from bridge.core.errors import (
@@ -34,7 +34,7 @@ from bridge.engine.progress import ProgressSwitches
 from bridge.engine.run_control import RunControl, StopRequested
 
 HOUR = 3600.0
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
+STOP = stop_command()
 # Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
