@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise, permutations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.engine_world import ANN, BOB, ScriptedChannel, World, reference, until, virtual_time
 
 from bridge.core.access import AccessPolicy, Facts
@@ -180,6 +182,46 @@ async def test_each_order_of_stops_and_a_new_question(scope: Scope, order: tuple
         await until(lambda: chat.sign_at("/stop"))
     assert sum(chat.world.agent.at_work.values()) == 0
     await chat.world.kill()
+
+
+STORIES = st.lists(
+    st.tuples(st.sampled_from([ANN, BOB]), st.sampled_from(["ask", "ask", "/stop"]), st.sampled_from([0.0, 0.3, 2.5])),
+    max_size=8,
+)
+
+
+@given(scope=st.sampled_from(SCOPES), story=STORIES)
+@settings(max_examples=100, deadline=None)
+def test_after_a_stop_no_earlier_question_of_the_person_runs_on(
+    scope: Scope, story: list[tuple[Person, str, float]]
+) -> None:
+    @virtual_time
+    async def told() -> None:
+        chat = Chat(scope)
+        await chat.begins()
+        asked, stops = {"one": ANN}, list[tuple[str, Person, set[str]]]()
+        for n, (someone, what, pause) in enumerate(story):
+            who = ANN if chat.personal else someone
+            open_ = {id_ for id_ in asked if chat.world.row(id_).state in (State.QUEUED, State.RUNNING)}
+            if what == "ask":
+                asked[f"q{n}"] = who
+                await chat.writes(f"q{n}", who)
+            else:
+                stops.append((f"/stop{' ' * n}", who, open_))
+                await chat.writes(stops[-1][0], who)
+            await asyncio.sleep(pause)
+        if not stops:
+            await chat.writes("/stop")
+        await chat.all_closed()
+        for command, who, open_ in stops:
+            own = {id_ for id_ in open_ if asked[id_] == who}
+            assert {chat.outcome(id_) for id_ in own} <= {Outcome.STOPPED}
+            if not own and stops[0][0] == command and "one" in open_:
+                assert chat.outcome("one") is Outcome.STOPPED  # no question of the person: the running one ends
+        await until(lambda: all(chat.sign_at(command) for command, _, _ in stops))
+        await chat.world.kill()
+
+    told()
 
 
 @pytest.mark.parametrize("wrote", ["two", "/help", "/status", "/nonsense"])
