@@ -172,6 +172,8 @@ class Dispatcher:
                 self._pipeline.reactions.question_waits(new.lane, new.payload.reference)
                 if new.lane in self._runners:
                     self._waiting_notes.waits_in_lane(new, accepted.n)
+                elif self._store.shared:
+                    self._housekeeping.start(with_retry(self._store.call_owner, new.lane), "call owner")
             self._runners.wake(new.lane)
         return accepted
 

@@ -251,6 +251,14 @@ async def test_a_person_is_the_same_in_every_spelling_of_the_id(store: TurnStore
     assert (await store.stop(CHAT, stop_command(who=shouted), "ANN", AT)).waiting == (a,)
 
 
+async def test_a_call_to_the_owner_of_an_idle_or_busy_lane_changes_no_row(store: TurnStore) -> None:
+    await store.call_owner(CHAT)
+    ticket = await running(store)
+    found = await row(store, ticket.n)
+    await store.call_owner(CHAT)
+    assert await row(store, ticket.n) == found
+
+
 async def test_stop_leaves_a_withdrawn_run_withdrawn(store: TurnStore) -> None:
     ticket = await running(store)
     await store.withdraw(await row(store, ticket.n), AT)

@@ -257,6 +257,12 @@ class MemoryStore:
         self._notify_owner(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
         return stopped
 
+    async def call_owner(self, lane: Lane) -> None:
+        self._enter("call_owner")
+        claimed = next((row.n for row in self._open(lane) if row.state in _CLAIMED), 0)
+        await self._commit()
+        self._notify_owner(claimed)
+
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
         self._enter("drop")
         row = self.rows.get(n)

@@ -92,6 +92,34 @@ def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(new
     assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks) if not earlier.informative)
 
 
+def test_a_stream_on_whose_chat_a_person_writes_asks_at_once_and_then_each_second_whether_it_was_stopped() -> None:
+    machine = progress()
+    (opened, first), *_ = play(machine, 1.5)
+    assert isinstance(first, Chunk)
+    assert machine.listen()
+    assert machine.wait(opened + 0.3) == pytest.approx(0.7)  # Teams allows one request a second
+    times = [at for at, step in play(machine, 20.0, now=opened + 0.3) if isinstance(step, Chunk)]
+    assert times[0] - opened <= 1.1
+    assert all(1.0 <= later - earlier <= 1.2 for earlier, later in pairwise(times))
+
+
+def test_a_person_who_writes_during_a_request_has_a_request_of_her_own() -> None:
+    machine = progress()
+    first = machine.step(1.0)
+    assert first is not None
+    machine.sent(first, "m1", 1.0)
+    assert machine.listen()
+    second = machine.step(2.0)
+    assert second is not None
+    machine.listen()  # the request is under way: Stop may come after Teams has answered
+    machine.sent(second, "m1", 2.1)
+    assert machine.step(3.1) is not None
+
+
+def test_without_an_open_stream_there_is_no_stop_to_hear_of() -> None:
+    assert not progress().listen()
+
+
 def test_the_text_of_a_stream_only_grows() -> None:
     news = {1.5 + n / 5: TextCame(f"word{n} ") for n in range(100)}
     chunks = [s for _, s in play(progress(), 30.0, dict(news)) if isinstance(s, Chunk) and not s.informative]

@@ -214,6 +214,10 @@ class TurnStore(Protocol):
         """
         ...
 
+    async def call_owner(self, lane: Lane) -> None:
+        """Call the owner of the lane's claimed turn (`on_stop`), whether the turn is marked to be stopped or not."""
+        ...
+
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
         """Drop turn `n` for an operator.
 
@@ -262,7 +266,9 @@ class TurnStore(Protocol):
         ...
 
     def on_stop(self, callback: Callable[[int], None]) -> None:
-        """Call `callback` with the number of each turn that any replica marks to be stopped; never on a SQLite file.
+        """Call `callback` with the number of each turn that any replica stops, or calls about (`call_owner`).
+
+        Never called on a SQLite file.
 
         The callback must be fast and must not raise. Calls may get lost; `Heartbeat.stops` names every marked turn.
         """

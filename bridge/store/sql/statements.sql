@@ -96,6 +96,9 @@ UPDATE turns SET state = 'closed', outcome = :outcome, delivery = :delivery, sen
 WHERE n = :n AND owner = :owner AND fence = :fence AND state IN ('running', 'answered')
 RETURNING n;
 
+-- name: running_in_lane
+SELECT n FROM turns WHERE lane = :lane AND state IN ('running', 'answered');
+
 -- name: stop_own
 -- All that a person has asked in a conversation: waiting questions are closed, a claimed question is marked, unless only
 -- the last part of the answer is left. A single statement, since a question may be claimed or released at any moment.
