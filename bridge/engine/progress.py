@@ -129,7 +129,6 @@ class TurnProgress:
 
     async def __aenter__(self) -> Self:
         self._shared.running += 1
-        self._shared.open.setdefault(self._to.conversation, []).append(self)
         if self._to.scope is not Scope.CHANNEL:  # channels show no typing (docs/reference/teams.md, "Typing")
             interval = partial(self._shared.interval, _TYPING_SECONDS)
             self._typing = TypingIndicator(self._shared.channel, self._to, self._shared.tasks, interval)
@@ -139,6 +138,7 @@ class TurnProgress:
             self._timer = asyncio.get_running_loop().call_later(
                 self._state_machine.wait(self._now()) or 0.0, self._start_task
             )
+        self._shared.open.setdefault(self._to.conversation, []).append(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -267,7 +267,7 @@ async def test_stop_leaves_a_withdrawn_run_withdrawn(store: TurnStore) -> None:
 
 
 @pytest.mark.parametrize("first", ["claim", "stop"])
-async def test_a_claim_and_a_stop_at_once_leave_no_question_that_runs_unmarked(store: TurnStore, first: str) -> None:
+async def test_a_claim_and_a_stop_at_once_leave_no_question_that_runs_on(store: TurnStore, first: str) -> None:
     a, b = await queued(store, "a", "b")
     work = [store.claim(CHAT, ME, merge=True), stop(store)]
     await asyncio.gather(*(work if first == "claim" else reversed(work)))

@@ -286,6 +286,8 @@ async def test_in_a_group_any_member_may_stop_a_run_and_the_note_names_them(stag
     waits = thread.get_by_text("I'm still busy with the question before yours.")
     await expect(waits).to_have_count(1, timeout=2 * SLOWEST)  # one note after half a minute
     await thread.get_by_role("button", name="Stop").click()
-    await expect(thread.locator(BOT).first).to_contain_text("Stopped by Bob Tran.", timeout=SLOWEST)
+    await expect(thread.locator(BOT).first).to_contain_text(
+        "Bob Tran stopped Alice Nguyen's question.", timeout=SLOWEST
+    )
     await expect(thread.get_by_test_id("action-note")).to_have_count(0)
     await bob.picture("stopped-by")
