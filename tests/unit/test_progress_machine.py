@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.core.live_message import LiveMessage
 from bridge.core.ports.agent import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
@@ -101,6 +103,26 @@ def test_a_stream_on_whose_chat_a_person_writes_asks_at_once_and_then_each_secon
     times = [at for at, step in play(machine, 20.0, now=opened + 0.3) if isinstance(step, Chunk)]
     assert times[0] - opened <= 1.1
     assert all(1.0 <= later - earlier <= 1.2 for earlier, later in pairwise(times))
+
+
+@given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=30))
+def test_whenever_a_person_writes_the_stream_asks_within_a_second_and_never_twice_in_a_second(
+    written: list[float],
+) -> None:
+    machine = progress()
+    asked, now, waiting = [0.0], 0.0, sorted(written)
+    while now < 109.0:
+        now = min(now + (machine.wait(now) or 1.0), *waiting[:1], 109.0)
+        if waiting and waiting[0] <= now:
+            waiting.pop(0)
+            machine.listen()
+        step = machine.step(now)
+        if step is not None:
+            asked.append(now)
+            machine.sent(step, "m1", now)
+    assert all(later - earlier >= 1.0 - 1e-9 for earlier, later in pairwise(asked))
+    behind = [min(at for at in asked if at >= moment) - moment for moment in written if asked[1] <= moment < 108.0]
+    assert max(behind, default=0.0) <= 1.0 + 0.06
 
 
 def test_a_person_who_writes_during_a_request_has_a_request_of_her_own() -> None:

@@ -119,8 +119,8 @@ def stopped_early(command: NewTurn, waiting: Sequence[Turn]) -> NewTurn:
 
 def _beginning(question: Turn) -> str:
     """The first words of a question as typed; without words the name of the first file, else the turn's short id."""
-    files = question.payload.files
-    typed = typed_text(question.payload.reference.scope, question.words) or (files[0].name if files else "")
+    asked = question.payload
+    typed = typed_text(asked.reference.scope, asked.text) or (asked.files[0].name if asked.files else "")
     words = plain_words(typed) or question.name
     return words if len(words) <= _LONGEST_NAME else words[:_LONGEST_NAME].rstrip() + "…"
 

@@ -266,11 +266,10 @@ class TurnStore(Protocol):
         ...
 
     def on_stop(self, callback: Callable[[int], None]) -> None:
-        """Call `callback` with the number of each turn that any replica stops, or calls about (`call_owner`).
+        """Call `callback` with the number of each turn that any replica marks to be stopped, and for `call_owner`.
 
-        Never called on a SQLite file.
-
-        The callback must be fast and must not raise. Calls may get lost; `Heartbeat.stops` names every marked turn.
+        Never called on a SQLite file. The callback must be fast and must not raise. Calls may get lost;
+        `Heartbeat.stops` names every marked turn.
         """
         ...
 
