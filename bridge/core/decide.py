@@ -67,7 +67,9 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the lane's question. `turn`: the note if the question was still waiting. `by`: the person's name.
+    """Stop all that the person asked in this conversation, else the lane's running question (`TurnStore.stop`).
+
+    `turn`: the note without content, which names waiting questions that were closed. `by`: the person's name.
 
     `n`: the only turn that may be stopped, whose *Stop* button was pressed; 0 for the command `/stop`.
     """
@@ -226,9 +228,7 @@ def _command(event: UserMessage, command: Command, policy: Policy, now: float) -
         case Command.STATUS:
             return ShowStatus(lane, _notice(event, note(""), now, payload), _session(event, policy))
         case Command.STOP:
-            return Stop(
-                lane, _notice(event, note(say("stopped_early", locale)), now), display_name(event.facts.person.name)
-            )
+            return Stop(lane, _notice(event, note(""), now), display_name(event.facts.person.name))
         case Command.NEW:
             if _session(event, policy) not in ("session_personal", "session_sender"):
                 return Accept(_notice(event, confirm_new(locale), now))
@@ -248,8 +248,7 @@ def _action(event: CardAction, policy: Policy, now: float) -> Decision:
     if not isinstance(n, int) or isinstance(n, bool) or not 0 < n < 2**63:
         return Ignored("invoke_malformed")
     if event.verb == STOP:
-        early = _notice(event, note(say("stopped_early", event.reference.locale)), now)
-        return Stop(lane, early, display_name(event.facts.person.name), n)
+        return Stop(lane, _notice(event, note(""), now), display_name(event.facts.person.name), n)
     if event.verb in (ASK_AGAIN, ASK_INSTEAD):
         turn = NewTurn(event.id, Kind.ASK, lane, payload, now, again_of=n)
         return AskAgain(n, turn, instead=event.verb == ASK_INSTEAD)

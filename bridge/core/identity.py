@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from bridge.core.speakers import is_blank, unforged, without_brackets
-from bridge.core.turn import Lane, Reference, Scope
+from bridge.core.turn import Lane, Person, Reference, Scope
 
 # The gateway takes ids up to 255 bytes and maps every character outside [A-Za-z0-9_-] to `_` when naming the user's
 # folder, so an id with other characters could share a folder with another id (docs/reference/goclaw.md, "User id").
@@ -63,6 +63,11 @@ def lane_of(agent: str, user: str) -> Lane:
     return Lane(f"session:{agent}:{user}")
 
 
+def asker(person: Person, reference: Reference) -> tuple[str, str]:
+    """Who asks, and in which chat or thread: questions with the same pair are one person's questions of one chat."""
+    return person.aad_id.lower() or person.teams_id, reference.conversation
+
+
 def notice_lane(reference: Reference) -> Lane:
     """The conversation's lane for notes, which never wait behind a run."""
     return Lane(f"notice:{reference.conversation}")
@@ -96,3 +101,9 @@ def speaker_name(name: str) -> str:
 def prompt_text(scope: Scope, name: str, text: str) -> str:
     """The text for the agent: as typed in a personal chat, elsewhere with `[From: <name>] ` in front."""
     return text if scope is Scope.PERSONAL else f"[From: {speaker_name(name)}] {unforged(text)}"
+
+
+def typed_text(scope: Scope, text: str) -> str:
+    """The question as typed: the text for the agent without the speaker's name in front."""
+    named = scope is not Scope.PERSONAL and text.startswith("[From: ")
+    return text.partition("] ")[2] if named else text

@@ -227,7 +227,7 @@ class LaneStatus:
 
 
 class StopVerdict(StrEnum):
-    """The result of `/stop`."""
+    """The result of `/stop`: a claimed question ends (`STOPPING`), only waiting questions were closed (`WITHDRAWN`)."""
 
     STOPPING = "stopping"
     WITHDRAWN = "withdrawn"
@@ -237,10 +237,14 @@ class StopVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The result of `/stop`; `n`: the number of the turn stopping or withdrawn, 0 for none."""
+    """The result of `/stop`; `n`: the number of the claimed turn that is stopping, 0 for none.
+
+    `waiting`: the numbers of the queued turns that were closed.
+    """
 
     verdict: StopVerdict
     n: int = 0
+    waiting: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

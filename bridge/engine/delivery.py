@@ -90,9 +90,11 @@ class Delivery:
             if control.stopped and delivered and outcome is not Outcome.STOPPED:
                 # the note of the stop takes the place of the parts still to be sent; delivered parts stay
                 outcome = Outcome.STOPPED
-                activities[len(delivered) :] = (stopped(turn.payload.reference, control.stopped_by),)
+                activities[len(delivered) :] = (stopped(turn.payload, control.stopped_by),)
             try:
-                delivered += (await self._send(turn, activities[len(delivered)], None if delivered else live),)
+                told = outcome is Outcome.STOPPED
+                part = activities[len(delivered)]
+                delivered += (await self._send(turn, part, None if delivered else live, needless=told),)
             except DeliveryFailure as failure:
                 seen = replace(reply, outcome=outcome)
                 outcome, retries = await self._after_failure(
@@ -156,7 +158,11 @@ class Delivery:
         """End the waits before retries: the process is about to end, and the next process delivers the rest."""
         self._shutting_down.set()
 
-    async def _send(self, turn: Turn, activity: Activity, live: LiveMessage | None) -> str:
+    async def _send(self, turn: Turn, activity: Activity, live: LiveMessage | None, *, needless: bool) -> str:
+        """Send a part, give its id. `needless`: not as a new message, if the person stopped the live message.
+
+        A note of a stop would then stand below newer messages. `/stop` has its own sign, and Teams shows the client's.
+        """
         to = turn.payload.reference
         try:
             if live is not None:
@@ -166,6 +172,8 @@ class Delivery:
                     if isinstance(failure, DeliveryRejected) and failure.too_large:
                         raise
                     _log.info("replace_refused", turn=turn.name, detail=failure.detail)
+                    if needless and isinstance(failure, StreamStopped):
+                        return live.id
             return await self._channel.send(to, activity)
         except DeliveryFailure:
             raise

@@ -36,6 +36,7 @@ from bridge.engine.edits import Edits
 from bridge.engine.heartbeat import Replica
 from bridge.engine.pipeline import Pipeline
 from bridge.engine.runners import Runners
+from bridge.engine.stopping import StopSigns
 from bridge.engine.store_retry import in_time, with_retry
 from bridge.engine.waiting import WaitingNotes
 from bridge.tasks import Tasks
@@ -112,6 +113,13 @@ class Dispatcher:
             tasks=self._housekeeping,
             progress=pipeline.progress.switches.progress,
         )
+        self._stop_signs = StopSigns(
+            channel=pipeline.progress.channel,
+            store=store,
+            accept=self.accept,
+            clock=clock,
+            reactions=pipeline.progress.switches.reactions,
+        )
         self._waiting = 0
 
     @property
@@ -169,22 +177,31 @@ class Dispatcher:
                 self._pipeline.reactions.question_waits(new.lane, new.payload.reference)
                 if new.lane in self._runners:
                     self._waiting_notes.waits_in_lane(new, accepted.n)
+                elif self._store.shared:
+                    self._housekeeping.start(with_retry(self._store.call_owner, new.lane), "call owner")
             self._runners.wake(new.lane)
         return accepted
 
     async def stop(self, lane: Lane, note_: NewTurn, by: str, *, only: int = 0) -> StopVerdict:
-        """Stop the lane's first question, once for each id of `note_`; a queued question is closed, and the note shown.
+        """Stop the person's questions (`TurnStore.stop`), once for each id of `note_`, and show that this was done.
 
         `by`: the person's name. `only`: the number of the only turn that may be stopped, 0 for any.
         Raises: StoreUnavailable.
         """
         stopped: Stopped = await self._store.stop(lane, note_, by, self._clock.now(), only=only)
-        if stopped.verdict is StopVerdict.STOPPING:
+        if stopped.n:
             self._runners.stop(stopped.n, by)
-        elif stopped.verdict is StopVerdict.WITHDRAWN:
-            self._clean_up(stopped.n)
+        for n in stopped.waiting:
+            self._clean_up(n)
+        if stopped.waiting:
             self._runners.wake(note_.lane)
+        elif stopped.n and not only:  # a click on the button has a response of its own
+            self._housekeeping.start(self._stop_signs.show(note_, stopped.n), "stop sign")
         return stopped.verdict
+
+    def person_wrote(self, conversation: str) -> None:
+        """Ask Teams at once whether the person has pressed *Stop* on a stream that is open in the conversation."""
+        self._pipeline.progress.listen(conversation)
 
     async def drop(self, n: int, note_: NewTurn) -> DropVerdict:
         """Close an open turn for an operator and show the note; a running turn is stopped. Raises: StoreUnavailable."""

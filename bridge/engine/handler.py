@@ -10,7 +10,7 @@ from bridge import metrics
 from bridge.core.decide import Accept, ApplyEdit, AskAgain, Policy, ShowStatus, Stop, WithdrawAll, decide
 from bridge.core.edits import EditVerdict, offer
 from bridge.core.feedback import Rating
-from bridge.core.inbound.activities import Event, Ignored
+from bridge.core.inbound.activities import CardAction, Edited, Event, Ignored, UserMessage
 from bridge.core.outbound import cards
 from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.clock import Clock
@@ -57,6 +57,15 @@ class Handler:
 
         Gives the response to a click on a card, None for other events.
         """
+        try:
+            return await self._carry_out(event)
+        finally:  # afterwards: a question that is on disk makes the note of an earlier stop needless
+            if isinstance(event, UserMessage | CardAction):
+                self._dispatcher.person_wrote(event.reference.conversation)
+            elif isinstance(event, Edited):
+                self._dispatcher.person_wrote(event.message.reference.conversation)
+
+    async def _carry_out(self, event: Event) -> ClickResponse | None:
         decision = decide(event, self._policy, self._clock.now())
         match decision:
             case Ignored():

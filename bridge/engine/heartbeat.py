@@ -165,6 +165,8 @@ class Replica:
         turn = await with_retry(self._store.find, n)
         if turn is not None and turn.stop:
             self._runners.stop(n, turn.stopped_by, withdrawn=turn.withdrawn)
+        elif turn is not None:
+            self._runners.listen(turn)
 
     async def _recover_orphans(self) -> None:
         """Find own rows without a runner: the request was cancelled between the commit and the runner's start."""

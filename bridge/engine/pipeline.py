@@ -219,7 +219,9 @@ class Pipeline:
         except RunNotStarted:
             raise
         except StopRequested:
-            return progress.note_with_live_message(self._stopped(turn, control))
+            told = control.stopped_in_client and await self._next_waits(turn)
+            ended = Reply(Outcome.STOPPED, ()) if told else self._stopped(turn, control)
+            return progress.note_with_live_message(ended)
         except RunTimedOut as failure:
             # Stop in the client may arrive with the progress request that was under way at the time limit
             ended = self._stopped(turn, control) if control.stopped else self._failed(turn, failure)
@@ -279,13 +281,20 @@ class Pipeline:
                 return
         await self._delivery.deliver(turn, reply, control)
 
+    async def _next_waits(self, turn: Turn) -> bool:
+        """Whether a question waits behind the turn, so that a note of the turn would stand below a newer question."""
+        try:
+            return (await self._store.lane_status(turn.lane)).waiting > 0
+        except StoreUnavailable:
+            return False
+
     def _note(self, turn: Turn, outcome: Outcome, key: str) -> Reply:
         return Reply(outcome, (note(say(key, turn.locale)),))
 
     def _stopped(self, turn: Turn, control: RunControl) -> Reply:
         if control.withdrawn:
             return Reply(Outcome.WITHDRAWN, ())
-        return Reply(Outcome.STOPPED, (stopped(turn.payload.reference, control.stopped_by),))
+        return Reply(Outcome.STOPPED, (stopped(turn.payload, control.stopped_by),))
 
     def begin_shutdown(self) -> None:
         """End the waits before delivery retries: the process is about to end."""

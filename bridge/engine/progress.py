@@ -70,7 +70,10 @@ def note_below_progress(note_: Reply, live: LiveMessage | None, locale: str) -> 
 
 
 class Progress:
-    """Makes each turn's TurnProgress. More running turns slow all down; `elsewhere`: running in other replicas."""
+    """Makes each turn's TurnProgress. More running turns slow all down; `elsewhere`: running in other replicas.
+
+    `open`: the progress of running turns by conversation.
+    """
 
     def __init__(self, *, channel: Channel, store: TurnStore, tasks: Tasks, switches: ProgressSwitches) -> None:
         self.channel = channel
@@ -80,6 +83,7 @@ class Progress:
         self.running = 0
         self.elsewhere = 0
         self._nameless: set[str] = set()
+        self.open: dict[str, list[TurnProgress]] = {}
 
     def of(self, turn: Turn, control: RunControl) -> TurnProgress:
         """The progress of a turn whose run begins now."""
@@ -94,6 +98,11 @@ class Progress:
         if len(self._nameless) >= _MOST_NAMELESS:
             self._nameless.clear()
         self._nameless.add(conversation)
+
+    def listen(self, conversation: str) -> None:
+        """A person wrote in the conversation: ask Teams at once whether the person stopped an open stream before."""
+        for progress in self.open.get(conversation, ()):
+            progress.listen()
 
     def interval(self, least: float) -> float:
         """Seconds between two progress requests of one turn, `least` or more."""
@@ -143,10 +152,15 @@ class TurnProgress:
             self._timer = asyncio.get_running_loop().call_later(
                 self._state_machine.wait(self._now()) or 0.0, self._start_task
             )
+        self._shared.open.setdefault(self._to.conversation, []).append(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._shared.running -= 1
+        beside = self._shared.open[self._to.conversation]
+        beside.remove(self)
+        if not beside:
+            del self._shared.open[self._to.conversation]
         self._ended = True
         self._event_came.set()
         if self._timer is not None:
@@ -166,6 +180,11 @@ class TurnProgress:
     def note_with_live_message(self, reply: Reply) -> Reply:
         """The bridge's note as a replacement of the live message (`note_below_progress`)."""
         return note_below_progress(reply, self._state_machine.live_message(self._now(), notify=False), self._to.locale)
+
+    def listen(self) -> None:
+        """Let an open stream's next request leave as soon as Teams allows; needless where the run is ending."""
+        if not self._control.stopped and self._state_machine.listen():
+            self._event_came.set()
 
     def _on_event(self, event: AgentEvent) -> None:
         self._control.receives_events = True
@@ -197,6 +216,7 @@ class TurnProgress:
             return
         except StreamStopped:
             self._state_machine.unchangeable()
+            self._control.stopped_in_client = True
             self._control.stop(speaker_name(self._turn.payload.person.name))
             return
         except DeliveryFailure as failure:

@@ -19,7 +19,8 @@ class RunControl:
 
     `must_settle`: the request was closed early, so the run may go on for a moment. `gateway_called`: a request left
     for the gateway; `gateway_responded`: with an answer or a failure. `receives_events`: events of the run arrive, so
-    the run's end will be an event, too; `run_ended` is set by that event.
+    the run's end will be an event, too; `run_ended` is set by that event. `stopped_in_client`: by *Stop* beside the
+    stream, which Teams shows there.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class RunControl:
         "run_ended",
         "stopped",
         "stopped_by",
+        "stopped_in_client",
         "withdrawn",
     )
 
@@ -38,6 +40,7 @@ class RunControl:
         self.stopped = False
         self.withdrawn = False
         self.stopped_by = ""
+        self.stopped_in_client = False
         self.must_settle = False
         self.gateway_called = False
         self.gateway_responded = False

@@ -116,6 +116,10 @@ class Runners:
             if runner.turn is not None and runner.turn.n == n and not runner.control.stopped:
                 runner.control.stop(by, withdrawn=withdrawn)
 
+    def listen(self, turn: Turn) -> None:
+        """Ask Teams at once whether the person has stopped the turn's stream: the person wrote to another replica."""
+        self._pipeline.progress.listen(turn.payload.reference.conversation)
+
     def _start(self, lane: Lane, runner: _Runner) -> None:
         self._by_lane[lane] = runner
         metrics.RUNNING.inc()

@@ -8,6 +8,7 @@ import orjson
 
 from bridge.core.files.kept import Consent
 from bridge.core.files.shared import FileKind, SharedFile
+from bridge.core.identity import asker
 from bridge.core.live_message import LiveMessage
 from bridge.core.turn import Edit, Kind, Lane, NewTurn, Outcome, Payload, Person, Reference, Reply, Scope, State, Turn
 
@@ -31,6 +32,7 @@ def new_row(new: NewTurn, owner: str, now: float) -> dict[str, Any]:
         "kind": new.kind.value,
         "lane": clean(new.lane),
         "session": clean(session_of(payload)),
+        "asker": asker_of(payload),
         "owner": owner,
         "again_of": new.again_of,
         "payload": dump_payload(payload),
@@ -43,6 +45,11 @@ def new_row(new: NewTurn, owner: str, now: float) -> dict[str, Any]:
 def session_of(payload: Payload) -> str:
     """The session key in the gateway; "" for a turn without a question."""
     return f"agent:{payload.agent}:http:direct:{payload.user}" if payload.user else ""
+
+
+def asker_of(payload: Payload) -> str:
+    """The `asker` column: the person and the conversation."""
+    return clean("|".join(asker(payload.person, payload.reference)))
 
 
 def clean(text: str) -> str:

@@ -13,6 +13,7 @@ import orjson
 
 from bridge.core.feedback import After, KeptRating, Rating, Reaction
 from bridge.core.merging import MOST_TURNS, mergeable_count, merged, own_text
+from bridge.core.outbound.answers_and_notes import stopped_early
 from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
@@ -131,21 +132,26 @@ def stop(lane: Lane, note: NewTurn, by: str, owner: str, at: float, *, only: int
     parameters = {
         "lane": clean(lane),
         "by": clean(by),
+        "asker": row["asker"],
         "only": only,
         "at": at,
         "step": step(at, "stop"),
         "closing": step(at, "closed:stopped"),
     }
-    for name in ("stop_running", "stop_answered"):
+    own = () if only else (yield "stop_own", parameters)
+    waiting = sorted((turn_of(row) for row in own if row["state"] == State.CLOSED), key=lambda turn: turn.n)
+    claimed = next((row["n"] for row in own if row["state"] != State.CLOSED), 0)
+    for name in () if own else ("stop_running", "stop_answered"):
         rows = yield name, parameters
-        if rows:
-            yield "remember_command", {"id": row["id"], "lane": parameters["lane"], "at": at}
-            return Stopped(StopVerdict.STOPPING, rows[0]["n"])
-    rows = () if only else (yield "stop_queued", parameters)
-    if not rows:
+        claimed = claimed or (rows[0]["n"] if rows else 0)
+    if waiting:
+        yield "accept", new_row(stopped_early(note, waiting), owner, at) | ALWAYS
+    elif claimed:
+        yield "remember_command", {"id": row["id"], "lane": parameters["lane"], "at": at}
+    else:
         return Stopped(StopVerdict.NOTHING)
-    yield "accept", row | ALWAYS
-    return Stopped(StopVerdict.WITHDRAWN, rows[0]["n"])
+    verdict = StopVerdict.STOPPING if claimed else StopVerdict.WITHDRAWN
+    return Stopped(verdict, claimed, tuple(turn.n for turn in waiting))
 
 
 def drop(n: int, note: NewTurn, owner: str, at: float) -> Operation[DropVerdict]:

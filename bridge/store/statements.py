@@ -23,9 +23,18 @@ _WITHDRAWN = """
   closed = CASE WHEN state = 'queued' THEN :at END,
   stop = CASE WHEN state = 'queued' THEN 0 ELSE 2 END,
   history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END"""
+# Stops waiting and claimed turns in a single statement, for the same reason; a withdrawn run stays withdrawn.
+_STOPPED = """
+  state = CASE WHEN state = 'queued' THEN 'closed' ELSE state END,
+  outcome = CASE WHEN state = 'queued' THEN 'stopped' END,
+  closed = CASE WHEN state = 'queued' THEN :at END,
+  stop = CASE WHEN state = 'queued' THEN 0 WHEN stop = 0 THEN 1 ELSE stop END,
+  stopped_by = CASE WHEN state = 'queued' THEN '' ELSE :by END,
+  history = history || CASE WHEN state = 'queued' THEN :closing ELSE :step END"""
 _SHARED = {
     "<plain columns>": _PLAIN,
     "<withdrawn>": _WITHDRAWN,
+    "<stopped>": _STOPPED,
     "<may be withdrawn>": "(state = 'queued' OR state = 'running' AND kind = 'ask' AND stop = 0)",
 }
 

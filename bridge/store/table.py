@@ -145,6 +145,11 @@ class TurnTable:
             await self._database.announce_stop(stopped.n)
         return stopped
 
+    async def call_owner(self, lane: Lane) -> None:
+        row = await self._first_row("running_in_lane", {"lane": clean(lane)})
+        if row is not None:
+            await self._database.announce_stop(row["n"])
+
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
         owner = self._owner
         verdict = await self._database.run(lambda: operations.drop(n, note, owner, at), atomic=True)

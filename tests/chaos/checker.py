@@ -134,7 +134,8 @@ class _Check:
     def _lost(self) -> Iterator[Violation]:
         """Guarantees 1 and 4: every message with a recorded 200 has an outcome.
 
-        A deleted message needs none. An early `/stop` needs its own note. A click with a recorded 200 needs an outcome
+        A deleted message needs none, nor a message whose stream the person stopped in the client, since a note would
+        stand below newer messages. An early `/stop` needs its own note. A click with a recorded 200 needs an outcome
         shown after the first such click was made.
         """
         for message in self._history.person_messages:
@@ -145,12 +146,17 @@ class _Check:
                 click.at for click in self._clicks(message) if click.acked is not None and click.about == message.id
             ]
             stopped = self._history.stopped_early.get(message.id)
-            if not outcomes:
+            if not outcomes and not self._stopped_in_client(message):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}")
             elif stopped is not None and (message.lane, stopped) not in self._early_notes:
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, stopped without a note")
             elif clicks and not self._deleted(message) and _came(outcomes[-1]) < min(clicks):
                 yield Violation("lost", message.lane, f"{message.id} {message.token}, asked once more")
+
+    def _stopped_in_client(self, message: PersonMessage) -> bool:
+        """Whether the run was stopped, and the person pressed Stop on a stream that began after the message."""
+        streams = (live for live in self._history.live_messages if live.stopped and live.lane == message.lane)
+        return message.id in self._history.stopped_runs and any(live.began > message.sent for live in streams)
 
     def _too_many(self) -> Iterator[Violation]:
         """Guarantees 4 and 6: a message has one outcome, shown once, and one more for each click before the outcome.

@@ -127,7 +127,7 @@ class PersonAction:
 
 @dataclass(slots=True)
 class LiveMessage:
-    """A message with a turn's progress. `ended`: the outcome replaced the message, or the person pressed Stop.
+    """A message with a turn's progress. `ended`: the outcome replaced it, or the person pressed Stop (`stopped`).
 
     `faults`: times of requests about the message whose result the bridge did not learn.
     """
@@ -137,6 +137,7 @@ class LiveMessage:
     began: float
     ended: float | None = None
     faults: list[float] = field(default_factory=list)
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,8 @@ class History:
     """From a message's id to the id of the message whose turn asked both."""
     stopped_early: dict[str, float] = field(default_factory=dict)
     """When `/stop` closed a message's turn before the agent was asked; the note then replies to the `/stop`."""
+    stopped_runs: frozenset[str] = frozenset()
+    """Ids of messages whose claimed turn was closed as stopped."""
     actions: list[PersonAction] = field(default_factory=list)
     live_messages: list[LiveMessage] = field(default_factory=list)
     refusals: list[StreamRefusal] = field(default_factory=list)

@@ -76,7 +76,7 @@ class Screen:
         if open_:
             live = choose(open_)
             self.streams.end(live.lane, "stopped")
-            live.ended = now
+            live.ended, live.stopped = now, True
             self.stopped += 1
 
     def _part(self, activity: dict[str, Any], shown: BotMessage) -> str:

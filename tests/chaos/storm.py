@@ -285,6 +285,7 @@ class Storm:
             self.outside.history(),
             merged=facts.merged,
             stopped_early={id_: _true_time(at) for id_, at in facts.stopped_early.items()},
+            stopped_runs=frozenset(facts.stopped_runs),
             claims={id_: [_true_time(at) for at in claims] for id_, claims in facts.claims.items()},
             certain_seconds=_SHORT_LEASE_CERTAIN if "short_lease" in self.patches else CERTAIN_SECONDS,
             latest_seconds=self.latest_seconds,

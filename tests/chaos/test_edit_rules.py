@@ -107,6 +107,16 @@ def test_a_stopped_stream_leaves_one_outcome() -> None:
     assert kinds(History([Q], [], [closed], live_messages=[STREAM])) == ["lost"]
 
 
+def test_a_stream_stopped_in_the_client_needs_no_note_if_its_turn_was_stopped() -> None:
+    closed = replace(RUN, result="closed")
+    silent = History([Q], [], [closed], live_messages=[replace(STREAM, stopped=True)], stopped_runs=frozenset({"m1"}))
+    assert kinds(silent) == []
+    assert kinds(replace(silent, stopped_runs=frozenset())) == ["lost"]
+    assert kinds(replace(silent, live_messages=[STREAM])) == ["lost"]
+    assert kinds(replace(silent, live_messages=[replace(STREAM, stopped=True, lane="bob")])) == ["lost"]
+    assert kinds(replace(silent, person_messages=[replace(Q, sent=2.7, acked=2.8)])) == ["lost"]
+
+
 def test_a_file_whose_download_failed_may_be_missing_from_the_prompt() -> None:
     with_file = replace(Q, file=True)
     assert kinds(History([with_file], [ANSWER], [replace(RUN, files=("t1",))])) == []

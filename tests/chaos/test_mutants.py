@@ -56,11 +56,11 @@ async def one_question(here: Storm, lane: str) -> None:
 
 
 async def stopped_with_one_behind(here: Storm, lane: str) -> None:
-    """A run is stopped while a question waits; the gateway still finishes the stopped run's tool."""
+    """A question follows the stop of a run; the gateway still finishes the stopped run's tool."""
     await here.people.say(lane, takes=5.0)
     await eventually(lambda: here.outside.running[lane], "the agent is asked")
-    await here.people.say(lane)
     await here.people.say(lane, "/stop")
+    await here.people.say(lane)
 
 
 async def edited_while_it_waits(here: Storm, lane: str) -> None:

@@ -30,6 +30,7 @@ class TableFacts:
 
     merged: dict[str, str] = field(default_factory=dict)
     stopped_early: dict[str, float] = field(default_factory=dict)
+    stopped_runs: set[str] = field(default_factory=set)
     claims: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -65,6 +66,8 @@ def facts_of(table: list[Row]) -> TableFacts:
         stopped = [step.at for step in steps(last.history) if step.what == "closed:stopped"]
         if stopped and "answered" not in last.history:
             facts.stopped_early[message] = stopped[0]
+        elif stopped:
+            facts.stopped_runs.add(message)
     facts.claims = dict(claims)
     return facts
 

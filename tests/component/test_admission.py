@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from support.engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.engine_world import BOB, EPOCH, World, stop_command, until, virtual_time
 
 from bridge.core.errors import (
     GatewayBusy,
@@ -23,7 +23,7 @@ from bridge.core.turn import Kind, Lane, Outcome, Person, Reference, Scope, Stat
 from bridge.engine.admission import Patience, Rate
 from bridge.engine.dispatcher import Limits
 
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
+STOP = stop_command()
 RATE = Rate(interval=3.0, burst=5)
 
 
@@ -192,7 +192,7 @@ async def test_a_question_behind_a_stopped_question_has_its_waiting_note() -> No
     async with World(limits=Limits(rate=Rate(60.0, 1))) as world:
         await world.ask("first", lane="other")
         await world.ask("q")
-        await world.ask("next")
+        await world.ask("next", who=BOB)
         await asyncio.sleep(1)
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.WITHDRAWN
         await world.closed("next", seconds=200)
@@ -330,7 +330,7 @@ async def test_a_question_refused_before_its_request_does_not_prove_the_gateway_
         for name in names:
             await world.ask(name, lane=name)
         # the withdrawn question's trial goes to the next question in the queue
-        assert await world.dispatcher.stop(Lane("first"), STOP, "Ann") is StopVerdict.WITHDRAWN
+        assert await world.dispatcher.stop(Lane("first"), stop_command(where="first"), "Ann") is StopVerdict.WITHDRAWN
         assert (await world.closed("refused", seconds=5)).error == failure.label
         await until(lambda: "q0" in world.agent.asked)
         await asyncio.sleep(0.3)

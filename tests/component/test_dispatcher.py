@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from support.engine_world import EPOCH, World, new_turn, until, virtual_time
+from support.engine_world import BOB, EPOCH, World, new_turn, stop_command, until, virtual_time
 from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable
@@ -19,7 +19,7 @@ from bridge.engine.dispatcher import Limits
 from bridge.store.sqlite import sqlite_store
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
+STOP = stop_command()
 INTERRUPTED = say("interrupted")
 # Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
@@ -315,7 +315,7 @@ async def test_a_repeated_stop_does_not_hit_the_turn_that_runs_now() -> None:
     async with World() as world:
         world.agent.takes.update({"one": 100, "two": 100})
         await world.ask("one")
-        await world.ask("two")
+        await world.ask("two", who=BOB)
         await until(lambda: world.agent.asked == ["one"])
         assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         await until(lambda: world.agent.asked == ["one", "two"])
@@ -341,7 +341,7 @@ async def test_a_stop_of_one_turn_never_ends_the_next() -> None:
     world.agent.takes.update({"one": 10, "two": 100})
     async with world:
         await world.ask("one")
-        await world.ask("two")
+        await world.ask("two", who=BOB)
         await asyncio.sleep(5)
         assert await world.dispatcher.stop(CHAT, STOP, "Ann") is StopVerdict.STOPPING
         assert world.agent.asked == ["one", "two"]

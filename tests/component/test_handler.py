@@ -207,16 +207,16 @@ async def test_stop_in_an_idle_chat_shows_one_note() -> None:
 @virtual_time
 async def test_stop_closes_a_waiting_question_and_shows_one_note() -> None:
     async with people() as at:
-        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann"), "owner-1", claim=False)
+        await at.world.memory.accept(new_turn("q", lane="session:helper:aad-ann", where="chat"), "owner-1", claim=False)
         await at.writes("/stop", id_="stop")
         await at.writes("/stop", id_="stop")
         await at.all_closed()
-        assert at.read == [say("stopped_early")]
+        assert at.read == [say("stopped_early", questions="“q”")]
         assert at.world.agent.asked == []
 
 
 @virtual_time
-async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() -> None:
+async def test_in_a_group_every_member_may_stop_and_the_note_names_member_and_asker() -> None:
     async with people() as at:
         group = reference(scope=Scope.GROUP)
         at.world.agent.takes["[From: Ann] q"] = 100
@@ -224,7 +224,7 @@ async def test_in_a_group_every_member_may_stop_and_the_note_names_the_member() 
         await until(lambda: at.world.agent.asked)
         await at.writes("/stop", who=BOB, where=group)
         await at.all_closed()
-        assert at.read == [say("stopped_by", name="Bob")]
+        assert at.read == [say("stopped_for", name="Bob", owner="Ann")]
 
 
 @virtual_time
@@ -247,7 +247,7 @@ async def test_the_stop_button_stops_its_own_turn_only() -> None:
         assert await at.clicks(STOP, turn=one, who=BOB, where=group) == nothing
         await at.clicks(STOP, turn=two, who=ANN, where=group)
         await at.all_closed()
-        assert at.read == [say("stopped_by", name="Bob"), say("stopped_by", name="Ann")]
+        assert at.read == [say("stopped_for", name="Bob", owner="Ann"), say("stopped_by", name="Ann")]
 
 
 @virtual_time

@@ -9,17 +9,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from support.engine_world import ScriptedAgent, ScriptedChannel, World, new_turn, until, virtual_time
+from support.engine_world import (
+    PLAIN,
+    ScriptedAgent,
+    ScriptedChannel,
+    World,
+    new_turn,
+    stop_command,
+    until,
+    virtual_time,
+)
 from support.memory_store import MemoryStore
 
-from bridge.core.errors import StoreUnavailable
+from bridge.core.errors import StoreUnavailable, StreamStopped
 from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
 from bridge.core.ports.store import Heartbeat, Orphans
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
+from bridge.engine.progress import ProgressSwitches
 
 CHAT = Lane("chat")
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE, activities=({"type": "message", "text": "withdrawn"},))
+STOP = stop_command()
 INTERRUPTED = say("interrupted")
 
 
@@ -54,9 +64,9 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(*, merge: bool = False) -> AsyncIterator[Pair]:
+async def pair(*, merge: bool = False, switches: ProgressSwitches = PLAIN) -> AsyncIterator[Pair]:
     store = _Cut()
-    a, b = World(store, name="a", merge=merge), World(store, name="b", merge=merge)
+    a, b = (World(store, name=name, merge=merge, switches=switches) for name in "ab")
     b.agent, b.channel = a.agent, a.channel
     b.dispatcher = b._build()  # noqa: SLF001  over the same agent and channel
     async with a, b:
@@ -101,6 +111,19 @@ async def test_a_stop_reaches_the_other_replica(deaf: bool) -> None:
         await until(lambda: two.agent.cancelled == ["q"], 2)
         assert asyncio.get_running_loop().time() - before < (1.1 if deaf else 0.1)
         assert (await two.a.closed("q")).outcome is Outcome.STOPPED
+
+
+@virtual_time
+async def test_a_question_at_one_replica_lets_the_other_hear_of_a_stop_in_the_client_at_once() -> None:
+    async with pair(switches=ProgressSwitches()) as two:
+        two.agent.takes["q"] = 100
+        await two.a.ask("q")
+        await asyncio.sleep(6)
+        before = asyncio.get_running_loop().time()
+        two.channel.progress_failures.append(StreamStopped())
+        await two.b.ask("next", lane="chat")
+        await until(lambda: two.agent.cancelled == ["q"], 2)
+        assert asyncio.get_running_loop().time() - before < 1.1
 
 
 @pytest.mark.parametrize("deaf", [False, True])

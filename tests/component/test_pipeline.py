@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from support.engine_world import EPOCH, WHOLE_TURN, World, new_turn, until, virtual_time
+from support.engine_world import BOB, EPOCH, WHOLE_TURN, World, stop_command, until, virtual_time
 
 from bridge.core.edits import EditVerdict
 from bridge.core.errors import (
@@ -35,7 +35,7 @@ from bridge.engine.progress import ProgressSwitches
 from bridge.engine.run_control import RunControl, StopRequested
 
 HOUR = 3600.0
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
+STOP = stop_command()
 # Three messages: a message holds under 80 KB (docs/reference/teams.md, "Size of a message").
 LONG = "\n\n".join(f"paragraph {n} " + "x" * 900 for n in range(100))
 
@@ -504,7 +504,7 @@ async def test_stop_closes_the_request_shows_a_note_and_lets_the_gateway_settle(
     async with World() as world:
         world.agent.takes["q"] = 100
         await world.ask("q")
-        await world.ask("next")
+        await world.ask("next", who=BOB)
         await asyncio.sleep(5)
         assert await world.dispatcher.stop(world.row("q").lane, STOP, "Ann") is StopVerdict.STOPPING
         row = await world.closed("q")
@@ -523,7 +523,7 @@ async def test_a_lane_waits_for_the_stopped_runs_end_event_but_not_for_ever(ends
         world.agent.events["q"] = (Thinking(),)
         world.agent.run_ends["q"] = ends
         await world.ask("q")
-        await world.ask("next")
+        await world.ask("next", who=BOB)
         await asyncio.sleep(5)
         await world.dispatcher.stop(world.row("q").lane, STOP, "Ann")
         await world.closed("q", "next", seconds=30)
@@ -539,7 +539,7 @@ async def test_in_a_group_the_note_says_who_stopped() -> None:
         await until(lambda: world.agent.asked)
         await world.dispatcher.stop(world.row("q").lane, STOP, "Bob")
         await world.closed("q")
-        assert world.channel.texts() == [say("stopped_by", name="Bob")]
+        assert world.channel.texts() == [say("stopped_for", name="Bob", owner="Ann")]
 
 
 @virtual_time

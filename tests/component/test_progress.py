@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from support.engine_world import EPOCH, ScriptedChannel, World, new_turn, until, virtual_time
+from support.engine_world import EPOCH, ScriptedChannel, World, new_turn, stop_command, until, virtual_time
 
 from bridge.core.edits import EditVerdict
 from bridge.core.errors import (
@@ -29,7 +29,7 @@ from bridge.engine.dispatcher import Limits
 from bridge.engine.progress import ProgressSwitches
 
 ALL = ProgressSwitches()
-STOP = new_turn("stop", lane="notice", kind=Kind.NOTE)
+STOP = stop_command()
 
 
 @virtual_time

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine_world import EPOCH, new_turn, until
+from support.engine_world import BOB, EPOCH, new_turn, stop_command, until
 
 from bridge.core.edits import EditVerdict, MessageEdit
 from bridge.core.errors import StoreInUse, StoreUnavailable
@@ -455,3 +455,18 @@ async def _asked(store: TurnTable, message: str) -> str:
     found = await store.find(accepted.n)
     assert found is not None
     return found.payload.text
+
+
+async def test_a_waiting_question_of_an_earlier_version_is_everybodys_to_stop(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    store = sqlite_store(path)
+    await store.open()
+    turn = await store.accept(new_turn("a"), ME, claim=False)
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE turns SET asker = ''")
+        connection.commit()
+    await store.open()
+    stopped = await store.stop(new_turn("a").lane, stop_command(who=BOB), "Bob", EPOCH)
+    assert stopped.waiting == (turn.n,)
+    await store.close()

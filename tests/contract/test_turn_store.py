@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from support.engine_world import EPOCH, new_turn
+from support.engine_world import ANN, BOB, EPOCH, new_turn, stop_command
 from support.turn_stores import AT, CHAT, ME, OTHER, answered, closed, queued, reply, row, running, stop
 
 from bridge.core.history import steps
 from bridge.core.ports.store import Orphans, Stalled, TurnFilter, TurnStore
+from bridge.core.texts import say
 from bridge.core.turn import DropVerdict, Kind, Lane, NewTurn, Outcome, State, StopVerdict, Ticket, Turn
 
 
@@ -208,14 +209,92 @@ async def test_stop_marks_the_running_turn(store: TurnStore) -> None:
     assert (await row(store, ticket.n)).stop
 
 
-async def test_stop_leaves_the_turns_behind_the_running_one_alone(store: TurnStore) -> None:
+async def test_stop_ends_all_questions_of_the_person_in_the_conversation(store: TurnStore) -> None:
+    ticket = await running(store)
+    b, c = await queued(store, "b", "c")
+    stopped = await stop(store)
+    assert (stopped.verdict, stopped.n, stopped.waiting) == (StopVerdict.STOPPING, ticket.n, (b, c))
+    for n in (b, c):
+        found = await row(store, n)
+        assert (found.state, found.outcome, found.closed) == (State.CLOSED, Outcome.STOPPED, AT)
+        assert (found.stop, found.stopped_by) == (False, "")
+    found = await row(store, ticket.n)
+    assert (found.state, found.stop, found.stopped_by, found.outcome) == (State.RUNNING, True, "Ann", None)
+    (note,) = (await _note(store)).payload.activities
+    assert note["text"] == say("stopped_early", questions="“b”, “c”")
+    assert (await stop(store)).verdict is StopVerdict.DUPLICATE
+
+
+async def test_stop_leaves_questions_of_other_people_and_other_conversations_alone(store: TurnStore) -> None:
+    ticket = await running(store)
+    bobs = await store.accept(new_turn("b", who=BOB), ME, claim=False)
+    elsewhere = await store.accept(new_turn("c", where="another chat"), ME, claim=False)
+    stopped = await stop(store)
+    assert (stopped.verdict, stopped.n, stopped.waiting) == (StopVerdict.STOPPING, ticket.n, ())
+    await store.close_turn(ticket, Outcome.STOPPED, (), AT)
+    for n in (bobs.n, elsewhere.n):
+        found = await store.claim(CHAT, ME)
+        assert found is not None
+        assert (found.n, found.stop) == (n, False)
+        await store.close_turn(found.ticket, Outcome.DELIVERED, (), AT)
+
+
+async def test_stop_by_a_person_with_a_waiting_question_leaves_the_running_question_of_another_alone(
+    store: TurnStore,
+) -> None:
+    ticket = await running(store)
+    bobs = await store.accept(new_turn("b", who=BOB), ME, claim=False)
+    stopped = await store.stop(CHAT, stop_command(who=BOB), "Bob", AT)
+    assert (stopped.verdict, stopped.n, stopped.waiting) == (StopVerdict.WITHDRAWN, 0, (bobs.n,))
+    assert not (await row(store, ticket.n)).stop
+
+
+async def test_stop_by_a_person_without_a_question_stops_the_running_one_and_no_waiting_one(store: TurnStore) -> None:
     ticket = await running(store)
     (b,) = await queued(store, "b")
-    await stop(store)
+    stopped = await store.stop(CHAT, stop_command(who=BOB), "Bob", AT)
+    assert (stopped.verdict, stopped.n, stopped.waiting) == (StopVerdict.STOPPING, ticket.n, ())
+    assert ((await row(store, ticket.n)).stopped_by, (await row(store, b)).state) == ("Bob", State.QUEUED)
     await store.close_turn(ticket, Outcome.STOPPED, (), AT)
-    found = await store.claim(CHAT, ME)
-    assert found is not None
-    assert (found.n, found.stop) == (b, False)
+    assert (await store.stop(CHAT, stop_command("again", who=BOB), "Bob", AT)).verdict is StopVerdict.NOTHING
+
+
+async def test_a_person_is_the_same_in_every_spelling_of_the_id(store: TurnStore) -> None:
+    (a,) = await queued(store, "a")
+    shouted = replace(ANN, aad_id=ANN.aad_id.upper(), name="ANN")
+    assert (await store.stop(CHAT, stop_command(who=shouted), "ANN", AT)).waiting == (a,)
+
+
+async def test_a_call_to_the_owner_of_an_idle_or_busy_lane_changes_no_row(store: TurnStore) -> None:
+    await store.call_owner(CHAT)
+    ticket = await running(store)
+    found = await row(store, ticket.n)
+    await store.call_owner(CHAT)
+    assert await row(store, ticket.n) == found
+
+
+async def test_stop_leaves_a_withdrawn_run_withdrawn(store: TurnStore) -> None:
+    ticket = await running(store)
+    await store.withdraw(await row(store, ticket.n), AT)
+    assert (await stop(store)).verdict is StopVerdict.STOPPING
+    assert (await row(store, ticket.n)).withdrawn
+
+
+@pytest.mark.parametrize("first", ["claim", "stop"])
+async def test_a_claim_and_a_stop_at_once_leave_no_question_that_runs_on(store: TurnStore, first: str) -> None:
+    a, b = await queued(store, "a", "b")
+    work = [store.claim(CHAT, ME, merge=True), stop(store)]
+    await asyncio.gather(*(work if first == "claim" else reversed(work)))
+    for n in (a, b):
+        found = await row(store, n)
+        assert found.stop or found.outcome in (Outcome.STOPPED, Outcome.MERGED)
+
+
+async def _note(store: TurnStore) -> Turn:
+    """The note that waits in the conversation."""
+    note = await store.head(Lane("notice:chat"))
+    assert note is not None
+    return note
 
 
 @pytest.mark.parametrize(
@@ -236,15 +315,6 @@ async def test_stop_marks_an_answer_with_undelivered_parts(
     await store.record_delivered(ticket, tuple(f"m{n}" for n in range(shown)))
     assert (await stop(store)).verdict is verdict
     assert (await row(store, ticket.n)).stop is (verdict is StopVerdict.STOPPING)
-
-
-async def test_stop_closes_a_queued_head_as_stopped(store: TurnStore) -> None:
-    a, b = await queued(store, "a", "b")
-    stopped = await stop(store)
-    assert (stopped.verdict, stopped.n) == (StopVerdict.WITHDRAWN, a)
-    found = await row(store, a)
-    assert (found.state, found.outcome, found.closed) == (State.CLOSED, Outcome.STOPPED, AT)
-    assert (await row(store, b)).state is State.QUEUED
 
 
 async def test_stop_with_nothing_open_says_so_and_leaves_its_id_free(store: TurnStore) -> None:
@@ -520,11 +590,10 @@ async def test_a_single_head_is_claimed_unchanged_with_merging_on(store: TurnSto
 
 
 async def test_stopping_a_queued_head_queues_its_note(store: TurnStore) -> None:
-    await queued(store, "a")
+    (a,) = await queued(store, "a")
     stopped = await stop(store)
-    assert stopped.verdict is StopVerdict.WITHDRAWN
-    note = await store.head(Lane("notice"))
-    assert note is not None
+    assert (stopped.verdict, stopped.n, stopped.waiting) == (StopVerdict.WITHDRAWN, 0, (a,))
+    note = await _note(store)
     assert (note.id, note.kind, note.state) == ("stop", Kind.NOTE, State.QUEUED)
     assert (await stop(store)).verdict is StopVerdict.DUPLICATE
 
@@ -645,7 +714,7 @@ async def test_an_exhausted_budget_gives_the_next_slot_after_an_interval(store: 
 async def test_a_stop_for_a_given_turn_stops_only_that_turn(store: TurnStore) -> None:
     ticket = await running(store, "a")
     await queued(store, "b")
-    assert (await store.stop(CHAT, new_turn("s1", lane="notice"), "Ann", AT, only=ticket.n + 1)).n == 0
+    assert (await store.stop(CHAT, stop_command("s1"), "Ann", AT, only=ticket.n + 1)).n == 0
     assert not (await row(store, ticket.n)).stop
-    stopped = await store.stop(CHAT, new_turn("s2", lane="notice"), "Ann", AT, only=ticket.n)
+    stopped = await store.stop(CHAT, stop_command("s2"), "Ann", AT, only=ticket.n)
     assert (stopped.verdict, stopped.n) == (StopVerdict.STOPPING, ticket.n)

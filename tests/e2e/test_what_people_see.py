@@ -138,7 +138,7 @@ async def test_an_answer_ready_before_the_bridge_hears_of_stop_is_still_shown(al
     assert [form.stream for form in await alice.forms(answer)] == [""]
 
 
-async def test_stop_as_a_reply_keeps_the_shown_text_and_the_next_question_runs(alice: Onlooker) -> None:
+async def test_stop_as_a_reply_keeps_the_shown_text_and_ends_the_waiting_question_too(alice: Onlooker) -> None:
     await alice.ask("I'm Alice", "Hello Alice.")
     answer = await alice.ask("without end", "So far I know this much")
     await alice.say("What's my name?")
@@ -150,8 +150,9 @@ async def test_stop_as_a_reply_keeps_the_shown_text_and_the_next_question_runs(a
     await alice.say("/stop")
     await expect(answer).to_contain_text("Stopped. The agent may already have done part of the work.")
     await expect(answer).to_contain_text("So far I know this much")
-    await alice.reads("Your name is Alice.")
+    await alice.reads("Stopped before the agent was asked: “What's my name?”")
     await expect(waiting.get_by_test_id("reaction")).to_have_count(0)
+    await alice.ask("What's my name?", "Your name is Alice.")
 
 
 async def test_an_answer_may_replace_the_agents_announcement(meanwhile: Meanwhile) -> None:
@@ -285,6 +286,8 @@ async def test_in_a_group_any_member_may_stop_a_run_and_the_note_names_them(stag
     waits = thread.get_by_text("I'm still busy with the question before yours.")
     await expect(waits).to_have_count(1, timeout=2 * SLOWEST)  # one note after half a minute
     await thread.get_by_role("button", name="Stop").click()
-    await expect(thread.locator(BOT).first).to_contain_text("Stopped by Bob Tran.", timeout=SLOWEST)
+    await expect(thread.locator(BOT).first).to_contain_text(
+        "Bob Tran stopped Alice Nguyen's question.", timeout=SLOWEST
+    )
     await expect(thread.get_by_test_id("action-note")).to_have_count(0)
     await bob.picture("stopped-by")

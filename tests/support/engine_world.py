@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, Self
 from bridge.core.errors import TurnFailure
 from bridge.core.lease import Lease
 from bridge.core.live_message import LiveMessage
+from bridge.core.outbound.answers_and_notes import note, note_turn
 from bridge.core.ports.agent import AgentEvent, Answer, Question, RunEnded
 from bridge.core.ports.channel import Chunk, Roster
 from bridge.core.ports.store import TurnStore
@@ -31,6 +32,7 @@ from bridge.tasks import Tasks
 from support.memory_store import MemoryStore
 
 EPOCH = 1_700_000_000.0
+ANN, BOB = Person("29:ann", "aad-ann", "Ann"), Person("29:bob", "aad-bob", "Bob")
 WHOLE_TURN = 600.0
 # Most tests are about a bot without progress.
 PLAIN = ProgressSwitches(streaming=False, progress=False, notify=False, reactions=False)
@@ -254,12 +256,19 @@ def new_turn(
     accepted: float = EPOCH,
     again_of: int | None = None,
     activities: tuple[Activity, ...] = (),
+    who: Person = ANN,
+    where: str = "",
 ) -> NewTurn:
-    """A turn of Ann in the lane; conversation and session have the lane's name, too."""
-    payload = Payload(
-        reference(lane, scope), Person("29:ann", "aad-ann", "Ann"), "helper", f"user-{lane}", text or id_, activities
-    )
+    """A turn of a person in the lane; session and conversation (unless `where` names one) have the lane's name, too."""
+    payload = Payload(reference(where or lane, scope), who, "helper", f"user-{lane}", text or id_, activities)
     return NewTurn(id_, kind, Lane(lane), payload, accepted, again_of)
+
+
+def stop_command(
+    id_: str = "stop", *, where: str = "chat", who: Person = ANN, scope: Scope = Scope.PERSONAL
+) -> NewTurn:
+    """`/stop` in the conversation `where`, as `core.decide` hands the command to the engine."""
+    return note_turn(id_, Payload(reference(where, scope), who), note(""), EPOCH)
 
 
 async def _stay(_owner: str) -> None:

@@ -10,6 +10,7 @@ from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.merging import mergeable_count, merged, own_text
+from bridge.core.outbound.answers_and_notes import stopped_early
 from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
 from bridge.core.turn import (
     Accepted,
@@ -37,6 +38,16 @@ from support.memory_files import MemoryFiles
 _CLAIMED = (State.RUNNING, State.ANSWERED)
 _EMPTY = Payload(Reference("", "", Scope.PERSONAL, "", "", ""), Person("", "", ""))
 _BATCH = 500
+
+
+def _asker(payload: Payload) -> tuple[str, str]:
+    return payload.person.aad_id.lower() or payload.person.teams_id, payload.reference.conversation
+
+
+def _may_be_stopped(row: Turn) -> bool:
+    """All but a question of whose answer the last part is on its way."""
+    parts = len(row.reply.activities) if row.reply else 0
+    return row.state is not State.ANSWERED or parts - len(row.delivered) > 1
 
 
 def _now() -> float:
@@ -255,6 +266,12 @@ class MemoryStore:
         self._notify_owner(stopped.n if stopped.verdict is StopVerdict.STOPPING else 0)
         return stopped
 
+    async def call_owner(self, lane: Lane) -> None:
+        self._enter("call_owner")
+        claimed = next((row.n for row in self._open(lane) if row.state in _CLAIMED), 0)
+        await self._commit()
+        self._notify_owner(claimed)
+
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
         self._enter("drop")
         row = self.rows.get(n)
@@ -403,21 +420,25 @@ class MemoryStore:
     def _stop(self, lane: Lane, note: NewTurn, by: str, at: float, only: int) -> Stopped:
         if note.id in self._ids:
             return Stopped(StopVerdict.DUPLICATE)
-        head = next(iter(self._open(lane)), None)
-        if head is None or head.kind is not Kind.ASK or (only and (head.n != only or head.state is State.QUEUED)):
+        asked = [row for row in self._open(lane) if row.kind is Kind.ASK and _may_be_stopped(row)]
+        claimed = [row for row in asked if row.state in _CLAIMED and only in (0, row.n)]
+        own = [row for row in asked if not only and _asker(row.payload) == _asker(note.payload)]
+        waiting = [row for row in own if row.state is State.QUEUED]
+        head = next((row for row in claimed if row in own or not own), None)
+        for row in waiting:
+            self._put(replace(row, state=State.CLOSED, outcome=Outcome.STOPPED, closed=at), "closed:stopped")
+        if head is not None:
+            self._put(replace(head, stop=True, stopped_by=by), "stop")
+        if waiting:
+            self._new(stopped_early(note, waiting), self._owner)
+        elif head is not None:
+            self._last += 1
+            row = Turn(self._last, note.id, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
+            self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
+        else:
             return Stopped(StopVerdict.NOTHING)
-        if head.state is State.QUEUED:
-            self._put(replace(head, state=State.CLOSED, outcome=Outcome.STOPPED, closed=at), "closed:stopped")
-            self._new(note, self._owner)
-            return Stopped(StopVerdict.WITHDRAWN, head.n)
-        parts = len(head.reply.activities) if head.reply else 0
-        if head.state is State.ANSWERED and parts - len(head.delivered) <= 1:
-            return Stopped(StopVerdict.NOTHING)
-        self._put(replace(head, stop=True, stopped_by=by), "stop")
-        self._last += 1
-        row = Turn(self._last, note.id, Kind.NOTE, lane, State.CLOSED, _EMPTY, at)
-        self._insert(replace(row, outcome=Outcome.DELIVERED, closed=at))
-        return Stopped(StopVerdict.STOPPING, head.n)
+        verdict = StopVerdict.WITHDRAWN if head is None else StopVerdict.STOPPING
+        return Stopped(verdict, 0 if head is None else head.n, tuple(row.n for row in waiting))
 
     async def _notified(self, result: EditResult) -> EditResult:
         await self._commit()

@@ -11,7 +11,7 @@ from bridge.core.turn import Kind, Lane, Outcome, Reply, Stopped, Ticket, Turn
 from bridge.store.postgres import postgres_store
 from bridge.store.sqlite import sqlite_store
 from bridge.store.table import TurnTable
-from support.engine_world import EPOCH, new_turn
+from support.engine_world import EPOCH, new_turn, stop_command
 from support.memory_store import MemoryStore
 from support.postgres_server import dsn, fresh_schema
 
@@ -66,8 +66,8 @@ async def answered(store: TurnStore, id_: str = "a", parts: int = 1) -> Ticket:
 
 
 async def stop(store: TurnStore, lane: Lane = CHAT, id_: str = "stop") -> Stopped:
-    """`/stop` by Ann; the note has a separate lane."""
-    return await store.stop(lane, new_turn(id_, lane="notice", kind=Kind.NOTE), "Ann", AT)
+    """`/stop` by Ann in the conversation with the lane's name."""
+    return await store.stop(lane, stop_command(id_, where=lane), "Ann", AT)
 
 
 async def closed(store: TurnStore, id_: str = "a", at: float = AT) -> int:

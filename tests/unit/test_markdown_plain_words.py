@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.core.identity import display_name
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.outbound.answers_and_notes import stopped
 from bridge.core.ports.agent import ToolBegan
 from bridge.core.progress.activity_line import ActivityLine
-from bridge.core.turn import Reference, Scope
+from bridge.core.turn import Payload, Person, Reference, Scope
 
 HOSTILE = "[Sign in](https://evil.example) <at>Bob</at> <b>x</b> **y**"
 WORDS = "Sign in ( evil.example) at Bob /at b x /b y"
@@ -48,6 +49,9 @@ def test_the_activity_line_has_no_markup_from_the_agents_tools(event: ToolBegan,
 
 def test_a_name_in_the_note_of_a_stopped_turn_is_a_name_and_no_link() -> None:
     group = Reference("https://connector.example", "c", Scope.GROUP, "tenant", "bot", "a", "en")
+    asked = Payload(group, Person("29:a", "a", HOSTILE))
 
-    assert stopped(group, HOSTILE)["text"].startswith(f"Stopped by {WORDS}.")
-    assert stopped(group, "**")["text"].startswith("Stopped. ")
+    hostile = display_name(HOSTILE)
+    assert stopped(asked, "Bob")["text"].startswith(f"Bob stopped {plain_words(hostile)}'s question.")
+    assert stopped(asked, hostile)["text"].startswith(f"Stopped by {plain_words(hostile)}.")
+    assert stopped(asked, "**")["text"].startswith("Stopped. ")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.core.live_message import LiveMessage
 from bridge.core.ports.agent import TextCame, TextWithdrawn, Thinking, ToolBegan, ToolEnded
@@ -90,6 +92,54 @@ def test_a_stream_without_news_asks_every_ten_seconds_whether_it_was_stopped(new
     chunks = [step for _, step in sent if isinstance(step, Chunk)]
     assert [step.sequence for step in chunks] == list(range(1, len(chunks) + 1))
     assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(chunks) if not earlier.informative)
+
+
+def test_a_stream_on_whose_chat_a_person_writes_asks_at_once_and_then_each_second_whether_it_was_stopped() -> None:
+    machine = progress()
+    (opened, first), *_ = play(machine, 1.5)
+    assert isinstance(first, Chunk)
+    assert machine.listen()
+    assert machine.wait(opened + 0.3) == pytest.approx(0.7)  # Teams allows one request a second
+    times = [at for at, step in play(machine, 20.0, now=opened + 0.3) if isinstance(step, Chunk)]
+    assert times[0] - opened <= 1.1
+    assert all(1.0 <= later - earlier <= 1.2 for earlier, later in pairwise(times))
+
+
+@given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=30))
+def test_whenever_a_person_writes_the_stream_asks_within_a_second_and_never_twice_in_a_second(
+    written: list[float],
+) -> None:
+    machine = progress()
+    asked, now, waiting = [0.0], 0.0, sorted(written)
+    while now < 109.0:
+        now = min(now + (machine.wait(now) or 1.0), *waiting[:1], 109.0)
+        if waiting and waiting[0] <= now:
+            waiting.pop(0)
+            machine.listen()
+        step = machine.step(now)
+        if step is not None:
+            asked.append(now)
+            machine.sent(step, "m1", now)
+    assert all(later - earlier >= 1.0 - 1e-9 for earlier, later in pairwise(asked))
+    behind = [min(at for at in asked if at >= moment) - moment for moment in written if asked[1] <= moment < 108.0]
+    assert max(behind, default=0.0) <= 1.0 + 0.06
+
+
+def test_a_person_who_writes_during_a_request_has_a_request_of_her_own() -> None:
+    machine = progress()
+    first = machine.step(1.0)
+    assert first is not None
+    machine.sent(first, "m1", 1.0)
+    assert machine.listen()
+    second = machine.step(2.0)
+    assert second is not None
+    machine.listen()  # the request is under way: Stop may come after Teams has answered
+    machine.sent(second, "m1", 2.1)
+    assert machine.step(3.1) is not None
+
+
+def test_without_an_open_stream_there_is_no_stop_to_hear_of() -> None:
+    assert not progress().listen()
 
 
 def test_the_text_of_a_stream_only_grows() -> None:

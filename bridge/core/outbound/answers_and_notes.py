@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
-from bridge.core.identity import notice_lane
+from bridge.core.identity import display_name, notice_lane, typed_text
 from bridge.core.markdown.agent_cards import CARD_TYPE, AgentCard
 from bridge.core.markdown.plain_words import plain_words
 from bridge.core.markdown.render import render_answer, render_with_cards
 from bridge.core.markdown.split import units
 from bridge.core.teams_limits import PART_UNITS
 from bridge.core.texts import say
-from bridge.core.turn import Activity, Kind, NewTurn, Payload, Reference, Scope
+from bridge.core.turn import Activity, Kind, NewTurn, Payload, Scope, Turn
 
 # The AI label is for the agent's words, not for notes; at most one such entity in an activity.
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/bot-messages-ai-generated-content
@@ -31,6 +32,9 @@ LONGEST_ANSWER = 400_000  # characters; a longer answer is cut
 _QUOTES_AND_MENTIONS = re.compile(r'<quoted messageId="\w+"/>|</?at>')
 _CARD_FRAME = 100  # units of an attachment around the card's content
 _LONGEST_SUMMARY = 200
+# Questions named in the note of an early stop, and characters of each.
+_NAMED = 5
+_LONGEST_NAME = 60
 
 
 def note(words: str) -> Activity:
@@ -91,12 +95,34 @@ def _labelled(text: str, cards: Sequence[AgentCard] = ()) -> Activity:
     return message
 
 
-def stopped(reference: Reference, by: str) -> Activity:
-    """The note of a stopped turn; in groups and channels with the name of the person who stopped the turn."""
-    name = plain_words(by)
-    if name and reference.scope is not Scope.PERSONAL:
+def stopped(asked: Payload, by: str) -> Activity:
+    """The note of a stopped question; in groups and channels with the name of the person who stopped the run.
+
+    A further name is the asker's, if a different person stopped the run.
+    """
+    reference, name, owner = asked.reference, plain_words(by), plain_words(display_name(asked.person.name))
+    if not name or reference.scope is Scope.PERSONAL:
+        return note(say("stopped", reference.locale))
+    if not owner or owner == name:
         return note(say("stopped_by", reference.locale, name=name))
-    return note(say("stopped", reference.locale))
+    return note(say("stopped_for", reference.locale, name=name, owner=owner))
+
+
+def stopped_early(command: NewTurn, waiting: Sequence[Turn]) -> NewTurn:
+    """The note turn `command` with a sentence that names the questions closed by `/stop` while they waited."""
+    named = [f"“{_beginning(turn)}”" for turn in waiting[:_NAMED]]
+    if len(named) < len(waiting):
+        named.append(say("stopped_more", command.locale, count=len(waiting) - len(named)))
+    words = say("stopped_early", command.locale, questions=", ".join(named))
+    return replace(command, payload=replace(command.payload, activities=(note(words),)))
+
+
+def _beginning(question: Turn) -> str:
+    """The first words of a question as typed; without words the name of the first file, else the turn's short id."""
+    asked = question.payload
+    typed = typed_text(asked.reference.scope, asked.text) or (asked.files[0].name if asked.files else "")
+    words = plain_words(typed) or question.name
+    return words if len(words) <= _LONGEST_NAME else words[:_LONGEST_NAME].rstrip() + "…"
 
 
 def below_text(above: str, activity: Activity) -> Activity:

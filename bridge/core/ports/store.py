@@ -214,13 +214,20 @@ class TurnStore(Protocol):
         ...
 
     async def stop(self, lane: Lane, note: NewTurn, by: str, at: float, *, only: int = 0) -> Stopped:
-        """Stop the question at the front of the lane, for the command with `note.id`; a repeat does nothing.
+        """Stop all that the person of `note` asked in the conversation of `note`, and in `lane`; a repeat does nothing.
 
-        A running question, or an answered question with two or more parts to deliver, is marked, and the owner is
-        called (`on_stop`). A queued head is closed as stopped, and `note`, which tells people, is queued in the same
-        transaction. `by`: the name of the person who stops. `only`: if not 0, the number of the turn to stop; a queued
-        turn is then left alone.
+        Queued questions are closed as stopped, and a note that names the questions (`stopped_early` makes `note` that
+        note) is queued in the same transaction. A running question, or an answered question with two or more parts to
+        deliver, is marked, and the owner is called (`on_stop`). If the person has no such question, the claimed
+        question of the lane is marked, whoever asked.
+
+        The command is known by `note.id`. `by`: the name of the person who stops. `only`: if not 0, the number of the
+        only turn to stop; a queued turn is then left alone.
         """
+        ...
+
+    async def call_owner(self, lane: Lane) -> None:
+        """Call the owner of the lane's claimed turn (`on_stop`), whether the turn is marked to be stopped or not."""
         ...
 
     async def drop(self, n: int, note: NewTurn, at: float) -> DropVerdict:
@@ -271,9 +278,10 @@ class TurnStore(Protocol):
         ...
 
     def on_stop(self, callback: Callable[[int], None]) -> None:
-        """Call `callback` with the number of each turn that any replica marks to be stopped; never on a SQLite file.
+        """Call `callback` with the number of each turn that any replica marks to be stopped, and for `call_owner`.
 
-        The callback must be fast and must not raise. Calls may get lost; `Heartbeat.stops` names every marked turn.
+        Never called on a SQLite file. The callback must be fast and must not raise. Calls may get lost;
+        `Heartbeat.stops` names every marked turn.
         """
         ...
 

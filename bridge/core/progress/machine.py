@@ -18,7 +18,7 @@ from bridge.core.markdown.split import units
 from bridge.core.ports.agent import AgentEvent
 from bridge.core.ports.channel import Chunk
 from bridge.core.progress.activity_line import ActivityLine, duration
-from bridge.core.teams_limits import PART_UNITS, STREAM_SECONDS
+from bridge.core.teams_limits import PART_UNITS, STREAM_INTERVAL, STREAM_SECONDS
 from bridge.core.turn import Scope
 
 # Seconds before the first progress; an answer ready earlier is shown without any progress before.
@@ -27,8 +27,10 @@ PLACEHOLDER_AFTER = 3.0
 # People look at the chat for so long; a later answer, if no text was visible before, must notify them.
 ATTENTION_SECONDS = 20.0
 # Seconds after which a stream without news repeats its last text: only a response tells that the user pressed Stop.
+# Shorter once the user has written again (`_patience`): then a newer question may wait for the end of this run.
 LISTEN_SECONDS = 10.0
 _TRY_AGAIN = 1.0
+_FASTEST = 1.5
 _CARD_UNITS = 1000  # room for the placeholder's card below the text, in the same message
 _LEAST_PAUSE = 0.05
 _CHARACTERS_A_SECOND = 4000
@@ -104,6 +106,7 @@ class ProgressMachine:
         self._announced = ""
         self._withdrawals = 0
         self._news = True
+        self._listens = self._asked_to_listen = self._awaited = False
         self._opened = self._sent_at = began
         self.message = earlier.id if earlier is not None else ""
         self._unclosed_stream = earlier is not None and earlier.stream
@@ -119,6 +122,16 @@ class ProgressMachine:
         first, self._news = not self._news, True
         return first
 
+    def listen(self) -> bool:
+        """Send the open stream's next request as soon as Teams allows, with or without news; False: no stream is open.
+
+        For a person who writes while the stream is open: the person may have pressed Stop just before.
+        """
+        if self.streams:
+            self._listens = self._awaited = True
+            self._not_before = min(self._not_before, self._sent_at + STREAM_INTERVAL)
+        return self.streams
+
     @property
     def streams(self) -> bool:
         """Whether a stream of this machine is open."""
@@ -128,9 +141,11 @@ class ProgressMachine:
         """Seconds until the next `step` unless an event comes earlier; None: progress has ended."""
         if self._phase is _Phase.ENDED:
             return None
-        due = self._not_before if self._news else max(self._not_before, self._began + self._next_time_change(now))
+        due = self._not_before
+        if not (self._news or self._listens):
+            due = max(due, self._began + self._next_time_change(now))
         if self.streams:
-            own = min(self._opened + STREAM_SECONDS, self._sent_at + LISTEN_SECONDS)
+            own = min(self._opened + STREAM_SECONDS, self._sent_at + self._patience())
             due = min(due, max(self._not_before, own))
         return max(_LEAST_PAUSE, due - now)
 
@@ -139,6 +154,8 @@ class ProgressMachine:
         if now < self._not_before or self._phase is _Phase.ENDED:
             return None
         self._news = False
+        # a person who writes during the request may have pressed Stop after Teams' response
+        self._asked_to_listen, self._listens = self._listens, False
         return self._next(now)
 
     def sent(self, step: Step, id_: str, now: float) -> None:
@@ -158,7 +175,8 @@ class ProgressMachine:
             case UpdatePlaceholder():
                 self.visible_text = step.text
         self._last_sent, self._sent_at = _content(step), now
-        self._not_before = now + self._in_time(now, self._pace(now))
+        pause = self._patience() if self.streams and self._awaited else self._pace(now)
+        self._not_before = now + self._in_time(now, STREAM_INTERVAL if self._listens else pause)
 
     def _unnamed(self, now: float) -> None:
         """Teams named no id for the message just sent: the message can neither grow nor be replaced.
@@ -177,8 +195,10 @@ class ProgressMachine:
     def skipped(self, now: float) -> None:
         """The budgets had no room for the request: try again later with newer content."""
         self._spread = (self._spread + _GOLDEN) % 1.0
-        self._not_before = now + self._in_time(now, max(_TRY_AGAIN, self._interval() * self._spread))
         self._news = True
+        self._listens = self._listens or self._asked_to_listen
+        pause = _TRY_AGAIN if self._listens else max(_TRY_AGAIN, self._interval() * self._spread)
+        self._not_before = now + self._in_time(now, pause)
 
     def refused(self, *, stream_over: bool = False) -> None:
         """Teams refused the request, which ends progress, or with `stream_over` only the stream.
@@ -221,7 +241,7 @@ class ProgressMachine:
             case _Phase.NOTHING | _Phase.STREAM:
                 if self.streams and now - self._opened >= STREAM_SECONDS:
                     return CloseStream(self.visible_text or line, self.message)
-                listens = now - self._sent_at >= LISTEN_SECONDS
+                listens = self._asked_to_listen or now - self._sent_at >= self._patience()
                 if text and (text != self.visible_text or listens):
                     return Chunk(text, self._sequence + 1, self.message, informative=False)
                 if not self.visible_text and (line != self._last_sent or listens):
@@ -257,9 +277,16 @@ class ProgressMachine:
         """The pause, shortened where an open stream must be closed before Teams ends the stream."""
         return min(pause, max(_TRY_AGAIN, self._opened + STREAM_SECONDS - now)) if self.streams else pause
 
+    def _patience(self) -> float:
+        """Seconds without news until the stream repeats its text, to hear of Stop."""
+        if not self._awaited:
+            return LISTEN_SECONDS
+        load = self._interval()
+        return STREAM_INTERVAL if load <= _FASTEST else load
+
     def _pace(self, now: float) -> float:
         seconds = now - self._began
-        own = 1.5 if seconds < 30 else 3.0 if seconds < 120 else 6.0
+        own = _FASTEST if seconds < 30 else 3.0 if seconds < 120 else 6.0
         # the whole text is rendered for each request, so a longer text gets fewer requests
         return max(own, len(self.visible_text) / _CHARACTERS_A_SECOND, self._interval())
 

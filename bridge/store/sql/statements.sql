@@ -6,8 +6,8 @@
 -- name: accept
 -- Without a limit the queue is not counted: thousands of greetings may wait in a lane, and each new greeting would read
 -- all rows. No row is inserted if an edit of the message came before the message: the operation then uses the edit.
-INSERT INTO turns (id, kind, lane, session, state, owner, fence, again_of, payload, accepted, history)
-SELECT :id, :kind, :lane, :session,
+INSERT INTO turns (id, kind, lane, session, asker, state, owner, fence, again_of, payload, accepted, history)
+SELECT :id, :kind, :lane, :session, :asker,
        CASE WHEN busy THEN 'queued' ELSE 'running' END,
        :owner,
        CASE WHEN busy THEN 0 ELSE 1 END,
@@ -101,8 +101,20 @@ UPDATE turns SET state = 'closed', outcome = :outcome, delivery = :delivery, sen
 WHERE n = :n AND owner = :owner AND fence = :fence AND state IN ('running', 'answered')
 RETURNING n;
 
+-- name: running_in_lane
+SELECT n FROM turns WHERE lane = :lane AND state IN ('running', 'answered');
+
+-- name: stop_own
+-- All that a person has asked in a conversation: waiting questions are closed, a claimed question is marked, unless only
+-- the last part of the answer is left. A single statement, since a question may be claimed or released at any moment.
+-- Rows of an earlier version have no asker and count as everybody's.
+UPDATE turns SET <stopped>
+WHERE lane = :lane AND state <> 'closed' AND kind = 'ask' AND asker IN (:asker, '')
+  AND (state IN ('queued', 'running') OR state = 'answered' AND parts - sent > 1)
+RETURNING *;
+
 -- name: stop_running
-UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
+UPDATE turns SET stop = CASE WHEN stop = 0 THEN 1 ELSE stop END, stopped_by = :by, history = history || :step
 WHERE lane = :lane AND state <> 'closed' AND state = 'running' AND kind = 'ask' AND (:only = 0 OR n = :only)
 RETURNING n;
 
@@ -111,11 +123,6 @@ RETURNING n;
 UPDATE turns SET stop = 1, stopped_by = :by, history = history || :step
 WHERE lane = :lane AND state <> 'closed' AND state = 'answered' AND kind = 'ask' AND parts - sent > 1
   AND (:only = 0 OR n = :only)
-RETURNING n;
-
--- name: stop_queued
-UPDATE turns SET state = 'closed', outcome = 'stopped', closed = :at, history = history || :closing
-WHERE n = (SELECT min(n) FROM turns WHERE lane = :lane AND state <> 'closed') AND state = 'queued' AND kind = 'ask'
 RETURNING n;
 
 -- name: remember_command
