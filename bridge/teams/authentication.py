@@ -27,7 +27,7 @@ import jwt
 
 from bridge.core.errors import BridgeError
 from bridge.teams.clouds import Cloud
-from bridge.teams.signing_keys import SigningKeys
+from bridge.teams.signing_keys import KeysNotFetched, SigningKeys
 
 CHANNEL = "msteams"
 SKEW = 300.0  # seconds of difference between two clocks
@@ -41,8 +41,8 @@ _JWS = jwt.PyJWS()
 class Refused(BridgeError):
     """A refused request. The HTTP answer is `status` with an empty body; logs and metrics get `reason`.
 
-    Status 503 means only: a plausible token arrived before any signing key could be fetched, so Teams should send
-    the activity again.
+    Status 503 means only: a plausible token names a signing key that was not among the loaded keys, and newer keys
+    could not be fetched in time. Teams should send the activity again.
     """
 
     label = "refused"
@@ -159,9 +159,12 @@ class Verifier:
         # Claims first: the check is cheap, and only a token for the bot's app id may cause a fetch of keys.
         self._check_issuer(values)
         expires, service_url = self._check_claims(values)
-        key = await self._keys.find(kid)
+        try:
+            key = await self._keys.find(kid)
+        except KeysNotFetched as unknown:
+            _refuse(503, unknown.reason if self._keys.loaded else "no_keys_yet")
         if key is None:
-            _refuse(401 if self._keys.loaded else 503, "unknown_key" if self._keys.loaded else "no_keys_yet")
+            _refuse(401, "unknown_key")
         self._check_issuer(values)
         try:
             _JWS.decode_complete(authorization.removeprefix("Bearer "), key.public, algorithms=["RS256"])
