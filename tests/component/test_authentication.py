@@ -361,23 +361,84 @@ async def test_an_activity_that_matches_its_token_is_accepted() -> None:
         {"channelId": "webchat"},
         {"channelId": None},
         {"channelId": ["msteams"]},
-        {"channelData": None},
-        {"channelData": {}},
-        {"channelData": []},
-        {"channelData": {"tenant": TENANT}},
-        {"channelData": {"tenant": {"id": None}}},
-        {"channelData": {"tenant": {"id": "another"}}},
-        {"channelData": {"tenant": {"id": [TENANT]}}},
         {"conversation": None},
         {"conversation": "a:1"},
-        {"conversation": {"id": "a:1", "tenantId": "another"}},
-        {"conversation": {"id": "a:1", "tenantId": None}},
     ],
 )
 async def test_an_activity_that_does_not_match_its_token_is_forbidden(changes: dict[str, Any]) -> None:
     async with bench() as b:
         assert await b.bound(b.microsoft.activity(**changes)) == 403
         assert await b.bound({k: v for k, v in b.microsoft.activity().items() if k not in changes}) == 403
+
+
+NO_TENANT: list[object] = [None, [], {}, {"tenant": TENANT}, {"tenant": {"id": None}}, {"tenant": {"id": [TENANT]}}]
+HERE, ELSEWHERE = {"tenant": {"id": TENANT}}, {"tenant": {"id": "another"}}
+
+
+@pytest.mark.parametrize(
+    ("channel_data", "tenant_id", "reason"),
+    [
+        *((nothing, TENANT, "") for nothing in NO_TENANT),
+        *((nothing, None, "foreign_tenant") for nothing in NO_TENANT),
+        *((nothing, "another", "foreign_tenant") for nothing in NO_TENANT),
+        *((HERE, nothing, "") for nothing in (None, "", 7, TENANT.upper())),
+        *((ELSEWHERE, nothing, "foreign_tenant") for nothing in (None, "", 7, "another")),
+        (HERE, "another", "two_tenants"),
+        (ELSEWHERE, TENANT, "two_tenants"),
+        (ELSEWHERE, "a third", "two_tenants"),
+    ],
+)
+async def test_the_tenant_stands_in_channel_data_or_conversation_and_is_a_single_one(
+    channel_data: object, tenant_id: object, reason: str
+) -> None:
+    async with bench() as b:
+        claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token()}")
+        conversation = {"id": "a:1", "tenantId": tenant_id}
+        activity = b.microsoft.activity(channelData=channel_data, conversation=conversation)
+
+        if not reason:
+            b.verifier.bind(claims, activity)
+            return
+        with pytest.raises(Refused) as refused:
+            b.verifier.bind(claims, activity)
+        assert (refused.value.status, refused.value.reason) == (403, reason)
+
+
+@pytest.mark.parametrize("url", ["HTTP://LocalHost:{}/emea/", "http://localhost:{}/emea", "Http://LOCALHOST:{}/emea/"])
+@pytest.mark.parametrize("signed_url", ["http://localhost:{}/emea/", "hTTP://lOCALHOST:{}/emea"])
+async def test_service_urls_are_compared_without_regard_to_case_of_scheme_and_host(url: str, signed_url: str) -> None:
+    async with bench() as b:
+        port = b.microsoft.url.rpartition(":")[2]
+        cloud = custom(f"{b.microsoft.url}/openid", b.microsoft.url, [f"localhost:{port}"])
+        async with httpx.AsyncClient() as http:
+            verifier = Verifier(cloud, APP, frozenset({TENANT}), http)
+            token = b.microsoft.token(serviceurl=signed_url.format(port))
+            claims = await verifier.verify_header(f"Bearer {token}")
+
+            bound = verifier.bind(claims, b.microsoft.activity(serviceUrl=url.format(port)))
+            assert bound["serviceUrl"].removesuffix("/") == f"http://localhost:{port}/emea"
+
+            for other in (
+                "http://localhost:{}/EMEA/",
+                "http://localho\u017ft:{}/emea/",
+            ):  # the long s is an s in capitals
+                with pytest.raises(Refused):
+                    verifier.bind(claims, b.microsoft.activity(serviceUrl=other.format(port)))
+
+
+@pytest.mark.parametrize(
+    "kind", ["installationUpdate", "conversationUpdate", "messageUpdate", "messageDelete", "messageReaction"]
+)
+async def test_an_event_without_service_url_has_the_address_of_its_token(kind: str) -> None:
+    async with bench() as b:
+        claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token()}")
+        event = b.microsoft.activity(type=kind)
+        del event["serviceUrl"]
+
+        assert b.verifier.bind(claims, event)["serviceUrl"] == f"{b.microsoft.url}/emea/"
+        assert b.verifier.bind(claims, {**event, "serviceUrl": None})["serviceUrl"] == f"{b.microsoft.url}/emea/"
+        with pytest.raises(Refused):
+            b.verifier.bind(claims, {**event, "serviceUrl": "https://evil.example/"})
 
 
 async def test_a_signed_address_outside_the_cloud_is_forbidden() -> None:
@@ -503,7 +564,7 @@ async def slices(document: object) -> AsyncIterator[bytes]:
 
 
 async def _storm(gaps: list[float], outage: int, rotation: int) -> None:
-    """After each of `gaps` a stranger comes; fetches fail until number `outage`; a new key comes with number `rotation`.
+    """After each of `gaps` a stranger comes; fetches fail until number `outage`; a new key comes at `rotation`.
 
     Fetches begin five seconds apart, each request waits six seconds at most, and the new key's request is answered 200,
     or 503 if no keys could be fetched, and 200 when Teams sends the request again.
