@@ -26,13 +26,16 @@ import httpx
 import jwt
 
 from bridge.core.errors import BridgeError
-from bridge.teams.clouds import Cloud
-from bridge.teams.signing_keys import SigningKeys
+from bridge.teams.clouds import Cloud, lower_host
+from bridge.teams.signing_keys import KeysNotFetched, SigningKeys
 
 CHANNEL = "msteams"
 SKEW = 300.0  # seconds of difference between two clocks
 LONGEST_TOKEN = 8192  # characters of the whole header; Microsoft's tokens have about 1 kB
 CACHED_TOKENS = 4096  # Teams sends many activities with the same token; a tenant uses a handful at a time
+
+# Events of a chat, which may come without `serviceUrl` (docs/reference/teams.md, "Events").
+_EVENTS = ("installationUpdate", "conversationUpdate", "messageUpdate", "messageDelete", "messageReaction")
 
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+", re.ASCII)
 _JWS = jwt.PyJWS()
@@ -41,8 +44,8 @@ _JWS = jwt.PyJWS()
 class Refused(BridgeError):
     """A refused request. The HTTP answer is `status` with an empty body; logs and metrics get `reason`.
 
-    Status 503 means only: a plausible token arrived before any signing key could be fetched, so Teams should send
-    the activity again.
+    Status 503 means only: a plausible token names a signing key that was not among the loaded keys, and newer keys
+    could not be fetched in time. Teams should send the activity again.
     """
 
     label = "refused"
@@ -121,29 +124,35 @@ class Verifier:
             self._verified[digest] = claims
         return claims
 
-    def bind(self, claims: Claims, activity: dict[str, Any]) -> None:
-        """Check that the verified claims belong to the posted activity; a missing field is refused.
+    def bind(self, claims: Claims, activity: dict[str, Any]) -> dict[str, Any]:
+        """Check that the verified claims belong to the posted activity, and return the activity to work with.
 
-        botbuilder skips the checks of missing fields (docs/reference/teams.md, "Why the bridge verifies tokens
-        itself"). Raises: Refused (403).
+        In the result, scheme and host of `serviceUrl` are in lower case, and an event without `serviceUrl`, such as
+        the app's removal, has the token's. Other missing fields are refused; botbuilder skips their checks
+        (docs/reference/teams.md, "Why the bridge verifies tokens itself"). Raises: Refused (403).
         """
-        service_url = activity.get("serviceUrl")
+        service_url = activity.get("serviceUrl") or None
+        if service_url is None and activity.get("type") in _EVENTS:
+            service_url = claims.service_url
         if not isinstance(service_url, str) or not _same_url(service_url, claims.service_url):
             _refuse(403, "other_service_url")
+        service_url = lower_host(service_url)
         if not self._cloud.allows(service_url):
             _refuse(403, "foreign_service_host")
         if activity.get("channelId") != CHANNEL:
             _refuse(403, "other_channel")
         if CHANNEL not in claims.endorsements:
             _refuse(403, "key_not_endorsed")
-        tenant = _text(activity.get("channelData"), "tenant", "id").lower()
-        if tenant not in self._tenants:
-            _refuse(403, "foreign_tenant")
         conversation = activity.get("conversation")
         if not isinstance(conversation, dict):
             _refuse(403, "no_conversation")
-        if "tenantId" in conversation and _text(conversation, "tenantId").lower() != tenant:
+        named = (_text(activity.get("channelData"), "tenant", "id"), _text(conversation, "tenantId"))
+        tenants = {tenant.lower() for tenant in named if tenant}
+        if len(tenants) > 1:
             _refuse(403, "two_tenants")
+        if not tenants or not tenants <= self._tenants:
+            _refuse(403, "foreign_tenant")
+        return {**activity, "serviceUrl": service_url}
 
     async def _verify(self, authorization: str) -> Claims:
         found = _BEARER.fullmatch(authorization)
@@ -159,9 +168,12 @@ class Verifier:
         # Claims first: the check is cheap, and only a token for the bot's app id may cause a fetch of keys.
         self._check_issuer(values)
         expires, service_url = self._check_claims(values)
-        key = await self._keys.find(kid)
+        try:
+            key = await self._keys.find(kid)
+        except KeysNotFetched as unknown:
+            _refuse(503, unknown.reason if self._keys.loaded else "no_keys_yet")
         if key is None:
-            _refuse(401 if self._keys.loaded else 503, "unknown_key" if self._keys.loaded else "no_keys_yet")
+            _refuse(401, "unknown_key")
         self._check_issuer(values)
         try:
             _JWS.decode_complete(authorization.removeprefix("Bearer "), key.public, algorithms=["RS256"])
@@ -232,7 +244,7 @@ def _seconds(value: object) -> float | None:
 
 def _same_url(first: str, second: str) -> bool:
     # Teams writes the same address with and without a last slash; Microsoft's SDK 2.1.1 compares in the same way.
-    return first.removesuffix("/") == second.removesuffix("/")
+    return lower_host(first).removesuffix("/") == lower_host(second).removesuffix("/")
 
 
 def _text(value: object, *path: str) -> str:

@@ -221,14 +221,22 @@ def hosts_of_files(entries: Iterable[str]) -> frozenset[str]:
     return hosts
 
 
+def lower_host(url: str) -> str:
+    """The URL with scheme and host in lower case (RFC 3986 section 6.2.2.1); with other signs than ASCII, as given.
+
+    Letters outside ASCII stay, since some become ASCII letters in lower case (the Kelvin sign).
+    """
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}" if url.isascii() else url
+
+
 def endpoint(url: str) -> str:
     """The URL with scheme and host in lower case: https, or http to the local machine.
 
     A wrong URL is an error, with a sentence for the operator. Raises: ValueError.
     """
-    scheme, sep, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    url = f"{scheme.lower()}{sep}{host.lower()}{slash}{path}"
+    url = lower_host(url)
     parts = origin(url)
     if parts is None or (parts[0] != "https" and parts[1] not in LOOPBACK):
         raise ValueError(

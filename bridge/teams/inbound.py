@@ -92,8 +92,7 @@ class Inbound:
         """Take an activity in. Answers 200 after the turn is on disk, 503 where the store cannot keep the turn."""
         try:
             claims = await self._verifier.verify_header(request.authorization)
-            activity = await _activity(request)
-            self._verifier.bind(claims, activity)
+            activity = self._verifier.bind(claims, await _activity(request))
         except Refused as refused:
             metrics.INBOUND.labels(refused.reason).inc()
             self._report(refused)

@@ -1,7 +1,8 @@
 """The keys with which Microsoft signs activities: fetched by the cloud's OpenID metadata and refreshed in time.
 
-Fetches are asynchronous, limited in time and size, and never run twice at once. Keys are parsed once, refreshed in the
-background, and kept when a refresh fails. Rules: docs/reference/teams.md, "What an inbound token must prove".
+Fetches are asynchronous, limited in time and size, at least FETCH_PAUSE apart, and never run twice at once. Keys are
+parsed once, refreshed in the background, and kept when a refresh fails. A request whose key id is not among the keys
+waits for the next fetch. Rules: docs/reference/teams.md, "What an inbound token must prove".
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 from tenacity import AsyncRetrying, retry_if_result, wait_exponential_jitter
 
+from bridge.core.errors import BridgeError
 from bridge.teams.clouds import CLOUDS, Cloud, origin
 
 REFRESH_EVERY = 12 * 3600.0  # seconds; keys are valid for 24 h, so half a day is left for failures at Microsoft
-REFETCH_PAUSE = 30.0  # seconds between fetches for unknown key ids, however many ids strangers invent
+FETCH_PAUSE = 5.0  # seconds from the begin of a fetch to the next fetch, however many key ids strangers invent
+LONGEST_WAIT = 6.0  # seconds that a request may wait for keys: the pause, and a second for the fetch itself
+MOST_WAITING = 64  # requests that may wait at once; a stranger's requests must not pile up
 # Seconds for both documents together; Teams waits 15 s (docs/reference/teams.md, "Time to answer, and repeats").
 FETCH_LIMIT = 10.0
 LARGEST_DOCUMENT = 512 * 1024  # bytes; Microsoft's key list has about 50 kB
@@ -39,6 +43,16 @@ _UNTIL_LOADED = AsyncRetrying(
 _MICROSOFT_ORIGINS = frozenset(origin(cloud.openid_url) for cloud in CLOUDS.values())
 
 _log = structlog.get_logger(__name__)
+
+
+class KeysNotFetched(BridgeError):
+    """Whether a key id is published stays unknown: no keys were fetched since the request came. `reason` is a label."""
+
+    label = "keys_not_fetched"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,10 @@ class SigningKeys:
         self._monotonic = monotonic
         self._sleep = sleep
         self._keys: dict[str, SigningKey] = {}
-        self._asked = -math.inf
+        self._began = -math.inf  # of the last fetch
+        self._count = 0  # fetches begun
+        self._fresh = 0  # number of the fetch that brought the present keys
+        self._waiting = 0
         self._fetching: asyncio.Task[bool] | None = None
 
     @property
@@ -79,9 +96,19 @@ class SigningKeys:
         return bool(self._keys)
 
     async def find(self, kid: str) -> SigningKey | None:
-        """The key with the id `kid`, or None. An unknown id causes a fetch, at most each REFETCH_PAUSE seconds."""
-        if kid not in self._keys and (self._fetching is not None or self._monotonic() - self._asked >= REFETCH_PAUSE):
-            await self._refresh()
+        """The key with the id `kid`; None only if keys fetched since the call do not have the id either.
+
+        Waits for that fetch where the id is not among the present keys: LONGEST_WAIT seconds at most, and MOST_WAITING
+        callers at once. Raises: KeysNotFetched.
+        """
+        if kid not in self._keys:
+            if self._waiting >= MOST_WAITING:
+                raise KeysNotFetched("too_many_wait_for_keys")
+            self._waiting += 1
+            try:
+                await self._wait_for(kid)
+            finally:
+                self._waiting -= 1
         return self._keys.get(kid)
 
     async def run(self) -> None:
@@ -94,18 +121,40 @@ class SigningKeys:
             if self._fetching is not None:
                 self._fetching.cancel()
 
-    async def _refresh(self) -> bool:
-        if self._fetching is None:
-            self._fetching = asyncio.create_task(self._load(), name="signing-keys")
-            self._fetching.add_done_callback(self._fetched)
-        # shield: a cancelled caller must not cancel the fetch, for which more callers may wait.
-        return await asyncio.shield(self._fetching)
+    async def _wait_for(self, kid: str) -> None:
+        """Return once the key is here, or keys of a fetch that began after this call. Raises: KeysNotFetched."""
+        came, before = self._monotonic(), self._count
+        limit = asyncio.create_task(_slept(self._sleep, LONGEST_WAIT), name="signing-keys-wait")
+        try:
+            # A fetch that began before the request may have been answered before Microsoft published the key, so its
+            # keys can accept the request, but not refuse the request.
+            while kid not in self._keys and self._fresh <= before:
+                # After a failed fetch, the next may begin too late for this request.
+                if limit.done() or self._began + FETCH_PAUSE > came + LONGEST_WAIT:
+                    raise KeysNotFetched("keys_not_fetched")
+                await asyncio.wait({self._next_fetch(), limit}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            limit.cancel()
 
-    def _fetched(self, _task: asyncio.Task[bool]) -> None:
-        self._fetching = None
+    async def _refresh(self) -> bool:
+        # shield: a cancelled caller must not cancel the fetch, for which more callers may wait.
+        return await asyncio.shield(self._next_fetch())
+
+    def _next_fetch(self) -> asyncio.Task[bool]:
+        """The fetch that runs or waits for its pause; begun here if there is none."""
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._paced(), name="signing-keys")
+        return self._fetching
+
+    async def _paced(self) -> bool:
+        pause = self._began + FETCH_PAUSE - self._monotonic()
+        if pause > 0:
+            await self._sleep(pause)
+        return await self._load()
 
     async def _load(self) -> bool:
-        self._asked = self._monotonic()
+        self._began = self._monotonic()
+        self._count += 1
         try:
             async with asyncio.timeout(FETCH_LIMIT):
                 metadata = await self._document(self._cloud.openid_url)
@@ -113,11 +162,11 @@ class SigningKeys:
                 if not isinstance(issuer, str) or not issuer:
                     raise ValueError("metadata names no issuer")  # noqa: TRY301  the handler below maps all failures
                 keys = _parse_keys(await self._document(_key_address(self._cloud, metadata)))
-        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as failure:
+        except Exception as failure:  # noqa: BLE001  requests wait for this task: no answer may end it
             # The old keys stay: Microsoft publishes a new key days before its first use.
             _log.warning("signing_keys_not_fetched", failure=type(failure).__name__, loaded=self.loaded)
             return False
-        self.issuer, self._keys = issuer, keys
+        self.issuer, self._keys, self._fresh = issuer, keys, self._count
         self.on_change()
         return True
 
@@ -137,6 +186,10 @@ class SigningKeys:
         if not isinstance(document, dict):
             raise ValueError("document is no object")  # noqa: TRY004  the caller maps ValueError
         return document
+
+
+async def _slept(sleep: Callable[[float], Awaitable[None]], seconds: float) -> None:
+    await sleep(seconds)
 
 
 def _key_address(cloud: Cloud, metadata: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -19,11 +20,14 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 from support.servers import serving_on_test_port
 
 from bridge.teams.authentication import CACHED_TOKENS, Refused, Verifier
 from bridge.teams.clouds import custom
+from bridge.teams.signing_keys import KeysNotFetched, SigningKeys
 
 APP = "00000000-0000-4000-8000-0000000000aa"
 TENANT = "00000000-0000-4000-8000-0000000000bb"
@@ -78,18 +82,55 @@ class Microsoft:
 
 @dataclass
 class Times:
-    """Clocks that tests set, and sleeps that end as soon as `awake` is set."""
+    """Clocks that tests set. A sleep ends when the monotonic clock gets there, or at once if `awake` is set."""
 
     wall: float = field(default_factory=time.time)
     monotonic: float = 1000.0
     sleeps: list[float] = field(default_factory=list)
+    due: list[float] = field(default_factory=list)  # ends of the sleeps that have not ended
     awake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
-        self.monotonic += seconds
-        await self.awake.wait()
+        end = self.monotonic + seconds
+        self.due.append(end)
+        try:
+            while self.monotonic < end and not self.awake.is_set():
+                await asyncio.sleep(0.002)
+        finally:
+            self.due.remove(end)
+        self.monotonic = max(self.monotonic, end)
         await asyncio.sleep(0)
+
+
+@dataclass
+class Steps:
+    """A clock that goes from the end of each sleep to the next, so that no sleep lasts too long."""
+
+    monotonic: float = 1000.0
+    sleepers: dict[asyncio.Future[None], float] = field(default_factory=dict)
+
+    async def sleep(self, seconds: float) -> None:
+        sleeper = asyncio.get_running_loop().create_future()
+        self.sleepers[sleeper] = self.monotonic + seconds
+        try:
+            await sleeper
+        finally:
+            del self.sleepers[sleeper]
+
+    async def go_on(self, seconds: float) -> None:
+        end = self.monotonic + seconds
+        await self._settle()
+        while self.monotonic < end:
+            self.monotonic = min([end, *self.sleepers.values()])
+            for sleeper, due in self.sleepers.items():
+                if due <= self.monotonic and not sleeper.done():
+                    sleeper.set_result(None)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        for _ in range(40):
+            await asyncio.sleep(0)
 
 
 @dataclass
@@ -102,12 +143,30 @@ class Bench:
         """The status of the refusal, or 200 for a verified token."""
         return await self.header_verdict(f"Bearer {token}")
 
+    async def later_verdict(self, token: str) -> int:
+        """The verdict on a token whose key id is unknown: the clock goes on by 5 s once the request waits."""
+        await until(lambda: not self.times.due)  # sleeps of earlier requests are cancelled
+        waiting = asyncio.create_task(self.verdict(token))
+        soon = self.times.monotonic + 5
+        await until(lambda: waiting.done() or any(end <= soon for end in self.times.due))
+        assert not waiting.done()
+        self.times.monotonic = soon
+        async with asyncio.timeout(5):
+            return await waiting
+
     async def header_verdict(self, header: str | None) -> int:
+        return (await self._verdict(header))[0]
+
+    async def reason(self, token: str) -> tuple[int, str]:
+        """The status and the reason of the refusal; (200, "") for a verified token."""
+        return await self._verdict(f"Bearer {token}")
+
+    async def _verdict(self, header: str | None) -> tuple[int, str]:
         try:
             await self.verifier.verify_header(header)
         except Refused as refused:
-            return refused.status
-        return 200
+            return refused.status, refused.reason
+        return 200, ""
 
     async def bound(self, activity: dict[str, Any]) -> int:
         claims = await self.verifier.verify_header(f"Bearer {self.microsoft.token()}")
@@ -230,6 +289,7 @@ BAD_TOKENS: dict[str, Callable[[Microsoft], str]] = {
 async def test_each_invalid_token_is_refused_with_401(case: str) -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
+        b.times.monotonic += 5  # the case with an unknown key id may fetch at once
 
         assert await b.verdict(BAD_TOKENS[case](b.microsoft)) == 401
 
@@ -301,23 +361,84 @@ async def test_an_activity_that_matches_its_token_is_accepted() -> None:
         {"channelId": "webchat"},
         {"channelId": None},
         {"channelId": ["msteams"]},
-        {"channelData": None},
-        {"channelData": {}},
-        {"channelData": []},
-        {"channelData": {"tenant": TENANT}},
-        {"channelData": {"tenant": {"id": None}}},
-        {"channelData": {"tenant": {"id": "another"}}},
-        {"channelData": {"tenant": {"id": [TENANT]}}},
         {"conversation": None},
         {"conversation": "a:1"},
-        {"conversation": {"id": "a:1", "tenantId": "another"}},
-        {"conversation": {"id": "a:1", "tenantId": None}},
     ],
 )
 async def test_an_activity_that_does_not_match_its_token_is_forbidden(changes: dict[str, Any]) -> None:
     async with bench() as b:
         assert await b.bound(b.microsoft.activity(**changes)) == 403
         assert await b.bound({k: v for k, v in b.microsoft.activity().items() if k not in changes}) == 403
+
+
+NO_TENANT: list[object] = [None, [], {}, {"tenant": TENANT}, {"tenant": {"id": None}}, {"tenant": {"id": [TENANT]}}]
+HERE, ELSEWHERE = {"tenant": {"id": TENANT}}, {"tenant": {"id": "another"}}
+
+
+@pytest.mark.parametrize(
+    ("channel_data", "tenant_id", "reason"),
+    [
+        *((nothing, TENANT, "") for nothing in NO_TENANT),
+        *((nothing, None, "foreign_tenant") for nothing in NO_TENANT),
+        *((nothing, "another", "foreign_tenant") for nothing in NO_TENANT),
+        *((HERE, nothing, "") for nothing in (None, "", 7, TENANT.upper())),
+        *((ELSEWHERE, nothing, "foreign_tenant") for nothing in (None, "", 7, "another")),
+        (HERE, "another", "two_tenants"),
+        (ELSEWHERE, TENANT, "two_tenants"),
+        (ELSEWHERE, "a third", "two_tenants"),
+    ],
+)
+async def test_the_tenant_stands_in_channel_data_or_conversation_and_is_a_single_one(
+    channel_data: object, tenant_id: object, reason: str
+) -> None:
+    async with bench() as b:
+        claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token()}")
+        conversation = {"id": "a:1", "tenantId": tenant_id}
+        activity = b.microsoft.activity(channelData=channel_data, conversation=conversation)
+
+        if not reason:
+            b.verifier.bind(claims, activity)
+            return
+        with pytest.raises(Refused) as refused:
+            b.verifier.bind(claims, activity)
+        assert (refused.value.status, refused.value.reason) == (403, reason)
+
+
+@pytest.mark.parametrize("url", ["HTTP://LocalHost:{}/emea/", "http://localhost:{}/emea", "Http://LOCALHOST:{}/emea/"])
+@pytest.mark.parametrize("signed_url", ["http://localhost:{}/emea/", "hTTP://lOCALHOST:{}/emea"])
+async def test_service_urls_are_compared_without_regard_to_case_of_scheme_and_host(url: str, signed_url: str) -> None:
+    async with bench() as b:
+        port = b.microsoft.url.rpartition(":")[2]
+        cloud = custom(f"{b.microsoft.url}/openid", b.microsoft.url, [f"localhost:{port}"])
+        async with httpx.AsyncClient() as http:
+            verifier = Verifier(cloud, APP, frozenset({TENANT}), http)
+            token = b.microsoft.token(serviceurl=signed_url.format(port))
+            claims = await verifier.verify_header(f"Bearer {token}")
+
+            bound = verifier.bind(claims, b.microsoft.activity(serviceUrl=url.format(port)))
+            assert bound["serviceUrl"].removesuffix("/") == f"http://localhost:{port}/emea"
+
+            for other in (
+                "http://localhost:{}/EMEA/",
+                "http://localho\u017ft:{}/emea/",
+            ):  # the long s is an s in capitals
+                with pytest.raises(Refused):
+                    verifier.bind(claims, b.microsoft.activity(serviceUrl=other.format(port)))
+
+
+@pytest.mark.parametrize(
+    "kind", ["installationUpdate", "conversationUpdate", "messageUpdate", "messageDelete", "messageReaction"]
+)
+async def test_an_event_without_service_url_has_the_address_of_its_token(kind: str) -> None:
+    async with bench() as b:
+        claims = await b.verifier.verify_header(f"Bearer {b.microsoft.token()}")
+        event = b.microsoft.activity(type=kind)
+        del event["serviceUrl"]
+
+        assert b.verifier.bind(claims, event)["serviceUrl"] == f"{b.microsoft.url}/emea/"
+        assert b.verifier.bind(claims, {**event, "serviceUrl": None})["serviceUrl"] == f"{b.microsoft.url}/emea/"
+        with pytest.raises(Refused):
+            b.verifier.bind(claims, {**event, "serviceUrl": "https://evil.example/"})
 
 
 async def test_a_signed_address_outside_the_cloud_is_forbidden() -> None:
@@ -338,27 +459,160 @@ async def test_a_key_without_endorsement_for_teams_is_forbidden(endorsements: ob
         assert await b.bound(b.microsoft.activity()) == 403
 
 
-async def test_a_new_signing_key_is_found_half_a_minute_after_the_last_fetch_at_the_latest() -> None:
+async def test_a_new_signing_key_is_waited_for() -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
         b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
-        new = b.microsoft.token(KEYS[1], "k1")
-        assert await b.verdict(new) == 401
 
-        b.times.monotonic += 30
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 200
 
-        assert await b.verdict(new) == 200
         assert await b.verdict(b.microsoft.token()) == 200
         assert b.microsoft.fetches == 2
 
 
-async def test_unknown_key_ids_cause_a_fetch_each_half_minute_at_most() -> None:
+async def test_a_strangers_key_id_does_not_shut_out_a_new_signing_key() -> None:
     async with bench() as b:
-        for n in range(250):
-            assert await b.verdict(b.microsoft.token(KEYS[1], f"invented-{n}")) == 401
-            b.times.monotonic += 0.04
+        assert await b.verdict(b.microsoft.token()) == 200
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "invented")) == 401
+        b.microsoft.keys = [public_jwk(KEYS[1], "k1")]
 
-        assert b.microsoft.fetches == 1
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 200
+
+
+async def test_keys_of_a_fetch_begun_before_the_activity_came_do_not_refuse_it() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        b.times.monotonic += 5
+        b.microsoft.admission.clear()
+        early = asyncio.create_task(b.verdict(b.microsoft.token(KEYS[1], "invented")))
+        await until(lambda: b.microsoft.fetches == 2)
+        b.times.monotonic += 0.1
+        late = asyncio.create_task(b.verdict(b.microsoft.token(KEYS[1], "k1")))
+        await asyncio.sleep(0.02)
+        b.microsoft.admission.set()
+        assert await early == 401
+        b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
+        await until(lambda: any(end < b.times.monotonic + 5 for end in b.times.due))
+
+        b.times.monotonic += 4.9
+
+        assert await late == 200
+        assert b.microsoft.fetches == 3
+
+
+async def test_an_activity_waits_six_seconds_for_keys_at_most() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        b.times.monotonic += 5
+        b.microsoft.admission.clear()
+        waiting = asyncio.create_task(b.reason(b.microsoft.token(KEYS[1], "k1")))
+        await until(lambda: b.microsoft.fetches == 2)
+        b.times.monotonic += 5.9
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+
+        b.times.monotonic += 0.2
+
+        assert await waiting == (503, "keys_not_fetched")
+        b.microsoft.admission.set()
+
+
+async def test_a_key_id_is_not_refused_while_keys_cannot_be_fetched() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        b.times.monotonic += 5
+        b.microsoft.status = 500
+
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 503
+
+        assert b.microsoft.fetches == 3
+        b.microsoft.status = 200
+        b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 200
+
+
+async def test_64_requests_may_wait_for_keys_and_the_next_is_told_to_come_again() -> None:
+    async with bench() as b:
+        assert await b.verdict(b.microsoft.token()) == 200
+        waiting = [asyncio.create_task(b.verdict(b.microsoft.token(KEYS[1], f"invented-{n}"))) for n in range(64)]
+        await until(lambda: len(b.times.due) == 65)  # the limit of each, and the pause of the fetch
+
+        assert await b.reason(b.microsoft.token(KEYS[1], "k1")) == (503, "too_many_wait_for_keys")
+        assert await b.verdict(b.microsoft.token(jti="another")) == 200
+        b.times.monotonic += 5
+
+        assert await asyncio.gather(*waiting) == [401] * 64
+        assert b.microsoft.fetches == 2
+        b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 200
+
+
+@given(
+    gaps=st.lists(st.floats(0, 4), min_size=1, max_size=20),
+    outage=st.integers(0, 20),
+    rotation=st.integers(0, 19),
+)
+@settings(max_examples=50, deadline=None)
+def test_strangers_and_outages_never_cost_a_new_key_more_than_a_repeat(
+    gaps: list[float], outage: int, rotation: int
+) -> None:
+    asyncio.run(_storm(gaps, outage, rotation))
+
+
+async def slices(document: object) -> AsyncIterator[bytes]:
+    yield json.dumps(document).encode()
+
+
+async def _storm(gaps: list[float], outage: int, rotation: int) -> None:
+    """After each of `gaps` a stranger comes; fetches fail until number `outage`; a new key comes at `rotation`.
+
+    Fetches begin five seconds apart, each request waits six seconds at most, and the new key's request is answered 200,
+    or 503 if no keys could be fetched, and 200 when Teams sends the request again.
+    """
+    times, fetches = Steps(), list[float]()
+    published, failing = [public_jwk(KEYS[0], "k0")], False
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/keys":
+            return httpx.Response(200, content=slices({"keys": published}))
+        fetches.append(times.monotonic)
+        metadata = {"issuer": ISSUER, "jwks_uri": "http://127.0.0.1:1/keys"}
+        return httpx.Response(500 if failing else 200, content=slices(metadata))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        cloud = custom("http://127.0.0.1:1/openid", "http://127.0.0.1:1", ["127.0.0.1:1"])
+        keys = SigningKeys(cloud, http, monotonic=lambda: times.monotonic, sleep=times.sleep)
+
+        async def found(kid: str) -> bool | None:
+            came = times.monotonic
+            try:
+                return await keys.find(kid) is not None
+            except KeysNotFetched:
+                return None
+            finally:
+                assert times.monotonic - came <= 6
+
+        assert await found("k0")
+        honest = None
+        strangers = []
+        for number, gap in enumerate(gaps):
+            failing = number < outage
+            await times.go_on(gap)
+            if number == rotation:
+                published.append(public_jwk(KEYS[1], "k1"))
+                honest = asyncio.create_task(found("k1"))
+            strangers.append(asyncio.create_task(found(f"invented-{number}")))
+        failing = False
+        await times.go_on(12)
+
+        assert all(later - earlier >= 5 for earlier, later in pairwise(fetches))
+        assert not any([await stranger for stranger in strangers])
+        if honest is not None:
+            assert await honest is not False
+            assert await honest or outage
+            again = asyncio.create_task(found("k1"))
+            await times.go_on(6)
+            assert await again
 
 
 async def test_a_token_for_a_different_bot_causes_no_fetch() -> None:
@@ -373,17 +627,16 @@ async def test_a_withdrawn_key_stops_working_with_the_next_key_set() -> None:
         old = b.microsoft.token()
         assert await b.verdict(old) == 200
         b.microsoft.keys = [public_jwk(KEYS[1], "k1")]
-        b.times.monotonic += 30
 
-        assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 200
-        assert await b.verdict(old) == 401
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 200
+        assert await b.later_verdict(old) == 401
 
 
 async def test_before_the_first_keys_are_loaded_a_plausible_token_gets_503() -> None:
     async with bench() as b:
         b.microsoft.status = 503
 
-        assert await b.verdict(b.microsoft.token()) == 503
+        assert await b.later_verdict(b.microsoft.token()) == 503
         assert await b.verdict(b.microsoft.token(aud="somebody")) == 401
         assert await b.verdict("garbage") == 401
         assert not b.verifier.ready
@@ -440,9 +693,8 @@ async def test_the_old_keys_stay_when_a_refresh_fails(trouble: dict[str, Any]) -
             setattr(b.microsoft, name, value)
         if "keys" not in trouble:
             b.microsoft.keys.append(public_jwk(KEYS[1], "k1"))
-        b.times.monotonic += 30
 
-        assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 401
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "k1")) == 503
         assert b.microsoft.fetches == 2
         assert await b.verdict(b.microsoft.token(jti="another")) == 200
 
@@ -452,9 +704,9 @@ async def test_keys_are_not_fetched_from_a_foreign_origin() -> None:
         elsewhere = b.microsoft.url.replace("127.0.0.1", "localhost")
         b.microsoft.metadata["jwks_uri"] = f"{elsewhere}/keys"
 
-        assert await b.verdict(b.microsoft.token()) == 503
+        assert await b.later_verdict(b.microsoft.token()) == 503
         b.microsoft.metadata["jwks_uri"] = f"{b.microsoft.url}/keys"
-        b.times.monotonic += 30
+        b.times.monotonic += 5
         assert await b.verdict(b.microsoft.token()) == 200
 
 
@@ -464,13 +716,14 @@ async def test_an_unusable_key_does_not_make_the_key_list_unusable() -> None:
         b.microsoft.keys = [*strange, *b.microsoft.keys, public_jwk(WEAK, "weak")]
 
         assert await b.verdict(b.microsoft.token()) == 200
-        assert await b.verdict(b.microsoft.token(KEYS[1], "weak")) == 401
+        assert await b.later_verdict(b.microsoft.token(KEYS[1], "weak")) == 401
 
 
 async def test_a_private_key_in_the_key_list_is_ignored() -> None:
     async with bench() as b:
         private = {**RSAAlgorithm.to_jwk(KEYS[1], as_dict=True), "kid": "k1", "use": "sig"}
         b.microsoft.keys.append(private)
+        b.times.monotonic += 5
 
         assert await b.verdict(b.microsoft.token(KEYS[1], "k1")) == 401
 
@@ -490,7 +743,7 @@ async def test_slow_metadata_does_not_delay_requests_with_a_known_key() -> None:
     async with bench() as b:
         assert await b.verdict(b.microsoft.token()) == 200
         b.microsoft.admission.clear()
-        b.times.monotonic += 30
+        b.times.monotonic += 5
         stranger = asyncio.create_task(b.verdict(b.microsoft.token(KEYS[1], "k1")))
         await until(lambda: b.microsoft.fetches == 2)
 

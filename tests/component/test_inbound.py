@@ -196,7 +196,7 @@ async def test_the_first_fault_in_the_order_of_the_checks_decides(
         {"serviceUrl": "https://smba.trafficmanager.net/emea/"},
         {"serviceUrl": None},
         {"channelData": {"tenant": {"id": "99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c"}}},
-        {"channelData": {}},
+        {"channelData": {}, "conversation": {"id": "a:1"}},
         {"conversation": None},
     ],
 )
@@ -360,6 +360,7 @@ async def test_random_bodies_are_refused_and_never_answered_with_a_5xx() -> None
         ("delete", Deleted),
         ("reaction", Rated),
         ("install_remove", Removed),
+        ("bot_removed", Removed),
         ("consent_accept", FileConsent),
         *((name, Ignored) for name in IGNORED_SAMPLES),
     ],
@@ -368,6 +369,24 @@ async def test_every_type_of_activity_is_answered_200_and_received_once(name: st
     async with endpoint() as at:
         assert await at.post(at.activity(name)) == (200, b"")
         assert [type(event) for event in at.received] == [kind]
+
+
+async def test_the_bots_removal_without_service_url_is_received() -> None:
+    async with endpoint() as at:
+        activity = SAMPLES["install_remove_without_service_url"]
+
+        assert await at.post(activity) == (200, b"")
+        assert at.received == [Removed(f"msteams|{activity['conversation']['id']}")]
+
+
+async def test_an_activity_of_two_tenants_is_counted_with_a_reason_of_its_own() -> None:
+    async with endpoint() as at:
+        conversation = {**SAMPLES["personal"]["conversation"], "tenantId": "99999999-6a4d-4c7e-9b55-0d1e2f3a4b5c"}
+        before = metrics.INBOUND.labels("two_tenants")._value.get()  # noqa: SLF001  the client has no getter
+
+        assert await at.post(at.activity(conversation=conversation)) == (403, b"")
+
+        assert metrics.INBOUND.labels("two_tenants")._value.get() == before + 1  # noqa: SLF001  as above
 
 
 @pytest.mark.parametrize(

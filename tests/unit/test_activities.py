@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from bridge.core.inbound.activities import (
     FileConsent,
     Ignored,
     Installed,
+    Removed,
     UserMessage,
     parse_activity,
 )
@@ -139,6 +140,55 @@ def test_activities_of_bots_are_ignored(name: str) -> None:
     activity["from"]["id"] = "28:another"
 
     assert parse_activity(activity) == Ignored("from_bot")
+
+
+SPELLINGS = st.sampled_from([str, str.lower, str.upper, lambda word: f" {word}"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(["personal", "group_mention", "card_ask_again", "install_add", "edit", "reaction"]),
+    role=st.tuples(SPELLINGS, st.sampled_from(["agenticUser", "agenticAppInstance", "agenticNew", "bot", "skill"])),
+    field=st.sampled_from(["role", "agenticUserId", "agenticAppId", "agenticAppBlueprintId", "agenticAppInstanceId"]),
+)
+def test_agents_of_every_kind_are_ignored(name: str, role: tuple[Callable[[str], str], str], field: str) -> None:
+    """An agent with a user account has a person's id and Entra object id."""
+    activity = copy.deepcopy(SAMPLES[name])
+    activity["from"][field] = role[0](role[1])
+
+    assert parse_activity(activity) == Ignored("from_bot")
+
+
+@pytest.mark.parametrize("role", ["user", "User", "", None, "anonymous", 7])
+def test_people_are_heard_whatever_their_role(role: object) -> None:
+    activity = copy.deepcopy(SAMPLES["personal"])
+    activity["from"]["role"] = role
+
+    assert isinstance(parse_activity(activity), UserMessage)
+
+
+def test_the_bots_own_messages_are_ignored_without_the_prefix_of_bots() -> None:
+    activity = copy.deepcopy(SAMPLES["personal"])
+    activity["from"]["id"] = activity["recipient"]["id"] = "8a1d5c0e-2b7f-4e63-9d10-7c5b4a392816"
+
+    assert parse_activity(activity) == Ignored("from_bot")
+
+
+# -- removal --
+
+REMOVALS = {name: SAMPLES[name] for name in ("install_remove", "bot_removed")}
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.sampled_from(sorted(REMOVALS)), data=st.data())
+def test_a_removal_ends_the_chats_runs_whatever_fields_are_missing(name: str, data: st.DataObject) -> None:
+    removal = REMOVALS[name]
+    needed = {"type", "conversation", *(["action"] if name == "install_remove" else ["recipient", "membersRemoved"])}
+    missing = data.draw(st.sets(st.sampled_from(sorted(removal.keys() - needed))))
+    short = {key: value for key, value in removal.items() if key not in missing}
+    short["conversation"] = {"id": removal["conversation"]["id"]}
+
+    assert parse_activity(short) == Removed(f"msteams|{removal['conversation']['id']}")
 
 
 # -- the conversation --

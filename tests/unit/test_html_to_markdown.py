@@ -56,6 +56,62 @@ def test_html_becomes_markdown(html: str, text: str) -> None:
     assert text == html_to_markdown(html)
 
 
+def test_a_table_pasted_from_excel_keeps_its_columns() -> None:
+    html = (
+        "<table border=0 cellpadding=0><colgroup><col width=87><col width=64 span=3></colgroup><tbody>"
+        '<tr height=20><td rowspan=2 height=40 class=xl65>Region</td><td colspan="2">2025</td><td colspan="2">2026</td>'
+        "</tr><tr><td>Plan</td><td>Actual</td><td>Plan</td><td>Actual</td></tr>"
+        '<tr><td rowspan="2">North</td><td>1</td><td>2</td><td>3</td><td>&nbsp;</td></tr>'
+        "<tr><td>5</td><td>6</td><td>7</td><td>8</td></tr></tbody></table>"
+    )
+
+    assert html_to_markdown(html).splitlines() == [
+        "| Region | 2025 |  | 2026 |  |",
+        "| --- | --- | --- | --- | --- |",
+        "|  | Plan | Actual | Plan | Actual |",
+        "| North | 1 | 2 | 3 |  |",
+        "|  | 5 | 6 | 7 | 8 |",
+    ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_each_cell_of_a_merged_table_stands_in_its_own_column(data: st.DataObject) -> None:
+    """A grid is filled with merged cells of random size, as Excel writes the grid: each cell at its top left corner."""
+    height, width = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
+    taken: set[tuple[int, int]] = set()
+    corners: dict[tuple[int, int], str] = {}
+    html = "<table>"
+    for row in range(height):
+        html += "<tr>"
+        for column in range(width):
+            if (row, column) in taken:
+                continue
+            columns = data.draw(st.integers(1, width - column))
+            free = next((n for n in range(columns) if (row, column + n) in taken), columns)
+            rows = data.draw(st.integers(1, height - row))
+            taken |= {(row + down, column + right) for down in range(rows) for right in range(free)}
+            corners[row, column] = f"w{row}{column}"
+            html += f'<td colspan="{free}" rowspan="{rows}">w{row}{column}</td>'
+        html += "</tr>"
+
+    lines = html_to_markdown(html + "</table>").splitlines()
+
+    own_rows = sorted({row for row, _ in corners})
+    cells = [line[2:-2].split(" | ") for line in (lines[0], *lines[2:])]
+    assert [(row, column, cells[at][column]) for at, row in enumerate(own_rows) for column in range(width)
+            if (row, column) in corners] == [(*corner, word) for corner, word in sorted(corners.items())]  # fmt: skip
+
+
+@pytest.mark.parametrize("span", ["", "x", "0", "-3", "2.7", "+2", " 2", "99999999999999", "٣", "1000"])
+@pytest.mark.parametrize("name", ["colspan", "rowspan"])
+def test_a_strange_span_loses_no_word_and_makes_no_giant(name: str, span: str) -> None:
+    text = html_to_markdown(f'<table><tr><td {name}="{span}">one</td></tr><tr><td>two</td></tr></table>')
+
+    assert re.findall(r"one|two", text) == ["one", "two"]
+    assert len(text) < 500
+
+
 def test_the_caller_decides_the_text_of_mentions() -> None:
     html = (
         '<p><at id="0">Bot</at>&nbsp;ask <span itemtype="http://schema.skype.com/Mention" itemid="1">'
@@ -95,6 +151,10 @@ HOSTILE = [
     "<pre>",
     "<br>x",
     "&#9",
+    "<table><tr><td colspan=1000 rowspan=0>",
+    "<td colspan=1000 rowspan=65534>x",
+    "<tr><td colspan=1000 rowspan=0>x",
+    "<tr><td rowspan=65534>x<td colspan=9>",
 ]
 
 

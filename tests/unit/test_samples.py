@@ -150,6 +150,7 @@ MEANING = {
     "install_add": "note: welcome",
     "install_upgrade": "nothing: installation_update",
     "install_remove": "removed",
+    "install_remove_without_service_url": "removed",
     "install_remove_upgrade": "nothing: installation_update",
     "bot_removed": "removed",
     "member_removed": "nothing: conversation_update",

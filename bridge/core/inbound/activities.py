@@ -22,12 +22,10 @@ from bridge.core.inbound.json_values import objects
 from bridge.core.inbound.json_values import text as _str
 from bridge.core.inbound.mentions import Mentions
 from bridge.core.inbound.message_body import read_body
-from bridge.core.inbound.sender import reference_and_facts
+from bridge.core.inbound.sender import is_bot, reference_and_facts
 from bridge.core.no_text import NoText
 from bridge.core.turn import Reference, Scope
 
-BOT_PREFIX = "28:"
-"""How ids of bots begin in Teams. Messages of bots are ignored: two bots could answer each other forever."""
 # Type and `channelData.eventType`: docs/reference/teams.md, "Events".
 _EDIT_EVENTS: Final = {
     ("messageUpdate", "editMessage"),
@@ -138,10 +136,12 @@ def parse_activity(activity: dict[str, Any]) -> Event:
     if kind not in _PARSED_TYPES:
         known = kind in ("typing", "event", "endOfConversation")
         return Ignored(f"type_{kind}" if known else "type_unknown")
+    if removed := _removed(activity, kind):
+        return removed
     reference, facts = reference_and_facts(activity)
     if reference is None or facts is None:
         return Ignored("malformed")
-    if facts.person.teams_id.startswith(BOT_PREFIX):
+    if is_bot(activity):
         return Ignored("from_bot")
     event: Event
     match kind:
@@ -228,29 +228,33 @@ def _file_consent(activity: dict[str, Any], reference: Reference, facts: Facts) 
     return FileConsent(_key("invoke", reference, f"file|{facts.person.aad_id}|{file}"), reference, facts, consent)
 
 
+def _removed(activity: dict[str, Any], kind: str) -> Removed | None:
+    """Parse the bot's removal, which needs no field but the conversation: nothing is answered there any more."""
+    conversation, bot = (_str(_dict(activity.get(name)).get("id")) for name in ("conversation", "recipient"))
+    members = [member.get("id") for member in objects(activity.get("membersRemoved"))]
+    told = activity.get("action") == "remove" if kind == "installationUpdate" else bot and bot in members
+    if kind not in ("installationUpdate", "conversationUpdate") or not told or not conversation:
+        return None
+    return Removed(_id_prefix(conversation))
+
+
 def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
     if kind == "installationUpdate":
         # add, add-upgrade, …: https://github.com/microsoft/botframework-sdk/issues/6139
-        action = _str(activity.get("action"))
-        if action == "remove":
-            return Removed(_id_prefix(reference))
-        if action != "add":
+        if activity.get("action") != "add":
             return Ignored("installation_update")
-    else:
-        if any(member.get("id") == reference.bot for member in objects(activity.get("membersRemoved"))):
-            return Removed(_id_prefix(reference))
-        if all(member.get("id") != reference.bot for member in objects(activity.get("membersAdded"))):
-            return Ignored("conversation_update")
+    elif all(member.get("id") != reference.bot for member in objects(activity.get("membersAdded"))):
+        return Ignored("conversation_update")
     # A personal chat sends both events; with the same key for both the bot greets once.
     return Installed(_key("installed", reference, ""), reference, facts)
 
 
 def _key(kind: str, reference: Reference, suffix: str) -> str:
-    return f"{_id_prefix(reference)}|{kind}|{suffix}"
+    return f"{_id_prefix(reference.conversation)}|{kind}|{suffix}"
 
 
-def _id_prefix(reference: Reference) -> str:
-    return f"msteams|{reference.conversation}"
+def _id_prefix(conversation: str) -> str:
+    return f"msteams|{conversation}"
 
 
 def _stamp(timestamp: str) -> float:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from bridge.core.inbound.html_tables import Cell, cell, grid
 from bridge.core.inbound.html_tokens import End, Start, decode, events
 
 _ECHO = re.compile(r"\s*+(?:<(?:div|p)>\s*+)*+([^<]*+)(?:</(?:div|p)>\s*+)*+")
@@ -83,8 +84,9 @@ class _Frame:
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     parts: list[str] = field(default_factory=list)
-    items: list[str] = field(default_factory=list)  # of a list: items; of a row: cells
-    rows: list[list[str]] = field(default_factory=list)  # of a table
+    items: list[str] = field(default_factory=list)  # of a list
+    cells: list[Cell] = field(default_factory=list)  # of a row
+    rows: list[list[Cell]] = field(default_factory=list)  # of a table
     author: str = ""  # of a quoted message
     same_inside: int = 0  # open elements of the same name without a frame of their own
     pending: int = 0  # line breaks due before the next words
@@ -279,17 +281,17 @@ class _Reader:
     def _close_table(self, frame: _Frame) -> None:
         parent, text = self._open[-1], frame.text()
         if frame.name in ("td", "th"):
-            cell = " ".join(text.split()).replace("|", "\\|")
+            words = " ".join(text.split()).replace("|", "\\|")
             if parent.name == "tr":
-                parent.items.append(cell)
+                parent.cells.append(cell(words, frame.attributes))
             elif parent.name == "table":
-                parent.rows.append([cell])
+                parent.rows.append([cell(words, frame.attributes)])
             else:
-                parent.write(f" {cell} ")
+                parent.write(f" {words} ")
         elif frame.name == "tr" and parent.name == "table":
-            parent.rows.append([*frame.items, text] if text else frame.items)
+            parent.rows.append([*frame.cells, Cell(text)] if text else frame.cells)
         else:
-            rows = [row for row in (*frame.rows, frame.items) if row]
+            rows = grid([*frame.rows, frame.cells])
             lines = [f"| {' | '.join(row)} |" for row in rows]
             lines[1:1] = ["|" + " --- |" * len(rows[0])] if rows else []
             self._block("\n".join([*([text, ""] if text else []), *lines]))

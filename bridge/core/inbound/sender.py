@@ -19,6 +19,30 @@ _SCOPES = {scope.value: scope for scope in Scope}
 _AAD_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
+# Begins of `from.role` in lower case: bot, skill, agenticUser, agenticAppInstance (docs/reference/teams.md, "Fields of
+# an activity").
+_BOT_ROLES = ("bot", "skill", "agent")
+
+BOT_PREFIX = "28:"
+"""How ids of bots begin in Teams."""
+
+
+def is_bot(activity: dict[str, Any]) -> bool:
+    """Whether a bot or an agent sent the activity: two of them could answer each other for ever.
+
+    Told by the id, the role, or fields that only agents have; an agent with a user account has an Entra object id
+    like a person (docs/reference/teams.md, "Fields of an activity").
+    """
+    sender = mapping(activity.get("from"))
+    ident, role = text(sender.get("id")), text(sender.get("role")).strip().casefold()
+    return (
+        ident.startswith(BOT_PREFIX)
+        or (ident != "" and ident == mapping(activity.get("recipient")).get("id"))
+        or role.startswith(_BOT_ROLES)
+        or any(value and name.casefold().startswith("agent") for name, value in sender.items())
+    )
+
+
 def reference_and_facts(activity: dict[str, Any]) -> tuple[Reference, Facts] | tuple[None, None]:
     """Return the conversation and the facts about the sender; (None, None) if a needed field is missing."""
     sender, recipient = mapping(activity.get("from")), mapping(activity.get("recipient"))
