@@ -131,8 +131,8 @@ class Verifier:
         the app's removal, has the token's. Other missing fields are refused; botbuilder skips their checks
         (docs/reference/teams.md, "Why the bridge verifies tokens itself"). Raises: Refused (403).
         """
-        service_url = activity.get("serviceUrl") or None
-        if service_url is None and activity.get("type") in _EVENTS:
+        service_url = activity.get("serviceUrl")
+        if service_url in (None, "") and activity.get("type") in _EVENTS:
             service_url = claims.service_url
         if not isinstance(service_url, str) or not _same_url(service_url, claims.service_url):
             _refuse(403, "other_service_url")
@@ -146,8 +146,9 @@ class Verifier:
         conversation = activity.get("conversation")
         if not isinstance(conversation, dict):
             _refuse(403, "no_conversation")
-        named = (_text(activity.get("channelData"), "tenant", "id"), _text(conversation, "tenantId"))
-        tenants = {tenant.lower() for tenant in named if tenant}
+        named = (_at(activity.get("channelData"), "tenant", "id"), conversation.get("tenantId"))
+        # Anything but a string is a tenant, too, and not an allowed one.
+        tenants = {tenant.lower() if isinstance(tenant, str) else "" for tenant in named if tenant not in (None, "")}
         if len(tenants) > 1:
             _refuse(403, "two_tenants")
         if not tenants or not tenants <= self._tenants:
@@ -247,8 +248,8 @@ def _same_url(first: str, second: str) -> bool:
     return lower_host(first).removesuffix("/") == lower_host(second).removesuffix("/")
 
 
-def _text(value: object, *path: str) -> str:
-    """The string at `path` in nested objects; "" where there is none."""
+def _at(value: object, *path: str) -> object:
+    """The value at `path` in nested objects; None where there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
+    return value

@@ -371,7 +371,7 @@ async def test_an_activity_that_does_not_match_its_token_is_forbidden(changes: d
         assert await b.bound({k: v for k, v in b.microsoft.activity().items() if k not in changes}) == 403
 
 
-NO_TENANT: list[object] = [None, [], {}, {"tenant": TENANT}, {"tenant": {"id": None}}, {"tenant": {"id": [TENANT]}}]
+NO_TENANT: list[object] = [None, [], {}, {"tenant": TENANT}, {"tenant": {"id": None}}, {"tenant": {"id": ""}}]
 HERE, ELSEWHERE = {"tenant": {"id": TENANT}}, {"tenant": {"id": "another"}}
 
 
@@ -381,11 +381,14 @@ HERE, ELSEWHERE = {"tenant": {"id": TENANT}}, {"tenant": {"id": "another"}}
         *((nothing, TENANT, "") for nothing in NO_TENANT),
         *((nothing, None, "foreign_tenant") for nothing in NO_TENANT),
         *((nothing, "another", "foreign_tenant") for nothing in NO_TENANT),
-        *((HERE, nothing, "") for nothing in (None, "", 7, TENANT.upper())),
-        *((ELSEWHERE, nothing, "foreign_tenant") for nothing in (None, "", 7, "another")),
+        *((HERE, nothing, "") for nothing in (None, "", TENANT.upper())),
+        *((ELSEWHERE, nothing, "foreign_tenant") for nothing in (None, "", "another")),
         (HERE, "another", "two_tenants"),
         (ELSEWHERE, TENANT, "two_tenants"),
         (ELSEWHERE, "a third", "two_tenants"),
+        (HERE, 7, "two_tenants"),
+        ({"tenant": {"id": [TENANT]}}, TENANT, "two_tenants"),
+        ({"tenant": {"id": {}}}, None, "foreign_tenant"),
     ],
 )
 async def test_the_tenant_stands_in_channel_data_or_conversation_and_is_a_single_one(

@@ -147,7 +147,7 @@ async def test_a_good_token_is_accepted_for_its_own_activity_only(here: Hostile)
         "no channelId": (without["channelId"], ""),
         "other channelId": ({**good, "channelId": "webchat"}, ""),
         "key not endorsed": (good, here.unendorsed.sign(claims(here))),
-        "no channelData": (without["channelData"], ""),
+        "no tenant": ({**without["channelData"], "conversation": {"id": good["conversation"]["id"]}}, ""),
         "foreign tenant": ({**good, "channelData": foreign_tenant}, ""),
         "two tenants": ({**good, "conversation": other_tenant}, ""),
         "no conversation": (without["conversation"], ""),
@@ -242,6 +242,9 @@ class Attempt:
     status: int
 
 
+EVENTS = ("installationUpdate", "conversationUpdate", "messageUpdate", "messageDelete", "messageReaction")
+
+
 def fits_token(activity: object, good: dict[str, Any]) -> bool:
     """Whether the token's claims fit the activity; an implementation independent of the bridge's check.
 
@@ -251,14 +254,19 @@ def fits_token(activity: object, good: dict[str, Any]) -> bool:
         return False
     data, conversation = activity.get("channelData"), activity.get("conversation")
     tenant = data.get("tenant") if isinstance(data, dict) else None
-    own = good["channelData"]["tenant"]["id"]
+    named = [part.get(key) for part, key in ((tenant, "id"), (conversation, "tenantId")) if isinstance(part, dict)]
+    present = [str(value).lower() for value in named if value is not None and value != ""]
+    url = activity.get("serviceUrl")
+    if url is None or url == "":
+        right_url = activity.get("type") in EVENTS
+    else:
+        right_url = url in (good["serviceUrl"], good["serviceUrl"].rstrip("/"))
     return (
-        activity.get("serviceUrl") in (good["serviceUrl"], good["serviceUrl"].rstrip("/"))
+        right_url
         and activity.get("channelId") == "msteams"
-        and isinstance(tenant, dict)
-        and str(tenant.get("id")).lower() == own
         and isinstance(conversation, dict)
-        and ("tenantId" not in conversation or str(conversation["tenantId"]).lower() == own)
+        and bool(present)
+        and all(value == good["channelData"]["tenant"]["id"] for value in present)
     )
 
 

@@ -32,15 +32,8 @@ _EDIT_EVENTS: Final = {
     ("messageUpdate", "undeleteMessage"),
     ("messageDelete", "softDeleteMessage"),
 }
-_PARSED_TYPES: Final = (
-    "message",
-    "messageUpdate",
-    "messageDelete",
-    "messageReaction",
-    "invoke",
-    "installationUpdate",
-    "conversationUpdate",
-)
+_MEMBERSHIP: Final = ("installationUpdate", "conversationUpdate")
+_PARSED_TYPES: Final = ("message", "messageUpdate", "messageDelete", "messageReaction", "invoke", *_MEMBERSHIP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +226,7 @@ def _removed(activity: dict[str, Any], kind: str) -> Removed | None:
     conversation, bot = (_str(_dict(activity.get(name)).get("id")) for name in ("conversation", "recipient"))
     members = [member.get("id") for member in objects(activity.get("membersRemoved"))]
     told = activity.get("action") == "remove" if kind == "installationUpdate" else bot and bot in members
-    if kind not in ("installationUpdate", "conversationUpdate") or not told or not conversation:
-        return None
-    return Removed(_id_prefix(conversation))
+    return Removed(_id_prefix(conversation)) if kind in _MEMBERSHIP and told and conversation else None
 
 
 def _membership(activity: dict[str, Any], kind: str, reference: Reference, facts: Facts) -> Event:
