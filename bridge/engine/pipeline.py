@@ -223,7 +223,9 @@ class Pipeline:
             ended = Reply(Outcome.STOPPED, ()) if told else self._stopped(turn, control)
             return progress.note_with_live_message(ended)
         except RunTimedOut as failure:
-            return progress.note_with_live_message(self._failed(turn, failure))
+            # Stop in the client may arrive with the progress request that was under way at the time limit
+            ended = self._stopped(turn, control) if control.stopped else self._failed(turn, failure)
+            return progress.note_with_live_message(ended)
         except TurnFailure as failure:
             control.gateway_responded = control.gateway_called and not isinstance(failure, _BEFORE_ANY_REQUEST)
             return progress.note_with_live_message(self._failed(turn, failure))

@@ -210,6 +210,27 @@ async def test_stop_in_the_client_is_noticed_when_the_stream_is_closed_too() -> 
         assert (world.channel.replaced, world.channel.texts()) == ([], [say("stopped")])
 
 
+@dataclass
+class StoppedLate(ScriptedChannel):
+    """The second streaming request takes long, and the response says that the user has pressed Stop."""
+
+    async def stream(self, to: Reference, chunk: Chunk) -> str:
+        if self.progress:
+            await asyncio.sleep(10.0)
+            raise StreamStopped
+        return await super().stream(to, chunk)
+
+
+@virtual_time
+async def test_stop_in_the_client_at_the_time_limit_is_a_stop() -> None:
+    async with World(switches=ALL, channel=StoppedLate(), whole_turn=15.0) as world:
+        world.agent.takes["q"] = 60.0
+        await world.ask("q")
+        row = await world.closed("q")
+        assert row.outcome is Outcome.STOPPED
+        assert (world.channel.replaced, world.channel.texts()) == ([], [say("stopped")])
+
+
 @virtual_time
 async def test_an_answer_after_a_stop_in_the_client_is_a_new_message() -> None:
     async with World(switches=ALL) as world:

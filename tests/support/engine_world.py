@@ -296,6 +296,7 @@ class World:
         channel: ScriptedChannel | None = None,
         paced: bool = False,
         roster: Roster | None = None,
+        whole_turn: float = WHOLE_TURN,
     ) -> None:
         self.memory = store if isinstance(store, MemoryStore) else MemoryStore()
         self.store: TurnStore = store or self.memory
@@ -312,6 +313,7 @@ class World:
         self._files_in = files_in
         self._files_out = files_out
         self._roster = roster
+        self._whole_turn = whole_turn
         self._joins = 0
         self.tasks = Tasks()
         self.lease = Lease()
@@ -368,7 +370,7 @@ class World:
             channel=PacedChannel(self.channel, monotonic=_monotonic, shared=False) if self._paced else self.channel,
             clock=self.clock,
             tasks=self.tasks,
-            whole_turn=WHOLE_TURN,
+            whole_turn=self._whole_turn,
             roster=self._roster,
             files_in=self._files_in and self._files_in(self),
             files_out=self._files_out and self._files_out(self),
