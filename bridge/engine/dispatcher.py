@@ -17,7 +17,8 @@ from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import Lease
 from bridge.core.ports.clock import Clock
-from bridge.core.ports.store import Heartbeat, TurnFilter, TurnStore
+from bridge.core.ports.heartbeat import Heartbeat
+from bridge.core.ports.store import TurnFilter, TurnStore
 from bridge.core.turn import (
     Accepted,
     DropVerdict,

@@ -16,7 +16,8 @@ from bridge import metrics
 from bridge.core.errors import StoreUnavailable
 from bridge.core.lease import Lease
 from bridge.core.ports.clock import Clock
-from bridge.core.ports.store import Heartbeat, TurnStore
+from bridge.core.ports.heartbeat import Heartbeat
+from bridge.core.ports.store import TurnStore
 from bridge.core.turn import State
 from bridge.engine.runners import Runners
 from bridge.engine.store_retry import in_time, with_retry

@@ -12,7 +12,8 @@ from bridge import metrics
 from bridge.core.edits import EditResult, EditVerdict, MessageEdit
 from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
-from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
+from bridge.core.ports.heartbeat import Heartbeat, Orphans, Stalled
+from bridge.core.ports.store import TurnFilter
 from bridge.core.turn import (
     Accepted,
     DropVerdict,

@@ -12,7 +12,7 @@ from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.ports.agent import Answer
-from bridge.core.ports.store import Stalled
+from bridge.core.ports.heartbeat import Stalled
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, Reply, State, Stopped, StopVerdict, Ticket, Turn
 from bridge.engine.dispatcher import Limits

@@ -23,7 +23,7 @@ from support.memory_store import MemoryStore
 
 from bridge.core.errors import StoreUnavailable, StreamStopped
 from bridge.core.lease import CERTAIN_SECONDS, LEASE_SECONDS
-from bridge.core.ports.store import Heartbeat, Orphans
+from bridge.core.ports.heartbeat import Heartbeat, Orphans
 from bridge.core.texts import say
 from bridge.core.turn import Accepted, Kind, Lane, NewTurn, Outcome, State, StopVerdict
 from bridge.engine.progress import ProgressSwitches

@@ -10,7 +10,8 @@ from support.engine_world import ANN, BOB, EPOCH, new_turn, stop_command
 from support.turn_stores import AT, CHAT, ME, OTHER, answered, closed, queued, reply, row, running, stop
 
 from bridge.core.history import steps
-from bridge.core.ports.store import Orphans, Stalled, TurnFilter, TurnStore
+from bridge.core.ports.heartbeat import Orphans, Stalled
+from bridge.core.ports.store import TurnFilter, TurnStore
 from bridge.core.texts import say
 from bridge.core.turn import DropVerdict, Kind, Lane, NewTurn, Outcome, State, StopVerdict, Ticket, Turn
 

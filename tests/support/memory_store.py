@@ -11,7 +11,8 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.feedback import After, KeptRating, Rating
 from bridge.core.merging import mergeable_count, merged, own_text
 from bridge.core.outbound.answers_and_notes import stopped_early
-from bridge.core.ports.store import Heartbeat, Orphans, Stalled, TurnFilter
+from bridge.core.ports.heartbeat import Heartbeat, Orphans, Stalled
+from bridge.core.ports.store import TurnFilter
 from bridge.core.turn import (
     Accepted,
     DropVerdict,
