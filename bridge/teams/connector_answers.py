@@ -51,13 +51,25 @@ _NOT_TAKEN: dict[int, type[DeliveryDelayed]] = {
     503: ConnectorUnreachable,
 }
 
+_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([\w:.;=@-]{1,200})"', re.ASCII)
+
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
-    """The JSON object in a 2xx answer; empty where the body is empty (202, streams) or cannot be read."""
+    """The JSON object in a 2xx answer; empty where the body is empty (202, streams) or cannot be read.
+
+    Of a body that breaks off, the id where it has arrived: without id, progress could not be replaced by the answer.
+    """
+    content = bytearray()
     try:
-        return _json(await read_body(response))
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > LONGEST_ANSWER:
+                break
     except (aiohttp.ClientError, TimeoutError, OSError):
-        return {}  # Teams took the message; an unknown id must not cause a second sending
+        # Teams took the message; an unknown id must not cause a second sending
+        arrived = _ID.match(content)
+        return {"id": arrived[1].decode()} if arrived else {}
+    return _json(bytes(content))
 
 
 def id_in(answer: Answer) -> str:

@@ -423,3 +423,12 @@ async def test_a_cancelled_send_ends_and_is_not_sent_again() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert b.doubled == []
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"), [('{"id":"1:a=b"', "1:a=b"), ('{"id": "1795864228221",', "1795864228221"), ('{"id":"17958', "")]
+)
+async def test_of_an_answer_that_breaks_off_the_id_is_taken(text: str, id_: str) -> None:
+    async with bench(Answer(201, text=text, headers={"Content-Length": "90"}), call_limit=0.3) as b:
+        assert await b.channel.post_placeholder(b.to, HELLO) == id_
+        assert b.sent == 1

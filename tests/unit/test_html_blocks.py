@@ -36,6 +36,18 @@ PARSER = MarkdownIt("commonmark")
             "**Page:** [it](https://x.y)",
         ),
         ("<table><tr><td>a</td><td><ul><li>b</li></ul></td></tr></table>", "```\na   • b\n─  ────\n```"),
+        ("<ul><!-- no words --><li>a<!-- x --></li></ul>", "- a"),
+        (
+            "- Step one:\n  <ul>\n  <li>a</li>\n  <li>b</li>\n  </ul>\n- Step two",
+            "- Step one:\n  - a\n  - b\n- Step two",
+        ),
+        ("1. One <ul><li>a</li></ul>\n2. Two", "1. One\n   - a\n2. Two"),
+        (
+            "- Sums:\n  <table><tr><td>a</td></tr></table>\n- Two",
+            "- Sums:\n\n  ```\n  a\n  ─\n  ```\n\n- Two",
+        ),
+        ("- one <ul><li>x\n- two</li></ul>", "- one &lt;ul>&lt;li>x\n- two&lt;/li>&lt;/ul>"),
+        ("> <ul><li>a</li></ul>", "> &lt;ul>&lt;li>a&lt;/li>&lt;/ul>"),
         ("Use `<ul><li>` for lists", "Use `<ul><li>` for lists"),
         ("<ul>words<li>x</li></ul>", "&lt;ul>words&lt;li>x&lt;/li>&lt;/ul>"),
         ("<ul><li>never closed", "&lt;ul>&lt;li>never closed"),
@@ -89,6 +101,9 @@ def html_tables(draw: st.DrawFn) -> str:
     return f"<table>{space}{''.join(rows)}</table>"
 
 
+HTML = html_lists() | html_tables()
+
+
 def words_of(text: str) -> list[str]:
     return re.findall(r"[a-cx-zé汉.]+", re.sub(r"<[^>]*>|\bul\b|\bol\b", " ", text))
 
@@ -120,7 +135,11 @@ def test_any_table_in_html_keeps_its_cells(html: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(html_lists() | html_tables() | SENTENCE, max_size=4).map("\n".join))
+@given(
+    st.lists(
+        st.builds("{}{}".format, st.sampled_from(["", "", "- ", "1. ", "  ", "- a "]), HTML | SENTENCE), max_size=5
+    ).map("\n".join)
+)
 def test_a_growing_answer_with_html_only_grows(answer: str) -> None:
     finished, first, before = render_whole(answer), (*render_answer(answer), "")[0], ""
     for end in range(len(answer) + 1):

@@ -17,8 +17,11 @@ _LINK = re.compile(
     r"(?P<words>[^<>\[\]]{1,500})</a>",
     re.IGNORECASE,
 )
-# A block that is a list, a quote or code: tags in it are left alone.
-_NESTED = re.compile(r" {0,3}(?:[-*+>]|\d{1,9}[.)])(?:\s|\Z)| {4}|\t|.*^ {0,3}(?:`{3}|~{3})", re.DOTALL | re.MULTILINE)
+# A block that is a quote or has code: tags in it are left alone.
+_LEFT_ALONE = re.compile(r" {0,3}>| {4}|\t|.*^ *(?:`{3}|~{3})", re.DOTALL | re.MULTILINE)
+_MARKERS = re.compile(r" *(?:(?:[-*+]|\d{1,9}[.)]) +)*")
+_ITEM = re.compile(r"^(?:[-*+]|\d{1,9}[.)])(?:\s|$)", re.MULTILINE)
+_COMMENT = re.compile(r"<!--[^<>]{0,500}-->")
 _NUMBER = re.compile(r"\bstart\s*=\s*[\"']?(\d{1,8})", re.IGNORECASE)
 _SPAN = re.compile(r"\bcolspan\s*=\s*[\"']?(\d{1,2})", re.IGNORECASE)
 
@@ -42,20 +45,39 @@ def depth(line: str) -> int:
 
 def without_html_blocks(block: str) -> str:
     """Return a block of Markdown with lists and tables in HTML rewritten as Markdown."""
-    if "<" not in block or not _OPENING.search(block) or _NESTED.match(block):
+    if "<" not in block or not _OPENING.search(block) or _LEFT_ALONE.match(block):
         return block
+    in_list = bool(_ITEM.match(block))
     out: list[str] = []
-    at = 0
+    at, indent = 0, ""
     while opening := _OPENING.search(block, at):
-        line = max(block.rfind("\n", at, opening.start()), at)
+        line = max(block.rfind("\n", at, opening.start()) + 1, at)
+        if in_list and (line > at or not at) and (markers := _MARKERS.match(block, line, opening.start())):
+            indent = " " * len(markers[0])
         in_code = block.count("`", line, opening.start()) % 2
         read = None if in_code else _read(block, opening.start())
-        if read is None:
+        if read is None or (in_list and _ITEM.search(block, opening.start(), read[1])):
             break
         markdown, end = read
-        out += (block[at : opening.start()].strip(), markdown)
-        at = end
-    return "\n\n".join(filter(None, (*out, block[at:].strip() if out else block)))
+        above = block[at : opening.start()].rstrip() if in_list else block[at : opening.start()].strip()
+        tight = "\n" if in_list and not markdown.startswith("|") else "\n\n"
+        out += (above, tight + indent + markdown.replace("\n", f"\n{indent}"))
+        at = _behind(block, end, out, indent)
+    return ("".join(out) + block[at:]).strip("\n") if out else block
+
+
+def _behind(block: str, end: int, out: list[str], indent: str) -> int:
+    """Add the border behind a rewritten stretch to `out`; returns where the next words begin."""
+    at = end
+    while block[at : at + 1] in (" ", "\t"):
+        at += 1
+    ends_line = block[at : at + 1] in ("", "\n")
+    if indent and ends_line:
+        return at  # the next line has its own indent
+    while block[at : at + 1] in (" ", "\t", "\n"):
+        at += 1
+    out.append(f"\n\n{indent}" if at < len(block) else "")
+    return at
 
 
 @dataclass(slots=True)
@@ -98,7 +120,7 @@ def _take_words(stack: list[_Frame], words: str) -> bool:
     if top is not None and (top.name in _ITEMS or top.name in _CELLS):
         top.words += words
         return True
-    return not words.strip()
+    return not words.strip() or not _COMMENT.sub("", words).strip()
 
 
 def _open(stack: list[_Frame], name: str, attributes: str) -> bool:
@@ -187,4 +209,5 @@ def _table(frame: _Frame) -> str:
 
 def _flat(words: str) -> str:
     """Return the words of an item or cell on one line, with links as Markdown."""
-    return _LINK.sub(lambda link: f"[{link['words'].strip()}]({link['href']})", " ".join(words.split()))
+    words = " ".join(_COMMENT.sub("", words).split())
+    return _LINK.sub(lambda link: f"[{link['words'].strip()}]({link['href']})", words)
