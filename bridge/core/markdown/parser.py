@@ -174,6 +174,10 @@ def _table_rule(
     near = 0 <= pipe - state.bMarks[start] - state.tShift[start] < HEAD_COLUMNS
     if not near:
         return False
+    # silent: only a whole head is worth a search for the end of its rows
+    is_head = original(state, start, end, True)
+    if silent or not is_head:
+        return is_head
     outer = pipe == state.bMarks[start] + state.tShift[start]
     rows = (number for number in range(start + 2, end) if not _is_row(state, number, outer=outer))
     return original(state, start, next(rows, end), silent)
