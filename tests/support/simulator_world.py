@@ -231,5 +231,5 @@ async def stage(
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
             yield Stage(runner.app, base, session, bot)
     finally:
+        await stop_server(runner)  # first, since the tenant may be connecting to the bot
         await bot.stop()
-        await stop_server(runner)
