@@ -116,11 +116,16 @@ class _Check:
             shown
             for shown in self._bot_messages[message.lane]
             if (message.token and f"[{message.token}]" in shown.text)
-            or (shown.reply_to in ids and self._note(message, shown.text).startswith(self._history.outcome_notes))
+            or (shown.reply_to in ids and self._is_outcome_note(self._note(message, shown.text)))
         ]
         early = self._early_notes.get((message.lane, self._history.stopped_early.get(message.id, 0.0)))
         # in a thread the note of a stop names no message but the thread's first, and so is found in both ways
         return own if early is None or early in own else sorted([*own, early], key=_came)
+
+    def _is_outcome_note(self, note: str) -> bool:
+        """Whether a note of the bridge tells a question's outcome."""
+        phrases = self._history.outcome_phrases
+        return note.startswith(self._history.outcome_notes) or any(phrase in note for phrase in phrases)
 
     def _note(self, message: PersonMessage, text: str) -> str:
         """The bridge's note within a text: below the line, if the agent's words above belong to this message's run."""

@@ -184,6 +184,8 @@ class History:
     """How long a message may wait for its outcome without a recorded reason."""
     outcome_notes: tuple[str, ...] = ()
     """First words of notes that are an outcome of a question."""
+    outcome_phrases: tuple[str, ...] = ()
+    """Words inside notes of an outcome that begin with a person's name."""
     stopped_early_note: str = "Stopped before"
     """First words of the note after a stop before the agent was asked."""
     refused_note: str = "Too many messages"

@@ -290,6 +290,7 @@ class Storm:
             certain_seconds=_SHORT_LEASE_CERTAIN if "short_lease" in self.patches else CERTAIN_SECONDS,
             latest_seconds=self.latest_seconds,
             outcome_notes=OUTCOMES,
+            outcome_phrases=(ENGLISH["stopped_for"].partition("{owner}")[2],),
         )
 
     def report(self, verdict: Verdict, seed: int) -> str:
